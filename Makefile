@@ -1,0 +1,24 @@
+# Two commands from a fresh clone: `make sweep` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: sweep test lint
+
+# Runs the quickstart study (nothing that is already computed), prints its table, and draws it.
+sweep: .venv/installed
+	$(BIN)/amc run quickstart
+	$(BIN)/amc results quickstart
+	$(BIN)/amc figures quickstart
+	@echo "Tables: results/ (read them with analysis.load, or: $(BIN)/amc results quickstart --csv cells.csv)"
+
+test: .venv/installed
+	$(BIN)/pytest
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,23 @@
+"""The science: signals, classifiers, training and evaluation. Torch is imported only when it is needed."""
+
+from importlib import import_module
+
+from amc_core.errors import AmcError
+from amc_core.modulations import MODULATION_SETS, MODULATIONS
+from amc_core.scenario import CHANNELS, Channel, Scenario
+
+_LAZY = {
+    "simulate": "amc_core.simulator",
+    "Simulator": "amc_core.simulator",
+    "MODELS": "amc_core.models",
+    "build_model": "amc_core.models",
+}
+
+__all__ = ["CHANNELS", "MODELS", "MODULATIONS", "MODULATION_SETS", "AmcError", "Channel", "Scenario", "Simulator"]
+__all__ += ["build_model", "simulate"]
+
+
+def __getattr__(name: str):
+    if name not in _LAZY:
+        raise AttributeError(f"module 'amc_core' has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)

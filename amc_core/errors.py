@@ -1,0 +1,15 @@
+"""The one root of the errors that this project raises on purpose, and the end of their sentences."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class AmcError(ValueError):
+    """Input that cannot be used; its message is one sentence saying what, where, and what is allowed."""
+
+
+def suggest(name: object, known: Iterable[str]) -> str:
+    """The end of an error sentence: the nearest known name, and all of them."""
+    known = list(known)
+    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    return (f"; did you mean {close[0]!r}?" if close else "") + f" (known: {', '.join(known)})"

@@ -1,0 +1,47 @@
+"""The instances of a part of a dataset, simulated where they are consumed."""
+
+from __future__ import annotations
+
+import torch
+
+from amc_core.run import Dataset
+from amc_core.simulator import Simulator
+
+_KEPT_BYTES = 1 << 30
+_BLOCK = 1024
+
+
+class Instances:
+    """Instances by position, ordered by modulation, then SNR, then index.
+
+    A part of up to 1 GiB is simulated once and kept on the device when `keep` is set; otherwise instances are
+    simulated at every call, and memory does not grow with the dataset.
+    """
+
+    def __init__(self, dataset: Dataset, part: str, device: torch.device | str = "cpu", keep: bool = False):
+        scenario, names, snrs = dataset.scenario, dataset.modulations, dataset.snrs_db
+        self.simulator = Simulator(scenario, names, snrs, dataset.length, dataset.seed, device)
+        self.indices, self.snrs, self.length = dataset.indices(part), len(snrs), dataset.size(part)
+        self.kept = None
+        if keep and self.length * dataset.length * 8 <= _KEPT_BYTES:
+            self.kept = torch.cat([self.simulate(block) for block in self.blocks(_BLOCK)])
+
+    def __len__(self) -> int:
+        return self.length
+
+    def blocks(self, size: int) -> tuple[torch.Tensor, ...]:
+        """All positions in order, in tensors of up to `size`."""
+        return torch.arange(self.length).split(size)
+
+    def address(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Modulation (the class label), SNR and index of positions, each (batch,) int64 on the CPU."""
+        count = len(self.indices)
+        place = positions // count
+        return place // self.snrs, place % self.snrs, positions % count + self.indices.start
+
+    def simulate(self, positions: torch.Tensor) -> torch.Tensor:
+        return self.simulator(*self.address(positions))
+
+    def __call__(self, positions: torch.Tensor) -> torch.Tensor:
+        """(batch,) int64 positions on the CPU → (batch, 2, length) float32 on the device."""
+        return self.simulate(positions) if self.kept is None else self.kept[positions.to(self.kept.device)]

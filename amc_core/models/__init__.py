@@ -1,0 +1,248 @@
+"""The registry of classifiers: their names, hyperparameters and shortest instances, readable without torch.
+
+Every network maps (batch, 2, length) float32, the I and Q rows of an instance, to (batch, classes) logits.
+Its dense layers, the part that transfer learning retrains first, are its submodule `head`.
+"""
+
+import difflib
+import importlib
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from amc_core.errors import AmcError
+
+
+@dataclass(frozen=True)
+class Hyperparameter:
+    """One adjustable value of an architecture; the type of `default` says which values are allowed.
+
+    An int allows the integers from `low` to `high`; a string allows `choices`; a list of floats allows lists
+    of as many numbers from `low` to `high`, or one of the names in `presets`, which stand for lists.
+    """
+
+    default: int | str | list[float]
+    low: float = -math.inf
+    high: float = math.inf
+    choices: tuple[str, ...] = ()
+    presets: dict[str, list[float]] = field(default_factory=dict)
+
+    @property
+    def allowed(self) -> str:
+        """The allowed values in words, for messages."""
+        if isinstance(self.default, int):
+            return f"an integer from {self.low:g} to {self.high:g}"
+        if isinstance(self.default, str):
+            return "one of " + ", ".join(self.choices)
+        names = "".join(f' or "{name}"' for name in self.presets)
+        return f"{len(self.default)} numbers from {self.low:g} to {self.high:g}{names}"
+
+    def accept(self, value: Any) -> int | str | list[float] | None:
+        """The value in its one JSON form, a preset replaced by its list; None where it is not allowed."""
+        if isinstance(self.default, int):
+            return value if _is_integer(value) and self.low <= value <= self.high else None
+        if isinstance(self.default, str):
+            return value if isinstance(value, str) and value in self.choices else None
+        if isinstance(value, str):
+            return list(self.presets[value]) if value in self.presets else None
+        if not isinstance(value, list | tuple) or len(value) != len(self.default):
+            return None
+        if not all(_is_number(number) and self.low <= number <= self.high for number in value):
+            return None
+        return [float(number) for number in value]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What is known of an architecture before it is built.
+
+    `target` is "module:class", imported on first use; `min_length` is the shortest instance, in samples, that
+    the architecture takes (`shortest_length` counts its hyperparameters in). With `any_length` the weights do
+    not depend on the length: the same trained network classifies instances of every length from there. A
+    model without `epochs` is fitted in one step, by its `fit_features`, and has no use for a recipe.
+    """
+
+    name: str
+    title: str
+    source: str
+    target: str
+    min_length: int
+    any_length: bool
+    epochs: bool = True
+    hyperparameters: dict[str, Hyperparameter] = field(default_factory=dict)
+
+
+_CLASSNET = {
+    "blocks": Hyperparameter(6, low=1, high=10),
+    "cardinality": Hyperparameter(2, low=1, high=64),
+    "width": Hyperparameter(16, low=1, high=256),
+    "channels": Hyperparameter(32, low=1, high=1024),
+}
+_PAPER_CONSTANT = [0.7, -0.7, 0.1, 0.3, 0.7, 0.2]
+_IDENTITY = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+
+MODELS: dict[str, ModelSpec] = {
+    spec.name: spec
+    for spec in (
+        ModelSpec(
+            name="hoc_svm",
+            title="HOC-SVM",
+            source="P1 §IV-B: eleven higher-order cumulants into a linear SVM",
+            target="amc_core.models.hoc_svm:HOCSVM",
+            min_length=8,
+            any_length=True,
+            epochs=False,
+        ),
+        ModelSpec(
+            name="cnn1d",
+            title="1D-CNN",
+            source="P1 §IV-B [13]",
+            target="amc_core.models.cnn1d:CNN1D",
+            min_length=128,
+            any_length=False,
+        ),
+        ModelSpec(
+            name="stn_resnext",
+            title="STN-ResNeXt",
+            source="P1 §VI-A, Figs. 10 and 11",
+            target="amc_core.models.stn_resnext:STNResNeXt",
+            min_length=64,
+            any_length=True,
+            hyperparameters={
+                **_CLASSNET,
+                "localizer_blocks": Hyperparameter(3, low=1, high=10),
+                "localizer_constant": Hyperparameter(
+                    _PAPER_CONSTANT, low=-2, high=2, presets={"paper": _PAPER_CONSTANT, "identity": _IDENTITY}
+                ),
+                "transform": Hyperparameter("time", choices=("time", "time_iq")),
+            },
+        ),
+        ModelSpec(
+            name="classnet",
+            title="ClassNet",
+            source="P1 §VI-B: STN-ResNeXt with only its ClassNet branch",
+            target="amc_core.models.classnet:ClassNetClassifier",
+            min_length=64,
+            any_length=True,
+            hyperparameters=_CLASSNET,
+        ),
+        ModelSpec(
+            name="lstm",
+            title="LSTM",
+            source="P1 §IV-B [12], Rajendran et al. 2018",
+            target="amc_core.models.lstm:LSTM",
+            min_length=8,
+            any_length=True,
+        ),
+        ModelSpec(
+            name="pf_cnn",
+            title="PF-CNN",
+            source="P1 §IV-B [14], Perenda et al. 2019 (a reconstruction)",
+            target="amc_core.models.pf_cnn:PFCNN",
+            min_length=102,
+            any_length=False,
+        ),
+        ModelSpec(
+            name="cnn2d",
+            title="2D-CNN",
+            source="P1 §IV-B [11], O'Shea et al. 2016 (VT-CNN2); P2 §III, RML-ConvNet",
+            target="amc_core.models.cnn2d:CNN2D",
+            min_length=8,
+            any_length=False,
+        ),
+        ModelSpec(
+            name="resnet",
+            title="ResNet",
+            source="P1 §IV-B [13], O'Shea, Roy and Clancy 2018; P2 §III, RML-ResNet",
+            target="amc_core.models.resnet:ResNet",
+            min_length=64,
+            any_length=False,
+        ),
+        ModelSpec(
+            name="vgg",
+            title="RML-CNN/VGG",
+            source="P2 §III, O'Shea, Roy and Clancy 2018",
+            target="amc_core.models.vgg:VGG",
+            min_length=128,
+            any_length=False,
+        ),
+        ModelSpec(
+            name="mod_lcnn",
+            title="Mod-LCNN",
+            source="P2 §III",
+            target="amc_core.models.mod_lcnn:ModLCNN",
+            min_length=8,
+            any_length=True,
+        ),
+        ModelSpec(
+            name="mod_lrcnn",
+            title="Mod-LRCNN",
+            source="P2 §III",
+            target="amc_core.models.mod_lrcnn:ModLRCNN",
+            min_length=8,
+            any_length=True,
+        ),
+    )
+}
+
+
+def model_spec(name: str) -> ModelSpec:
+    """The entry of `name` in `MODELS`; AmcError where there is none."""
+    if not isinstance(name, str) or name not in MODELS:
+        raise AmcError(f"model {name!r} is unknown{_hint(name, MODELS)}; the models are {', '.join(MODELS)}")
+    return MODELS[name]
+
+
+def validate_hyperparameters(name: str, hyperparameters: dict[str, Any]) -> dict[str, Any]:
+    """The hyperparameters of model `name`, defaults filled in, each in its one JSON form.
+
+    Raises AmcError for an unknown model or hyperparameter or a value that is not allowed.
+    """
+    allowed = model_spec(name).hyperparameters
+    for key, value in hyperparameters.items():
+        if key not in allowed:
+            choice = f"its hyperparameters are {', '.join(allowed)}" if allowed else "it has none"
+            raise AmcError(f"model {name!r} has no hyperparameter {key!r}{_hint(key, allowed)}; {choice}")
+        if allowed[key].accept(value) is None:
+            raise AmcError(f"{key} of model {name!r} is {value!r}; it must be {allowed[key].allowed}")
+    return {key: entry.accept(hyperparameters.get(key, entry.default)) for key, entry in allowed.items()}
+
+
+def shortest_length(name: str, hyperparameters: dict[str, Any] | None = None) -> int:
+    """The shortest instance, in samples, that model `name` takes with these hyperparameters."""
+    values = validate_hyperparameters(name, hyperparameters or {})
+    # ClassNet and the localizer halve the length once in the stem and once between any two blocks.
+    halvings = max(values.get("blocks", 0), values.get("localizer_blocks", 0))
+    return max(model_spec(name).min_length, 2**halvings)
+
+
+def build_model(name: str, classes: int, length: int, **hyperparameters: Any):
+    """A new network: an nn.Module from (batch, 2, length) float32, rows I and Q, to (batch, classes) logits.
+
+    `length` is in samples; where the model's `any_length` holds it is only checked. The weights are drawn
+    from torch's global generator. Raises AmcError for an unknown model or hyperparameter, a value that is not
+    allowed, fewer than two classes, or an instance too short for the network.
+    """
+    spec = model_spec(name)
+    values = validate_hyperparameters(name, hyperparameters)
+    if not _is_integer(classes) or classes < 2:
+        raise AmcError(f"classes of model {name!r} is {classes!r}; it must be an integer from 2")
+    shortest = shortest_length(name, values)
+    if not _is_integer(length) or length < shortest:
+        raise AmcError(f"length of model {name!r} is {length!r}; it must be at least {shortest} samples")
+    module, _, network = spec.target.partition(":")
+    architecture = getattr(importlib.import_module(module), network)
+    return architecture(classes, **values) if spec.any_length else architecture(classes, length, **values)
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _hint(name: Any, allowed: Any) -> str:
+    close = difflib.get_close_matches(str(name), list(allowed), n=1)
+    return f' (did you mean "{close[0]}"?)' if close else ""

@@ -1,0 +1,79 @@
+"""Counter-based random numbers: an instance's numbers follow from its address alone.
+
+Philox-4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11) turns a 64-bit key and
+a 128-bit counter into four 32-bit words. The key is a hash of (scenario, modulation, SNR, seed); the
+counter holds the instance index, the stream, and the position in the stream. There is no state, so
+batch size, order, worker and device cannot matter.
+
+Everything is integer arithmetic or `exactmath`, so eager and compiled code agree bit for bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+
+from amc_core.exactmath import minus_2_log, random_cos_sin, square_root
+
+# Every concern draws from a stream of its own, so that a new option consumes no old numbers.
+SYMBOLS, NOISE, FADING, SOURCE, OFFSETS = range(5)
+
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+_MASK = 0xFFFFFFFF
+
+
+def address_key(*parts: object) -> tuple[int, int]:
+    """Two 32-bit words that identify ``parts`` (their ``repr`` decides), the Philox key of an address."""
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little")
+
+
+def philox(counter: tuple, key: tuple) -> tuple:
+    """Philox-4x32-10: four counter words and two key words (int64 tensors below 2³²) → four random words."""
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(10):
+        p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]  # the product wraps, its 64 bits stay right
+        c0, c1, c2, c3 = (p1 >> 32) & _MASK ^ c1 ^ k0, p1 & _MASK, (p0 >> 32) & _MASK ^ c3 ^ k1, p0 & _MASK
+        k0, k1 = (k0 + _WEYL[0]) & _MASK, (k1 + _WEYL[1]) & _MASK
+    return c0, c1, c2, c3
+
+
+def words(keys: torch.Tensor, indices: torch.Tensor, stream: int, count: int) -> torch.Tensor:
+    """Random 32-bit words of a batch of addresses.
+
+    keys: (batch, 2) int64, from `address_key`; indices: (batch,) int64 instance indices.
+    Returns (4, batch, ceil(count / 4)) int64 in [0, 2³²).
+    """
+    position = torch.arange((count + 3) // 4, device=keys.device).expand(len(keys), -1)
+    low, high = (indices & _MASK)[:, None], (indices >> 32)[:, None]
+    counter = (position, torch.full_like(low, stream), low, high)
+    return torch.stack(philox(counter, (keys[:, :1], keys[:, 1:])))
+
+
+def uniform(keys: torch.Tensor, indices: torch.Tensor, stream: int, count: int) -> torch.Tensor:
+    """(batch, count) float32 uniform in (0, 1), on a grid of 2⁻²⁴."""
+    w = words(keys, indices, stream, count)
+    return ((w >> 8).to(torch.float32) + 0.5).permute(1, 2, 0).flatten(1)[:, :count] * 2.0**-24
+
+
+def integers(keys: torch.Tensor, indices: torch.Tensor, stream: int, count: int, below: torch.Tensor) -> torch.Tensor:
+    """(batch, count) int64 uniform in [0, below), `below` (batch,) int64; the bias is under below·2⁻³²."""
+    w = words(keys, indices, stream, count).permute(1, 2, 0).flatten(1)[:, :count]
+    return w * below[:, None] >> 32
+
+
+def complex_normal(keys: torch.Tensor, indices: torch.Tensor, stream: int, count: int) -> torch.Tensor:
+    """(batch, 2, count) float32, independent standard normals: I and Q of noise with E|v|² = 2 (Box–Muller)."""
+    a, b, c, d = words(keys, indices, stream, 2 * count)
+    first, second = _box_muller(a, b), _box_muller(c, d)
+    return torch.cat([torch.stack(first, 1), torch.stack(second, 1)], dim=2)[:, :, :count]
+
+
+def _box_muller(radius_word: torch.Tensor, angle_word: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    u = (radius_word.to(torch.float32) + 0.5) * 2.0**-32
+    radius = square_root(minus_2_log(u))
+    cos, sin = random_cos_sin(angle_word)
+    return radius * cos, radius * sin

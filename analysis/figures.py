@@ -1,0 +1,102 @@
+"""Figures, each made from tables alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import PercentFormatter
+
+from amc_core.models import MODELS
+from analysis.tables import TEST, TRAIN, train_test
+
+matplotlib.rcParams["svg.hashsalt"] = "amc"  # the same figure is the same file
+
+_LABELS = {
+    "channel": "channel",
+    "upsampling": "samples per symbol L",
+    "rolloff": "roll-off α",
+    "sample_rate": "sample rate in kHz",
+}
+
+
+def train_test_heat_map(cells: pd.DataFrame, title: str) -> Figure:
+    """Accuracy by training and test setting (rows) and the most varied test field (columns), a panel per model.
+
+    Accuracies are pooled over SNRs and seeds. Cells whose test setting is the training setting are framed.
+    """
+    table = train_test(cells)
+    models = sorted(cells["model"].unique(), key=list(MODELS).index)
+    panels = [table.xs(model, drop_level=False) for model in models]
+    height, width = max(len(panel) for panel in panels), len(table.columns)
+    size = (2.8 + 0.58 * width * len(models), 2.2 + 0.4 * height)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(1, len(models), sharey=True, squeeze=False)[0]
+    for axis, model, panel in zip(axes, models, panels, strict=True):
+        image = axis.imshow(panel.to_numpy(), vmin=0, vmax=1, cmap="cividis", aspect="auto")
+        axis.set_title(MODELS[model].title, fontsize=11)
+        _write_accuracies(axis, panel)
+        _frame_trained(axis, cells[cells["model"] == model], panel)
+        axis.set_xticks(range(width), [_value(table.columns.name, value) for value in panel.columns])
+        axis.set_xlabel(f"test {_LABELS[table.columns.name.removeprefix('test_')]}")
+        axis.set_yticks(range(len(panel)), [_row_label(panel.index.names[1:], entry[1:]) for entry in panel.index])
+    bar = figure.colorbar(image, ax=axes, label="accuracy", fraction=0.04, pad=0.01)
+    bar.ax.yaxis.set_major_formatter(PercentFormatter(1))
+    snrs = cells["snr_db"]
+    note = f"{cells['classes'].max()} modulations, mean over SNR {snrs.min():g} … {snrs.max():g} dB"
+    figure.suptitle(f"{title}\n", fontsize=12)
+    axes[0].annotate(
+        f"Accuracy in %, {note}; {_fixed(cells)}; a frame marks the setting of training.",
+        (0.5, 0.93), xycoords=figure.transFigure, ha="center", va="top", fontsize=9, annotation_clip=False,
+    ).set_in_layout(False)
+    return figure
+
+
+def _write_accuracies(axis, panel: pd.DataFrame) -> None:
+    for (row, column), accuracy in np.ndenumerate(panel.to_numpy()):
+        if not np.isnan(accuracy):
+            colour = "black" if accuracy > 0.55 else "white"
+            axis.text(column, row, f"{100 * accuracy:.0f}", ha="center", va="center", color=colour, fontsize=9)
+
+
+def _frame_trained(axis, cells: pd.DataFrame, panel: pd.DataFrame) -> None:
+    same = (cells[TRAIN].to_numpy() == cells[TEST].to_numpy()).all(axis=1)
+    for entry in cells[same][[*panel.index.names, panel.columns.name]].drop_duplicates().itertuples(index=False):
+        row, column = panel.index.get_loc(tuple(entry[:-1])), panel.columns.get_loc(entry[-1])
+        axis.add_patch(Rectangle((column - 0.46, row - 0.46), 0.92, 0.92, fill=False, edgecolor="#d1495b", linewidth=2))
+
+
+def _row_label(names: list[str], entry: tuple) -> str:
+    """"awgn → rician": what varies of the training setting, then of the test setting."""
+    sides = {"train": [], "test": []}
+    for name, value in zip(names, entry, strict=True):
+        side, _, field = name.partition("_")
+        sides.setdefault(side if field in _LABELS else "train", []).append(_value(name, value))
+    train, test = (", ".join(sides[side]) for side in ("train", "test"))
+    return f"{train} → {test}" if train and test else (train and f"train {train}") or (test and f"test {test}")
+
+
+def _value(name: str, value: object) -> str:
+    if name.endswith("sample_rate"):
+        return f"{value / 1e3:g}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _fixed(cells: pd.DataFrame) -> str:
+    """The test fields that do not vary, in words."""
+    names = [name.removeprefix("test_") for name in TEST if cells[name].nunique() == 1]
+    return ", ".join(f"{_LABELS[name]} {_value(name, cells[f'test_{name}'].iloc[0])}" for name in names)
+
+
+def save(figure: Figure, path: Path) -> list[Path]:
+    """Write a figure as PNG and SVG; returns both paths."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = []
+    for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
+        written.append(path.with_suffix(suffix))
+        figure.savefig(written[-1], dpi=150, metadata=metadata)
+    return written

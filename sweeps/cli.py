@@ -1,0 +1,201 @@
+"""The command `amc`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from amc_core.errors import AmcError
+from sweeps.plan import Plan, make_plan
+from sweeps.store import Store
+from sweeps.study import Study, load_study
+
+app = typer.Typer(
+    help="Scenario and hyperparameter sweeps for automatic modulation classification.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out, err = Console(), Console(stderr=True)
+
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a shipped study.")]
+StoreDir = Annotated[str, typer.Option("--store", help="Directory that holds runs and cells of all studies.")]
+Scale = Annotated[
+    str | None, typer.Option("--scale", help="smoke, small, paper, or a scale of the study: sets instances and epochs.")
+]
+
+
+@app.command()
+def plan(study: StudyName, store: StoreDir = "results", scale: Scale = None) -> None:
+    """Show what a study still has to compute, before anything runs.
+
+    Example: amc plan quickstart --store results
+    """
+    chosen = load_study(study, scale)
+    _show_plan(chosen, make_plan(chosen, Store(store)))
+
+
+@app.command()
+def run(
+    study: StudyName,
+    store: StoreDir = "results",
+    scale: Scale = None,
+    address: Annotated[
+        str | None, typer.Option("--address", help="host:port of a Ray cluster, or auto; otherwise Ray is started here.")
+    ] = None,
+    gpus_per_trial: Annotated[
+        float | None, typer.Option("--gpus-per-trial", min=0, help="GPUs, or a fraction of one, for each trial.")
+    ] = None,
+) -> None:
+    """Compute what a study names and the store lacks; run it again to resume.
+
+    Example: amc run quickstart --store results --scale smoke
+    """
+    chosen, place = load_study(study, scale), Store(store)
+    before = make_plan(chosen, place)
+    _show_plan(chosen, before)
+    if not before.incomplete:
+        return
+    place.require_writable()
+    from sweeps.launch import launch
+    from sweeps.progress import Progress
+
+    try:
+        with Progress(before, out) as progress:
+            launch(chosen, before, place, progress, address, gpus_per_trial)
+    except KeyboardInterrupt:
+        err.print("\nInterrupted. What was finished is in the store; the same command goes on from there.")
+        raise typer.Exit(130) from None
+    after = make_plan(chosen, place)
+    if after.incomplete:
+        failures = place.failures()
+        for left in after.incomplete:
+            reason = failures.get(left.run.key, {}).get("reason", "not finished").strip().splitlines()[-1]
+            err.print(f"run {left.run.key} ({left.run.model}): {reason}", highlight=False, markup=False)
+        err.print(f"{len(after.incomplete)} of {len(after.runs)} runs are incomplete; the same command tries them again.")
+        raise typer.Exit(1)
+    out.print(f"{chosen.name} is complete: {len(after.runs)} runs, {after.cells} cells in {store}.", highlight=False)
+
+
+@app.command()
+def status(
+    study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="Look at this study only.")] = None,
+    store: StoreDir = "results",
+    scale: Scale = None,
+) -> None:
+    """Show what is in a store: finished, begun and failed runs. Works while a study runs.
+
+    Example: amc status quickstart --store results
+    """
+    place = Store(store)
+    trained, training, failures = place.trained(), place.training(), place.failures()
+    if study is not None:
+        chosen = load_study(study, scale)
+        _show_plan(chosen, make_plan(chosen, place))
+        keys = {run.key for run in chosen.runs()}
+        trained, training = trained & keys, training & keys
+        failures = {key: failure for key, failure in failures.items() if key in keys}
+    out.print(f"{len(trained)} runs trained, {len(training)} begun, {len(failures)} failed in {store}", highlight=False)
+    for key, failure in failures.items():
+        reason = failure["reason"].strip().splitlines()[-1]
+        out.print(f"  {key} failed at {failure['failed_at']}: {reason}", highlight=False, markup=False)
+
+
+@app.command()
+def results(
+    study: StudyName,
+    store: StoreDir = "results",
+    scale: Scale = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write the cells to this CSV file.")] = None,
+    parquet: Annotated[Path | None, typer.Option("--parquet", help="Write the cells to this Parquet file.")] = None,
+) -> None:
+    """Print a study's train × test table; optionally write its cells, a row per run, test scenario and SNR.
+
+    Example: amc results quickstart --csv quickstart.csv
+    """
+    from analysis.tables import train_test
+
+    cells = _cells(study, store, scale)
+    _show_table(train_test(cells))
+    for path, write in ((csv, lambda path: cells.to_csv(path, index=False)), (parquet, cells.to_parquet)):
+        if path is not None:
+            try:
+                write(path)
+            except OSError as error:
+                raise AmcError(f"{str(path)!r} cannot be written: {error}") from None
+            out.print(f"{len(cells)} rows written to {path}", highlight=False)
+
+
+@app.command()
+def figures(
+    study: StudyName,
+    store: StoreDir = "results",
+    scale: Scale = None,
+    to: Annotated[Path, typer.Option("--to", help="Directory for the figures.")] = Path("figures"),
+) -> None:
+    """Draw a study's figures as PNG and SVG.
+
+    Example: amc figures quickstart --to figures
+    """
+    from analysis.figures import save, train_test_heat_map
+
+    cells = _cells(study, store, scale)
+    try:
+        paths = save(train_test_heat_map(cells, f"Accuracy across unseen settings: {Path(study).stem}"), to / Path(study).stem)
+    except OSError as error:
+        raise AmcError(f"{str(to)!r} cannot be written: {error}") from None
+    for path in paths:
+        out.print(f"figure: {path}", highlight=False, soft_wrap=True)
+
+
+def _cells(study: str, store: str, scale: str | None):
+    """The cells of a study, of which there must be some."""
+    from analysis.tables import load
+
+    cells = load("cells", store, load_study(study, scale))
+    if cells.empty:
+        raise AmcError(f"store {store!r} holds no cells of {study}; 'amc run {study} --store {store}' computes them")
+    return cells
+
+
+def _show_plan(study: Study, plan: Plan) -> None:
+    """A line per kind of work: what the study names, what the store has, what is missing."""
+    table = Table("", "in the study", "in the store", "missing", title=f"{study.name}, scale: {study.scale or 'as written'}")
+    runs, cells = len(plan.runs), plan.cells
+    for name, total, missing in (("runs", runs, plan.untrained), ("cells", cells, plan.missing_cells)):
+        table.add_row(name, f"{total:,}", f"{total - missing:,}", f"{missing:,}")
+    out.print(table)
+    if not plan.incomplete:
+        out.print("Nothing is missing.")
+        return
+    training = sum(entry.training_work for entry in plan.incomplete)
+    evaluation = sum(entry.evaluation_work for entry in plan.incomplete)
+    out.print(f"To do: train on {training:,} instances, over all epochs, and classify {evaluation:,}.", highlight=False)
+
+
+def _show_table(table) -> None:
+    """A train × test table on the terminal, accuracies in %."""
+    shown = Table(title="accuracy in %, mean over SNRs and seeds", caption=f"columns: {table.columns.name}")
+    names = [name or "" for name in table.index.names]
+    for name in names:
+        shown.add_column(name)
+    for value in table.columns:
+        shown.add_column(f"{value:g}" if isinstance(value, float) else str(value), justify="right")
+    for entry, accuracies in zip(table.index, table.to_numpy(), strict=True):
+        entry = entry if isinstance(entry, tuple) else (entry,)
+        shown.add_row(*map(str, entry), *(f"{100 * accuracy:.1f}" for accuracy in accuracies))
+    out.print(shown)
+
+
+def main() -> None:
+    """Entry point: bad input ends in one sentence and exit code 2."""
+    try:
+        app()
+    except AmcError as error:
+        err.print(f"amc: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        sys.exit(2)

@@ -1,0 +1,122 @@
+"""What a launch shows while it works: a live display on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.text import Text
+
+from amc_core.models import MODELS
+from amc_core.run import Run
+from sweeps.plan import Plan, RunPlan
+
+_TRAINING_COST = 3  # a trained instance costs about as much as three that are only classified
+_PLAIN_SECONDS = 15  # between plain lines
+
+
+@dataclass
+class _Trial:
+    """How far one run's trial has come."""
+
+    plan: RunPlan
+    epoch: int = 0
+    cells: int = 0
+    accuracy: float | None = None
+    state: str = "waiting"  # running, finished, failed
+
+    @property
+    def work(self) -> float:
+        return _TRAINING_COST * self.plan.training_work + self.plan.evaluation_work
+
+    @property
+    def done(self) -> float:
+        if self.state in ("finished", "failed"):
+            return self.work
+        trained = self.plan.training_work * min(self.epoch / self.epochs, 1)
+        evaluated = self.plan.evaluation_work * self.cells / max(len(self.plan.missing), 1)
+        return _TRAINING_COST * trained + evaluated
+
+    @property
+    def epochs(self) -> int:
+        return self.plan.run.recipe.epochs if MODELS[self.plan.run.model].epochs else 1
+
+
+class Progress:
+    """Counts runs and cells of a plan as trials report them, and shows them. Use as a context manager."""
+
+    def __init__(self, plan: Plan, console: Console):
+        self.plan, self.console = plan, console
+        self.trials = {plan.run.key: _Trial(plan) for plan in plan.incomplete}
+        self.began: float | None = None
+        self.printed = -float("inf")
+        self.live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Progress:
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.live.stop()
+
+    def advance(self, key: str, epoch: int, cells: int, accuracy: float) -> None:
+        """A trial has finished an epoch, or evaluated a cell."""
+        trial = self.trials[key]
+        trial.epoch, trial.cells, trial.accuracy, trial.state = epoch, cells, accuracy, "running"
+        self.began = self.began or time.monotonic()
+        if time.monotonic() - self.printed > _PLAIN_SECONDS:
+            self._line(self._summary())
+
+    def finish(self, key: str) -> None:
+        """A trial has ended well."""
+        self.trials[key].state = "finished"
+        self._line(f"{describe(self.trials[key].plan.run)}: done · {self._summary()}")
+
+    def fail(self, key: str) -> None:
+        """A trial has ended with an error, after its retries."""
+        self.trials[key].state = "failed"
+        self._line(f"{describe(self.trials[key].plan.run)}: failed · {self._summary()}")
+
+    def _line(self, text: str) -> None:
+        if not self.console.is_terminal:
+            self.printed = time.monotonic()
+            self.console.print(text, highlight=False, soft_wrap=True)
+
+    def _summary(self) -> str:
+        trials = self.trials.values()
+        left = sum(trial.state != "finished" for trial in trials)
+        cells = self.plan.cells - self.plan.missing_cells
+        cells += sum(len(t.plan.missing) if t.state == "finished" else t.cells for t in trials)
+        failed = sum(trial.state == "failed" for trial in trials)
+        parts = [f"runs {len(self.plan.runs) - left}/{len(self.plan.runs)}", f"cells {cells}/{self.plan.cells}"]
+        parts += [f"{failed} failed"] if failed else []
+        return " · ".join([*parts, self._time_left()])
+
+    def _fraction(self) -> float:
+        return sum(t.done for t in self.trials.values()) / max(sum(t.work for t in self.trials.values()), 1)
+
+    def _time_left(self) -> str:
+        fraction = self._fraction()
+        if self.began is None or fraction == 0:
+            return "starting"
+        seconds = round((time.monotonic() - self.began) * (1 - fraction) / fraction)
+        return f"about {seconds // 60}:{seconds % 60:02d} left"
+
+    def _render(self) -> Group:
+        running = [trial for trial in self.trials.values() if trial.state == "running"]
+        lines = []
+        for trial in running[:8]:
+            stage = f"epoch {trial.epoch}/{trial.epochs}, cells {trial.cells}/{len(trial.plan.missing)}"
+            lines.append(Text(f"  {describe(trial.plan.run)}: {stage}, accuracy {trial.accuracy:.1%}"))
+        return Group(ProgressBar(total=1, completed=self._fraction(), width=60), Text(self._summary()), *lines)
+
+
+def describe(run: Run) -> str:
+    """A run in a few words, for people."""
+    scenario = run.dataset.scenario
+    setting = f"{scenario.channel}, L = {scenario.upsampling:g}, {scenario.sample_rate / 1e3:g} kHz"
+    return f"{run.model} ({setting}, α = {scenario.rolloff:g}), seed {run.seed}"

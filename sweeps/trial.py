@@ -1,0 +1,78 @@
+"""One trial: train a run if it is not trained, evaluate the cells it lacks, and make each result durable at once."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import numpy as np
+import torch
+
+from amc_core.evaluation import evaluate
+from amc_core.instances import Instances
+from amc_core.run import Dataset, Run
+from amc_core.training import new_model, train
+from sweeps.store import Store
+
+_FLUSH_SECONDS = 20  # how much evaluation a crash may lose
+
+
+def compute(run: Run, tests: list[Dataset], store: Store, device: str = "cpu") -> Iterator[dict]:
+    """Do what is missing of a run, yielding progress after every epoch and every cell.
+
+    Progress holds "epoch", "cells" (evaluated by this trial and durable) and "accuracy" (on the validation part
+    while training, over the last cell while evaluating).
+    """
+    record = store.run_record(run.key)
+    if record is None:
+        yield from _train(run, store, device)
+    yield from _evaluate(run, tests, store, device)
+
+
+def _train(run: Run, store: Store, device: str) -> Iterator[dict]:
+    started, began = datetime.now(UTC), time.perf_counter()
+    saved = store.checkpoint(run.key)
+    seconds_before = saved.pop("seconds") if saved else 0.0
+    for state in train(run, device, saved):
+        seconds = seconds_before + time.perf_counter() - began
+        store.save_checkpoint(run.key, state | {"seconds": seconds})
+        last = state["epochs"][-1]
+        yield {"epoch": last["epoch"], "cells": 0, "accuracy": last["validation_accuracy"]}
+    best = max(state["epochs"], key=lambda row: row["validation_accuracy"])
+    outcome = {
+        "parameters": _parameters(run),
+        "best_epoch": best["epoch"],
+        "validation_accuracy": best["validation_accuracy"],
+        "started_at": started.isoformat(),
+        "seconds": seconds,
+        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+        "host": socket.gethostname(),
+        "torch": torch.__version__,
+    }
+    store.save_run(run, state, outcome)
+
+
+def _evaluate(run: Run, tests: list[Dataset], store: Store, device: str) -> Iterator[dict]:
+    evaluated = store.cells(run.key)
+    missing = [test for test in tests if run.cell_key(test) not in evaluated]
+    if not missing:
+        return
+    model = new_model(run, device)
+    model.load_state_dict(store.weights(run.key))
+    unsaved: list[tuple[Dataset, np.ndarray]] = []
+    saved, flushed = 0, time.monotonic()
+    for test in missing:
+        result = evaluate(model, Instances(test, "test", device), device)
+        unsaved.append((test, result.confusion.numpy()))
+        if test is missing[-1] or time.monotonic() - flushed > _FLUSH_SECONDS:
+            store.save_cells(run, unsaved)
+            saved, unsaved, flushed = saved + len(unsaved), [], time.monotonic()
+        yield {"epoch": run.recipe.epochs, "cells": saved, "accuracy": result.accuracy}
+
+
+def _parameters(run: Run) -> int:
+    """Trained values of a model; of one that is fitted in closed form, the buffers that hold its fit."""
+    model = new_model(run)
+    return sum(tensor.numel() for tensor in model.parameters()) or sum(tensor.numel() for tensor in model.buffers())
