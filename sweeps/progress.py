@@ -51,11 +51,12 @@ class Progress:
     def __init__(self, plan: Plan, console: Console):
         self.plan, self.console = plan, console
         self.trials = {plan.run.key: _Trial(plan) for plan in plan.incomplete}
-        self.began: float | None = None
+        self.began = time.monotonic()
         self.printed = -float("inf")
         self.live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Progress:
+        self.began = time.monotonic()
         if self.console.is_terminal:
             self.live.start()
         return self
@@ -67,7 +68,6 @@ class Progress:
         """A trial has finished an epoch, or evaluated a cell."""
         trial = self.trials[key]
         trial.epoch, trial.cells, trial.accuracy, trial.state = epoch, cells, accuracy, "running"
-        self.began = self.began or time.monotonic()
         if time.monotonic() - self.printed > _PLAIN_SECONDS:
             self._line(self._summary())
 
@@ -101,7 +101,7 @@ class Progress:
 
     def _time_left(self) -> str:
         fraction = self._fraction()
-        if self.began is None or fraction == 0:
+        if fraction == 0:
             return "starting"
         seconds = round((time.monotonic() - self.began) * (1 - fraction) / fraction)
         return f"about {seconds // 60}:{seconds % 60:02d} left"

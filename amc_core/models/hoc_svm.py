@@ -34,8 +34,8 @@ class HOCSVM(nn.Module):
     def fit_features(self, features: np.ndarray, labels: np.ndarray, seed: int) -> None:
         """Fit the SVM to features [instances, 11] and labels [instances], integers from 0 to classes − 1.
 
-        Squared hinge loss with C = 1, solved in the primal, since instances far outnumber features. That solver
-        draws nothing, so `seed` changes nothing today. Raises AmcError where a class has no instance.
+        Squared hinge loss with C = 1, solved in the primal, since instances far outnumber features. That
+        solver draws nothing, so `seed` changes nothing today. Raises AmcError where a class has no instance.
         """
         from sklearn.svm import LinearSVC
 

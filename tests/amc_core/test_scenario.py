@@ -1,0 +1,53 @@
+"""Scenarios: exact ratios, canonical values, and refusals."""
+
+from fractions import Fraction
+
+import pytest
+
+from amc_core import AmcError, Scenario
+
+
+@pytest.mark.parametrize(
+    ("written", "exact"),
+    [
+        (2, Fraction(2)),
+        (3.2, Fraction(16, 5)),
+        (6.4, Fraction(32, 5)),
+        (10.67, Fraction(32, 3)),
+        ("32/3", Fraction(32, 3)),
+        (32 / 3, Fraction(32, 3)),
+        (2.33, Fraction(7, 3)),
+        (2.37, Fraction(237, 100)),
+        (10.671, Fraction(10671, 1000)),
+        ("200e-2", Fraction(2)),
+    ],
+)
+def test_samples_per_symbol_is_the_exact_ratio_that_was_meant(written, exact):
+    assert Scenario(upsampling=written).samples_per_symbol == exact
+
+
+def test_different_spellings_are_one_scenario():
+    assert Scenario(upsampling="32/3") == Scenario(upsampling=10.67) == Scenario(upsampling=32 / 3)
+    assert Scenario(sample_rate="200e3", rolloff="0.35", upsampling=8) == Scenario(sample_rate=200_000)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "names"),
+    [
+        ("channel", "raleigh", "'rayleigh'"),
+        ("upsampling", 0, "from 1"),
+        ("upsampling", -8, "from 1"),
+        ("upsampling", float("nan"), "from 1"),
+        ("upsampling", "fast", "from 1"),
+        ("upsampling", True, "from 1"),
+        ("rolloff", 1.2, "[0, 1]"),
+        ("rolloff", None, "[0, 1]"),
+        ("rolloff", float("nan"), "[0, 1]"),
+        ("sample_rate", 0, "positive"),
+        ("sample_rate", float("inf"), "positive"),
+    ],
+)
+def test_a_bad_field_is_refused_with_its_value_and_what_is_allowed(field, value, names):
+    with pytest.raises(AmcError) as refusal:
+        Scenario(**{field: value})
+    assert field in str(refusal.value) and repr(value) in str(refusal.value) and names in str(refusal.value)
