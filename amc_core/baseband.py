@@ -32,7 +32,8 @@ class LinearBaseband:
         self.sizes = torch.as_tensor(sizes, device=device)
         self.starts = torch.as_tensor(np.cumsum([0, *sizes[:-1]]), device=device)
         points = np.concatenate([modulation.points for modulation in modulations])
-        self.i_points, self.q_points = (torch.tensor(x, dtype=torch.float32, device=device) for x in (points.real, points.imag))
+        self.i_points = torch.tensor(points.real, dtype=torch.float32, device=device)
+        self.q_points = torch.tensor(points.imag, dtype=torch.float32, device=device)
         samples_per_symbol = scenario.samples_per_symbol
         span = raised_cosine_span(scenario.rolloff)
 

@@ -9,12 +9,16 @@ from torch.nn.functional import cross_entropy
 
 from amc_core.instances import Instances
 
-_BATCH = 256
+_BLOCK, _BATCH = 1024, 256  # instances simulated, and classified, at a time
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """confusion: (SNRs, classes, classes) int64 counts by SNR, sent and recognised modulation. loss: mean cross-entropy."""
+    """What a classifier made of some instances.
+
+    confusion: (SNRs, classes, classes) int64, counts by SNR, sent and recognised modulation. loss: mean
+    cross-entropy.
+    """
 
     confusion: torch.Tensor
     loss: float
@@ -28,13 +32,15 @@ class Evaluation:
 def evaluate(model: torch.nn.Module, instances: Instances, device: torch.device | str = "cpu") -> Evaluation:
     """Run a classifier over all instances. The model is left in evaluation mode."""
     model.eval()
-    classes, snrs = len(instances.simulator.keys), instances.snrs
+    classes, snrs = instances.classes, instances.snrs
     confusion = torch.zeros(snrs * classes * classes, dtype=torch.int64, device=device)
     loss = torch.zeros((), device=device)
-    for positions in instances.blocks(1024):
-        labels, snr, _ = (x.to(device) for x in instances.address(positions))
-        for x, label, level in zip(instances(positions).split(_BATCH), labels.split(_BATCH), snr.split(_BATCH), strict=True):
+    for block in instances.blocks(_BLOCK):
+        labels, snr, _ = (x.to(device) for x in instances.address(block))
+        batches = zip(instances(block).split(_BATCH), labels.split(_BATCH), snr.split(_BATCH), strict=True)
+        for x, label, level in batches:
             scores = model(x)
             loss += cross_entropy(scores, label, reduction="sum")
-            confusion += torch.bincount((level * classes + label) * classes + scores.argmax(1), minlength=len(confusion))
+            place = (level * classes + label) * classes + scores.argmax(1)
+            confusion += torch.bincount(place, minlength=len(confusion))
     return Evaluation(confusion.view(snrs, classes, classes).cpu(), loss.item() / len(instances))

@@ -21,7 +21,8 @@ class Instances:
     def __init__(self, dataset: Dataset, part: str, device: torch.device | str = "cpu", keep: bool = False):
         scenario, names, snrs = dataset.scenario, dataset.modulations, dataset.snrs_db
         self.simulator = Simulator(scenario, names, snrs, dataset.length, dataset.seed, device)
-        self.indices, self.snrs, self.length = dataset.indices(part), len(snrs), dataset.size(part)
+        self.indices, self.length = dataset.indices(part), dataset.size(part)
+        self.classes, self.snrs = len(names), len(snrs)
         self.kept = None
         if keep and self.length * dataset.length * 8 <= _KEPT_BYTES:
             self.kept = torch.cat([self.simulate(block) for block in self.blocks(_BLOCK)])

@@ -27,7 +27,8 @@ class Dataset:
     """A description of instances, never the instances themselves: they are simulated where they are consumed.
 
     instances: per modulation and SNR, at least 10; split 80:10:10 by index into train, validation and test
-    (P1 §IV-C). length: samples. seed: of the simulated instances.
+    (P1 §IV-C). length: samples. seed: of the simulated instances. Raises AmcError for an instance shorter than
+    the channel.
     """
 
     scenario: Scenario
@@ -36,6 +37,9 @@ class Dataset:
     instances: int
     length: int = 1024
     seed: int = 0
+
+    def __post_init__(self):
+        self.scenario.require_length(self.length)
 
     def indices(self, part: str) -> range:
         """The instance indices of a part: "train", "validation" or "test"."""

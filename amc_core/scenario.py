@@ -85,6 +85,15 @@ class Scenario:
         """L as an exact ratio: 16/5, 32/5 and 32/3 for the 3.2, 6.4 and 10.67 of Table I."""
         return _ratio(self.upsampling)
 
+    def require_length(self, length: int) -> None:
+        """Raise AmcError unless an instance of `length` samples is longer than the channel's longest delay."""
+        delay = max(CHANNELS[self.channel].path_delays, default=0)
+        if delay * self.sample_rate >= length:
+            raise AmcError(
+                f"length {length} is too short: channel {self.channel!r} delays by up to {delay * 1e6:g} µs, "
+                f"which is {delay * self.sample_rate:g} samples at {self.sample_rate:g} Hz"
+            )
+
     def as_dict(self) -> dict:
         """The fields as plain values, in the order of the tables' columns."""
         return asdict(self)

@@ -44,17 +44,14 @@ class Simulator:
     ):
         self.length, self.device = length, torch.device(device)
         self.chunk = _CPU_CHUNK if self.device.type == "cpu" else _GPU_CHUNK
+        scenario.require_length(length)
         channel = CHANNELS[scenario.channel]
         self.fading = Fading(channel, scenario.sample_rate, length, device) if channel.path_delays else None
         delays = np.asarray(channel.path_delays or (0.0,))
-        if delays.max() * scenario.sample_rate >= length:
-            raise AmcError(
-                f"channel {scenario.channel!r} delays by up to {delays.max() * 1e6:g} µs, "
-                f"which must be shorter than the instance of {length} samples at {scenario.sample_rate:g} Hz"
-            )
         self.families, self.family_of, self.kind_of = self._families(modulations, scenario, delays)
         keys = [
-            [address_key(VERSION, scenario.as_dict(), name, float(snr), seed) for snr in snrs_db] for name in modulations
+            [address_key(VERSION, scenario.as_dict(), name, float(snr), seed) for snr in snrs_db]
+            for name in modulations
         ]
         self.keys = torch.tensor(keys)  # (modulations, SNRs, 2)
         self.noise_power = 10 ** (-torch.tensor([float(snr) for snr in snrs_db], dtype=torch.float64) / 10)
@@ -77,7 +74,8 @@ class Simulator:
                 basebands.append(AnalogueBaseband(chosen[0], *bound))
             family |= dict.fromkeys(members, position)
             kind |= {name: place for place, name in enumerate(members)}
-        return basebands, torch.tensor([family[name] for name in names]), torch.tensor([kind[name] for name in names])
+        families, kinds = ([place[name] for name in names] for place in (family, kind))
+        return basebands, torch.tensor(families), torch.tensor(kinds)
 
     def __call__(self, modulation: torch.Tensor, snr: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         """The instances of a batch of addresses.

@@ -44,6 +44,7 @@ def train_test_heat_map(cells: pd.DataFrame, title: str) -> Figure:
         axis.set_xticks(range(width), [_value(table.columns.name, value) for value in panel.columns])
         axis.set_xlabel(f"test {_LABELS[table.columns.name.removeprefix('test_')]}")
         axis.set_yticks(range(len(panel)), [_row_label(panel.index.names[1:], entry[1:]) for entry in panel.index])
+    axes[0].set_ylabel("training → test setting")
     bar = figure.colorbar(image, ax=axes, label="accuracy", fraction=0.04, pad=0.01)
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1))
     snrs = cells["snr_db"]
@@ -51,7 +52,12 @@ def train_test_heat_map(cells: pd.DataFrame, title: str) -> Figure:
     figure.suptitle(f"{title}\n", fontsize=12)
     axes[0].annotate(
         f"Accuracy in %, {note}; {_fixed(cells)}; a frame marks the setting of training.",
-        (0.5, 0.93), xycoords=figure.transFigure, ha="center", va="top", fontsize=9, annotation_clip=False,
+        (0.5, 0.93),
+        xycoords=figure.transFigure,
+        ha="center",
+        va="top",
+        fontsize=9,
+        annotation_clip=False,
     ).set_in_layout(False)
     return figure
 
@@ -71,7 +77,7 @@ def _frame_trained(axis, cells: pd.DataFrame, panel: pd.DataFrame) -> None:
 
 
 def _row_label(names: list[str], entry: tuple) -> str:
-    """"awgn → rician": what varies of the training setting, then of the test setting."""
+    """ "awgn → rician": what varies of the training setting, then of the test setting."""
     sides = {"train": [], "test": []}
     for name, value in zip(names, entry, strict=True):
         side, _, field = name.partition("_")
@@ -88,8 +94,9 @@ def _value(name: str, value: object) -> str:
 
 def _fixed(cells: pd.DataFrame) -> str:
     """The test fields that do not vary, in words."""
-    names = [name.removeprefix("test_") for name in TEST if cells[name].nunique() == 1]
-    return ", ".join(f"{_LABELS[name]} {_value(name, cells[f'test_{name}'].iloc[0])}" for name in names)
+    words = {"channel": "channel {}", "upsampling": "L = {}", "rolloff": "α = {}", "sample_rate": "sample rate {} kHz"}
+    fixed = [name for name in TEST if cells[name].nunique() == 1]
+    return ", ".join(words[name.removeprefix("test_")].format(_value(name, cells[name].iloc[0])) for name in fixed)
 
 
 def save(figure: Figure, path: Path) -> list[Path]:

@@ -68,13 +68,11 @@ def accuracy_by(cells: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 
 
 def varied(cells: pd.DataFrame, columns: Sequence[str]) -> list[str]:
-    """Those of `columns` that take more than one value."""
-    return [name for name in columns if cells[name].nunique() > 1]
+    """Those of `columns` that take more than one value for some model."""
+    return [name for name in columns if cells.groupby("model")[name].nunique().max() > 1]
 
 
-def train_test(
-    cells: pd.DataFrame, rows: Sequence[str] | None = None, column: str | None = None
-) -> pd.DataFrame:
+def train_test(cells: pd.DataFrame, rows: Sequence[str] | None = None, column: str | None = None) -> pd.DataFrame:
     """Accuracy of every training setting (rows) in every test setting (columns), pooled over SNRs and seeds.
 
     column: the field along the columns; by default the test field with most values. rows: by default the model

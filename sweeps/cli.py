@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -21,7 +22,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out, err = Console(), Console(stderr=True)
+out = Console(width=None if sys.stdout.isatty() else 120)
+err = Console(stderr=True)
 
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a shipped study.")]
 StoreDir = Annotated[str, typer.Option("--store", help="Directory that holds runs and cells of all studies.")]
@@ -46,7 +48,8 @@ def run(
     store: StoreDir = "results",
     scale: Scale = None,
     address: Annotated[
-        str | None, typer.Option("--address", help="host:port of a Ray cluster, or auto; otherwise Ray is started here.")
+        str | None,
+        typer.Option("--address", help="host:port of a Ray cluster, or auto; otherwise Ray is started here."),
     ] = None,
     gpus_per_trial: Annotated[
         float | None, typer.Option("--gpus-per-trial", min=0, help="GPUs, or a fraction of one, for each trial.")
@@ -69,7 +72,9 @@ def run(
         with Progress(before, out) as progress:
             launch(chosen, before, place, progress, address, gpus_per_trial)
     except KeyboardInterrupt:
-        err.print("\nInterrupted. What was finished is in the store; the same command goes on from there.")
+        err.print(
+            "\nInterrupted. What was finished is in the store; the same command goes on from there.", soft_wrap=True
+        )
         raise typer.Exit(130) from None
     after = make_plan(chosen, place)
     if after.incomplete:
@@ -77,7 +82,9 @@ def run(
         for left in after.incomplete:
             reason = failures.get(left.run.key, {}).get("reason", "not finished").strip().splitlines()[-1]
             err.print(f"run {left.run.key} ({left.run.model}): {reason}", highlight=False, markup=False)
-        err.print(f"{len(after.incomplete)} of {len(after.runs)} runs are incomplete; the same command tries them again.")
+        err.print(
+            f"{len(after.incomplete)} of {len(after.runs)} runs are incomplete; the same command tries them again."
+        )
         raise typer.Exit(1)
     out.print(f"{chosen.name} is complete: {len(after.runs)} runs, {after.cells} cells in {store}.", highlight=False)
 
@@ -146,7 +153,9 @@ def figures(
 
     cells = _cells(study, store, scale)
     try:
-        paths = save(train_test_heat_map(cells, f"Accuracy across unseen settings: {Path(study).stem}"), to / Path(study).stem)
+        paths = save(
+            train_test_heat_map(cells, f"Accuracy across unseen settings: {Path(study).stem}"), to / Path(study).stem
+        )
     except OSError as error:
         raise AmcError(f"{str(to)!r} cannot be written: {error}") from None
     for path in paths:
@@ -165,7 +174,9 @@ def _cells(study: str, store: str, scale: str | None):
 
 def _show_plan(study: Study, plan: Plan) -> None:
     """A line per kind of work: what the study names, what the store has, what is missing."""
-    table = Table("", "in the study", "in the store", "missing", title=f"{study.name}, scale: {study.scale or 'as written'}")
+    table = Table(
+        "", "in the study", "in the store", "missing", title=f"{study.name}, scale: {study.scale or 'as written'}"
+    )
     runs, cells = len(plan.runs), plan.cells
     for name, total, missing in (("runs", runs, plan.untrained), ("cells", cells, plan.missing_cells)):
         table.add_row(name, f"{total:,}", f"{total - missing:,}", f"{missing:,}")
@@ -180,16 +191,20 @@ def _show_plan(study: Study, plan: Plan) -> None:
 
 def _show_table(table) -> None:
     """A train × test table on the terminal, accuracies in %."""
-    shown = Table(title="accuracy in %, mean over SNRs and seeds", caption=f"columns: {table.columns.name}")
-    names = [name or "" for name in table.index.names]
-    for name in names:
-        shown.add_column(name)
+    title = f"accuracy in %, mean over SNRs and seeds; columns: {_words(table.columns.name)}"
+    shown = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in table.index.names:
+        shown.add_column(_words(name).replace(" ", "\n", 1), no_wrap=True)
     for value in table.columns:
-        shown.add_column(f"{value:g}" if isinstance(value, float) else str(value), justify="right")
+        shown.add_column(_words(value), justify="right", no_wrap=True, vertical="bottom")
     for entry, accuracies in zip(table.index, table.to_numpy(), strict=True):
         entry = entry if isinstance(entry, tuple) else (entry,)
-        shown.add_row(*map(str, entry), *(f"{100 * accuracy:.1f}" for accuracy in accuracies))
+        shown.add_row(*map(_words, entry), *("" if a != a else f"{100 * a:.1f}" for a in accuracies))
     out.print(shown)
+
+
+def _words(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")
 
 
 def main() -> None:

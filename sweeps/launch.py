@@ -75,9 +75,11 @@ def _trial(config: dict, study: Study, store: Store, device: str, threads: int) 
     import torch
     from ray import tune
 
+    from amc_core.memory import keep_freed_memory
     from sweeps.trial import compute
 
     torch.set_num_threads(threads)
+    keep_freed_memory()
     run = config["run"]
     try:
         for step in compute(run, study.tests(run), store, device):
@@ -132,11 +134,12 @@ def _ray(address: str | None):
         _require_listening(address)
     import ray
 
-    local = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES} if address in (None, "local") else {}
+    own = address in (None, "local")
+    local = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES} if own else {}
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **local)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        if local:
+        if own:
             raise
         raise AmcError(f"--address {address!r}: no Ray cluster answers there: {str(error).splitlines()[0]}") from None
     try:
@@ -154,7 +157,7 @@ def _require_listening(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
     except OSError as error:
         raise AmcError(
-            f"--address {address!r} cannot be reached ({error.strerror or error}): give the host:port of a running Ray head"
+            f"--address {address!r} cannot be reached ({error.strerror or error}): give host:port of a running Ray head"
         ) from None
 
 

@@ -16,6 +16,7 @@ from sweeps.plan import Plan, RunPlan
 
 _TRAINING_COST = 3  # a trained instance costs about as much as three that are only classified
 _PLAIN_SECONDS = 15  # between plain lines
+_ESTIMATE_SECONDS = 4  # of reports before the time left is told
 
 
 @dataclass
@@ -51,12 +52,11 @@ class Progress:
     def __init__(self, plan: Plan, console: Console):
         self.plan, self.console = plan, console
         self.trials = {plan.run.key: _Trial(plan) for plan in plan.incomplete}
-        self.began = time.monotonic()
+        self.began: tuple[float, float] | None = None  # when the first report came, and the fraction done by then
         self.printed = -float("inf")
         self.live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Progress:
-        self.began = time.monotonic()
         if self.console.is_terminal:
             self.live.start()
         return self
@@ -68,6 +68,7 @@ class Progress:
         """A trial has finished an epoch, or evaluated a cell."""
         trial = self.trials[key]
         trial.epoch, trial.cells, trial.accuracy, trial.state = epoch, cells, accuracy, "running"
+        self.began = self.began or (time.monotonic(), self._fraction())
         if time.monotonic() - self.printed > _PLAIN_SECONDS:
             self._line(self._summary())
 
@@ -100,10 +101,11 @@ class Progress:
         return sum(t.done for t in self.trials.values()) / max(sum(t.work for t in self.trials.values()), 1)
 
     def _time_left(self) -> str:
-        fraction = self._fraction()
-        if fraction == 0:
-            return "starting"
-        seconds = round((time.monotonic() - self.began) * (1 - fraction) / fraction)
+        began, already = self.began or (time.monotonic(), 0)
+        elapsed, fraction = time.monotonic() - began, self._fraction()
+        if elapsed < _ESTIMATE_SECONDS or fraction <= already:
+            return "started" if self.began else "starting"
+        seconds = round(elapsed * (1 - fraction) / (fraction - already))
         return f"about {seconds // 60}:{seconds % 60:02d} left"
 
     def _render(self) -> Group:

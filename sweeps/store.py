@@ -110,7 +110,8 @@ class Store:
             probe.touch()
             probe.unlink()
         except OSError as error:
-            raise AmcError(f"store {str(self.path)!r} cannot be written: {error.strerror}; name a writable directory") from None
+            reason = f"store {str(self.path)!r} cannot be written: {error.strerror}"
+            raise AmcError(f"{reason}; name a writable directory with --store") from None
 
     def save_checkpoint(self, key: str, state: dict) -> None:
         self._write(key, "checkpoint.pt", _tensor_bytes(state))

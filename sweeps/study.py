@@ -243,9 +243,8 @@ def _sentence(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        section = StudyFile
-        for part in first["loc"][:-1]:
-            section = {"recipe": RecipeSection, "resources": ResourcesSection, "scales": ScaleSection}.get(part, section)
+        sections = {"recipe": RecipeSection, "resources": ResourcesSection, "scales": ScaleSection}
+        section = sections.get(first["loc"][0], StudyFile) if len(first["loc"]) > 1 else StudyFile
         return f"key {place!r} is not known{suggest(first['loc'][-1], section.model_fields)}"
     if first["type"] == "missing":
         return f"key {place!r} is missing: a study needs it"

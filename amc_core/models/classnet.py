@@ -20,9 +20,7 @@ class ResNeXtBlock(nn.Module):
     def __init__(self, channels: int, cardinality: int, width: int):
         super().__init__()
         self.split = Conv1d(channels, cardinality * width, 1)
-        self.transform = Conv1d(
-            cardinality * width, cardinality * width, 3, padding="same", groups=cardinality
-        )
+        self.transform = Conv1d(cardinality * width, cardinality * width, 3, padding="same", groups=cardinality)
         self.merge = Conv1d(cardinality * width, channels, 1)
         glorot_uniform(self)
         for path in self.split.weight.data.chunk(cardinality):  # with the fans of one path

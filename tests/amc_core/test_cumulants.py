@@ -27,11 +27,7 @@ def cumulant_by_partitions(points: np.ndarray, order: int, conjugates: int) -> c
 
     Σ over set partitions π of (−1)^(|π|−1) (|π|−1)! Π over blocks B of E[Π over B].
     """
-    moment = {
-        (p, q): np.mean(points ** (p - q) * points.conj() ** q)
-        for p in range(order + 1)
-        for q in range(p + 1)
-    }
+    moment = {(p, q): np.mean(points ** (p - q) * points.conj() ** q) for p in range(order + 1) for q in range(p + 1)}
     total = 0
     for partition in partitions([False] * (order - conjugates) + [True] * conjugates):
         blocks = len(partition)

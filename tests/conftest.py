@@ -1,0 +1,35 @@
+"""What tests share: a small study, and a Ray that is started once."""
+
+import textwrap
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Two cores are shared with Ray's workers; more threads than cores only wait for each other."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def study_file(tmp_path):
+    """Writes a study of a few seconds, with `changes` put in, and returns its path."""
+
+    def write(name: str = "small", **changes: str) -> str:
+        sections = {
+            "modulations": "[BPSK, 16QAM, GFSK]",
+            "snr_db": "[0, 18]",
+            "instances": "20",
+            "length": "128",
+            "models": "[hoc_svm, mod_lcnn]",
+            "recipe": "{epochs: 3, batch_size: 16}",
+            "train": "{channel: [awgn, rayleigh]}",
+            "test": "{channel: [awgn, rician], upsampling: [4, 8]}",
+        } | changes
+        path = tmp_path / f"{name}.yaml"
+        lines = [f"{key}: {value}" for key, value in sections.items() if value is not None]
+        path.write_text(textwrap.dedent("\n".join(lines)))
+        return str(path)
+
+    return write

@@ -1,0 +1,142 @@
+"""Study files: what they expand to, and how they are refused."""
+
+import random
+
+import pytest
+
+from amc_core import AmcError
+from sweeps.study import SHIPPED, load_study
+
+
+def test_a_study_expands_to_models_by_training_scenarios_by_seeds(study_file):
+    study = load_study(study_file(seeds="[0, 1]"))
+    runs = study.runs()
+    assert len(runs) == len({run.key for run in runs}) == 2 * 2 * 2
+    assert all(len(study.tests(run)) == 4 for run in runs)
+
+
+def test_fields_that_the_test_grid_leaves_out_are_those_of_training(study_file):
+    study = load_study(study_file(test="{upsampling: [2, 4]}"))
+    for run in study.runs():
+        for test in study.tests(run):
+            assert test.scenario.channel == run.dataset.scenario.channel
+
+
+def test_a_list_of_grids_is_their_union_without_repetition(study_file):
+    study = load_study(study_file(test="[{upsampling: [2, 4]}, {upsampling: [4, 8], rolloff: 0.35}, {rolloff: 0.25}]"))
+    assert len(study.tests(study.runs()[0])) == 4
+
+
+def test_the_key_depends_on_what_defines_a_run_and_on_nothing_else(study_file):
+    def keys(**changes):
+        return {run.key for run in load_study(study_file(**changes)).runs()}
+
+    base = keys()
+    assert keys(description="something else", test="{upsampling: 2}", resources="{cpus_per_trial: 2}") == base
+    assert keys(train="{channel: [rayleigh, awgn], upsampling: 8.0}") == base
+    for change in (
+        {"instances": "30"},
+        {"length": "256"},
+        {"dataset_seed": "1"},
+        {"seeds": "1"},
+        {"modulations": "[16QAM, BPSK, GFSK]"},
+        {"snr_db": "[0, 16]"},
+        {"train": "{channel: [awgn, rayleigh], rolloff: 0.25}"},
+    ):
+        assert not keys(**change) & base, change
+
+
+def test_a_recipe_changes_the_keys_of_networks_but_not_of_a_model_fitted_in_closed_form(study_file):
+    first = {run.key: run.model for run in load_study(study_file()).runs()}
+    second = {run.key: run.model for run in load_study(study_file(recipe="{epochs: 4, batch_size: 16}")).runs()}
+    shared = set(first) & set(second)
+    assert {first[key] for key in shared} == {"hoc_svm"} and len(shared) == 2
+
+
+def test_a_scale_sets_instances_and_epochs(study_file):
+    path = study_file(scales="{smoke: {instances: 12}}")
+    assert load_study(path, "smoke").instances == 12
+    assert load_study(path, "smoke").recipe.epochs == 1
+    assert load_study(path, "paper").instances == 1000
+    assert not {run.key for run in load_study(path, "smoke").runs()} & {run.key for run in load_study(path).runs()}
+
+
+def test_every_shipped_study_is_valid():
+    for path in SHIPPED.glob("*.yaml"):
+        assert load_study(path.stem).runs()
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"modells": "[cnn1d]"}, ["modells", "did you mean 'models'"]),
+        ({"recipe": "{epoch: 3}"}, ["recipe.epoch", "did you mean 'epochs'"]),
+        ({"recipe": "{epochs: 0}"}, ["recipe.epochs", "0", "greater than or equal to 1"]),
+        ({"recipe": "{learning_rate: .nan}"}, ["recipe.learning_rate", "nan", "finite"]),
+        ({"recipe": "7"}, ["recipe", "7"]),
+        ({"models": "[cnn1]"}, ["models", "'cnn1'", "cnn1d"]),
+        ({"models": "[{stn_resnext: {block: 3}}]"}, ["models", "'block'", "blocks"]),
+        ({"models": "[{stn_resnext: {blocks: 0}}]"}, ["models", "blocks", "0", "from 1"]),
+        ({"models": "[]"}, ["models", "at least one"]),
+        ({"models": "[cnn1d, cnn1d]"}, ["models", "twice"]),
+        ({"models": None}, ["models", "missing"]),
+        ({"modulations": "[BPSK, 16QUAM]"}, ["modulations", "'16QUAM'", "did you mean '16QAM'"]),
+        ({"modulations": "complicated"}, ["modulations", "'complicated'", "complex"]),
+        ({"modulations": "[BPSK]"}, ["modulations", "BPSK", "at least two"]),
+        ({"modulations": "7"}, ["modulations", "complex"]),
+        ({"train": "{channel: raleigh}"}, ["train", "'raleigh'", "did you mean 'rayleigh'"]),
+        ({"train": "{chanel: awgn}"}, ["train", "'chanel'", "did you mean 'channel'"]),
+        ({"train": "{upsampling: 0}"}, ["train", "upsampling", "0", "from 1"]),
+        ({"train": "{upsampling: [8, -2]}"}, ["train", "upsampling", "-2", "from 1"]),
+        ({"test": "{rolloff: [0.35, 1.5]}"}, ["test", "rolloff", "1.5", "[0, 1]"]),
+        ({"test": "{upsampling: []}"}, ["test", "upsampling", "empty"]),
+        ({"test": "[]"}, ["test", "empty"]),
+        ({"test": "7"}, ["test", "7"]),
+        ({"snr_db": "{from: 0, to: -6, step: 2}"}, ["snr_db", "from"]),
+        ({"snr_db": "[loud]"}, ["snr_db", "'loud'", "number"]),
+        ({"snr_db": "[]"}, ["snr_db", "at least one"]),
+        ({"instances": "9"}, ["instances", "9", "10"]),
+        ({"length": "64", "models": "[cnn1d]"}, ["length", "64", "128"]),
+        ({"seeds": "[0, 0]"}, ["seeds", "twice"]),
+        ({"resources": "{gpus_per_trial: -1}"}, ["resources.gpus_per_trial", "-1"]),
+        ({"train": "{sample_rate: 2e6, channel: rayleigh_2}", "length": "16", "models": "[hoc_svm]"}, ["9 µs", "16"]),
+    ],
+)
+def test_a_bad_study_is_refused_in_one_sentence_with_file_field_value_and_what_is_allowed(study_file, changes, named):
+    path = study_file(**changes)
+    with pytest.raises(AmcError) as refusal:
+        load_study(path)
+    message = str(refusal.value)
+    assert message.startswith(path) and "\n" not in message
+    for part in named:
+        assert part in message, message
+
+
+@pytest.mark.parametrize(
+    "text", ["", "- 1", "models: [", "a: &x [*x]", "models: cnn1d\nmodels: vgg", "\x00", "? [1]: 2"]
+)
+def test_a_file_that_is_no_study_is_refused(tmp_path, text):
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(AmcError, match=r"bad\.yaml"):
+        load_study(str(path))
+
+
+def test_a_missing_study_is_refused_with_the_shipped_ones():
+    with pytest.raises(AmcError, match="quickstart"):
+        load_study("quickstrt")
+
+
+def test_garbage_never_raises_anything_but_a_refusal(study_file, tmp_path):
+    random.seed(1)
+    good = open(study_file()).read()
+    for trial in range(300):
+        text = list(good)
+        for _ in range(random.randint(1, 8)):
+            text[random.randrange(len(text))] = random.choice("[]{}:,-#'\"&*!%@\n\t 09aé\x01")
+        path = tmp_path / f"garbage{trial}.yaml"
+        path.write_text("".join(text))
+        try:
+            load_study(str(path))
+        except AmcError as refusal:
+            assert "\n" not in str(refusal)
