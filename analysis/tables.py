@@ -142,7 +142,7 @@ def _confusion(store: Store, runs: pd.DataFrame, selected: set[str] | None) -> p
     cells = _cells(store, runs, selected, counts=True).drop(columns=["n", "correct", "accuracy"])
     names = runs.set_index("run")["modulations"]
     pairs = [[(sent, seen) for sent in names[run] for seen in names[run]] for run in cells["run"]]
-    long = cells.assign(pair=pairs).explode(["pair", "confusion"], ignore_index=True)
-    long["sent"], long["recognised"] = long["pair"].str[0], long["pair"].str[1]
-    long["count"] = long["confusion"].astype("int64")
-    return long.drop(columns=["pair", "confusion"])
+    cells["sent"] = [[sent for sent, _ in pair] for pair in pairs]
+    cells["recognised"] = [[recognised for _, recognised in pair] for pair in pairs]
+    long = cells.rename(columns={"confusion": "count"}).explode(["sent", "recognised", "count"], ignore_index=True)
+    return long.astype({"count": "int64"})

@@ -64,7 +64,6 @@ def run(
     _show_plan(chosen, before)
     if not before.incomplete:
         return
-    place.require_writable()
     from sweeps.launch import launch
     from sweeps.progress import Progress
 

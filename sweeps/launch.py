@@ -10,6 +10,8 @@ import logging
 import os
 import signal
 import socket
+import subprocess
+import sys
 import tempfile
 import traceback
 from contextlib import contextmanager
@@ -46,15 +48,18 @@ def launch(
     study. A trial that fails is retried from its last checkpoint, then recorded as failed, and the others go on.
     Raises AmcError if the cluster cannot be reached or lacks the resources of a single trial.
     """
+    store.require_writable()
     os.environ.update(_ENVIRONMENT)
-    with _ray(address or os.environ.get("RAY_ADDRESS")), _orderly_sigterm():
+    address = address or os.environ.get("RAY_ADDRESS")
+    with _ray(address), _orderly_sigterm():
         from ray import tune
 
         cpus, gpus = _resources(study, gpus_per_trial, local=address is None)
         runs = {plan.run.key: plan.run for plan in plan.incomplete}
         trial = tune.with_parameters(_trial, study=study, store=store, device="cuda" if gpus else "cpu", threads=cpus)
         # Workers of a cluster have to see Tune's directory; that of the store is the one they share.
-        with tempfile.TemporaryDirectory(prefix=".tune-", dir=store.path if address else None) as scratch:
+        shared = store.make() if address else None
+        with tempfile.TemporaryDirectory(prefix=".tune-", dir=shared) as scratch:
             tuner = tune.Tuner(
                 tune.with_resources(trial, {"cpu": cpus, "gpu": gpus}),
                 param_space={"run": tune.grid_search(list(runs.values()))},
@@ -130,35 +135,45 @@ def _resources(study: Study, gpus_per_trial: float | None, local: bool) -> tuple
 @contextmanager
 def _ray(address: str | None):
     """A connection to the cluster at `address`, or a Ray of our own that ends with us."""
-    if address not in (None, "auto", "local"):
-        _require_listening(address)
+    if address not in (None, "auto"):
+        _require_cluster(address)
     import ray
 
-    own = address in (None, "local")
-    local = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES} if own else {}
+    if address is None:  # by default Ray would join whatever cluster it finds on this machine
+        settings = {"address": "local", "include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
+    else:
+        settings = {"address": address}
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **local)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        if own:
-            raise
-        raise AmcError(f"--address {address!r}: no Ray cluster answers there: {str(error).splitlines()[0]}") from None
+        ray.init(**settings, log_to_driver=False, logging_level=logging.ERROR)
+    except ConnectionError as error:
+        reason = str(error).splitlines()[0]
+        raise AmcError(
+            f"--address {address!r} cannot be reached ({reason}): give host:port of a running Ray head"
+        ) from None
     try:
         yield
     finally:
         ray.shutdown()
 
 
-def _require_listening(address: str) -> None:
-    """Raise AmcError unless something listens at host:port, sooner than Ray would find out."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
+def _require_cluster(address: str) -> None:
+    """Raise AmcError unless a Ray cluster answers at host:port."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdigit() or not 0 < int(port) < 65536:
         raise AmcError(f"--address {address!r} is not the address of a Ray cluster: give host:port or auto")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+        # ray.init itself would try for minutes, so a process that can be given up on tries first.
+        attempt = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False)"
+        answer = subprocess.run([sys.executable, "-c", attempt, address], capture_output=True, text=True, timeout=30)
+        if answer.returncode == 0:
+            return
+        reason = answer.stderr.strip().splitlines()[-1] + "; a cluster with tokens needs RAY_AUTH_MODE=token"
+    except subprocess.TimeoutExpired:
+        reason = "what listens there does not answer as a Ray head"
     except OSError as error:
-        raise AmcError(
-            f"--address {address!r} cannot be reached ({error.strerror or error}): give host:port of a running Ray head"
-        ) from None
+        reason = error.strerror or str(error)
+    raise AmcError(f"--address {address!r} cannot be reached ({reason}): give host:port of a running Ray head")
 
 
 @contextmanager

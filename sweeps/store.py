@@ -55,6 +55,8 @@ class Store:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
+        if not self.path.is_dir() and self.path.exists():
+            raise AmcError(f"store {str(path)!r} is a file: name a directory with --store")
 
     # -- what is there ---------------------------------------------------------------------------------
 
@@ -103,15 +105,20 @@ class Store:
     # -- writing ---------------------------------------------------------------------------------------
 
     def require_writable(self) -> None:
-        """Make the store's directory. Raises AmcError where it cannot be written."""
+        """Raise AmcError where the store, or the directory that would hold it, cannot be written. Leaves no trace."""
+        place = next(path for path in (self.path, *self.path.absolute().parents) if path.exists())
+        probe = place / f".{uuid.uuid4().hex}"
         try:
-            (self.path / "runs").mkdir(parents=True, exist_ok=True)
-            probe = self.path / f".{uuid.uuid4().hex}"
             probe.touch()
             probe.unlink()
         except OSError as error:
             reason = f"store {str(self.path)!r} cannot be written: {error.strerror}"
             raise AmcError(f"{reason}; name a writable directory with --store") from None
+
+    def make(self) -> Path:
+        """The store's directory, made if it is not there."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        return self.path
 
     def save_checkpoint(self, key: str, state: dict) -> None:
         self._write(key, "checkpoint.pt", _tensor_bytes(state))

@@ -82,7 +82,7 @@ def test_every_instance_has_unit_power(modulation, channel):
 @pytest.mark.parametrize("modulation", COMPLEX)
 @pytest.mark.parametrize("channel", ["awgn", "rician"])
 def test_measured_snr_is_the_asked_one(modulation, channel):
-    """The signal alone has the same address but for its SNR, so it is found by projection on the noise-free instance."""
+    """The same address without its noise is the signal; what projection on it leaves is the noise."""
     scenario, count = Scenario(channel, 4), 64
     simulator = Simulator(scenario, [modulation], [7.0, math.inf])
     simulator.keys[:, 1] = simulator.keys[:, 0]  # the same symbols, channel and noise stream, without the noise

@@ -1,0 +1,244 @@
+"""RadioML 2016.04C, 2016.10A and 2016.10B: a Python 2 pickle of {(modulation, snr): float32 array (n, 2, 128)}.
+
+A pickle is a program: it names functions and calls them. This unpickler gives it none of Python's or NumPy's.
+The few names that a pickled array needs are answered by stand-ins of our own, which note what the array is and
+check it against the bytes that are there; every other name, and every instruction that plain data does not need,
+is refused. So nothing in a file can run, or make us allocate more than the file is long.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import pickle
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar
+
+import numpy as np
+
+from amc_core.errors import AmcError
+from amc_core.recordings.names import modulation_name
+from amc_core.recordings.recording import Recording, instance_length
+
+_ALLOWED = "allowed is a pickled dictionary {(modulation, snr): float32 array (n, 2, 128)}"
+
+# Numbers, strings, tuples, a dictionary, frames and the memo, and the three that make an array: GLOBAL, REDUCE, BUILD.
+_INSTRUCTIONS = (
+    "PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 FLOAT BINFLOAT "
+    "STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINBYTES SHORT_BINBYTES BINBYTES8 "
+    "TUPLE EMPTY_TUPLE TUPLE1 TUPLE2 TUPLE3 DICT EMPTY_DICT SETITEM SETITEMS "
+    "PUT BINPUT LONG_BINPUT GET BINGET LONG_BINGET MEMOIZE GLOBAL STACK_GLOBAL REDUCE BUILD"
+).split()
+
+
+class _Refused(Exception):
+    """What a pickle may not do or hold, as the middle of an error sentence."""
+
+
+class _StandIn:
+    """What a pickle gets for a function that it names."""
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: Callable[..., Any]):
+        self.call = call
+
+    def __call__(self, *arguments):
+        return self.call(*arguments)
+
+    def __setstate__(self, state):
+        raise _Refused("changes a function")
+
+
+class _Type:
+    """A NumPy number type, from its code ("f4") and its byte order."""
+
+    __slots__ = ("code", "order")
+
+    def __init__(self, code, *_flags):
+        self.code, self.order = _text(code), "<"
+        if self.code not in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"):
+            raise _Refused(f"holds an array of type {self.code!r}")
+
+    def __setstate__(self, state):
+        self.order = _text(state[1])
+        if self.order not in ("<", ">", "|", "="):
+            raise _Refused(f"holds an array of byte order {self.order!r}")
+
+    def numpy(self) -> np.dtype:
+        return np.dtype(self.order + self.code)
+
+
+class _Array:
+    """A NumPy array, once its state has come."""
+
+    __slots__ = ("values",)
+
+    def __init__(self, kind, *_placeholder):
+        if kind is not _NDARRAY:
+            raise _Refused("reconstructs something other than an array")
+        self.values = None
+
+    def __setstate__(self, state):
+        _, shape, kind, fortran, content = state
+        kind, content = kind.numpy(), _bytes(content)
+        if not (isinstance(shape, tuple) and all(type(n) is int and n >= 0 for n in shape)):
+            raise _Refused("holds an array whose shape is not a tuple of sizes")
+        if math.prod(shape) * kind.itemsize != len(content):
+            raise _Refused(f"holds an array of shape {shape} and type {kind} in {len(content)} bytes")
+        self.values = np.frombuffer(content, kind).reshape(shape, order="F" if fortran else "C")
+
+
+class _Entries(dict):
+    """The dictionary: keys are checked before Python hashes them, which nested tuples could make endless."""
+
+    __slots__ = ()
+
+    def __setitem__(self, key, value):
+        if not (isinstance(key, tuple) and len(key) == 2 and isinstance(key[0], str | bytes)):
+            raise _Refused("has a key that is not (modulation, snr)")
+        modulation, snr_db = _text(key[0]), key[1]
+        if type(snr_db) not in (int, float) or not abs(snr_db) < 1e6:
+            raise _Refused(f"has an SNR at {modulation!r} that is not a number of dB")
+        array = value.values if isinstance(value, _Array) else None
+        if array is None or array.ndim != 3 or array.shape[1] != 2 or array.dtype.kind != "f":
+            what = "no array" if array is None else f"an array of shape {array.shape} and type {array.dtype}"
+            raise _Refused(f"has {what} at {(modulation, snr_db)}")
+        super().__setitem__((modulation, snr_db), array)
+
+
+def _text(value) -> str:
+    """A string of Python 2, which holds bytes, or of Python 3."""
+    return value.decode("latin-1") if isinstance(value, bytes) else str.__str__(value)
+
+
+def _bytes(value) -> bytes:
+    return value if isinstance(value, bytes) else str.encode(value, "latin-1")
+
+
+def _scalar(kind: _Type, content) -> int | float:
+    return np.frombuffer(_bytes(content), kind.numpy(), 1)[0].item()
+
+
+def _encode(text: str, encoding="latin-1") -> bytes:
+    """How Python 3 writes bytes for Python 2."""
+    if _text(encoding) not in ("latin1", "latin-1"):
+        raise _Refused("encodes text in another way than latin-1")
+    return _bytes(text)
+
+
+_NDARRAY = object()  # an array is only ever made by _reconstruct: the class itself cannot be called
+_STAND_INS = {
+    ("numpy", "ndarray"): lambda: _NDARRAY,
+    ("numpy", "dtype"): lambda: _StandIn(_Type),
+    ("_codecs", "encode"): lambda: _StandIn(_encode),
+}
+for _module in ("numpy.core.multiarray", "numpy._core.multiarray"):  # before NumPy 2, and since
+    _STAND_INS[_module, "_reconstruct"] = lambda: _StandIn(_Array)
+    _STAND_INS[_module, "scalar"] = lambda: _StandIn(_scalar)
+
+
+class _Instructions(dict):
+    """What each instruction does, by its code."""
+
+    def __missing__(self, code):
+        raise _Refused(f"uses the instruction {chr(code)!a}, which plain data does not need")
+
+
+class _Unpickler(pickle._Unpickler):
+    """Python's own unpickler in Python, with the instructions that plain data needs.
+
+    The one in C is not fit for files from outside: twenty bytes that number a memo entry 2³² make it fill 64 GB.
+    """
+
+    def load_empty_dictionary(self):
+        self.append(_Entries())
+
+    def load_dictionary(self):
+        items, entries = self.pop_mark(), _Entries()
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            entries[key] = value
+        self.append(entries)
+
+    dispatch: ClassVar = _Instructions(
+        {code: pickle._Unpickler.dispatch[code] for code in (getattr(pickle, name)[0] for name in _INSTRUCTIONS)}
+        | {pickle.EMPTY_DICT[0]: load_empty_dictionary, pickle.DICT[0]: load_dictionary}
+    )
+
+    def find_class(self, module: str, name: str):
+        if (module, name) not in _STAND_INS:
+            raise _Refused(f"calls {module}.{name}")
+        return _STAND_INS[module, name]()
+
+
+class _Bounded:
+    """A file that never reads, or makes room for, more than it holds."""
+
+    def __init__(self, file: BinaryIO):
+        self.file, self.readline, self.size = file, file.readline, os.fstat(file.fileno()).st_size
+
+    def read(self, count: int) -> bytes:
+        return self.file.read(min(count, self.size - self.file.tell()))
+
+
+@dataclass(frozen=True)
+class _Arrays:
+    """The arrays of a pickle, one after the other; starts: the position of each one's first instance."""
+
+    path: Path
+    keys: list[tuple[str, float]]
+    arrays: list[np.ndarray]
+    starts: list[int]
+
+    def fetch(self, positions: np.ndarray) -> np.ndarray:
+        out = np.empty((len(positions), *self.arrays[0].shape[1:]))
+        for row, position in enumerate(positions):
+            place = bisect_right(self.starts, position) - 1
+            out[row] = self.arrays[place][position - self.starts[place]]
+        return out
+
+    def describe(self, position: int) -> str:
+        place = bisect_right(self.starts, position) - 1
+        return f"{self.path}: instance {position - self.starts[place]} of {self.keys[place]}"
+
+
+def open_radioml2016(path: Path, length: int | None) -> Recording:
+    """A RadioML 2016 pickle, in memory; instances are ordered by modulation, then SNR, then as in the file."""
+    entries = _load(path)
+    keys = sorted((key for key in entries if len(entries[key])), key=lambda key: (modulation_name(key[0]), key[1]))
+    arrays = [entries[key] for key in keys]
+    if not keys:
+        raise AmcError(f"{path}: holds no instances; {_ALLOWED}")
+    for key, array in zip(keys, arrays, strict=True):
+        if array.shape[2] != arrays[0].shape[2]:
+            what = f"the array at {key} has {array.shape[2]} samples an instance and the one at {keys[0]} has"
+            raise AmcError(f"{path}: {what} {arrays[0].shape[2]}; allowed is one length")
+    names = [modulation_name(name) for name, _ in keys]
+    modulations = tuple(sorted(set(names)))
+    counts = [len(array) for array in arrays]
+    starts = np.cumsum([0, *counts[:-1]]).tolist()
+    return Recording(
+        modulations=modulations,
+        length=instance_length(path, length, arrays[0].shape[2]),
+        modulation=np.repeat([modulations.index(name) for name in names], counts),
+        snr_db=np.repeat([float(snr_db) for _, snr_db in keys], counts),
+        sample_rate=np.full(sum(counts), np.nan),
+        source=_Arrays(path, keys, arrays, starts),
+    )
+
+
+def _load(path: Path) -> _Entries:
+    try:
+        with open(path, "rb") as file:
+            entries = _Unpickler(_Bounded(file), encoding="bytes").load()
+    except _Refused as refusal:
+        raise AmcError(f"{path}: the pickle {refusal}; {_ALLOWED}") from None
+    except Exception as error:  # a damaged pickle can fail in any way
+        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise AmcError(f"{path}: the pickle is damaged or cut short ({what:.200}); {_ALLOWED}") from None
+    if not isinstance(entries, _Entries):
+        raise AmcError(f"{path}: the pickle holds a {type(entries).__name__}; {_ALLOWED}")
+    return entries

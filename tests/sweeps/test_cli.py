@@ -1,0 +1,118 @@
+"""The command line as a user meets it."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from amc_core.run import Run
+from sweeps.plan import make_plan
+from sweeps.store import Store
+from sweeps.study import load_study
+from sweeps.trial import compute
+
+
+def amc(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "sweeps", *arguments], capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture
+def filled(study_file, tmp_path):
+    """A study whose HOC-SVM runs are complete and whose networks are not, and its store."""
+    path, store = study_file(), Store(tmp_path / "store")
+    study = load_study(path)
+    for plan in make_plan(study, store).incomplete:
+        if plan.run.model == "hoc_svm":
+            list(compute(plan.run, study.tests(plan.run), store))
+    return path, str(store.path)
+
+
+@pytest.mark.parametrize("command", ["plan", "run", "status", "results", "figures"])
+def test_help_explains_each_command_with_an_example(command):
+    shown = amc(command, "--help")
+    assert shown.returncode == 0
+    assert f"Example: amc {command} quickstart" in shown.stdout
+
+
+@pytest.mark.parametrize("command", ["plan", "run", "status", "results", "figures"])
+def test_a_bad_study_ends_in_one_sentence_and_code_2_and_writes_nothing(command, study_file, tmp_path):
+    path = study_file(models="[cnn1]")
+    refused = amc(command, path, "--store", str(tmp_path / "store"))
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1 and path in refused.stderr and "'cnn1'" in refused.stderr
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("place", ["/proc/nowhere", __file__])
+def test_a_store_that_cannot_be_written_is_refused(place, study_file):
+    refused = amc("run", study_file(), "--store", place)
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1 and place in refused.stderr and "--store" in refused.stderr
+
+
+def closed_port() -> str:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{unused.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("address", [closed_port(), "nowhere.invalid:6379", "somewhere", "127.0.0.1:http", "ray://a:1"])
+def test_an_unreachable_address_is_refused_and_nothing_is_written(address, study_file, tmp_path):
+    refused = amc("run", study_file(), "--store", str(tmp_path / "store"), "--address", address)
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1 and address in refused.stderr and "host:port" in refused.stderr
+    assert not (tmp_path / "store").exists()
+
+
+def test_more_gpus_than_there_are_is_refused_instead_of_waiting_for_ever(study_file, tmp_path):
+    refused = amc("run", study_file(), "--store", str(tmp_path / "store"), "--gpus-per-trial", "1000")
+    assert refused.returncode == 2
+    assert "1000 GPUs" in refused.stderr and "--gpus-per-trial" in refused.stderr
+    assert not (tmp_path / "store").exists()
+
+
+def test_plan_counts_what_is_there_and_what_is_missing(filled):
+    path, store = filled
+    shown = amc("plan", path, "--store", store)
+    assert [int(word) for word in shown.stdout.split() if word.isdigit()][:6] == [4, 2, 2, 16, 8, 8]
+
+
+def test_results_prints_the_table_and_writes_the_cells(filled, tmp_path):
+    path, store = filled
+    csv, parquet = tmp_path / "cells.csv", tmp_path / "cells.parquet"
+    shown = amc("results", path, "--store", store, "--csv", str(csv), "--parquet", str(parquet))
+    assert shown.returncode == 0 and "hoc svm" in shown.stdout
+    assert len(pd.read_csv(csv)) == len(pd.read_parquet(parquet)) == 2 * 4 * 2
+    refused = amc("results", path, "--store", store, "--csv", str(tmp_path / "no" / "cells.csv"))
+    assert refused.returncode == 2 and "cannot be written" in refused.stderr
+
+
+def test_figures_are_written_as_png_and_svg(filled, tmp_path):
+    path, store = filled
+    shown = amc("figures", path, "--store", store, "--to", str(tmp_path / "figures"))
+    assert shown.returncode == 0
+    name = Path(path).stem
+    assert (tmp_path / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (tmp_path / "figures" / f"{name}.svg").read_text()
+
+
+def test_results_of_nothing_say_how_to_compute_them(study_file, tmp_path):
+    refused = amc("results", study_file(), "--store", str(tmp_path / "store"))
+    assert refused.returncode == 2 and "amc run" in refused.stderr
+
+
+def test_a_trial_that_fails_is_recorded_the_others_go_on_and_the_next_launch_tries_it_again(study_file, tmp_path):
+    path, store = study_file(), tmp_path / "store"
+    broken: Run = next(run for run in load_study(path).runs() if run.model == "mod_lcnn")
+    obstacle = store / "runs" / broken.key / "weights.pt"
+    obstacle.mkdir(parents=True)  # a directory where the weights should go
+    failed = amc("run", path, "--store", str(store))
+    assert failed.returncode == 1
+    assert broken.key in failed.stderr and "IsADirectoryError" in failed.stderr and "1 of 4 runs" in failed.stderr
+    assert "1 failed" in amc("status", "--store", str(store)).stdout
+    obstacle.rmdir()
+    assert amc("run", path, "--store", str(store)).returncode == 0
+    assert "4 runs trained, 0 begun, 0 failed" in amc("status", path, "--store", str(store)).stdout
