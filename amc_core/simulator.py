@@ -19,8 +19,6 @@ from amc_core.modulations import MODULATIONS, Analogue, ContinuousPhase, Linear,
 from amc_core.randomness import NOISE, address_key, complex_normal
 from amc_core.scenario import CHANNELS, Scenario
 
-VERSION = 1  # of the meaning of an address: changes whenever any instance does, and with it every run's key
-
 # Matrix products may round a row by the shape of the whole, so every product has one shape: batches are cut into
 # chunks of this many instances, the last one filled up. On a CPU a chunk also has to stay in its cache.
 _CPU_CHUNK, _GPU_CHUNK = 32, 1024
@@ -50,7 +48,7 @@ class Simulator:
         delays = np.asarray(channel.path_delays or (0.0,))
         self.families, self.family_of, self.kind_of = self._families(modulations, scenario, delays)
         keys = [
-            [address_key(VERSION, scenario.as_dict(), name, float(snr), seed) for snr in snrs_db]
+            [address_key(scenario.as_dict(), name, float(snr), seed) for snr in snrs_db]
             for name in modulations
         ]
         self.keys = torch.tensor(keys)  # (modulations, SNRs, 2)

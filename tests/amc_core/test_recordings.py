@@ -1,6 +1,7 @@
 """Files of the field: what is read is what was written, and what is wrong is refused in one sentence."""
 
 import json
+import os
 import pickle
 import re
 import subprocess
@@ -463,16 +464,14 @@ class Calls:
 
 
 def test_a_pickle_that_calls_a_function_is_refused_and_does_not_run(tmp_path):
-    import os
-
     marker = tmp_path / "ran"
     code = f"open({str(marker)!r}, 'w')"
     hostile = {
         "system": pickle.dumps({("QPSK", 0): Calls(os.system, f"touch {marker}")}, 2),
         "eval": pickle.dumps({("QPSK", 0): Calls(eval, code)}, 2),
-        "python 2": f"c__builtin__\neval\n(S{code!r}\ntR.".encode().join([b"(dp0\n", b""]),
+        "python 2": f"(dp0\nc__builtin__\neval\n(S{code!r}\ntR.".encode(),
         "through numpy": b"(dp0\ncnumpy.core.multiarray\n__builtins__\n(S'eval'\ntR.",
-        "dotted": b"\x80\x04}\x8c\x16numpy._core.multiarray\x8c\x15_reconstruct.__globals__\x93.",
+        "dotted": b"\x80\x04}\x8c\x16numpy._core.multiarray\x8c\x18_reconstruct.__globals__\x93.",
         "runpy": b"(dp0\ncnumpy.testing._private.utils\nrunstring\n(S'1'\n(dtR.",
         "codecs": b"(dp0\nc_codecs\nlookup\n(S'utf-8'\ntR.",
     }
@@ -523,7 +522,7 @@ def test_a_pickle_that_misuses_what_arrays_need_is_refused(tmp_path, value, part
         (b"(S'QPSK'\nNt", "SNR"),
         (b"(S'QPSK'\nFnan\nt", "SNR"),
         (b"(I1\nI2\nt", "(modulation, snr)"),
-        (b")" + b"\x85" * 500_000, "(modulation, snr)"),  # hashing it would overflow the stack
+        (b")" + b"\x85" * 200_000, "(modulation, snr)"),  # hashing it would overflow the stack
         (b"(S'QPSK'\n)" + b"q\x01\x86h\x01" * 64 + b"\x86t", "SNR"),  # and this would take 2⁶⁴ steps
     ],
 )
@@ -544,7 +543,7 @@ def test_pickles_that_hold_something_else_are_refused(tmp_path):
         ({("QPSK", 0): instances(3).transpose(0, 2, 1)}, "(3, 128, 2)"),
         (two, "one length"),
     ]:
-        path.write_bytes(pickle.dumps(content, 2))
+        path.write_bytes(pickle.dumps(content, 4))
         refusal(path, part)
 
 
