@@ -18,6 +18,8 @@ def replacing(*paths: Path) -> Iterator[list[Path]]:
     Of several paths the last is what makes the others count: an old one is removed before the others change.
     Raises AmcError where they cannot be written.
     """
+    if not paths[0].parent.is_dir():
+        raise AmcError(f"{paths[0]}: the directory does not exist; name a file in a writable directory")
     partial = [path.with_name(f".{path.name}.{uuid.uuid4().hex}") for path in paths]
     try:
         yield partial

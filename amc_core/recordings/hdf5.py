@@ -201,7 +201,7 @@ def write_radioml2018(
             known = np.isin(index, np.arange(len(names)))
             if not known.all():
                 wrong = index[~known][0]
-                raise AmcError(f"{path}: modulation {wrong!r} is no index; allowed are 0 to {len(names) - 1}")
+                raise AmcError(f"{path}: modulation {wrong} is no index; allowed are 0 to {len(names) - 1}")
             fields["Y"] = np.eye(len(names), dtype=np.int64)[index.astype(np.int64)]
             fields["Z"] = _snr_db(path, "Z", per_instance(path, "snr_db", snr_db, len(x)))[:, None]
             for name, rows in fields.items():

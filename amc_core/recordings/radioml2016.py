@@ -104,7 +104,7 @@ class _Entries(dict):
         if type(snr_db) not in (int, float) or not abs(snr_db) < 1e6:
             raise _Refused(f"has an SNR at {modulation!r} that is not a number of dB")
         array = value.values if isinstance(value, _Array) else None
-        if array is None or array.ndim != 3 or array.shape[1] != 2 or array.dtype.kind != "f":
+        if array is None or array.ndim != 3 or array.shape[1] != 2 or not array.shape[2] or array.dtype.kind != "f":
             what = "no array" if array is None else f"an array of shape {array.shape} and type {array.dtype}"
             raise _Refused(f"has {what} at {(modulation, snr_db)}")
         super().__setitem__((modulation, snr_db), array)
@@ -170,7 +170,7 @@ class _Unpickler(pickle._Unpickler):
 
     def find_class(self, module: str, name: str):
         if (module, name) not in _STAND_INS:
-            raise _Refused(f"calls {module}.{name}")
+            raise _Refused(f"calls {f'{module}.{name}'!a:.80}")
         return _STAND_INS[module, name]()
 
 
@@ -178,10 +178,16 @@ class _Bounded:
     """A file that never reads, or makes room for, more than it holds."""
 
     def __init__(self, file: BinaryIO):
-        self.file, self.readline, self.size = file, file.readline, os.fstat(file.fileno()).st_size
+        self.file, self.size = file, os.fstat(file.fileno()).st_size
 
     def read(self, count: int) -> bytes:
         return self.file.read(min(count, self.size - self.file.tell()))
+
+    def readline(self) -> bytes:
+        line = self.file.readline()
+        if not line.endswith(b"\n"):
+            raise EOFError
+        return line
 
 
 @dataclass(frozen=True)
@@ -237,8 +243,7 @@ def _load(path: Path) -> _Entries:
     except _Refused as refusal:
         raise AmcError(f"{path}: the pickle {refusal}; {_ALLOWED}") from None
     except Exception as error:  # a damaged pickle can fail in any way
-        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise AmcError(f"{path}: the pickle is damaged or cut short ({what:.200}); {_ALLOWED}") from None
+        raise AmcError(f"{path}: the pickle is damaged or cut short ({error!r:.200}); {_ALLOWED}") from None
     if not isinstance(entries, _Entries):
         raise AmcError(f"{path}: the pickle holds a {type(entries).__name__}; {_ALLOWED}")
     return entries

@@ -76,7 +76,9 @@ class Recording:
 def instance_length(path: Path, asked: int | None, available: int) -> int:
     """Samples of an instance: those `asked` for (the first of each) of those that the file has."""
     if available < 1 or (asked is not None and not 1 <= asked <= available):
-        raise AmcError(f"{path}: length {asked or available} is not allowed: its instances have {available} samples")
+        raise AmcError(
+            f"{path}: length is {available if asked is None else asked}; allowed are 1 to {available} samples"
+        )
     return available if asked is None else asked
 
 
