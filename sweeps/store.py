@@ -54,7 +54,7 @@ class Store:
     """Runs and cells under a directory. Reading a store that does not exist finds nothing in it."""
 
     def __init__(self, path: str | Path):
-        self.path = Path(path)
+        self.path = Path(path).absolute()  # trials have working directories of their own
         if not self.path.is_dir() and self.path.exists():
             raise AmcError(f"store {str(path)!r} is a file: name a directory with --store")
 
@@ -106,7 +106,7 @@ class Store:
 
     def require_writable(self) -> None:
         """Raise AmcError where the store, or the directory that would hold it, cannot be written. Leaves no trace."""
-        place = next(path for path in (self.path, *self.path.absolute().parents) if path.exists())
+        place = next(path for path in (self.path, *self.path.parents) if path.exists())
         probe = place / f".{uuid.uuid4().hex}"
         try:
             probe.touch()

@@ -26,8 +26,9 @@ STUDY = dict(
 )
 
 
-def amc(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "sweeps", *arguments], capture_output=True, text=True, timeout=300)
+def amc(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "sweeps", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=cwd)
 
 
 def kill_in_mid_study(study: str, store: Path, seconds: float) -> None:
@@ -62,7 +63,7 @@ def uninterrupted(tmp_path_factory):
     lines += ["snr_db: [0, 18]", "train: {channel: [awgn, rayleigh]}"]
     lines += ["test: {channel: [awgn, rician], upsampling: [4, 8]}"]
     path.write_text("\n".join(lines))
-    result = amc("run", str(path), "--store", str(folder / "store"))
+    result = amc("run", "study.yaml", "--store", "store", cwd=folder)  # as users do: relative to where they are
     assert result.returncode == 0, result.stderr
     assert "8 runs, 32 cells" in result.stdout
     return str(path), folder / "store"
