@@ -87,39 +87,33 @@ INLINE uint32_t as_bits(float value) {
     return bits;
 }
 
-/* minus_2_log, square_root and random_cos_sin of exactmath.py, and randomness.py's _box_muller. */
+/* Σ coefficients[k]·x^k, in the order of exactmath.py's _polynomial. */
+INLINE float polynomial(float x, const float *coefficients, int count) {
+    float value = x * coefficients[count - 1] + coefficients[count - 2];
+    for (int k = count - 3; k >= 0; k--) value = value * x + coefficients[k];
+    return value;
+}
+
+static const float ARTANH[] = {1, 1.0 / 3, 1.0 / 5, 1.0 / 7, 1.0 / 9};
+static const float COSINE[] = {1, -1.0 / 2, 1.0 / 24, -1.0 / 720, 1.0 / 40320, -1.0 / 3628800, 1.0 / 479001600};
+static const float SINE[] = {1, -1.0 / 6, 1.0 / 120, -1.0 / 5040, 1.0 / 362880, -1.0 / 39916800};
+
+/* minus_2_log, square_root and random_cos_sin of exactmath.py, as in randomness.py's _box_muller. */
 INLINE void box_muller(const uint32_t radius_words[LANES], const uint32_t angle_words[LANES], float *i, float *q) {
     EACH_LANE {
         /* Both halves are exact in float32 and so their sum is rounded once; signed conversions are the fast ones. */
         uint32_t word = radius_words[lane];
         float rounded = (float)(int32_t)(word >> 16) * 65536.0f + (float)(int32_t)(word & 0xFFFF);
-
         int32_t bits = (int32_t)as_bits((rounded + 0.5f) * 0x1p-32f) - 0x3F3504F3;
         float exponent = (float)(bits >> 23), mantissa = as_float((bits & 0x7FFFFF) + 0x3F3504F3);
-        float s = (mantissa - 1.0f) / (mantissa + 1.0f), t = s * s;
-        float series = t * (float)(1.0 / 9) + (float)(1.0 / 7);
-        series = series * t + (float)(1.0 / 5);
-        series = series * t + (float)(1.0 / 3);
-        series = series * t + 1.0f;
-        float square = exponent * (float)(-2 * 0.693147180559945309) - s * series * 4.0f;
+        float s = (mantissa - 1.0f) / (mantissa + 1.0f);
+        float square = exponent * (float)(-2 * 0.693147180559945309) - s * polynomial(s * s, ARTANH, 5) * 4.0f;
         square = square < 1e-30f ? 1e-30f : square;
         float radius = square * (1.0f / sqrtf(square));
 
         word = angle_words[lane];
         float angle = ((float)(int32_t)(word >> 10) + 0.5f) * (float)(1.57079632679489662 * 0x1p-22);
-        float x = angle * angle;
-        float cosine = x * (float)(1.0 / 479001600) + (float)(-1.0 / 3628800);
-        cosine = cosine * x + (float)(1.0 / 40320);
-        cosine = cosine * x + (float)(-1.0 / 720);
-        cosine = cosine * x + (float)(1.0 / 24);
-        cosine = cosine * x + (float)(-1.0 / 2);
-        cosine = cosine * x + 1.0f;
-        float sine = x * (float)(-1.0 / 39916800) + (float)(1.0 / 362880);
-        sine = sine * x + (float)(-1.0 / 5040);
-        sine = sine * x + (float)(1.0 / 120);
-        sine = sine * x + (float)(-1.0 / 6);
-        sine = angle * (sine * x + 1.0f);
-
+        float cosine = polynomial(angle * angle, COSINE, 7), sine = angle * polynomial(angle * angle, SINE, 6);
         i[lane] = radius * as_float(as_bits(cosine) ^ word << 31); /* bits 0 and 1 are the signs */
         q[lane] = radius * as_float(as_bits(sine) ^ (word & 2) << 30);
     }
@@ -183,7 +177,7 @@ INLINE Address address_of(const int64_t *keys, const int64_t *indices, int64_t s
 
 /* keys (batch, 2), indices (batch,), out (batch, 2, count). */
 void complex_normal(
-    const int64_t *keys, const int64_t *indices, int64_t stream, int64_t batch, int64_t count, float *out) {
+    int64_t stream, int64_t batch, int64_t count, const int64_t *keys, const int64_t *indices, float *out) {
     for (int64_t row = 0; row < batch; row++) {
         Address address = address_of(keys, indices, stream, row);
         BEST(normals)(&address, count, out + 2 * row * count);
@@ -192,7 +186,7 @@ void complex_normal(
 
 /* keys (batch, 2), indices and below (batch,), out (batch, count). */
 void integers(
-    const int64_t *keys, const int64_t *indices, int64_t stream, int64_t batch, int64_t count, const int64_t *below,
+    int64_t stream, int64_t batch, int64_t count, const int64_t *keys, const int64_t *indices, const int64_t *below,
     int64_t *out) {
     for (int64_t row = 0; row < batch; row++) {
         Address address = address_of(keys, indices, stream, row);

@@ -1,132 +1,173 @@
 """Baseband signals of the three families of modulations, evaluated at every path delay of a channel.
 
-Each class is bound to one setting and draws a batch of addresses: (keys, indices) → I and Q, each
+Each class is bound to one setting and draws a batch of addresses: (kind, keys, indices, draws) → I and Q, each
 (batch, paths, length) float32. P1 §III, eq. 1.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 import torch
 
-from amc_core.exactmath import cos_sin, minus_2_log, square_root
+from amc_core.audio import Audio
+from amc_core.exactmath import cos_sin
+from amc_core.impairments import Draws
 from amc_core.modulations import Analogue, ContinuousPhase, Linear
-from amc_core.pulse_train import pulse_train
-from amc_core.pulses import INTERPOLATION_SPAN, interpolation_kernel, raised_cosine, raised_cosine_span
-from amc_core.randomness import SOURCE, SYMBOLS, integers, uniform
-from amc_core.scenario import Scenario
+from amc_core.pulse_train import FixedTrain, Pulse, Sampling, VariedTrain
+from amc_core.pulses import INTERPOLATION_SPAN, interpolation_kernel, pulse_span, raised_cosine, root_raised_cosine
+from amc_core.randomness import SYMBOLS, integers
+from amc_core.scenario import Distribution, Scenario
 
-AUDIO_RATE = 32_000  # Hz; audio is band-limited to 11 kHz
-AUDIO_RMS = 0.3  # of the full scale that the deviation refers to
-_LINES = 32
+
+@dataclass(frozen=True)
+class Setting:
+    """What a baseband is bound to: a scenario, its path delays (paths,) in s, the length in samples, and the device."""
+
+    scenario: Scenario
+    delays: np.ndarray
+    length: int
+    device: torch.device
+
+
+class _Train:
+    """A pulse train at the sampling times of a setting, whether they are the same for all instances or drawn.
+
+    pulses: roll-off → pulse; rolloffs: the smallest and the largest that it is asked for. unit_rate: pulses a
+    second, None for the symbol rate. lag: (paths,) by which each path is later than its delay, in pulses.
+    """
+
+    def __init__(
+        self,
+        setting: Setting,
+        pulses: Callable[[float], Pulse],
+        support: tuple[int, int],
+        rolloffs: tuple[float, float] = (0, 0),
+        unit_rate: float | None = None,
+        lag: np.ndarray | float = 0.0,
+    ):
+        scenario = setting.scenario
+        self.delays, self.lag = setting.delays, lag
+        self.sample_rate, self.unit_rate = scenario.sample_rate, unit_rate
+        names = ("upsampling", "rolloff", "timing_offset", "sample_rate_offset")
+        ranges = {name: _extremes(getattr(scenario, name)) for name in names}
+        if not any(isinstance(getattr(scenario, name), Distribution) for name in names):
+            sampling = self.sampling({name: np.array([value[0]]) for name, value in ranges.items()})
+            per_unit = (
+                scenario.samples_per_symbol if unit_rate is None else Fraction(self.sample_rate) / Fraction(unit_rate)
+            )
+            per_unit *= 1 + Fraction(scenario.sample_rate_offset) / 1_000_000
+            pulse = pulses(rolloffs[0])
+            self.train = FixedTrain(pulse, support, per_unit, -sampling.start[0], setting.length, setting.device)
+            return
+        corners = np.meshgrid(*ranges.values())
+        sampling = self.sampling({name: corner.ravel() for name, corner in zip(names, corners, strict=True)})
+        starts, steps = ((x.min(), x.max()) for x in (sampling.start, sampling.step))
+        self.train = VariedTrain(pulses, support, rolloffs, starts, steps, setting.length, setting.device)
+
+    @property
+    def first(self) -> int:
+        return self.train.first
+
+    @property
+    def count(self) -> int:
+        return self.train.count
+
+    def sampling(self, draws: Draws) -> Sampling:
+        symbol_rate = self.sample_rate / draws["upsampling"]
+        rate = symbol_rate if self.unit_rate is None else np.full_like(symbol_rate, self.unit_rate)
+        late = draws["timing_offset"] / symbol_rate
+        start = -(late[:, None] + self.delays) * rate[:, None] - self.lag
+        step = rate / (self.sample_rate * (1 + 1e-6 * draws["sample_rate_offset"]))
+        return Sampling(start, step, draws["rolloff"])
+
+    def __call__(self, symbols: torch.Tensor, draws: Draws, older: torch.Tensor | None = None) -> torch.Tensor:
+        return self.train(symbols, self.sampling(draws), older)
 
 
 class LinearBaseband:
     """Linear modulations of one setting that share the delay of Q; each instance has a constellation of its own."""
 
-    def __init__(self, modulations: list[Linear], scenario: Scenario, delays: np.ndarray, length: int, device):
+    def __init__(self, modulations: list[Linear], setting: Setting):
         sizes = [len(modulation.points) for modulation in modulations]
-        self.sizes = torch.as_tensor(sizes, device=device)
-        self.starts = torch.as_tensor(np.cumsum([0, *sizes[:-1]]), device=device)
+        self.sizes = torch.as_tensor(sizes, device=setting.device)
+        self.starts = torch.as_tensor(np.cumsum([0, *sizes[:-1]]), device=setting.device)
         points = np.concatenate([modulation.points for modulation in modulations])
-        self.i_points = torch.tensor(points.real, dtype=torch.float32, device=device)
-        self.q_points = torch.tensor(points.imag, dtype=torch.float32, device=device)
-        samples_per_symbol = scenario.samples_per_symbol
-        span = raised_cosine_span(scenario.rolloff)
+        self.i_points = torch.tensor(points.real, dtype=torch.float32, device=setting.device)
+        self.q_points = torch.tensor(points.imag, dtype=torch.float32, device=setting.device)
+        scenario, self.paths = setting.scenario, len(setting.delays)
+        shape = raised_cosine if scenario.pulse == "raised_cosine" else root_raised_cosine
+        rolloffs = _extremes(scenario.rolloff)
+        span = pulse_span(scenario.pulse, rolloffs[0])
 
-        def pulse(t):
-            return np.where(np.abs(t) <= span, raised_cosine(t, scenario.rolloff), 0)
+        def pulses(rolloff: float) -> Pulse:
+            return lambda t: np.where(np.abs(t) <= span, shape(t, rolloff), 0)
 
-        delays = delays * scenario.sample_rate / float(samples_per_symbol)
-        self.paths = len(delays)
-        lag = modulations[0].quadrature_delay
-        delays = np.concatenate([delays, delays + lag]) if lag else delays  # a second set of paths, for Q
-        self.train = pulse_train(pulse, (-span, span), samples_per_symbol, delays, length, device)
+        lag = 0.0
+        if modulations[0].quadrature_delay:  # a second set of paths, for Q
+            lag = np.repeat([0.0, modulations[0].quadrature_delay], self.paths)
+            setting = Setting(scenario, np.tile(setting.delays, 2), setting.length, setting.device)
+        self.train = _Train(setting, pulses, (-span, span), rolloffs, lag=lag)
 
-    def __call__(self, kind: torch.Tensor, keys: torch.Tensor, indices: torch.Tensor):
+    def __call__(self, kind: torch.Tensor, keys: torch.Tensor, indices: torch.Tensor, draws: Draws):
         """kind: (batch,) int64, position in `modulations` of each instance."""
         labels = integers(keys, indices, SYMBOLS, self.train.count, self.sizes[kind]) + self.starts[kind][:, None]
-        i, q = self.train(self.i_points[labels]), self.train(self.q_points[labels])
+        i, q = (self.train(points[labels], draws) for points in (self.i_points, self.q_points))
         return i[:, : self.paths], q[:, -self.paths :]
 
 
 class ContinuousPhaseBaseband:
     """One CPM modulation of one setting."""
 
-    def __init__(self, modulation: ContinuousPhase, scenario: Scenario, delays: np.ndarray, length: int, device):
-        samples_per_symbol = scenario.samples_per_symbol
-        delays = delays * scenario.sample_rate / float(samples_per_symbol)
-
-        def turns(t):
+    def __init__(self, modulation: ContinuousPhase, setting: Setting):
+        def turns(t: np.ndarray) -> np.ndarray:
             return modulation.index * modulation.phase_response(t)
 
         self.index = modulation.index
-        self.train = pulse_train(turns, modulation.support, samples_per_symbol, delays, length, device)
+        self.train = _Train(setting, lambda rolloff: turns, modulation.support)
 
-    def __call__(self, kind: torch.Tensor, keys: torch.Tensor, indices: torch.Tensor):
-        train = self.train
+    def __call__(self, kind: torch.Tensor, keys: torch.Tensor, indices: torch.Tensor, draws: Draws):
         two = torch.full_like(indices, 2)
-        symbols = (1 - 2 * integers(keys, indices, SYMBOLS, train.count, two)).to(torch.float32)
-        # Symbols older than a block's window have turned the phase by ±h/2 each; whole turns are dropped.
-        sums = torch.nn.functional.pad(symbols.cumsum(1), (1, 0))[:, :: max(train.step, 1)][:, : train.blocks]
-        return cos_sin(train(symbols, before=sums * (self.index / 2) % 1))
+        symbols = (1 - 2 * integers(keys, indices, SYMBOLS, self.train.count, two)).to(torch.float32)
+        # Symbols whose response is over have turned the phase by ±h/2 each; whole turns are dropped.
+        older = (symbols.cumsum(1) - symbols) * (self.index / 2) % 1
+        return cos_sin(self.train(symbols, draws, older))
 
 
 class AnalogueBaseband:
-    """One analogue modulation of one setting, on a speech-like source drawn from the address.
+    """One analogue modulation of one setting, on audio drawn from the address."""
 
-    The source is a sum of spectral lines: harmonics of a pitch (voiced) or lines anywhere (unvoiced), shaped
-    by three formants. Its analytic signal, its integral and its pre-emphasis are exact, line by line.
-    """
-
-    def __init__(self, modulation: Analogue, scenario: Scenario, delays: np.ndarray, length: int, device):
-        self.modulation, self.device = modulation, device
-        self.knot_rate = min(AUDIO_RATE, scenario.sample_rate)
-        samples_per_knot = Fraction(scenario.sample_rate) / Fraction(self.knot_rate)
+    def __init__(self, modulation: Analogue, setting: Setting):
+        scenario, self.modulation = setting.scenario, modulation
+        self.audio = Audio(scenario.sample_rate, setting.device)
         support = (-INTERPOLATION_SPAN, INTERPOLATION_SPAN)
-        knot_delays = delays * self.knot_rate
-        self.train = pulse_train(interpolation_kernel, support, samples_per_knot, knot_delays, length, device)
-        knots = (np.arange(self.train.count) + self.train.first) / self.knot_rate
-        self.times = torch.as_tensor(knots, dtype=torch.float32, device=device)
+        self.train = _Train(setting, lambda rolloff: interpolation_kernel, support, unit_rate=self.audio.knot_rate)
+        knots = (np.arange(self.train.count) + self.train.first) / self.audio.knot_rate
+        self.times = torch.as_tensor(knots, dtype=torch.float32, device=setting.device)
         frequency = min(modulation.intermediate_frequency, scenario.sample_rate / 4)
-        angle = 2 * math.pi * frequency * (np.arange(length) / scenario.sample_rate - delays[:, None])
-        self.carrier = [torch.as_tensor(x, dtype=torch.float32, device=device) for x in (np.cos(angle), np.sin(angle))]
+        angle = 2 * math.pi * frequency * (np.arange(setting.length) / scenario.sample_rate - setting.delays[:, None])
+        cos, sin = (
+            torch.as_tensor(x, dtype=torch.float32, device=setting.device) for x in (np.cos(angle), np.sin(angle))
+        )
+        self.shift = None if frequency == 0 else (cos, sin)
 
-    def __call__(self, kind: torch.Tensor, keys: torch.Tensor, indices: torch.Tensor):
-        frequency, amplitude, phase = self._lines(keys, indices)
-        cos, sin = cos_sin(frequency[:, None] * self.times[:, None] + phase[:, None])  # (batch, knots, lines)
-        if self.modulation.deviation:
-            return cos_sin(self.train(self._swing(frequency, amplitude, cos, sin)))
-        a, b = self.carrier
-        i = self.train((amplitude[:, None] * cos).sum(2))
-        if self.modulation.sidebands == 2:
-            return i * a, i * b
-        q = self.train((amplitude[:, None] * sin).sum(2))
-        return i * a - q * b, i * b + q * a
+    def __call__(self, kind: torch.Tensor, keys: torch.Tensor, indices: torch.Tensor, draws: Draws):
+        modulation = self.modulation
+        if modulation.deviation:
+            swing = self.audio.integral(keys, indices, self.times, modulation.emphasis)
+            return cos_sin(self.train(modulation.deviation * swing, draws))
+        message, quadrature = self.audio.analytic(keys, indices, self.times)
+        i = modulation.carrier + self.train(message, draws)
+        q = self.train(quadrature, draws) if modulation.sidebands == 1 else None
+        if self.shift is None:
+            return i, torch.zeros_like(i) if q is None else q
+        cos, sin = self.shift
+        return (i * cos, i * sin) if q is None else (i * cos - q * sin, i * sin + q * cos)
 
-    def _swing(self, frequency, amplitude, cos, sin) -> torch.Tensor:
-        """Turns of phase: deviation · ∫ m(t) dt, after pre-emphasis by (1 + j2πfT), line by line."""
-        per_hertz = self.modulation.deviation * AUDIO_RMS / (2 * math.pi)
-        emphasis = 2 * math.pi * self.modulation.emphasis * frequency
-        weight = amplitude / square_root(((1 + emphasis * emphasis) * amplitude * amplitude).sum(1) / 2)[:, None]
-        return per_hertz * ((weight / frequency)[:, None] * (sin + emphasis[:, None] * cos)).sum(2)
 
-    def _lines(self, keys: torch.Tensor, indices: torch.Tensor):
-        """Frequency in Hz, amplitude and phase in turns of the source's lines, each (batch, lines)."""
-        draws = uniform(keys, indices, SOURCE, 3 * _LINES + 5)
-        places, phase, level = draws[:, 5:].view(-1, 3, _LINES).unbind(1)
-        pitch, voiced = 80 + 180 * draws[:, :1], draws[:, 4:5] < 0.7
-        harmonic = torch.arange(1, _LINES + 1, device=self.device)
-        frequency = torch.where(voiced, pitch * harmonic, 100 + 7900 * places)
-        amplitude = torch.where(voiced, 1.0, square_root(minus_2_log(level)))
-        formants = ((300, 500, 90), (900, 1400, 120), (2300, 900, 170))  # lowest, range, bandwidth in Hz
-        for formant, (lowest, width, bandwidth) in enumerate(formants):
-            centre = lowest + width * draws[:, formant + 1 : formant + 2]
-            x = frequency / centre
-            detuning = 1 - x * x
-            damping = x * bandwidth / centre
-            amplitude = amplitude / square_root(detuning * detuning + damping * damping)
-        return frequency, torch.where(frequency < 0.34 * self.knot_rate, amplitude, 0.0), phase
+def _extremes(value: float | Distribution) -> tuple[float, float]:
+    return value.extremes if isinstance(value, Distribution) else (value, value)

@@ -38,13 +38,15 @@ class ContinuousPhase:
 class Analogue:
     """Audio on a carrier; it has no symbols, so upsampling and roll-off do not shape it.
 
-    sidebands: 2 (m(t) on the carrier's amplitude) or 1 (its analytic signal: the upper sideband), suppressed
-        carrier, on an intermediate frequency in Hz (at most a quarter of the sample rate).
+    sidebands: 2 (m(t) on the carrier's amplitude) or 1 (its analytic signal: the upper sideband). carrier: its
+        amplitude beside m(t) of rms 0.3; 0 suppresses it. intermediate_frequency: Hz, at most a quarter of the
+        sample rate.
     deviation: Hz per unit of audio for frequency modulation, 0 for none. emphasis: s, time constant of
         the pre-emphasis.
     """
 
     sidebands: int = 0
+    carrier: float = 0.0
     intermediate_frequency: float = 0.0
     deviation: float = 0.0
     emphasis: float = 0.0
@@ -55,6 +57,12 @@ MODULATIONS: dict[str, Linear | ContinuousPhase | Analogue] = {
 } | {
     "CPFSK": ContinuousPhase(0.5, rectangular_phase, (0, 1)),
     "GFSK": ContinuousPhase(1.0, partial(gaussian_phase, bandwidth_time=0.35), (-2, 3)),
+    "GMSK": ContinuousPhase(0.5, partial(gaussian_phase, bandwidth_time=0.3), (-2, 3)),
+    "FM": Analogue(deviation=5e3),
+    "AM-DSB-SC": Analogue(sidebands=2),
+    "AM-DSB-WC": Analogue(sidebands=2, carrier=1.0),
+    "AM-SSB-SC": Analogue(sidebands=1),
+    "AM-SSB-WC": Analogue(sidebands=1, carrier=1.0),
     "B-FM": Analogue(deviation=75e3, emphasis=75e-6),
     "DSB-AM": Analogue(sidebands=2, intermediate_frequency=50e3),
     "SSB-AM": Analogue(sidebands=1, intermediate_frequency=50e3),
@@ -66,12 +74,17 @@ _APSK = ("16APSK", "32APSK", "64APSK", "128APSK", "256APSK")
 MODULATION_SETS = {
     "simple": _SIMPLE,
     "complex": (*_SIMPLE, "OQPSK", "32QAM", "128QAM", "256QAM", *_APSK),
+    "radioml2018": (
+        *("OOK", "4ASK", "8ASK", "BPSK", "QPSK", "8PSK", "16PSK", "32PSK", "16APSK", "32APSK", "64APSK", "128APSK"),
+        *("16QAM", "32QAM", "64QAM", "128QAM", "256QAM", "AM-SSB-WC", "AM-SSB-SC", "AM-DSB-WC", "AM-DSB-SC"),
+        *("FM", "GMSK", "OQPSK"),
+    ),
     "augmod": ("BPSK", "QPSK", "8PSK", "8QAM", "16QAM", "32QAM", "64QAM"),
 }
 
 
 def modulation_names(selection: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
-    """The names that `selection` means: a set ("simple", "complex", "augmod") or a list of modulations.
+    """The names that `selection` means: a set ("simple", "complex", "radioml2018", "augmod") or a list of modulations.
 
     Raises AmcError for an unknown or repeated name, or fewer than two.
     """

@@ -2,8 +2,8 @@
 
 Every signal here is a train x(t) = Σ_k a_k g(t − k): symbols and a raised cosine, CPM symbols and a phase
 response, audio knots and an interpolation kernel. A path's delay goes into the pulse, g(t − τ), so no
-fractional-delay filter is needed, and L = p/q makes the train periodic in blocks of p samples and q symbols:
-one matrix product evaluates all blocks and all paths at once.
+fractional-delay filter is needed. Two evaluators share one interface: `FixedTrain`, where every instance has the
+same pulse and sampling times, and `VariedTrain`, where each has its own.
 """
 
 from __future__ import annotations
@@ -16,65 +16,128 @@ from fractions import Fraction
 import numpy as np
 import torch
 
-BLOCK = 64  # samples; large enough for an efficient matrix product, small enough to waste little of it
+Pulse = Callable[[np.ndarray], np.ndarray]  # g(t), t in symbols, float64
+
+_BLOCK = 32  # samples; large enough for an efficient matrix product, small enough to waste little of it
+_DEGREE = 8  # of the polynomials between symbols; at roll-off 0.5 they are off by 10⁻⁵
 
 
 @dataclass(frozen=True)
-class PulseTrain:
+class Sampling:
+    """When the samples of a batch are taken, in symbols: sample n of path i at start_i + n·step. Float64, on the CPU.
+
+    start: (batch, paths); step: (batch,); rolloff: (batch,).
+    """
+
+    start: np.ndarray
+    step: np.ndarray
+    rolloff: np.ndarray
+
+
+class FixedTrain:
     """Evaluates Σ_k a_k g(n/L − τ_i − k) for samples n = 0 … length − 1 and every path delay τ_i.
 
-    `first` is the number k of the first symbol taken (negative: before the window), `count` how many are taken.
+    L = p/q makes the train periodic in blocks of p samples and q symbols: one matrix product evaluates all
+    blocks and all paths at once. `first` is the number k of the first symbol taken (negative: before the
+    instance), `count` how many are taken.
     """
 
-    matrix: torch.Tensor  # (window, paths·block) float32
-    window: int  # symbols that a block depends on
-    step: int  # symbols between blocks
-    blocks: int
-    block: int  # samples
-    paths: int
-    length: int
-    first: int
+    def __init__(
+        self,
+        pulse: Pulse,
+        support: tuple[int, int],
+        samples_per_symbol: Fraction,
+        delays: np.ndarray,
+        length: int,
+        device,
+    ):
+        """pulse: constant outside `support`, whole symbols [from, to]; delays: (paths,) in symbols."""
+        p, q = samples_per_symbol.numerator, samples_per_symbol.denominator
+        repeats = max(1, _BLOCK // p)
+        # A ratio of large numbers does not repeat within the instance, which is then one block.
+        self.block, self.step = (p * repeats, q * repeats) if p < length else (length, 1)
+        self.first = -(support[1] + math.ceil(delays.max()))
+        last = math.floor((self.block - 1) / samples_per_symbol - delays.min()) - support[0]
+        n, k = np.arange(self.block), np.arange(self.first, last + 1)
+        t = (n / float(samples_per_symbol) - delays[:, None]).reshape(1, -1) - k[:, None]
+        self.matrix = torch.as_tensor(pulse(t), dtype=torch.float32, device=device)  # (window, paths·block)
+        self.window, self.paths, self.length = len(k), len(delays), length
+        self.blocks = -(-length // self.block)
+        self.count = (self.blocks - 1) * self.step + self.window
 
-    @property
-    def count(self) -> int:
-        return (self.blocks - 1) * self.step + self.window
-
-    def windows(self, symbols: torch.Tensor) -> torch.Tensor:
-        """(batch, count) → (batch, blocks, window), the symbols that each block depends on."""
-        return symbols.unfold(1, self.window, self.step)
-
-    def __call__(self, symbols: torch.Tensor, before: torch.Tensor | None = None) -> torch.Tensor:
+    def __call__(self, symbols: torch.Tensor, sampling: Sampling | None = None, older: torch.Tensor | None = None):
         """(batch, count) float32 symbols → (batch, paths, length) float32.
 
-        before: (batch, blocks) float32, what symbols older than each block's window add to it.
+        older: (batch, count) float32, what the symbols before each one add to all later samples.
         """
-        batch = len(symbols)
-        samples = self.windows(symbols).reshape(-1, self.window) @ self.matrix
-        if before is not None:
-            samples = samples + before.reshape(-1, 1)
-        samples = samples.view(batch, self.blocks, self.paths, self.block).transpose(1, 2)
-        return samples.reshape(batch, self.paths, -1)[:, :, : self.length]
+        windows = symbols.unfold(1, self.window, self.step).reshape(-1, self.window)
+        samples = windows @ self.matrix
+        if older is not None:
+            samples = samples + older[:, :: self.step][:, : self.blocks].reshape(-1, 1)
+        samples = samples.view(len(symbols), self.blocks, self.paths, self.block).transpose(1, 2)
+        return samples.reshape(len(symbols), self.paths, -1)[:, :, : self.length]
 
 
-def pulse_train(
-    pulse: Callable[[np.ndarray], np.ndarray],
-    support: tuple[int, int],
-    samples_per_symbol: Fraction,
-    delays: np.ndarray,
-    length: int,
-    device: torch.device | str = "cpu",
-) -> PulseTrain:
-    """The evaluator of one pulse at one samples-per-symbol ratio.
+class VariedTrain:
+    """Evaluates Σ_k a_k g(start_i + n·step − k) with start, step and roll-off of each instance's own.
 
-    pulse: g(t), t in symbols, float64 arrays. support: whole symbols [from, to] outside which g is constant
-    (zero, or ½ for the phase responses). delays: (paths,) path delays in symbols. length: samples.
+    Between two symbols the train is a polynomial (Farrow's structure) whose coefficients are sums over symbols;
+    those of a roll-off are interpolated between Chebyshev nodes of its range.
     """
-    p, q = samples_per_symbol.numerator, samples_per_symbol.denominator
-    repeats = max(1, BLOCK // p)
-    block, step = (p * repeats, q * repeats) if p < length else (length, 0)
-    first = -(support[1] + math.ceil(max(delays)))
-    last = math.floor((block - 1) / samples_per_symbol - min(delays)) - support[0]
-    n, k = np.arange(block), np.arange(first, last + 1)
-    t = (n / float(samples_per_symbol) - delays[:, None]).reshape(1, -1) - k[:, None]
-    matrix = torch.as_tensor(pulse(t), dtype=torch.float32, device=device)
-    return PulseTrain(matrix, len(k), step, -(-length // block), block, len(delays), length, first)
+
+    def __init__(
+        self,
+        pulses: Callable[[float], Pulse],
+        support: tuple[int, int],
+        rolloffs: tuple[float, float],
+        starts: tuple[float, float],
+        steps: tuple[float, float],
+        length: int,
+        device,
+    ):
+        """pulses: roll-off → pulse; rolloffs, starts, steps: smallest and largest of each; support as `FixedTrain`."""
+        low, high = support
+        self.first = math.floor(starts[0]) - high + 1
+        last = math.floor(starts[1] + (length - 1) * steps[1]) - low
+        self.high, self.taps, self.length, self.device = high, high - low, length, device
+        self.count = last - self.first + 1
+        nodes = 1 if rolloffs[0] == rolloffs[1] else math.ceil(math.pi * high * (rolloffs[1] - rolloffs[0]) / 2) + 10
+        angle = math.pi * (np.arange(nodes) + 0.5) / nodes
+        self.rolloffs = np.mean(rolloffs) + np.cos(angle) * (rolloffs[1] - rolloffs[0]) / 2
+        self.weights = np.sin(angle) * (-1.0) ** np.arange(nodes)  # barycentric, of these nodes
+        x = np.cos(math.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))
+        powers = np.linalg.inv(np.vander(x, increasing=True))  # values at x → coefficients
+        pieces = high - 1 - np.arange(self.taps)[:, None] + (x + 1) / 2  # (taps, degree + 1) times in the pulse
+        coefficients = [powers @ pulses(rolloff)(pieces).T for rolloff in self.rolloffs]  # (degree + 1, taps) each
+        self.coefficients = torch.as_tensor(np.stack(coefficients), dtype=torch.float32, device=device).flatten(1)
+
+    def __call__(self, symbols: torch.Tensor, sampling: Sampling, older: torch.Tensor | None = None):
+        """As `FixedTrain`, at the times and with the roll-offs of `sampling`."""
+        batch, paths = sampling.start.shape
+        coefficients = self._coefficients(sampling.rolloff).view(batch, _DEGREE + 1, self.taps)
+        pieces = torch.bmm(coefficients, symbols.unfold(1, self.taps, 1).transpose(1, 2))  # (batch, degree + 1, k)
+        if older is not None:
+            pieces[:, 0] += older[:, : pieces.shape[2]]
+        times = torch.as_tensor(sampling.start, device=self.device)[:, :, None]
+        step = torch.as_tensor(sampling.step, device=self.device)[:, None, None]
+        times = times + step * torch.arange(self.length, device=self.device, dtype=torch.float64)
+        whole = times.floor()
+        x = ((times - whole) * 2 - 1).to(torch.float32).flatten(1)
+        index = (whole.to(torch.int64) - (self.high - 1) - self.first).flatten(1)
+        value = pieces[:, _DEGREE].gather(1, index)
+        for power in range(_DEGREE - 1, -1, -1):
+            value = value * x + pieces[:, power].gather(1, index)
+        return value.view(batch, paths, self.length)
+
+    def _coefficients(self, rolloff: np.ndarray) -> torch.Tensor:
+        """(batch, coefficients): those of each instance's roll-off, from those of the nodes."""
+        if len(self.rolloffs) == 1:
+            return self.coefficients.expand(len(rolloff), -1)
+        distance = rolloff[:, None] - self.rolloffs
+        exact = np.abs(distance) < 1e-12
+        terms = np.where(exact.any(1, keepdims=True), exact, self.weights / np.where(exact, 1, distance))
+        terms = torch.as_tensor(terms / terms.sum(1, keepdims=True), dtype=torch.float32, device=self.device)
+        total = terms[:, :1] * self.coefficients[0]
+        for node in range(1, len(self.rolloffs)):  # a matrix product this small rounds each row in its own way
+            total = total + terms[:, node : node + 1] * self.coefficients[node]
+        return total

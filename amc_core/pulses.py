@@ -29,6 +29,32 @@ def raised_cosine_span(rolloff: float) -> int:
     return int(np.clip(math.ceil((1e5 / (5 * (4 * math.pi * rolloff**2) ** 2)) ** 0.2), 8, 64))
 
 
+def root_raised_cosine(t: np.ndarray, rolloff: float) -> np.ndarray:
+    """Root raised cosine h(t), t in symbols, of unit energy: two of them in a row are a raised cosine.
+
+    h(t) = [sin(π(1−α)t) + 4αt·cos(π(1+α)t)] / [πt·(1 − (4αt)²)], with limits at t = 0 and |t| = 1/4α.
+    """
+    t = np.asarray(t, dtype=np.float64)
+    alpha = rolloff
+    centre, singular = np.abs(t) < 1e-9, np.abs(1 - (4 * alpha * t) ** 2) < 1e-7
+    denominator = np.where(centre | singular, 1, math.pi * t * (1 - (4 * alpha * t) ** 2))
+    numerator = np.sin(math.pi * (1 - alpha) * t) + 4 * alpha * t * np.cos(math.pi * (1 + alpha) * t)
+    value = np.where(centre, 1 - alpha + 4 * alpha / math.pi, numerator / denominator)
+    if not alpha:
+        return value
+    quarter = math.pi / (4 * alpha)
+    limit = (1 + 2 / math.pi) * math.sin(quarter) + (1 - 2 / math.pi) * math.cos(quarter)
+    return np.where(singular, alpha / math.sqrt(2) * limit, value)
+
+
+def pulse_span(pulse: str, rolloff: float) -> int:
+    """Symbols on either side after which little of a pulse's energy remains, 8 to 64."""
+    if pulse == "raised_cosine":
+        return raised_cosine_span(rolloff)
+    # Far out |h(t)| ≤ 1 / (4παt²), whose square integrates to 1 / (3·(4πα)²·t³); 10⁻⁵ of it, on average half.
+    return int(np.clip(math.ceil((1e5 / (3 * (4 * math.pi * max(rolloff, 1e-3)) ** 2)) ** (1 / 3)), 8, 64))
+
+
 def rectangular_phase(t: np.ndarray) -> np.ndarray:
     """Phase response of CPFSK, in symbols: 0 before the symbol, a ramp in it, ½ after it."""
     return np.clip(np.asarray(t, dtype=np.float64), 0, 1) / 2

@@ -5,12 +5,18 @@ a 128-bit counter into four 32-bit words. The key is a hash of (scenario, modula
 counter holds the instance index, the stream, and the position in the stream. There is no state, so
 batch size, order, worker and device cannot matter.
 
-Everything is integer arithmetic or `exactmath`, so eager and compiled code agree bit for bit.
+Everything is integer arithmetic or `exactmath`, so eager and compiled code agree bit for bit. On a CPU the
+numbers come from `_noise.c` where it was built, twenty times as fast and the same to the last bit.
 """
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import hashlib
+import sysconfig
+import warnings
+from pathlib import Path
 
 import torch
 
@@ -48,25 +54,37 @@ def words(keys: torch.Tensor, indices: torch.Tensor, stream: int, count: int) ->
     Returns (4, batch, ceil(count / 4)) int64 in [0, 2³²).
     """
     position = torch.arange((count + 3) // 4, device=keys.device).expand(len(keys), -1)
-    low, high = (indices & _MASK)[:, None], (indices >> 32)[:, None]
+    low, high = (indices & _MASK)[:, None], (indices >> 32 & _MASK)[:, None]
     counter = (position, torch.full_like(low, stream), low, high)
     return torch.stack(philox(counter, (keys[:, :1], keys[:, 1:])))
 
 
 def uniform(keys: torch.Tensor, indices: torch.Tensor, stream: int, count: int) -> torch.Tensor:
     """(batch, count) float32 uniform in (0, 1), on a grid of 2⁻²⁴."""
-    w = words(keys, indices, stream, count)
-    return ((w >> 8).to(torch.float32) + 0.5).permute(1, 2, 0).flatten(1)[:, :count] * 2.0**-24
+    steps = integers(keys, indices, stream, count, torch.full_like(indices, 1 << 24))
+    return (steps.to(torch.float32) + 0.5) * 2.0**-24
 
 
 def integers(keys: torch.Tensor, indices: torch.Tensor, stream: int, count: int, below: torch.Tensor) -> torch.Tensor:
-    """(batch, count) int64 uniform in [0, below), `below` (batch,) int64; the bias is under below·2⁻³²."""
-    w = words(keys, indices, stream, count).permute(1, 2, 0).flatten(1)[:, :count]
-    return w * below[:, None] >> 32
+    """(batch, count) int64 uniform in [0, below), `below` (batch,) int64 up to 2³¹; the bias is under below·2⁻³²."""
+    if kernel := _kernel(keys.device):
+        return _kernel_integers(kernel, keys, indices, stream, count, below)
+    return _torch_integers(keys, indices, stream, count, below)
 
 
 def complex_normal(keys: torch.Tensor, indices: torch.Tensor, stream: int, count: int) -> torch.Tensor:
     """(batch, 2, count) float32, independent standard normals: I and Q of noise with E|v|² = 2 (Box–Muller)."""
+    if kernel := _kernel(keys.device):
+        return _kernel_normals(kernel, keys, indices, stream, count)
+    return _torch_normals(keys, indices, stream, count)
+
+
+def _torch_integers(keys, indices, stream, count, below) -> torch.Tensor:
+    w = words(keys, indices, stream, count).permute(1, 2, 0).flatten(1)[:, :count]
+    return w * below[:, None] >> 32
+
+
+def _torch_normals(keys, indices, stream, count) -> torch.Tensor:
     a, b, c, d = words(keys, indices, stream, 2 * count)
     first, second = _box_muller(a, b), _box_muller(c, d)
     return torch.cat([torch.stack(first, 1), torch.stack(second, 1)], dim=2)[:, :, :count]
@@ -77,3 +95,47 @@ def _box_muller(radius_word: torch.Tensor, angle_word: torch.Tensor) -> tuple[to
     radius = square_root(minus_2_log(u))
     cos, sin = random_cos_sin(angle_word)
     return radius * cos, radius * sin
+
+
+def _kernel_integers(kernel, keys, indices, stream, count, below) -> torch.Tensor:
+    out = torch.empty(len(keys), count, dtype=torch.int64, device="cpu")
+    return _filled(out, kernel.integers, stream, count, keys, indices, below)
+
+
+def _kernel_normals(kernel, keys, indices, stream, count) -> torch.Tensor:
+    out = torch.empty(len(keys), 2, count, dtype=torch.float32, device="cpu")
+    return _filled(out, kernel.complex_normal, stream, count, keys, indices)
+
+
+def _filled(out: torch.Tensor, function, stream: int, count: int, keys: torch.Tensor, *vectors: torch.Tensor):
+    """`out` after `function` of `_noise.c` wrote it; keys (batch, 2) and `vectors` (batch,) are int64."""
+    batch = len(out)
+    inputs = [keys.expand(batch, 2), *(vector.expand(batch) for vector in vectors)]
+    inputs = [tensor.to(torch.int64).contiguous() for tensor in inputs]  # kept until the call returns
+    function(stream, batch, count, *(tensor.data_ptr() for tensor in (*inputs, out)))
+    return out
+
+
+def _kernel(device: torch.device) -> ctypes.CDLL | None:
+    """What computes in torch's stead: `_noise.c` on a CPU, if it was built, and not inside `torch.compile`."""
+    return None if device.type != "cpu" or torch.compiler.is_compiling() else _built_kernel()
+
+
+@functools.cache
+def _built_kernel() -> ctypes.CDLL | None:
+    """`_noise.c` if it was built, for this kind of machine, and gives the numbers of this file."""
+    path = Path(__file__).with_name("_noise" + sysconfig.get_config_var("EXT_SUFFIX"))
+    try:
+        kernel = ctypes.CDLL(str(path))  # its calls let other threads run
+        for function, pointers in ((kernel.integers, 4), (kernel.complex_normal, 3)):
+            function.argtypes, function.restype = [ctypes.c_int64] * 3 + [ctypes.c_void_p] * pointers, None
+        address = torch.tensor([address_key("check")], device="cpu"), torch.tensor([1 << 40], device="cpu")
+        normals, below = (*address, NOISE, 999), (*address, SYMBOLS, 999, address[1].new_tensor([1000]))
+        if torch.equal(_kernel_normals(kernel, *normals), _torch_normals(*normals)) and torch.equal(
+            _kernel_integers(kernel, *below), _torch_integers(*below)
+        ):
+            return kernel
+        warnings.warn(f"{path.name} is of another version and not used: run `pip install -e .` again", stacklevel=2)
+    except (OSError, AttributeError):
+        pass
+    return None

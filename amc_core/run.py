@@ -41,6 +41,11 @@ class Dataset:
     def __post_init__(self):
         self.scenario.require_length(self.length)
 
+    def as_dict(self) -> dict:
+        """The fields as plain values that JSON can hold."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        return plain | {"scenario": self.scenario.as_dict()}
+
     def indices(self, part: str) -> range:
         """The instance indices of a part: "train", "validation" or "test"."""
         bounds = (0, self.instances * 8 // 10, self.instances * 9 // 10, self.instances)
@@ -106,8 +111,7 @@ class Run:
 
 
 def _described(dataset: Dataset) -> dict:
-    plain = {f.name: getattr(dataset, f.name) for f in fields(Dataset)}
-    return plain | {"scenario": _changes(dataset.scenario)}
+    return dataset.as_dict() | {"scenario": dataset.scenario.definition()}
 
 
 def _changes(instance) -> dict:

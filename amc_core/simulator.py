@@ -11,13 +11,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import torch
 
-from amc_core.baseband import AnalogueBaseband, ContinuousPhaseBaseband, LinearBaseband
+from amc_core.baseband import AnalogueBaseband, ContinuousPhaseBaseband, LinearBaseband, Setting
 from amc_core.channels import Fading, through_paths
 from amc_core.errors import AmcError
 from amc_core.exactmath import square_root
+from amc_core.impairments import Rotation, draw
 from amc_core.modulations import MODULATIONS, Analogue, ContinuousPhase, Linear, modulation_names
 from amc_core.randomness import NOISE, address_key, complex_normal
-from amc_core.scenario import CHANNELS, Scenario
+from amc_core.scenario import Scenario
 
 # Matrix products may round a row by the shape of the whole, so every product has one shape: batches are cut into
 # chunks of this many instances, the last one filled up. On a CPU a chunk also has to stay in its cache.
@@ -43,18 +44,17 @@ class Simulator:
         self.length, self.device = length, torch.device(device)
         self.chunk = _CPU_CHUNK if self.device.type == "cpu" else _GPU_CHUNK
         scenario.require_length(length)
-        channel = CHANNELS[scenario.channel]
-        self.fading = Fading(channel, scenario.sample_rate, length, device) if channel.path_delays else None
+        self.scenario, channel = scenario, scenario.paths
+        self.rotation = Rotation(scenario, length, self.device)
+        self.fading = Fading(channel, scenario.sample_rate, length, self.device) if channel.path_delays else None
         delays = np.asarray(channel.path_delays or (0.0,))
-        self.families, self.family_of, self.kind_of = self._families(modulations, scenario, delays)
-        keys = [
-            [address_key(scenario.as_dict(), name, float(snr), seed) for snr in snrs_db]
-            for name in modulations
-        ]
+        setting = Setting(scenario, delays, length, self.device)
+        self.families, self.family_of, self.kind_of = self._families(modulations, setting)
+        keys = [[address_key(scenario.definition(), name, float(snr), seed) for snr in snrs_db] for name in modulations]
         self.keys = torch.tensor(keys)  # (modulations, SNRs, 2)
         self.noise_power = 10 ** (-torch.tensor([float(snr) for snr in snrs_db], dtype=torch.float64) / 10)
 
-    def _families(self, names, scenario, delays):
+    def _families(self, names: Sequence[str], setting: Setting):
         """The basebands needed, and for each modulation which of them it uses and which kind of it it is."""
         groups: dict[object, list[str]] = {}
         for name in names:
@@ -63,13 +63,12 @@ class Simulator:
         basebands, family, kind = [], {}, {}
         for position, members in enumerate(groups.values()):
             chosen = [MODULATIONS[name] for name in members]
-            bound = (scenario, delays, self.length, self.device)
             if isinstance(chosen[0], Linear):
-                basebands.append(LinearBaseband(chosen, *bound))
+                basebands.append(LinearBaseband(chosen, setting))
             elif isinstance(chosen[0], ContinuousPhase):
-                basebands.append(ContinuousPhaseBaseband(chosen[0], *bound))
+                basebands.append(ContinuousPhaseBaseband(chosen[0], setting))
             elif isinstance(chosen[0], Analogue):
-                basebands.append(AnalogueBaseband(chosen[0], *bound))
+                basebands.append(AnalogueBaseband(chosen[0], setting))
             family |= dict.fromkeys(members, position)
             kind |= {name: place for place, name in enumerate(members)}
         families, kinds = ([place[name] for name in names] for place in (family, kind))
@@ -91,10 +90,13 @@ class Simulator:
         return out
 
     def _chunk(self, family: int, modulation: torch.Tensor, snr: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-        keys, kind, index = (x.to(self.device) for x in (self.keys[modulation, snr], self.kind_of[modulation], index))
-        i, q = self.families[family](kind, keys, index)
+        keys, kind = self.keys[modulation, snr], self.kind_of[modulation]
+        draws = draw(self.scenario, keys, index)
+        keys, kind, index = (x.to(self.device) for x in (keys, kind, index))
+        i, q = self.families[family](kind, keys, index, draws)
         signals = torch.stack([i, q], dim=2)  # (batch, paths, 2, length)
         received = signals[:, 0] if self.fading is None else through_paths(signals, self.fading(keys, index))
+        received = self.rotation(received, draws)
         noise = complex_normal(keys, index, NOISE, self.length)
         noise_power = self.noise_power[snr].to(self.device, torch.float32) / 2
         received = received + noise * square_root(_power(received) * noise_power)[:, None, None]

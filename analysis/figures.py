@@ -12,16 +12,25 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 
 from amc_core.models import MODELS
+from amc_core.scenario import Scenario
 from analysis.tables import TEST, TRAIN, train_test
 
 matplotlib.rcParams["svg.hashsalt"] = "amc"  # the same figure is the same file
 
+# Scenario field → its name along an axis, and how a fixed value of it is told.
 _LABELS = {
-    "channel": "channel",
-    "upsampling": "samples per symbol L",
-    "rolloff": "roll-off α",
-    "sample_rate": "sample rate in kHz",
+    "channel": ("channel", "channel {}"),
+    "upsampling": ("samples per symbol L", "L = {}"),
+    "rolloff": ("roll-off α", "α = {}"),
+    "sample_rate": ("sample rate in kHz", "sample rate {} kHz"),
+    "pulse": ("pulse", "pulse {}"),
+    "timing_offset": ("timing offset in symbols", "timing offset {} symbols"),
+    "phase_offset": ("phase offset in rad", "phase offset {} rad"),
+    "carrier_offset": ("carrier offset in Hz", "carrier offset {} Hz"),
+    "relative_carrier_offset": ("carrier offset in cycles per sample", "carrier offset {} cycles per sample"),
+    "sample_rate_offset": ("sample-rate offset in ppm", "sample-rate offset {} ppm"),
 }
+_MAIN = ("channel", "upsampling", "rolloff", "sample_rate")  # told even at their default
 
 
 def train_test_heat_map(cells: pd.DataFrame, title: str) -> Figure:
@@ -42,7 +51,7 @@ def train_test_heat_map(cells: pd.DataFrame, title: str) -> Figure:
         _write_accuracies(axis, panel)
         _frame_trained(axis, cells[cells["model"] == model], panel)
         axis.set_xticks(range(width), [_value(table.columns.name, value) for value in panel.columns])
-        axis.set_xlabel(f"test {_LABELS[table.columns.name.removeprefix('test_')]}")
+        axis.set_xlabel(f"test {_LABELS[table.columns.name.removeprefix('test_')][0]}")
         axis.set_yticks(range(len(panel)), [_row_label(panel.index.names[1:], entry[1:]) for entry in panel.index])
     axes[0].set_ylabel("training → test setting")
     bar = figure.colorbar(image, ax=axes, label="accuracy", fraction=0.04, pad=0.01)
@@ -93,10 +102,13 @@ def _value(name: str, value: object) -> str:
 
 
 def _fixed(cells: pd.DataFrame) -> str:
-    """The test fields that do not vary, in words."""
-    words = {"channel": "channel {}", "upsampling": "L = {}", "rolloff": "α = {}", "sample_rate": "sample rate {} kHz"}
-    fixed = [name for name in TEST if cells[name].nunique() == 1]
-    return ", ".join(words[name.removeprefix("test_")].format(_value(name, cells[name].iloc[0])) for name in fixed)
+    """The test fields that do not vary, in words; an offset of zero and the usual pulse go without saying."""
+    told = []
+    for name, usual in Scenario().columns().items():
+        value = cells[f"test_{name}"].iloc[0]
+        if cells[f"test_{name}"].nunique() == 1 and (name in _MAIN or value != usual):
+            told.append(_LABELS[name][1].format(_value(name, value)))
+    return ", ".join(told)
 
 
 def save(figure: Figure, path: Path) -> list[Path]:

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from amc_core.errors import AmcError, suggest
-from amc_core.scenario import SCENARIO_FIELDS
+from amc_core.scenario import SCENARIO_FIELDS, Scenario
 from sweeps.store import CELL_SCHEMA, Store
 from sweeps.study import Study, load_study
 
@@ -46,7 +46,7 @@ def load(
     keys = {run.key for run in selected.runs()} & store.trained() if selected else store.trained()
     runs = _runs(store, sorted(keys))
     if table == "runs":
-        return runs.sort_values([*_IDENTITY, "run"], ignore_index=True)
+        return _sorted(runs, [*_IDENTITY, "run"])
     if table == "epochs":
         return _epochs(store, runs)
     cells = {run.cell_key(test) for run in selected.runs() for test in selected.tests(run)} if selected else None
@@ -87,6 +87,18 @@ def train_test(cells: pd.DataFrame, rows: Sequence[str] | None = None, column: s
     return pooled.pivot(index=list(rows), columns=column, values="accuracy")
 
 
+def _columns(side: str, scenario: dict) -> dict:
+    """A scenario's fields as columns "train_…" or "test_…"."""
+    return {f"{side}_{name}": value for name, value in Scenario(**scenario).columns().items()}
+
+
+def _sorted(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Sorted rows; a column of numbers and distributions has the numbers first."""
+    return table.sort_values(
+        by, key=lambda c: c.map(lambda v: (isinstance(v, str), v)) if c.dtype == object else c, ignore_index=True
+    )
+
+
 def _runs(store: Store, keys: list[str]) -> pd.DataFrame:
     rows = []
     for key in keys:
@@ -99,7 +111,7 @@ def _runs(store: Store, keys: list[str]) -> pd.DataFrame:
                 "model": record["model"],
                 "hyperparameters": json.dumps(record["hyperparameters"], sort_keys=True),
                 "seed": record["seed"],
-                **{f"train_{name}": value for name, value in dataset["scenario"].items()},
+                **_columns("train", dataset["scenario"]),
                 "classes": len(dataset["modulations"]),
                 **{name: dataset[name] for name in ("instances", "length")},
                 "epochs": recipe.get("epochs", 1),
@@ -123,7 +135,7 @@ def _epochs(store: Store, runs: pd.DataFrame) -> pd.DataFrame:
     epochs = pd.concat(frames)[columns] if frames else pd.DataFrame(columns=columns)
     identity = runs[["run", *_IDENTITY]].rename(columns={"epochs": "of_epochs"})
     joined = identity.merge(epochs, on="run")
-    return joined.sort_values([*identity.columns[1:], "run", "epoch"], ignore_index=True)
+    return _sorted(joined, [*identity.columns[1:], "run", "epoch"])
 
 
 def _cells(store: Store, runs: pd.DataFrame, selected: set[str] | None, counts: bool = False) -> pd.DataFrame:
@@ -131,11 +143,17 @@ def _cells(store: Store, runs: pd.DataFrame, selected: set[str] | None, counts: 
     tables = list(store.cell_tables(runs["run"], columns))
     cells = pa.concat_tables(tables).to_pandas() if tables else pd.DataFrame(columns=columns)
     cells = cells.drop_duplicates(["cell", "snr_db"])
+    scenarios = {text: _columns("test", json.loads(text)) for text in cells["test_scenario"].unique()}
+    tests = pd.DataFrame(scenarios.values(), columns=TEST, index=list(scenarios))
+    place = cells.columns.get_loc("test_scenario")
+    for name in reversed(TEST):
+        cells.insert(place, name, cells["test_scenario"].map(tests[name]))
+    cells = cells.drop(columns="test_scenario")
     if selected is not None:
         cells = cells[cells["cell"].isin(selected)]
     joined = runs[["run", *_IDENTITY]].merge(cells, on="run")
     joined.insert(joined.columns.get_loc("correct") + 1, "accuracy", joined["correct"] / joined["n"])
-    return joined.sort_values([*_IDENTITY, *TEST, "test_length", "snr_db", "cell"], ignore_index=True)
+    return _sorted(joined, [*_IDENTITY, *TEST, "test_length", "snr_db", "cell"])
 
 
 def _confusion(store: Store, runs: pd.DataFrame, selected: set[str] | None) -> pd.DataFrame:

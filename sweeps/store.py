@@ -36,10 +36,7 @@ CELL_SCHEMA = pa.schema(
     [
         ("run", pa.string()),
         ("cell", pa.string()),
-        ("test_channel", pa.string()),
-        ("test_upsampling", pa.float64()),
-        ("test_rolloff", pa.float64()),
-        ("test_sample_rate", pa.float64()),
+        ("test_scenario", pa.string()),  # JSON of its fields
         ("test_length", pa.int64()),
         ("snr_db", pa.float64()),
         ("n", pa.int64()),
@@ -132,7 +129,7 @@ class Store:
             "model": run.model,
             "hyperparameters": run.hyperparameters,
             "recipe": asdict(run.recipe) if MODELS[run.model].epochs else None,
-            "dataset": asdict(run.dataset),
+            "dataset": run.dataset.as_dict(),
             "seed": run.seed,
             **outcome,
             "finished_at": _now().isoformat(),
@@ -148,7 +145,7 @@ class Store:
             shared = {
                 "run": run.key,
                 "cell": run.cell_key(test),
-                **{f"test_{name}": value for name, value in test.scenario.as_dict().items()},
+                "test_scenario": json.dumps(test.scenario.as_dict()),
                 "test_length": test.length,
                 "evaluated_at": _now(),
             }

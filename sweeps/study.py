@@ -6,7 +6,7 @@ A study owns nothing; it selects. Editing it and running it again computes what 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
@@ -199,7 +199,7 @@ def _find(name: str) -> Path:
 def _expand(grid: Grid, base: Scenario) -> Iterator[Scenario]:
     """The Cartesian product of a grid's axes, the first axis slowest."""
     for values in product(*grid.values()):
-        yield Scenario(**(base.as_dict() | dict(zip(grid, values, strict=True))))
+        yield replace(base, **dict(zip(grid, values, strict=True)))
 
 
 def _grid(grid: Any) -> Grid:

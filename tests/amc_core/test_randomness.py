@@ -1,15 +1,26 @@
-"""Philox against its published vectors, and the distributions drawn from it against theory."""
+"""Philox against its published vectors, the distributions drawn from it against theory, and the C kernel against torch."""
+
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
+from amc_core import randomness
 from amc_core.exactmath import cos_sin, minus_2_log, square_root
 from amc_core.randomness import NOISE, SYMBOLS, address_key, complex_normal, integers, philox, uniform
 
 KEYS = torch.tensor([address_key("a"), address_key("b"), address_key("a")])
 INDICES = torch.tensor([0, 0, 7])
+
+needs_kernel = pytest.mark.skipif(randomness._built_kernel() is None, reason="_noise.c is not built (no C compiler)")
+
+
+def random_addresses(batch: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Keys (batch, 2) and indices (batch,) over their whole range."""
+    draw = torch.Generator().manual_seed(seed)
+    return torch.randint(1 << 32, (batch, 2), generator=draw), torch.randint(1 << 62, (batch,), generator=draw)
 
 
 @pytest.mark.parametrize(
@@ -82,3 +93,70 @@ def test_results_do_not_depend_on_the_position_in_a_tensor():
     whole = torch.stack(cos_sin(turns))
     alone = torch.stack([torch.stack(cos_sin(x)) for x in turns.split(1)], 1)[..., 0]
     assert torch.equal(whole, alone)
+
+
+@needs_kernel
+@pytest.mark.parametrize("stream", [SYMBOLS, NOISE, 1 << 31])
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 63, 64, 65, 127, 128, 129, 255, 256, 257, 540, 1023, 1024, 1030])
+def test_the_kernel_equals_torch_bit_for_bit(count, stream):
+    keys, indices = random_addresses(8, seed=count)
+    below = torch.tensor([1, 2, 3, 7, 256, 1000, 1 << 24, 1 << 31])
+    kernel = randomness._built_kernel()
+    normals = randomness._kernel_normals(kernel, keys, indices, stream, count)
+    assert torch.equal(normals, randomness._torch_normals(keys, indices, stream, count))
+    drawn = randomness._kernel_integers(kernel, keys, indices, stream, count, below)
+    assert torch.equal(drawn, randomness._torch_integers(keys, indices, stream, count, below))
+
+
+@needs_kernel
+def test_the_kernel_equals_torch_over_many_addresses_and_into_the_tails():
+    for seed in range(8):
+        keys, indices = random_addresses(500, seed)
+        normals = complex_normal(keys, indices, NOISE, 1024)  # 8 million in all, up to five sigma and more
+        assert torch.equal(normals, randomness._torch_normals(keys, indices, NOISE, 1024))
+
+
+@needs_kernel
+def test_the_kernel_equals_torch_at_the_ends_of_the_words_range():
+    keys = torch.tensor([[0, 0], [0xFFFFFFFF, 0xFFFFFFFF]])
+    for index in (0, (1 << 32) - 1, 1 << 32, (1 << 63) - 1, -1):
+        indices = torch.tensor([index, index])
+        normals = complex_normal(keys, indices, NOISE, 300)
+        assert torch.equal(normals, randomness._torch_normals(keys, indices, NOISE, 300))
+
+
+@needs_kernel
+def test_the_kernel_takes_views_and_refuses_vectors_of_another_length():
+    keys, indices = random_addresses(6)
+    views = keys.flip(1).T.contiguous().T.flip(1), indices.repeat_interleave(2)[::2]
+    assert torch.equal(complex_normal(*views, NOISE, 9), complex_normal(keys, indices, NOISE, 9))
+    assert torch.equal(
+        complex_normal(keys[:1].expand(6, 2), indices, NOISE, 9)[0], complex_normal(keys, indices, NOISE, 9)[0]
+    )
+    assert complex_normal(keys[:0], indices[:0], NOISE, 9).shape == (0, 2, 9)
+    with pytest.raises(RuntimeError):
+        complex_normal(keys, indices[:5], NOISE, 9)
+
+
+def test_threads_draw_the_same_numbers_as_one_after_the_other():
+    addresses = [random_addresses(64, seed) for seed in range(8)]
+
+    def draw(address):
+        return complex_normal(*address, NOISE, 1030)
+
+    with ThreadPoolExecutor(2) as threads:
+        together = list(threads.map(draw, addresses * 4))
+    assert all(torch.equal(a, b) for a, b in zip(together, map(draw, addresses * 4), strict=True))
+
+
+def test_without_the_kernel_the_numbers_are_the_same(monkeypatch):
+    keys, indices = random_addresses(5)
+    below = torch.tensor([2, 3, 4, 5, 6])
+    draws = [
+        lambda: complex_normal(keys, indices, NOISE, 77),
+        lambda: integers(keys, indices, SYMBOLS, 77, below),
+        lambda: uniform(keys, indices, SYMBOLS, 77),
+    ]
+    usual = [draw() for draw in draws]
+    monkeypatch.setattr(randomness, "_built_kernel", lambda: None)
+    assert all(torch.equal(draw(), numbers) for draw, numbers in zip(draws, usual, strict=True))

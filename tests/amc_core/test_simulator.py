@@ -8,9 +8,10 @@ import torch
 from scipy import stats
 from scipy.special import j0
 
-from amc_core import CHANNELS, MODULATION_SETS, AmcError, Scenario, Simulator, simulate
+from amc_core import CHANNELS, MODULATION_SETS, AmcError, Channel, Scenario, Simulator, simulate
 from amc_core.channels import Fading
 from amc_core.constellations import CONSTELLATIONS
+from amc_core.impairments import draw
 from amc_core.pulses import raised_cosine
 from amc_core.randomness import address_key
 
@@ -99,7 +100,7 @@ def test_measured_snr_is_the_asked_one(modulation, channel):
 def test_linear_modulations_show_their_constellation_at_the_symbol_instants(modulation, upsampling):
     scenario = Scenario(upsampling=upsampling)
     simulator = Simulator(scenario, [modulation], [math.inf])
-    i, q = simulator.families[0](torch.zeros(8, dtype=torch.int64), *keys(8))
+    i, q = simulator.families[0](torch.zeros(8, dtype=torch.int64), *keys(8), draw(scenario, *keys(8)))
     instants = [n for n in range(1024) if (n / scenario.samples_per_symbol).denominator == 1]
     points = CONSTELLATIONS[modulation]
     seen_i, seen_q = i[:, 0, instants].numpy().ravel(), q[:, 0, instants].numpy().ravel()
@@ -190,7 +191,7 @@ def test_the_rician_factor_found_by_moments_is_4_on_the_first_path_and_0_on_the_
 def test_the_autocorrelation_of_fading_is_that_of_jakes(doppler_times_duration):
     length, rate = 1024, 200e3
     doppler = doppler_times_duration * rate / length
-    channel = type(CHANNELS["rayleigh"])((0.0,), (0.0,), max_doppler=doppler)
+    channel = Channel((0.0,), (0.0,), max_doppler=doppler)
     gains = Fading(channel, rate, length)(*keys(4000))[:, 0].numpy().astype(float)
     h = gains[:, 0] + 1j * gains[:, 1]
     lags = np.arange(0, length, 64)
@@ -202,7 +203,7 @@ def test_a_path_delay_of_whole_samples_delays_the_signal():
     """At 2 MHz the 9 µs of Rayleigh 2's last path are 18 samples: the simulator's path signals show it."""
     simulator = Simulator(Scenario("rayleigh_2", 6.4, sample_rate=2e6), ["16QAM", "GFSK", "SSB-AM"], [10])
     for baseband in simulator.families:
-        i, q = baseband(torch.zeros(4, dtype=torch.int64), *keys(4))
+        i, q = baseband(torch.zeros(4, dtype=torch.int64), *keys(4), draw(simulator.scenario, *keys(4)))
         direct, delayed = torch.complex(i[:, 0], q[:, 0]), torch.complex(i[:, 3], q[:, 3])
         assert torch.allclose(delayed[:, 18:], direct[:, :-18], atol=2e-3 * direct.abs().max().item())
 
