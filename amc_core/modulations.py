@@ -86,7 +86,7 @@ MODULATION_SETS = {
 def modulation_names(selection: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
     """The names that `selection` means: a set ("simple", "complex", "radioml2018", "augmod") or a list of modulations.
 
-    Raises AmcError for an unknown or repeated name, or fewer than two.
+    Raises AmcError for an unknown or repeated name, or none at all.
     """
     if isinstance(selection, str):
         if selection not in MODULATION_SETS:
@@ -94,8 +94,8 @@ def modulation_names(selection: str | list[str] | tuple[str, ...]) -> tuple[str,
         return MODULATION_SETS[selection]
     names = tuple(selection)
     for name in names:
-        if name not in MODULATIONS:
+        if not isinstance(name, str) or name not in MODULATIONS:
             raise AmcError(f"modulation {name!r} is not known{suggest(name, MODULATIONS)}")
-    if len(names) < 2 or len(set(names)) < len(names):
-        raise AmcError(f"modulations {list(names)} are not allowed: name at least two, each once")
+    if not names or len(set(names)) < len(names):
+        raise AmcError(f"modulations {list(names)} are not allowed: name at least one, each once")
     return names

@@ -53,10 +53,10 @@ def words(keys: torch.Tensor, indices: torch.Tensor, stream: int, count: int) ->
     keys: (batch, 2) int64, from `address_key`; indices: (batch,) int64 instance indices.
     Returns (4, batch, ceil(count / 4)) int64 in [0, 2³²).
     """
-    position = torch.arange((count + 3) // 4, device=keys.device).expand(len(keys), -1)
-    low, high = (indices & _MASK)[:, None], (indices >> 32 & _MASK)[:, None]
-    counter = (position, torch.full_like(low, stream), low, high)
-    return torch.stack(philox(counter, (keys[:, :1], keys[:, 1:])))
+    if kernel := _kernel(keys.device):
+        drawn = _kernel_integers(kernel, keys, indices, stream, -(-count // 4) * 4, torch.full_like(indices, 1 << 32))
+        return drawn.view(len(keys), -1, 4).permute(2, 0, 1)
+    return _torch_words(keys, indices, stream, count)
 
 
 def uniform(keys: torch.Tensor, indices: torch.Tensor, stream: int, count: int) -> torch.Tensor:
@@ -79,13 +79,20 @@ def complex_normal(keys: torch.Tensor, indices: torch.Tensor, stream: int, count
     return _torch_normals(keys, indices, stream, count)
 
 
+def _torch_words(keys, indices, stream, count) -> torch.Tensor:
+    position = torch.arange((count + 3) // 4, device=keys.device).expand(len(keys), -1)
+    low, high = (indices & _MASK)[:, None], (indices >> 32 & _MASK)[:, None]
+    counter = (position, torch.full_like(low, stream), low, high)
+    return torch.stack(philox(counter, (keys[:, :1], keys[:, 1:])))
+
+
 def _torch_integers(keys, indices, stream, count, below) -> torch.Tensor:
-    w = words(keys, indices, stream, count).permute(1, 2, 0).flatten(1)[:, :count]
+    w = _torch_words(keys, indices, stream, count).permute(1, 2, 0).flatten(1)[:, :count]
     return w * below[:, None] >> 32
 
 
 def _torch_normals(keys, indices, stream, count) -> torch.Tensor:
-    a, b, c, d = words(keys, indices, stream, 2 * count)
+    a, b, c, d = _torch_words(keys, indices, stream, 2 * count)
     first, second = _box_muller(a, b), _box_muller(c, d)
     return torch.cat([torch.stack(first, 1), torch.stack(second, 1)], dim=2)[:, :, :count]
 

@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from amc_core.errors import AmcError
+from amc_core.modulations import MODULATIONS, modulation_names
 from sweeps.plan import Plan, make_plan
 from sweeps.store import Store
-from sweeps.study import Study, load_study
+from sweeps.study import Study, load_study, parse_scenario
 
 app = typer.Typer(
     help="Scenario and hyperparameter sweeps for automatic modulation classification.",
@@ -151,14 +152,59 @@ def figures(
     from analysis.figures import save, train_test_heat_map
 
     cells = _cells(study, store, scale)
+    name = Path(study).stem
+    _written(save, train_test_heat_map(cells, f"Accuracy across unseen settings: {name}"), to / name)
+
+
+@app.command(name="simulate")
+def simulate_signals(
+    scenario: Annotated[
+        str,
+        typer.Argument(
+            metavar="SCENARIO", help="A channel's name, augmod, augmod_offsets, or fields: '{upsampling: 4}'."
+        ),
+    ],
+    modulations: Annotated[str, typer.Option("--modulations", help="A set, or names with commas.")] = "complex",
+    snr: Annotated[float, typer.Option("--snr", help="dB; inf for no noise.")] = 30.0,
+    length: Annotated[int, typer.Option("--length", min=8, max=1 << 20, help="Samples of an instance.")] = 1024,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    to: Annotated[Path, typer.Option("--to", help="Directory for the picture.")] = Path("figures"),
+    export: Annotated[
+        Path | None,
+        typer.Option("--export", help="Also write instances: FILE.h5 (RadioML 2018.01A layout), or a SigMF name."),
+    ] = None,
+    instances: Annotated[int, typer.Option("--instances", min=1, help="Exported of each modulation.")] = 100,
+) -> None:
+    """Draw a scenario's signals: constellation, waveform and spectrum; optionally export them.
+
+    Example: amc simulate rayleigh --modulations QPSK,16QAM --snr 20 --export signals.h5
+    """
+    from analysis.figures import save
+    from analysis.signals import constellation_grid, signal_figure
+
+    chosen = parse_scenario(scenario)
+    names = modulation_names([modulations] if modulations in MODULATIONS else _listed(modulations))
+    chosen.require_length(length)
+    draw = signal_figure if len(names) <= 6 else constellation_grid
+    stem = f"signals-{chosen.paths.name or 'channel'}"
+    _written(save, draw(chosen, names, snr, length, seed), to / stem)
+    if export is not None:
+        from amc_core.recordings.export import export_instances
+
+        written = export_instances(export, chosen, names, snr, instances, length, seed)
+        out.print(f"{instances * len(names)} instances: {written}", highlight=False, soft_wrap=True)
+
+
+def _listed(modulations: str) -> str | list[str]:
+    return [name.strip() for name in modulations.split(",")] if "," in modulations else modulations
+
+
+def _written(save, figure, path: Path) -> None:
     try:
-        paths = save(
-            train_test_heat_map(cells, f"Accuracy across unseen settings: {Path(study).stem}"), to / Path(study).stem
-        )
+        for written in save(figure, path):
+            out.print(f"figure: {written}", highlight=False, soft_wrap=True)
     except OSError as error:
-        raise AmcError(f"{str(to)!r} cannot be written: {error}") from None
-    for path in paths:
-        out.print(f"figure: {path}", highlight=False, soft_wrap=True)
+        raise AmcError(f"{str(path.parent)!r} cannot be written: {error.strerror or error}") from None
 
 
 def _cells(study: str, store: str, scale: str | None):

@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from amc_core.errors import AmcError, suggest
 from amc_core.models import validate_hyperparameters
-from amc_core.modulations import modulation_names
+from amc_core.modulations import MODULATION_SETS, modulation_names
 from amc_core.run import Dataset, Recipe, Run
-from amc_core.scenario import SCENARIO_FIELDS, Scenario
+from amc_core.scenario import AUGMOD, AUGMOD_OFFSETS, CHANNELS, SCENARIO_FIELDS, Scenario
 
 SHIPPED = Path(__file__).parent / "studies"
 
@@ -73,8 +73,11 @@ class StudyFile(_Section):
     @classmethod
     def _modulations(cls, value: Any) -> tuple[str, ...]:
         if not isinstance(value, str | list):
-            raise AmcError("name a set (simple, complex, augmod) or list modulations")
-        return modulation_names(value)
+            raise AmcError(f"{value!r} is not allowed: name a set ({', '.join(MODULATION_SETS)}) or list modulations")
+        names = modulation_names(value)
+        if len(names) < 2:
+            raise AmcError(f"{list(names)} is not allowed: a classifier needs at least two")
+        return names
 
     @field_validator("snr_db", mode="before")
     @classmethod
@@ -173,6 +176,23 @@ def load_study(name: str, scale: str | None = None) -> Study:
     except AmcError as error:
         raise AmcError(f"{path}: {error}") from None
     return study
+
+
+def parse_scenario(text: str) -> Scenario:
+    """A scenario as it stands on a command line: a channel, a shipped scenario, or fields in YAML's braces."""
+    named = {name: Scenario(channel=name) for name in CHANNELS} | {"augmod": AUGMOD, "augmod_offsets": AUGMOD_OFFSETS}
+    if text in named:
+        return named[text]
+    try:
+        fields = yaml.load(text, Loader=_UniqueKeyLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise AmcError(f"scenario {text!r} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(fields, dict):
+        raise AmcError(f"scenario {text!r} is not known{suggest(text, named)}, nor fields such as '{{upsampling: 4}}'")
+    unknown = next((name for name in fields if name not in SCENARIO_FIELDS), None)
+    if unknown is not None:
+        raise AmcError(f"scenario field {unknown!r} is not known{suggest(unknown, SCENARIO_FIELDS)}")
+    return Scenario(**fields)
 
 
 def _at_scale(name: str, file: StudyFile, scale: str | None) -> Study:

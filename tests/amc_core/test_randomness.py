@@ -1,4 +1,4 @@
-"""Philox against its published vectors, the distributions drawn from it against theory, and the C kernel against torch."""
+"""Philox against published vectors, the distributions drawn from it against theory, the C kernel against torch."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,7 +9,7 @@ from scipy import stats
 
 from amc_core import randomness
 from amc_core.exactmath import cos_sin, minus_2_log, square_root
-from amc_core.randomness import NOISE, SYMBOLS, address_key, complex_normal, integers, philox, uniform
+from amc_core.randomness import NOISE, SYMBOLS, address_key, complex_normal, integers, philox, uniform, words
 
 KEYS = torch.tensor([address_key("a"), address_key("b"), address_key("a")])
 INDICES = torch.tensor([0, 0, 7])
@@ -156,6 +156,7 @@ def test_without_the_kernel_the_numbers_are_the_same(monkeypatch):
         lambda: complex_normal(keys, indices, NOISE, 77),
         lambda: integers(keys, indices, SYMBOLS, 77, below),
         lambda: uniform(keys, indices, SYMBOLS, 77),
+        lambda: words(keys, indices, SYMBOLS, 77),
     ]
     usual = [draw() for draw in draws]
     monkeypatch.setattr(randomness, "_built_kernel", lambda: None)

@@ -1,0 +1,51 @@
+"""Simulated instances as files that other tools read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from amc_core.errors import AmcError
+from amc_core.recordings.hdf5 import write_radioml2018
+from amc_core.recordings.sigmf import write_sigmf
+from amc_core.scenario import Scenario
+from amc_core.simulator import simulate
+
+_BATCH = 1024
+
+
+def export_instances(
+    path: Path,
+    scenario: Scenario,
+    modulations: Sequence[str],
+    snr_db: float,
+    instances: int,
+    length: int,
+    seed: int = 0,
+) -> str:
+    """Write instances 0 … instances − 1 of each modulation; returns what was written, for people.
+
+    path: ending in .h5 or .hdf5, a file in the RadioML 2018.01A layout, written batch by batch; anything else,
+    a directory of SigMF recordings, one of each modulation. Raises AmcError where it cannot be written.
+    """
+
+    def batches(name: str) -> Iterator[np.ndarray]:
+        for start in range(0, instances, _BATCH):
+            indices = range(start, min(start + _BATCH, instances))
+            x = simulate(scenario, name, snr_db, indices, length, seed).numpy()
+            yield np.stack([x.real, x.imag], axis=1)
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix in (".h5", ".hdf5"):
+            labelled = ((x, place, snr_db) for place, name in enumerate(modulations) for x in batches(name))
+            write_radioml2018(path, labelled, modulations)
+            return f"{path} (RadioML 2018.01A layout)"
+        path.mkdir(exist_ok=True)
+        for name in modulations:
+            write_sigmf(path / name, np.concatenate(list(batches(name))), scenario.sample_rate, name, snr_db)
+        return f"{path} ({len(modulations)} SigMF recordings)"
+    except OSError as error:
+        raise AmcError(f"{str(path)!r} cannot be written: {error.strerror or error}") from None
