@@ -1,4 +1,4 @@
-"""The instances of a part of a dataset, simulated where they are consumed."""
+"""The instances of a part of a dataset, simulated (or read from a recording) where they are consumed."""
 
 from __future__ import annotations
 
@@ -20,12 +20,17 @@ class Instances:
 
     def __init__(self, dataset: Dataset, part: str, device: torch.device | str = "cpu", keep: bool = False):
         scenario, names, snrs = dataset.scenario, dataset.modulations, dataset.snrs_db
-        self.simulator = Simulator(scenario, names, snrs, dataset.length, dataset.seed, device)
+        if scenario.recording:
+            from amc_core.recorded import Recorded
+
+            self.source = Recorded(dataset, device)
+        else:
+            self.source = Simulator(scenario, names, snrs, dataset.length, dataset.seed, device)
         self.indices, self.length = dataset.indices(part), dataset.size(part)
         self.classes, self.snrs = len(names), len(snrs)
         self.kept = None
         if keep and self.length * dataset.length * 8 <= _KEPT_BYTES:
-            self.kept = torch.cat([self.simulate(block) for block in self.blocks(_BLOCK)])
+            self.kept = torch.cat([self.make(block) for block in self.blocks(_BLOCK)])
 
     def __len__(self) -> int:
         return self.length
@@ -40,9 +45,9 @@ class Instances:
         place = positions // count
         return place // self.snrs, place % self.snrs, positions % count + self.indices.start
 
-    def simulate(self, positions: torch.Tensor) -> torch.Tensor:
-        return self.simulator(*self.address(positions))
+    def make(self, positions: torch.Tensor) -> torch.Tensor:
+        return self.source(*self.address(positions))
 
     def __call__(self, positions: torch.Tensor) -> torch.Tensor:
         """(batch,) int64 positions on the CPU → (batch, 2, length) float32 on the device."""
-        return self.simulate(positions) if self.kept is None else self.kept[positions.to(self.kept.device)]
+        return self.make(positions) if self.kept is None else self.kept[positions.to(self.kept.device)]

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,7 @@ class Scenario:
     carrier_offset: Hz by which the received spectrum is shifted upwards; relative_carrier_offset: the same in
         cycles per sample; both are added. (P1 eq. 2 counts its Δf downwards.)
     sample_rate_offset: ppm by which the receiver samples faster than f_s.
+    recording: path of a file whose instances are taken instead of simulated ones; all else then has its default.
 
     Raises AmcError for anything else.
     """
@@ -134,6 +136,7 @@ class Scenario:
     carrier_offset: float | Distribution = 0.0
     relative_carrier_offset: float | Distribution = 0.0
     sample_rate_offset: float | Distribution = 0.0
+    recording: str = ""
 
     def __post_init__(self):
         object.__setattr__(self, "channel", _channel(self.channel))
@@ -143,6 +146,11 @@ class Scenario:
         object.__setattr__(self, "sample_rate", sample_rate)
         if self.pulse not in PULSES:
             raise AmcError(f"pulse {self.pulse!r} is not known{suggest(self.pulse, PULSES)}")
+        if not isinstance(self.recording, str):
+            raise AmcError(f"recording {self.recording!r} is not allowed: it is the path of a file")
+        simulated = [f.name for f in fields(self) if f.name != "recording" and getattr(self, f.name) != f.default]
+        if self.recording and simulated:
+            raise AmcError(f"recording {self.recording!r} does not go with {simulated[0]}: it is not simulated")
 
     @property
     def samples_per_symbol(self) -> Fraction:
@@ -168,16 +176,21 @@ class Scenario:
         return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
 
     def definition(self) -> dict[str, Any]:
-        """What makes the scenario another: `as_dict` without fields at their default, and without names of channels."""
+        """What makes the scenario another: `as_dict` without fields at their default, names of channels, and paths."""
         defaults = _DEFAULT.as_dict()
         changed = {name: value for name, value in self.as_dict().items() if value != defaults[name]}
         if isinstance(self.channel, Channel):
             changed["channel"] = {name: value for name, value in changed["channel"].items() if name != "name"}
+        if self.recording:
+            from amc_core.recordings.fingerprint import fingerprint
+
+            changed["recording"] = fingerprint(self.recording)
         return changed
 
     def columns(self) -> dict[str, str | float]:
-        """The fields as cells of a table: a channel by its name, a distribution as "uniform(0.1, 0.5)"."""
+        """The fields as cells of a table: channels and recordings by name, a distribution as "uniform(0.1, 0.5)"."""
         values = {field.name: getattr(self, field.name) for field in fields(self)} | {"channel": self.paths.name}
+        values["recording"] = PurePath(self.recording).name
         return {name: str(value) if isinstance(value, Distribution) else value for name, value in values.items()}
 
 

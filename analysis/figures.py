@@ -28,6 +28,7 @@ _LABELS = {
     "phase_offset": ("phase offset in rad", "phase offset {} rad"),
     "carrier_offset": ("carrier offset in Hz", "carrier offset {} Hz"),
     "relative_carrier_offset": ("carrier offset in cycles per sample", "carrier offset {} cycles per sample"),
+    "recording": ("recording", "recording {}"),
     "sample_rate_offset": ("sample-rate offset in ppm", "sample-rate offset {} ppm"),
 }
 _MAIN = ("channel", "upsampling", "rolloff", "sample_rate")  # told even at their default
@@ -102,13 +103,15 @@ def _value(name: str, value: object) -> str:
 
 
 def _fixed(cells: pd.DataFrame) -> str:
-    """The test fields that do not vary, in words; an offset of zero and the usual pulse go without saying."""
-    told = []
-    for name, usual in Scenario().columns().items():
-        value = cells[f"test_{name}"].iloc[0]
-        if cells[f"test_{name}"].nunique() == 1 and (name in _MAIN or value != usual):
-            told.append(_LABELS[name][1].format(_value(name, value)))
-    return ", ".join(told)
+    """The test fields that do not vary, in words."""
+    return in_words({name: cells[f"test_{name}"].iloc[0] for name in _LABELS if cells[f"test_{name}"].nunique() == 1})
+
+
+def in_words(columns: dict[str, str | float]) -> str:
+    """A scenario's columns in words; an offset of zero and the usual pulse go without saying."""
+    usual = Scenario().columns()
+    told = [name for name, value in columns.items() if name in _MAIN or value != usual[name]]
+    return ", ".join(_LABELS[name][1].format(_value(name, columns[name])) for name in told)
 
 
 def save(figure: Figure, path: Path) -> list[Path]:

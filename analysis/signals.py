@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from amc_core import Scenario, simulate
 from amc_core.scenario import Distribution
+from analysis.figures import in_words
 
 _INSTANCES = 32
 _COLOURS = ("#00467f", "#d1495b")  # I and Q
@@ -70,7 +71,4 @@ def _draw_plane(axis, scenario: Scenario, instances: np.ndarray) -> None:
 
 
 def _title(scenario: Scenario, snr_db: float) -> str:
-    usual = Scenario().columns()
-    fixed = ("channel", "upsampling", "rolloff", "sample_rate")
-    told = [f"{k.replace('_', ' ')} {v}" for k, v in scenario.columns().items() if k in fixed or v != usual[k]]
-    return ", ".join(told) + (", no noise" if math.isinf(snr_db) else f", SNR {snr_db:g} dB")
+    return in_words(scenario.columns()) + (", no noise" if math.isinf(snr_db) else f", SNR {snr_db:g} dB")

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from amc_core.errors import AmcError
 from amc_core.modulations import MODULATIONS, modulation_names
-from sweeps.plan import Plan, make_plan
+from sweeps.plan import Plan, make_plan, require_recordings
 from sweeps.store import Store
 from sweeps.study import Study, load_study, parse_scenario
 
@@ -40,7 +40,9 @@ def plan(study: StudyName, store: StoreDir = "results", scale: Scale = None) -> 
     Example: amc plan quickstart --store results
     """
     chosen = load_study(study, scale)
-    _show_plan(chosen, make_plan(chosen, Store(store)))
+    found = make_plan(chosen, Store(store))
+    require_recordings(found)
+    _show_plan(chosen, found)
 
 
 @app.command()
@@ -62,6 +64,7 @@ def run(
     """
     chosen, place = load_study(study, scale), Store(store)
     before = make_plan(chosen, place)
+    require_recordings(before)
     _show_plan(chosen, before)
     if not before.incomplete:
         return

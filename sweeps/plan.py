@@ -66,3 +66,15 @@ def make_plan(study: Study, store: Store) -> Plan:
         missing = tuple(test for test in tests if run.cell_key(test) not in evaluated)
         plans.append(RunPlan(run, run.key in trained, len(tests), missing))
     return Plan(tuple(sorted(plans, key=lambda plan: -plan.training_work - plan.evaluation_work)))
+
+
+def require_recordings(plan: Plan) -> None:
+    """Raise AmcError unless the recordings that the missing work needs hold what it asks of them."""
+    datasets = {test: None for entry in plan.incomplete for test in entry.missing}
+    datasets |= {entry.run.dataset: None for entry in plan.incomplete if not entry.trained}
+    recorded = [dataset for dataset in datasets if dataset.scenario.recording]
+    if recorded:
+        from amc_core.recorded import Recorded  # needs torch, which planning does not
+
+        for dataset in recorded:
+            Recorded(dataset)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from amc_core.errors import AmcError, suggest
 from amc_core.models import validate_hyperparameters
@@ -113,11 +113,11 @@ class StudyFile(_Section):
 
     @field_validator("train", "test", mode="before")
     @classmethod
-    def _grids(cls, value: Any) -> Any:
+    def _grids(cls, value: Any, info: ValidationInfo) -> Any:
         grids = value if isinstance(value, list) else [value]
         if not grids:
             raise AmcError("the grid is empty: name scenario fields and their values")
-        return tuple(_grid(grid) for grid in grids)
+        return tuple(_grid(grid, info.context["folder"]) for grid in grids)
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def load_study(name: str, scale: str | None = None) -> Study:
     if not isinstance(content, dict):
         raise AmcError(f"{path}: a study is a mapping of keys to values, such as 'models: [cnn1d]'")
     try:
-        file = StudyFile.model_validate(content)
+        file = StudyFile.model_validate(content, context={"folder": path.absolute().parent})
         study = _at_scale(path.stem, file, scale)
         for run in study.runs():
             study.tests(run)
@@ -218,11 +218,13 @@ def _find(name: str) -> Path:
 
 def _expand(grid: Grid, base: Scenario) -> Iterator[Scenario]:
     """The Cartesian product of a grid's axes, the first axis slowest."""
+    if "recording" in grid or base.recording:  # nothing of a recording is shared with a simulated scenario
+        base = base if not grid else Scenario()
     for values in product(*grid.values()):
         yield replace(base, **dict(zip(grid, values, strict=True)))
 
 
-def _grid(grid: Any) -> Grid:
+def _grid(grid: Any, folder: Path) -> Grid:
     if not isinstance(grid, dict):
         raise AmcError(f"{grid!r} is not a grid: map scenario fields to values (known: {', '.join(SCENARIO_FIELDS)})")
     axes = {}
@@ -232,8 +234,10 @@ def _grid(grid: Any) -> Grid:
         axes[field] = values if isinstance(values, list) else [values]
         if not axes[field]:
             raise AmcError(f"{field} is an empty list: give it at least one value")
+        if field == "recording":  # a path in a study is meant from where the study is
+            axes[field] = [str(folder / value) if isinstance(value, str) else value for value in axes[field]]
         for value in axes[field]:
-            Scenario(**{field: value})
+            Scenario(**{field: value}).definition()  # which reads a recording
     return axes
 
 
