@@ -1,55 +1,72 @@
-"""A speech-like source drawn from the address, for the analogue modulations.
+"""Audio for the analogue modulations: a speech-like source drawn from the address, or a WAV file.
 
-The source is a sum of spectral lines: harmonics of a pitch (voiced speech) or lines anywhere (unvoiced), shaped by
-the resonances of three formants. Line by line, its analytic signal, its integral and its pre-emphasis are exact.
+Both give the message at the knots of an interpolation, its Hilbert transform, and its integral after pre-emphasis
+by (1 + j2πfT). `RMS` is their root mean square, of the full scale that a modulation's deviation refers to.
 """
 
 from __future__ import annotations
 
 import math
+import struct
+import warnings
+from functools import lru_cache
 
+import numpy as np
 import torch
+from scipy.io import wavfile
+from scipy.signal import hilbert, resample_poly
 
+from amc_core.errors import AmcError
 from amc_core.exactmath import cos_sin, minus_2_log, square_root
 from amc_core.randomness import SOURCE, uniform
 
-RMS = 0.3  # of full scale, which is what the deviation of a frequency modulation refers to
+RMS = 0.3
 _KNOT_RATE = 32_000  # Hz
 _HIGHEST = 0.34  # frequency of the highest line, in knot rates: what the interpolation keeps
 _LINES = 32
 _FORMANTS = ((300, 500, 90), (900, 1400, 120), (2300, 900, 170))  # lowest, range and bandwidth in Hz
+_VOICED, _PAUSES = 0.7, 0.15  # of all instances
+_RISE = 2e-3  # s, from silence to speech
 
 
-class Audio:
-    """The source at the knots of an interpolation, `knot_rate` a second."""
+def knot_rate(sample_rate: float) -> float:
+    """Knots a second for a signal sampled at `sample_rate` Hz."""
+    return min(_KNOT_RATE, sample_rate)
 
-    def __init__(self, sample_rate: float, device: torch.device | str = "cpu"):
-        self.knot_rate = min(_KNOT_RATE, sample_rate)
+
+class SpeechLike:
+    """A sum of spectral lines, shaped by the resonances of three formants.
+
+    The lines are harmonics of a pitch (voiced) or lie anywhere (unvoiced); their transforms are exact. In some
+    instances a pause ends, and the message rises from silence.
+
+    times: (knots,) s. sample_rate: Hz. duration: s, of an instance.
+    """
+
+    def __init__(self, times: np.ndarray, sample_rate: float, duration: float, device: torch.device | str = "cpu"):
+        self.times = torch.as_tensor(times, dtype=torch.float32, device=device)
+        self.highest, self.duration = _HIGHEST * knot_rate(sample_rate), duration
         self.harmonics = torch.arange(1, _LINES + 1, device=device)
 
-    def analytic(
-        self, keys: torch.Tensor, indices: torch.Tensor, times: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The source m(t) and its Hilbert transform at `times`, s (knots,): each (batch, knots) float32, of `RMS`."""
-        frequency, amplitude, phase = self._lines(keys, indices)
-        cos, sin = cos_sin(frequency[:, None] * times[:, None] + phase[:, None])  # (batch, knots, lines)
+    def analytic(self, keys: torch.Tensor, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The message m(t) and its Hilbert transform, each (batch, knots) float32."""
+        (_, amplitude), cos, sin, envelope = self._lines(keys, indices)
         weight = (amplitude * (RMS / _rms(amplitude)))[:, None]
-        return (weight * cos).sum(2), (weight * sin).sum(2)
+        return envelope * (weight * cos).sum(2), envelope * (weight * sin).sum(2)
 
-    def integral(self, keys: torch.Tensor, indices: torch.Tensor, times: torch.Tensor, emphasis: float) -> torch.Tensor:
-        """∫ m(t) dt at `times`, (batch, knots), after pre-emphasis by (1 + j2πfT) with time constant T in s."""
-        frequency, amplitude, phase = self._lines(keys, indices)
-        cos, sin = cos_sin(frequency[:, None] * times[:, None] + phase[:, None])
+    def integral(self, keys: torch.Tensor, indices: torch.Tensor, emphasis: float) -> torch.Tensor:
+        """∫ m(t) dt, (batch, knots), after pre-emphasis with the time constant T in s."""
+        (frequency, amplitude), cos, sin, envelope = self._lines(keys, indices)
         boost = 2 * math.pi * emphasis * frequency
         scale = RMS / _rms(amplitude * square_root(1 + boost * boost))
         weight = (amplitude * scale / (2 * math.pi * frequency))[:, None]
-        return (weight * (sin + boost[:, None] * cos)).sum(2)
+        return envelope * (weight * (sin + boost[:, None] * cos)).sum(2)
 
     def _lines(self, keys: torch.Tensor, indices: torch.Tensor):
-        """Frequency in Hz, amplitude, and phase in turns of the source's lines, each (batch, lines)."""
-        draws = uniform(keys, indices, SOURCE, 3 * _LINES + 5)
-        places, phase, level = draws[:, 5:].view(-1, 3, _LINES).unbind(1)
-        pitch, voiced = 80 + 180 * draws[:, :1], draws[:, 4:5] < 0.7
+        """Frequency (Hz) and amplitude (batch, lines), their waves (batch, knots, lines), and the envelope."""
+        draws = uniform(keys, indices, SOURCE, 3 * _LINES + 7)
+        places, phase, level = draws[:, 7:].view(-1, 3, _LINES).unbind(1)
+        pitch, voiced = 80 + 180 * draws[:, :1], draws[:, 4:5] < _VOICED
         frequency = torch.where(voiced, pitch * self.harmonics, 100 + 7900 * places)
         amplitude = torch.where(voiced, 1.0, square_root(minus_2_log(level)))
         for formant, (lowest, width, bandwidth) in enumerate(_FORMANTS):
@@ -57,7 +74,74 @@ class Audio:
             x = frequency / centre
             detuning, damping = 1 - x * x, x * bandwidth / centre
             amplitude = amplitude / square_root(detuning * detuning + damping * damping)
-        return frequency, torch.where(frequency < _HIGHEST * self.knot_rate, amplitude, 0.0), phase
+        amplitude = torch.where(frequency < self.highest, amplitude, 0.0)
+        cos, sin = cos_sin(frequency[:, None] * self.times[:, None] + phase[:, None])
+        # Speech starts within the first half of an instance that begins in a pause.
+        onset = torch.where(draws[:, 5:6] < _PAUSES, 0.5 * self.duration * draws[:, 6:7], -1.0)
+        progress = ((self.times - onset) / _RISE).clamp(0, 1)
+        return (frequency, amplitude), cos, sin, progress * progress * (3 - 2 * progress)
+
+
+class Recorded:
+    """Pieces of a WAV file, from places drawn from the address where it is not silent.
+
+    path: of the file; its channels are averaged. times, sample_rate: as `SpeechLike`. Raises AmcError where it
+    cannot be read or is shorter than an instance.
+    """
+
+    def __init__(self, path: str, times: np.ndarray, sample_rate: float, device: torch.device | str = "cpu"):
+        self.knots = np.round((times - times[0]) * knot_rate(sample_rate)).astype(np.int64)
+        self.rate, self.device = knot_rate(sample_rate), device
+        self.message, self.quadrature = _read_wav(path, self.rate)
+        span = self.knots[-1] + 1
+        if len(self.message) < span:
+            raise AmcError(
+                f"audio {path!r} lasts {len(self.message) / self.rate:.3g} s, "
+                f"and an instance needs {span / self.rate:.3g} s"
+            )
+        energy = np.concatenate([np.zeros(1), np.cumsum(self.message**2)])
+        self.starts = np.flatnonzero(energy[span:] - energy[:-span] > 0.01 * RMS**2 * span)  # within 20 dB of the mean
+
+    def analytic(self, keys: torch.Tensor, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `SpeechLike.analytic`."""
+        places = self._places(keys, indices)
+        return self._tensor(self.message[places]), self._tensor(self.quadrature[places])
+
+    def integral(self, keys: torch.Tensor, indices: torch.Tensor, emphasis: float) -> torch.Tensor:
+        """As `SpeechLike.integral`: pre-emphasis adds T·m to the integral of m."""
+        slope = np.gradient(self.message, 1 / self.rate)
+        scale = RMS / np.sqrt(np.mean((self.message + emphasis * slope) ** 2))
+        message = self.message[self._places(keys, indices)]
+        return self._tensor(scale * (np.cumsum(message, axis=1) / self.rate + emphasis * message))
+
+    def _places(self, keys: torch.Tensor, indices: torch.Tensor) -> np.ndarray:
+        u = uniform(keys, indices, SOURCE, 1)[:, 0].cpu().numpy().astype(np.float64)
+        return self.starts[(u * len(self.starts)).astype(np.int64)][:, None] + self.knots
+
+    def _tensor(self, x: np.ndarray) -> torch.Tensor:
+        return torch.as_tensor(x, dtype=torch.float32, device=self.device)
+
+
+@lru_cache(maxsize=4)
+def _read_wav(path: str, rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """The message of a WAV file at `rate` Hz, scaled to `RMS`, and its Hilbert transform."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks that are no samples
+            file_rate, samples = wavfile.read(path)
+    except OSError as error:
+        raise AmcError(f"audio {path!r} cannot be read: {error.strerror}") from None
+    except (ValueError, EOFError, MemoryError, struct.error) as error:
+        raise AmcError(f"audio {path!r} is not a WAV file that can be read: {error}") from None
+    samples = np.asarray(samples, dtype=np.float64)
+    message = samples.mean(axis=1) if samples.ndim == 2 else samples
+    message = message - message.mean() if len(message) else message
+    if len(message) < 2 or not np.isfinite(message).all() or not message.any():
+        raise AmcError(f"audio {path!r} holds no sound: finite samples, not all equal, are allowed")
+    common = math.gcd(int(rate), int(file_rate))
+    message = resample_poly(message, int(rate) // common, int(file_rate) // common)
+    message *= RMS / np.sqrt(np.mean(message**2))
+    return message, np.imag(hilbert(message))
 
 
 def _rms(amplitude: torch.Tensor) -> torch.Tensor:

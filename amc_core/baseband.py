@@ -14,7 +14,7 @@ from fractions import Fraction
 import numpy as np
 import torch
 
-from amc_core.audio import Audio
+from amc_core.audio import Recorded, SpeechLike, knot_rate
 from amc_core.exactmath import cos_sin
 from amc_core.impairments import Draws
 from amc_core.modulations import Analogue, ContinuousPhase, Linear
@@ -86,7 +86,7 @@ class _Train:
         return Sampling(start, step, draws["rolloff"])
 
     def __call__(self, symbols: torch.Tensor, draws: Draws, older: torch.Tensor | None = None) -> torch.Tensor:
-        return self.train(symbols, self.sampling(draws), older)
+        return self.train(symbols, self.sampling(draws) if isinstance(self.train, VariedTrain) else None, older)
 
 
 class LinearBaseband:
@@ -143,11 +143,14 @@ class AnalogueBaseband:
 
     def __init__(self, modulation: Analogue, setting: Setting):
         scenario, self.modulation = setting.scenario, modulation
-        self.audio = Audio(scenario.sample_rate, setting.device)
-        support = (-INTERPOLATION_SPAN, INTERPOLATION_SPAN)
-        self.train = _Train(setting, lambda rolloff: interpolation_kernel, support, unit_rate=self.audio.knot_rate)
-        knots = (np.arange(self.train.count) + self.train.first) / self.audio.knot_rate
-        self.times = torch.as_tensor(knots, dtype=torch.float32, device=setting.device)
+        rate, support = knot_rate(scenario.sample_rate), (-INTERPOLATION_SPAN, INTERPOLATION_SPAN)
+        self.train = _Train(setting, lambda rolloff: interpolation_kernel, support, unit_rate=rate)
+        times = (np.arange(self.train.count) + self.train.first) / rate
+        if scenario.audio:
+            self.audio = Recorded(scenario.audio, times, scenario.sample_rate, setting.device)
+        else:
+            duration = setting.length / scenario.sample_rate
+            self.audio = SpeechLike(times, scenario.sample_rate, duration, setting.device)
         frequency = min(modulation.intermediate_frequency, scenario.sample_rate / 4)
         angle = 2 * math.pi * frequency * (np.arange(setting.length) / scenario.sample_rate - setting.delays[:, None])
         cos, sin = (
@@ -158,9 +161,9 @@ class AnalogueBaseband:
     def __call__(self, kind: torch.Tensor, keys: torch.Tensor, indices: torch.Tensor, draws: Draws):
         modulation = self.modulation
         if modulation.deviation:
-            swing = self.audio.integral(keys, indices, self.times, modulation.emphasis)
+            swing = self.audio.integral(keys, indices, modulation.emphasis)
             return cos_sin(self.train(modulation.deviation * swing, draws))
-        message, quadrature = self.audio.analytic(keys, indices, self.times)
+        message, quadrature = self.audio.analytic(keys, indices)
         i = modulation.carrier + self.train(message, draws)
         q = self.train(quadrature, draws) if modulation.sidebands == 1 else None
         if self.shift is None:

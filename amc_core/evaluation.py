@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from amc_core.instances import Instances
 
-_BLOCK, _BATCH = 1024, 256  # instances simulated, and classified, at a time
+_BATCH = 256  # instances classified at a time
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,9 @@ def evaluate(model: torch.nn.Module, instances: Instances, device: torch.device 
     classes, snrs = instances.classes, instances.snrs
     confusion = torch.zeros(snrs * classes * classes, dtype=torch.int64, device=device)
     loss = torch.zeros((), device=device)
-    for block in instances.blocks(_BLOCK):
-        labels, snr, _ = (x.to(device) for x in instances.address(block))
-        batches = zip(instances(block).split(_BATCH), labels.split(_BATCH), snr.split(_BATCH), strict=True)
-        for x, label, level in batches:
-            scores = model(x)
-            loss += cross_entropy(scores, label, reduction="sum")
-            place = (level * classes + label) * classes + scores.argmax(1)
-            confusion += torch.bincount(place, minlength=len(confusion))
+    for x, label, level in instances.batches(torch.arange(len(instances)), _BATCH):
+        scores = model(x)
+        loss += cross_entropy(scores, label, reduction="sum")
+        place = (level * classes + label) * classes + scores.argmax(1)
+        confusion += torch.bincount(place, minlength=len(confusion))
     return Evaluation(confusion.view(snrs, classes, classes).cpu(), loss.item() / len(instances))

@@ -28,12 +28,14 @@ Draws = dict[str, np.ndarray]  # field → its value in each instance of a batch
 def draw(scenario: Scenario, keys: torch.Tensor, indices: torch.Tensor) -> Draws:
     """The values of a scenario's fields for a batch of addresses (keys and indices on the CPU)."""
     values = {name: getattr(scenario, name) for name in _FIELDS}
-    drawn = words(keys, indices, OFFSETS, 2 * len(_FIELDS)).permute(1, 2, 0).flatten(1)[:, : len(_FIELDS)].numpy()
-    u = (drawn + 0.5) * 2.0**-32
-    return {
-        name: value.at(u[:, place]) if isinstance(value, Distribution) else np.full(len(u), value)
-        for place, (name, value) in enumerate(values.items())
-    }
+    draws = {name: np.full(len(indices), v) for name, v in values.items() if not isinstance(v, Distribution)}
+    if len(draws) < len(values):
+        drawn = words(keys, indices, OFFSETS, 2 * len(_FIELDS)).permute(1, 2, 0).flatten(1).numpy()
+        u = (drawn + 0.5) * 2.0**-32
+        for place, (name, value) in enumerate(values.items()):
+            if isinstance(value, Distribution):
+                draws[name] = value.at(u[:, place])
+    return draws
 
 
 class Rotation:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 
 from amc_core.run import Dataset
 from amc_core.simulator import Simulator
 
 _KEPT_BYTES = 1 << 30
-_BLOCK = 1024
+_BLOCK = 1024  # instances made at a time, enough to fill the simulator's chunks
 
 
 class Instances:
@@ -28,16 +30,18 @@ class Instances:
             self.source = Simulator(scenario, names, snrs, dataset.length, dataset.seed, device)
         self.indices, self.length = dataset.indices(part), dataset.size(part)
         self.classes, self.snrs = len(names), len(snrs)
-        self.kept = None
+        self.kept, self.device = None, device
         if keep and self.length * dataset.length * 8 <= _KEPT_BYTES:
-            self.kept = torch.cat([self.make(block) for block in self.blocks(_BLOCK)])
+            self.kept = torch.cat([self.make(block) for block in torch.arange(self.length).split(_BLOCK)])
 
     def __len__(self) -> int:
         return self.length
 
-    def blocks(self, size: int) -> tuple[torch.Tensor, ...]:
-        """All positions in order, in tensors of up to `size`."""
-        return torch.arange(self.length).split(size)
+    def batches(self, positions: torch.Tensor, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """The instances at positions, up to `size` at a time: (batch, 2, length), and labels and SNRs (batch,)."""
+        for block in positions.split(max(_BLOCK // size, 1) * size):
+            labels, snrs, _ = (part.to(self.device) for part in self.address(block))
+            yield from zip(self(block).split(size), labels.split(size), snrs.split(size), strict=True)
 
     def address(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Modulation (the class label), SNR and index of positions, each (batch,) int64 on the CPU."""
@@ -50,4 +54,4 @@ class Instances:
 
     def __call__(self, positions: torch.Tensor) -> torch.Tensor:
         """(batch,) int64 positions on the CPU → (batch, 2, length) float32 on the device."""
-        return self.make(positions) if self.kept is None else self.kept[positions.to(self.kept.device)]
+        return self.make(positions) if self.kept is None else self.kept[positions.to(self.device)]

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from amc_core.errors import AmcError, suggest
+from amc_core.fingerprint import fingerprint
 
 DISTRIBUTIONS = ("uniform", "log_uniform", "signed_log_uniform", "reciprocal_uniform")
 
@@ -93,6 +94,7 @@ class Channel:
             object.__setattr__(self, name, _number(name, getattr(self, name), 0, high, allowed))
 
 
+FILE_FIELDS = ("audio", "recording")  # paths; what counts is what lies there
 PULSES = ("raised_cosine", "root_raised_cosine")
 
 # Field → smallest, largest, what is allowed in words; each may also be a distribution between these.
@@ -121,6 +123,7 @@ class Scenario:
     carrier_offset: Hz by which the received spectrum is shifted upwards; relative_carrier_offset: the same in
         cycles per sample; both are added. (P1 eq. 2 counts its Δf downwards.)
     sample_rate_offset: ppm by which the receiver samples faster than f_s.
+    audio: path of a WAV file that the analogue modulations send instead of speech-like noise.
     recording: path of a file whose instances are taken instead of simulated ones; all else then has its default.
 
     Raises AmcError for anything else.
@@ -136,6 +139,7 @@ class Scenario:
     carrier_offset: float | Distribution = 0.0
     relative_carrier_offset: float | Distribution = 0.0
     sample_rate_offset: float | Distribution = 0.0
+    audio: str = ""
     recording: str = ""
 
     def __post_init__(self):
@@ -146,8 +150,9 @@ class Scenario:
         object.__setattr__(self, "sample_rate", sample_rate)
         if self.pulse not in PULSES:
             raise AmcError(f"pulse {self.pulse!r} is not known{suggest(self.pulse, PULSES)}")
-        if not isinstance(self.recording, str):
-            raise AmcError(f"recording {self.recording!r} is not allowed: it is the path of a file")
+        for name in FILE_FIELDS:
+            if not isinstance(getattr(self, name), str):
+                raise AmcError(f"{name} {getattr(self, name)!r} is not allowed: it is the path of a file")
         simulated = [f.name for f in fields(self) if f.name != "recording" and getattr(self, f.name) != f.default]
         if self.recording and simulated:
             raise AmcError(f"recording {self.recording!r} does not go with {simulated[0]}: it is not simulated")
@@ -181,16 +186,15 @@ class Scenario:
         changed = {name: value for name, value in self.as_dict().items() if value != defaults[name]}
         if isinstance(self.channel, Channel):
             changed["channel"] = {name: value for name, value in changed["channel"].items() if name != "name"}
-        if self.recording:
-            from amc_core.recordings.fingerprint import fingerprint
-
-            changed["recording"] = fingerprint(self.recording)
+        for name in FILE_FIELDS:
+            if name in changed:
+                changed[name] = fingerprint(changed[name])
         return changed
 
     def columns(self) -> dict[str, str | float]:
-        """The fields as cells of a table: channels and recordings by name, a distribution as "uniform(0.1, 0.5)"."""
+        """The fields as cells of a table: channels and files by name, a distribution as "uniform(0.1, 0.5)"."""
         values = {field.name: getattr(self, field.name) for field in fields(self)} | {"channel": self.paths.name}
-        values["recording"] = PurePath(self.recording).name
+        values |= {name: PurePath(values[name]).name for name in FILE_FIELDS}
         return {name: str(value) if isinstance(value, Distribution) else value for name, value in values.items()}
 
 

@@ -22,7 +22,7 @@ from amc_core.scenario import Scenario
 
 # Matrix products may round a row by the shape of the whole, so every product has one shape: batches are cut into
 # chunks of this many instances, the last one filled up. On a CPU a chunk also has to stay in its cache.
-_CPU_CHUNK, _GPU_CHUNK = 32, 1024
+_CPU_CHUNK, _GPU_CHUNK = 64, 1024
 
 
 class Simulator:
@@ -122,6 +122,8 @@ def simulate(
     if modulation not in MODULATIONS:
         modulation_names([modulation])
     index = torch.as_tensor(list(indices), dtype=torch.int64)
+    if not -200 <= snr_db:
+        raise AmcError(f"snr_db {snr_db!r} is not allowed: it is a number of dB, from -200, or inf for no noise")
     if length < 1 or (index < 0).any():
         raise AmcError("length must be at least 1 and indices at least 0")
     simulator = Simulator(scenario, [modulation], [snr_db], length, seed, device)

@@ -20,6 +20,8 @@ from amc_core.instances import Instances
 from amc_core.models import MODELS, build_model
 from amc_core.run import Run
 
+_FEATURE_BATCH = 256
+
 
 def new_model(run: Run, device: torch.device | str = "cpu") -> torch.nn.Module:
     """The run's classifier with its initial weights."""
@@ -74,14 +76,13 @@ def _epoch(model, optimiser, training: Instances, run: Run, epoch: int, device) 
     torch.manual_seed(_seed(run.seed, "dropout", epoch))
     order = np.random.default_rng(_seed(run.seed, "order", epoch)).permutation(len(training))
     loss_sum, correct = torch.zeros((), device=device), torch.zeros((), dtype=torch.int64, device=device)
-    for positions in torch.as_tensor(order).split(run.recipe.batch_size):
-        labels = training.address(positions)[0].to(device)
-        scores = model(training(positions))
+    for x, labels, _ in training.batches(torch.as_tensor(order), run.recipe.batch_size):
+        scores = model(x)
         loss = cross_entropy(scores, labels)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        loss_sum += loss.detach() * len(positions)
+        loss_sum += loss.detach() * len(labels)
         correct += (scores.argmax(1) == labels).sum()
     return loss_sum.item() / len(training), correct.item() / len(training)
 
@@ -92,9 +93,9 @@ def _fit_features(run: Run, device) -> Iterator[dict]:
     training, validation = (Instances(run.dataset, part, device) for part in ("train", "validation"))
     start = time.perf_counter()
     with torch.inference_mode():
-        blocks = [model.features(training(positions)).cpu() for positions in training.blocks(1024)]
-    labels = training.address(torch.arange(len(training)))[0]
-    model.fit_features(torch.cat(blocks).numpy(), labels.numpy(), seed=run.seed)
+        batches = training.batches(torch.arange(len(training)), _FEATURE_BATCH)
+        features, labels = zip(*((model.features(x).cpu(), labels.cpu()) for x, labels, _ in batches), strict=True)
+    model.fit_features(torch.cat(features).numpy(), torch.cat(labels).numpy(), seed=run.seed)
     seconds = time.perf_counter() - start
     fitted, result = evaluate(model, training, device), evaluate(model, validation, device)
     row = {

@@ -28,6 +28,7 @@ _LABELS = {
     "phase_offset": ("phase offset in rad", "phase offset {} rad"),
     "carrier_offset": ("carrier offset in Hz", "carrier offset {} Hz"),
     "relative_carrier_offset": ("carrier offset in cycles per sample", "carrier offset {} cycles per sample"),
+    "audio": ("audio", "audio {}"),
     "recording": ("recording", "recording {}"),
     "sample_rate_offset": ("sample-rate offset in ppm", "sample-rate offset {} ppm"),
 }

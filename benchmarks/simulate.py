@@ -4,17 +4,10 @@
 
 Every row is one scenario and one set of modulations, at 10 dB and 1024 samples an instance. The contestants of a
 row take turns and medians are kept, in seconds of the process's own time, so that a busy machine favours nobody.
-TorchSig and Sionna take part where they can be imported. They get the nearest work that they can do:
-TorchSig has no Doppler, no Rician fading and 16 of the complex set's 20 modulations; Sionna's filters need a
-whole number of samples per symbol.
+TorchSig and Sionna take part where they can be imported, and get the nearest work that they can do (NOTES).
 """
 
 from __future__ import annotations
-
-import os
-
-for _library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):  # one core for everybody
-    os.environ[f"{_library}_NUM_THREADS"] = "1"
 
 import argparse
 import importlib.metadata
@@ -28,37 +21,33 @@ from fractions import Fraction
 import numpy as np
 import torch
 from scipy.signal import hilbert, lfilter, resample_poly, upfirdn
+from threadpoolctl import threadpool_limits
 
-from amc_core import Scenario, Simulator
-from amc_core.modulations import MODULATION_SETS, MODULATIONS, ContinuousPhase, Linear
+from amc_core import Scenario, Simulator, randomness
+from amc_core.modulations import MODULATION_SETS, MODULATIONS, Analogue, ContinuousPhase, Linear
 from amc_core.pulses import pulse_span, raised_cosine
 from amc_core.randomness import NOISE, SYMBOLS, address_key, complex_normal, integers
-from amc_core.scenario import AUGMOD, Distribution
+from amc_core.scenario import AUGMOD, Channel, Distribution
 
 LENGTH, SNR_DB, ROUNDS = 1024, 10.0, 5
-CHANNELS = ("awgn", "rayleigh", "rician", "rayleigh_2")
 Simulation = Callable[[], int]  # simulates some instances and says how many
 
-# Label → scenario and modulations.
-ROWS: dict[str, tuple[Scenario, tuple[str, ...]]] = {
-    **{
-        f"{channel:10} 16QAM    L={upsampling:<5} 0.2 MHz": (Scenario(channel, upsampling), ("16QAM",))
-        for channel in CHANNELS
-        for upsampling in (2, 8, 10.67, 32)
-    },
-    **{
-        f"{channel:10} 16QAM    L=8     2 MHz": (Scenario(channel, sample_rate=2e6), ("16QAM",))
-        for channel in CHANNELS[1:]
-    },
-    **{
-        f"{channel:10} complex  L=8     {rate / 1e6:g} MHz": (
-            Scenario(channel, sample_rate=rate),
-            MODULATION_SETS["complex"],
-        )
-        for channel, rate in (("awgn", 200e3), ("rayleigh", 200e3), ("rician", 200e3), ("rician", 2e6))
-    },
-    "augmod     augmod   L=2…3.3 0.2 MHz": (AUGMOD, MODULATION_SETS["augmod"]),
-}
+# Scenario and a modulation or a set of them.
+ROWS: list[tuple[Scenario, str]] = [
+    *((Scenario(channel, 2), "16QAM") for channel in ("awgn", "rayleigh", "rician", "rayleigh_2")),
+    *((Scenario(channel, 8), "16QAM") for channel in ("awgn", "rayleigh", "rician", "rayleigh_2")),
+    *((Scenario(channel, 10.67), "16QAM") for channel in ("awgn", "rician")),
+    *((Scenario(channel, 32), "16QAM") for channel in ("awgn", "rician")),
+    *((Scenario(channel, 8, sample_rate=2e6), "16QAM") for channel in ("rayleigh", "rician", "rayleigh_2")),
+    *((Scenario(channel, 8), "complex") for channel in ("awgn", "rayleigh", "rician")),
+    (Scenario("rician", 8, sample_rate=2e6), "complex"),
+    (AUGMOD, "augmod"),
+]
+
+NOTES = """\
+amc_core: batches of 1024 addresses. NumPy: one instance at a time. "× NumPy" is how many times as fast amc_core is.
+TorchSig: fading is static and never Rician; 16 of the complex set's 20 modulations; roll-off, timing and phase are its
+own. Sionna: batches of 128; one constellation, and a whole number of samples per symbol."""
 
 
 class Ours:
@@ -83,7 +72,7 @@ class Plain:
     """
 
     SINUSOIDS, TAPS = 8, 33
-    KINDS = 20  # instances a call; a call covers all modulations
+    INSTANCES = 20  # in a call, which so covers all modulations
 
     def __init__(self, scenario: Scenario, modulations: tuple[str, ...]):
         self.scenario, self.channel, self.names = scenario, scenario.paths, modulations
@@ -105,14 +94,13 @@ class Plain:
             ratio = scenario.samples_per_symbol
             self.up, self.down = ratio.numerator, ratio.denominator
             self.span = pulse_span("raised_cosine", scenario.rolloff)
-            self.pulse = raised_cosine(
-                np.arange(-self.span * self.up, self.span * self.up + 1) / self.up, scenario.rolloff
-            )
+            times = np.arange(-self.span * self.up, self.span * self.up + 1) / self.up
+            self.pulse = raised_cosine(times, scenario.rolloff)
 
     def __call__(self) -> int:
-        for place in range(self.KINDS):
+        for place in range(self.INSTANCES):
             self.instance(self.names[place % len(self.names)])
-        return self.KINDS
+        return self.INSTANCES
 
     def instance(self, name: str) -> np.ndarray:
         modulation, samples = MODULATIONS[name], LENGTH + self.margin
@@ -153,7 +141,7 @@ class Plain:
         turns = modulation.index * np.cumsum(upfirdn(frequency, symbols, self.up))[:: self.down]
         return np.exp(2j * math.pi * turns[skip : skip + samples])
 
-    def analogue(self, modulation, samples: int) -> np.ndarray:
+    def analogue(self, modulation: Analogue, samples: int) -> np.ndarray:
         """Audio is noise shaped by one resonance, at 32 kHz."""
         rate = self.scenario.sample_rate
         ratio = Fraction(rate) / 32_000
@@ -193,23 +181,15 @@ class Plain:
         return received
 
 
+TORCHSIG_NAMES = {
+    **{"BPSK": "bpsk", "QPSK": "qpsk", "8PSK": "8psk", "16QAM": "16qam", "64QAM": "64qam", "PAM4": "4ask"},
+    **{"GFSK": "2gfsk", "CPFSK": "2fsk", "B-FM": "fm", "DSB-AM": "am-dsb-sc", "SSB-AM": "am-usb"},
+    **{"32QAM": "32qam_cross", "128QAM": "128qam_cross", "256QAM": "256qam", "16APSK": "16apsk", "32APSK": "32apsk"},
+}
+
+
 class TorchSig:
     """Its iterable dataset, one instance at a time; fading is static."""
-
-    NAMES = dict(
-        zip(
-            ("BPSK", "QPSK", "8PSK", "16QAM", "64QAM", "PAM4", "GFSK", "CPFSK", "B-FM", "DSB-AM", "SSB-AM"),
-            ("bpsk", "qpsk", "8psk", "16qam", "64qam", "4ask", "2gfsk", "2fsk", "fm", "am-dsb-sc", "am-usb"),
-            strict=True,
-        ),
-        **{
-            "32QAM": "32qam_cross",
-            "128QAM": "128qam_cross",
-            "256QAM": "256qam",
-            "16APSK": "16apsk",
-            "32APSK": "32apsk",
-        },
-    )
 
     def __init__(self, scenario: Scenario, modulations: tuple[str, ...]):
         from torchsig.datasets.datasets import TorchSigIterableDataset
@@ -232,7 +212,7 @@ class TorchSig:
         width = shortest / (longest + shortest)  # gives it as many taps as the longest delay has samples
         fading = Fading((width, width), 10 ** (np.asarray(channel.path_gains_db) / 10)) if longest else None
         self.dataset = TorchSigIterableDataset(
-            [self.NAMES[name] for name in modulations if name in self.NAMES],
+            [TORCHSIG_NAMES[name] for name in modulations if name in TORCHSIG_NAMES],
             component_transforms=[fading] if fading else [],
             target_labels=[],
             metadata=metadata,
@@ -273,7 +253,7 @@ class Sionna:
             paths = self.paths(channel)
             self.channel = TimeChannel(paths, scenario.sample_rate, self.samples, l_min=low, l_max=high)
 
-    def paths(self, channel):
+    def paths(self, channel: Channel):
         """The delay profile as a Sionna channel model; path gains are a sum of sinusoids."""
         from sionna.phy.channel import ChannelModel
 
@@ -327,12 +307,13 @@ def random_numbers() -> dict[str, dict[str, Simulation]]:
         return 32
 
     return {
-        "random numbers alone: noise and symbols": {"amc_core": ours, "NumPy": numpy},
-        "random numbers alone: torch.randn": {"amc_core": randn},
+        "random numbers: noise and symbols": {"amc_core": ours, "NumPy": numpy},
+        "random numbers: torch.randn": {"amc_core": randn},
     }
 
 
 CONTESTANTS = {"amc_core": Ours, "NumPy": Plain, "TorchSig": TorchSig, "Sionna": Sionna}
+PEERS = tuple(CONTESTANTS)[1:]
 
 
 def contestants(scenario: Scenario, modulations: tuple[str, ...]) -> dict[str, Simulation | str]:
@@ -362,52 +343,60 @@ def rates(simulations: dict[str, Simulation], seconds: float) -> dict[str, list[
     return measured
 
 
-def line(label: str, row: dict[str, Simulation | str], seconds: float) -> str:
-    """A row of the table: medians, and how many times as fast as each other one this library is."""
-    measured = rates({name: who for name, who in row.items() if not isinstance(who, str)}, seconds)
-    cells = [f"{label:42}"]
-    for name in CONTESTANTS:
-        if name in measured:
-            cells.append(f"{statistics.median(measured[name]):>12,.0f}")
-        else:
-            cells.append(f"{row.get(name, ''):>13}"[-13:])
-    for name in list(CONTESTANTS)[1:]:
-        pairs = zip(measured["amc_core"], measured.get(name, ()), strict=False)
-        ratios = [ours / theirs for ours, theirs in pairs]
-        cells.append(f"{statistics.median(ratios):>10.1f}" if ratios else f"{'':>10}")
-    return "".join(cells)
+def table_row(label: str, able: dict[str, Simulation | str], seconds: float) -> str:
+    """Medians of the rates, and of their ratios in each round."""
+    measured = rates({name: who for name, who in able.items() if not isinstance(who, str)}, seconds)
+    cells = {name: who for name, who in able.items() if isinstance(who, str)}
+    cells |= {name: f"{statistics.median(values):,.0f}" for name, values in measured.items()}
+    for name in measured.keys() & set(PEERS):
+        ratios = [ours / theirs for ours, theirs in zip(measured["amc_core"], measured[name], strict=True)]
+        cells[f"× {name}"] = f"{statistics.median(ratios):.1f}"
+    return _line(label, cells)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=2.0, help="for each number in the table")
-    parser.add_argument("--rows", default="", help="only rows whose label contains this")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    warnings.filterwarnings("ignore")
+def _label(scenario: Scenario, modulations: str) -> str:
+    upsampling = scenario.upsampling
+    if isinstance(upsampling, Distribution):
+        upsampling = "–".join(f"{end:.3g}" for end in upsampling.extremes)
+    else:
+        upsampling = f"{upsampling:g}"
+    return f"{scenario.paths.name:<11}{modulations:<9}L={upsampling:<8}{scenario.sample_rate / 1e6:g} MHz"
 
-    versions = {name: _version(name) for name in ("torch", "numpy", "scipy", "torchsig", "sionna")}
-    print(", ".join(f"{name} {version}" for name, version in versions.items()))
-    print(f"Instances of {LENGTH} samples a second, one core; × is how many times as fast amc_core is.\n")
-    header = [
-        f"{'':42}",
-        *(f"{name:>12}" for name in CONTESTANTS),
-        *(f"{'× ' + name:>10}" for name in list(CONTESTANTS)[1:]),
-    ]
-    print("".join(header))
-    for label, (scenario, modulations) in ROWS.items():
-        if arguments.rows in label:
-            print(line(label, contestants(scenario, modulations), arguments.seconds), flush=True)
-    for label, row in random_numbers().items():
-        if arguments.rows in label:
-            print(line(label, row, arguments.seconds), flush=True)
+
+def _line(label: str, cells: dict[str, str]) -> str:
+    numbers = "".join(f"{cells.get(name, ''):>15}" for name in CONTESTANTS)
+    return f"{label:<38}{numbers}" + "".join(f"{cells.get(f'× {name}', ''):>12}" for name in PEERS)
 
 
 def _version(package: str) -> str:
     try:
-        return importlib.metadata.version(package)
+        return f"{package} {importlib.metadata.version(package)}"
     except importlib.metadata.PackageNotFoundError:
-        return "not installed"
+        return f"no {package}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=2.0, help="of measurement for each number in the table")
+    parser.add_argument("--rows", default="", help="only the rows whose label contains this")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore")  # TorchSig's and Sionna's
+
+    kernel = "with" if randomness._built_kernel() else "without"
+    packages = ", ".join(map(_version, ("torch", "numpy", "scipy", "torchsig", "sionna")))
+    print(f"Instances of {LENGTH} samples a second on one core; amc_core {kernel} its C kernel, {packages}")
+    print(_line("", {name: name for name in (*CONTESTANTS, *(f"× {peer}" for peer in PEERS))}))
+    rows = {_label(*row): row for row in ROWS}
+    with threadpool_limits(1):
+        for label, (scenario, modulations) in rows.items():
+            if arguments.rows in label:
+                able = contestants(scenario, MODULATION_SETS.get(modulations, (modulations,)))
+                print(table_row(label, able, arguments.seconds), flush=True)
+        for label, able in random_numbers().items():
+            if arguments.rows in label:
+                print(table_row(label, able, arguments.seconds), flush=True)
+    print(NOTES)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from amc_core.errors import AmcError, suggest
 from amc_core.models import validate_hyperparameters
 from amc_core.modulations import MODULATION_SETS, modulation_names
 from amc_core.run import Dataset, Recipe, Run
-from amc_core.scenario import AUGMOD, AUGMOD_OFFSETS, CHANNELS, SCENARIO_FIELDS, Scenario
+from amc_core.scenario import AUGMOD, AUGMOD_OFFSETS, CHANNELS, FILE_FIELDS, SCENARIO_FIELDS, Scenario
 
 SHIPPED = Path(__file__).parent / "studies"
 
@@ -234,10 +234,10 @@ def _grid(grid: Any, folder: Path) -> Grid:
         axes[field] = values if isinstance(values, list) else [values]
         if not axes[field]:
             raise AmcError(f"{field} is an empty list: give it at least one value")
-        if field == "recording":  # a path in a study is meant from where the study is
+        if field in FILE_FIELDS:  # a path in a study is meant from where the study is
             axes[field] = [str(folder / value) if isinstance(value, str) else value for value in axes[field]]
         for value in axes[field]:
-            Scenario(**{field: value}).definition()  # which reads a recording
+            Scenario(**{field: value}).definition()  # which looks at files
     return axes
 
 

@@ -1,4 +1,4 @@
-"""What tells one recording from another, without reading all of it."""
+"""What tells one file from another, without reading all of it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def fingerprint(path: str) -> str:
         files = sorted(Path(path).iterdir()) if Path(path).is_dir() else [Path(path)]
         parts = [_of_file(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     except OSError as error:
-        raise AmcError(f"recording {path!r} cannot be read: {error.strerror}") from None
+        raise AmcError(f"{path!r} cannot be read: {error.strerror}") from None
     return hashlib.blake2b("".join(parts).encode(), digest_size=12).hexdigest()
 
 

@@ -1,0 +1,111 @@
+"""Audio: the speech-like source, and WAV files of the user's."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.io import wavfile
+
+from amc_core import AmcError, Scenario, Simulator, simulate
+from amc_core.audio import RMS, Recorded, SpeechLike
+from amc_core.randomness import address_key
+
+TIMES = np.arange(400) / 32e3
+
+
+def keys(count: int):
+    return torch.tensor([address_key("audio")]).expand(count, 2), torch.arange(count)
+
+
+@pytest.fixture
+def tone(tmp_path):
+    """A 1 kHz tone of half a second, after half a second of silence, at 44.1 kHz."""
+    path = tmp_path / "tone.wav"
+    t = np.arange(44_100) / 44_100
+    wavfile.write(path, 44_100, (np.where(t > 0.5, np.sin(2 * np.pi * 1000 * t), 0) * 20_000).astype(np.int16))
+    return str(path)
+
+
+def test_the_speech_like_source_has_its_rms_and_stays_in_its_band():
+    message, _ = SpeechLike(np.arange(3200) / 32e3, 200e3, 0.1).analytic(*keys(400))
+    power = (message.numpy().astype(float) ** 2).mean()
+    assert 0.75 * RMS**2 < power < RMS**2  # a little less, for the pauses
+    spectrum = (np.abs(np.fft.rfft(message.numpy() * np.blackman(3200))) ** 2).mean(0)
+    frequency = np.fft.rfftfreq(3200, 1 / 32e3)
+    assert spectrum[frequency > 11.5e3].sum() < 1e-6 * spectrum.sum()
+    assert spectrum[(frequency > 80) & (frequency < 4000)].sum() > 0.95 * spectrum.sum()  # formants
+
+
+def test_some_instances_begin_in_a_pause():
+    message, _ = SpeechLike(TIMES, 200e3, 400 / 32e3).analytic(*keys(2000))
+    silent = (message[:, :8].abs().max(1).values == 0).double().mean().item()
+    assert silent == pytest.approx(0.15, abs=4 * math.sqrt(0.15 * 0.85 / 2000))
+    assert (message[:, -100:].abs().max(1).values > 0).all()
+
+
+def test_the_integral_is_that_of_the_message():
+    source = SpeechLike(TIMES, 200e3, 1.0)
+    message, _ = source.analytic(*keys(64))
+    steady = message[:, 0] != 0
+    slope = np.gradient(source.integral(*keys(64), emphasis=0.0).numpy().astype(float), 1 / 32e3, axis=1)
+    error = np.abs(slope - message.numpy())[steady][:, 2:-2]
+    assert np.sqrt((error**2).mean()) < 0.05 * RMS  # what central differences leave of lines up to 8 kHz
+
+
+def test_a_wav_file_is_heard_where_it_is_not_silent(tone):
+    instances = simulate(Scenario(audio=tone), "DSB-AM", math.inf, range(64)).numpy()
+    shift = np.exp(-2j * np.pi * 50e3 * np.arange(1024) / 200e3)
+    spectrum = (np.abs(np.fft.fft(instances * shift * np.hanning(1024))) ** 2).mean(0)
+    frequency = np.fft.fftfreq(1024, 1 / 200e3)
+    assert spectrum[np.abs(np.abs(frequency) - 1000) < 500].sum() > 0.95 * spectrum.sum()
+    assert len({instance[0] for instance in instances}) > 32  # from different places
+
+
+def test_single_sideband_of_a_tone_is_one_line(tone):
+    instances = simulate(Scenario(audio=tone), "AM-SSB-SC", math.inf, range(64)).numpy()
+    steady = instances[np.abs(instances[:, 0]) > 0.5]  # those that do not begin in the silence
+    turning = np.angle(steady[:, 1:] * steady[:, :-1].conj()) * 200e3 / (2 * np.pi)
+    assert np.median(turning) == pytest.approx(1000, rel=0.01)
+
+
+def test_frequency_modulation_by_a_tone_swings_by_its_deviation(tone):
+    instances = simulate(Scenario(audio=tone), "FM", math.inf, range(64)).numpy()
+    frequency = np.angle(instances[:, 1:] * instances[:, :-1].conj()) * 200e3 / (2 * np.pi)
+    # The file is silent half the time: while it sounds, the tone's peak is √2 · √2 of the file's rms.
+    assert np.abs(frequency).max() == pytest.approx(5e3 * RMS * 2, rel=0.03)
+
+
+def test_instances_of_a_wav_file_follow_from_their_address(tone):
+    simulator = Simulator(Scenario("rician", audio=tone), ["B-FM", "SSB-AM", "QPSK"], [10.0])
+    index = torch.arange(30)
+    batch = simulator(index % 3, index * 0, index)
+    alone = [simulator(index[k : k + 1] % 3, index[:1] * 0, index[k : k + 1]) for k in range(30)]
+    assert torch.equal(torch.cat(alone), batch)
+
+
+def test_the_file_counts_and_not_its_place(tone, tmp_path):
+    copy = tmp_path / "copy.wav"
+    copy.write_bytes(open(tone, "rb").read())
+    assert Scenario(audio=tone).definition() == Scenario(audio=str(copy)).definition() != Scenario().definition()
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [(b"", "WAV"), (b"RIFF\x00\x00", "WAV"), (b"no sound at all", "WAV"), (None, "No such file")],
+)
+def test_a_file_that_is_no_wav_is_refused(tmp_path, content, named):
+    path = tmp_path / "bad.wav"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(AmcError, match=named) as refusal:
+        Recorded(str(path), TIMES, 200e3)
+    assert str(path) in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(("samples", "named"), [(np.zeros(44_100, np.int16), "no sound"), (np.arange(100, dtype=np.int16), "lasts")])
+def test_silence_and_snippets_are_refused(tmp_path, samples, named):
+    path = tmp_path / "short.wav"
+    wavfile.write(path, 44_100, samples)
+    with pytest.raises(AmcError, match=named):
+        Recorded(str(path), TIMES, 200e3)

@@ -1,0 +1,60 @@
+"""`amc simulate`: pictures, exported files that read back, and refusals."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from amc_core import Scenario, simulate
+from amc_core.recordings import open_recording
+
+
+def amc(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "sweeps", *arguments], capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("kind", ["out.h5", "sigmf"])
+def test_exported_instances_read_back_bit_for_bit(kind, tmp_path):
+    shown = amc("simulate", "rayleigh", "--modulations", "QPSK,16APSK", "--snr", "12", "--length", "256",
+                "--to", str(tmp_path), "--export", str(tmp_path / kind), "--instances", "7", "--seed", "3")  # fmt: skip
+    assert shown.returncode == 0, shown.stderr
+    assert (tmp_path / "signals-rayleigh.png").read_bytes().startswith(b"\x89PNG")
+    recording = open_recording(tmp_path / kind, 256)
+    assert set(recording.modulations) == {"QPSK", "16APSK"} and recording.snrs_db == (12.0,) and len(recording) == 14
+    for place, name in enumerate(recording.modulations):
+        expected = simulate(Scenario("rayleigh"), name, 12.0, range(7), length=256, seed=3).numpy()
+        got = recording.read(np.flatnonzero(recording.modulation == place))
+        assert np.array_equal(got[:, 0] + 1j * got[:, 1], expected)
+
+
+@pytest.mark.parametrize("scenario", ["awgn", "augmod_offsets", "{channel: {path_delays: [0, 1e-5], path_gains_db: [0, -3]}}"])
+def test_any_scenario_can_be_drawn(scenario, tmp_path):
+    shown = amc("simulate", scenario, "--modulations", "augmod", "--to", str(tmp_path))
+    assert shown.returncode == 0, shown.stderr
+    assert len(list(tmp_path.glob("*.svg"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["raleigh"], "did you mean 'rayleigh'"),
+        (["{upsampling: 0}"], "from 1"),
+        (["{uprate: 4}"], "'uprate'"),
+        (["{sample_rate: -1}"], "positive"),
+        (["{rolloff: {uniform: [0.1, 1.5]}}"], "[0, 1]"),
+        (["{rolloff: {unifrom: [0.1, 0.5]}}"], "did you mean 'uniform'"),
+        (["{channel: {path_delays: [0, 1e-3], path_gains_db: [0, 0]}}", "--length", "128"], "too short"),
+        (["{channel: {path_delays: [-1e-6], path_gains_db: [0]}}"], "path_delays"),
+        (["{channel: {path_delays: [0], path_gains_db: []}}"], "do not match"),
+        (["{pulse: gaussian}"], "raised_cosine"),
+        (["awgn", "--modulations", "QPSK,8PKS"], "did you mean '8PSK'"),
+        (["awgn", "--snr", "nan"], "snr"),
+        (["[", "--snr", "3"], "YAML"),
+    ],
+)
+def test_nonsense_is_refused_in_one_sentence(arguments, named, tmp_path):
+    refused = amc("simulate", *arguments, "--to", str(tmp_path / "figures"))
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1 and named in refused.stderr, refused.stderr
+    assert not (tmp_path / "figures").exists()
