@@ -1,9 +1,13 @@
 """What tests share: a small study, and a Ray that is started once."""
 
+import subprocess
+import sys
 import textwrap
 
 import pytest
 import torch
+
+from sweeps.cli import main
 
 
 @pytest.fixture(autouse=True)
@@ -33,3 +37,20 @@ def study_file(tmp_path):
         return str(path)
 
     return write
+
+
+@pytest.fixture
+def amc(monkeypatch, capsys):
+    """Runs the command `amc` in this process: (*arguments) → exit code and output."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess:
+        monkeypatch.setattr(sys, "argv", ["amc", *arguments])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        output, errors = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, code, output, errors)
+
+    return run

@@ -103,7 +103,9 @@ def test_a_file_that_is_no_wav_is_refused(tmp_path, content, named):
     assert str(path) in str(refusal.value) and "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize(("samples", "named"), [(np.zeros(44_100, np.int16), "no sound"), (np.arange(100, dtype=np.int16), "lasts")])
+@pytest.mark.parametrize(
+    ("samples", "named"), [(np.zeros(44_100, np.int16), "no sound"), (np.arange(100, dtype=np.int16), "lasts")]
+)
 def test_silence_and_snippets_are_refused(tmp_path, samples, named):
     path = tmp_path / "short.wav"
     wavfile.write(path, 44_100, samples)

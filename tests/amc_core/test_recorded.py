@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from amc_core import AmcError, Scenario
+from amc_core.fingerprint import fingerprint
 from amc_core.instances import Instances
 from amc_core.recordings import open_recording
 from amc_core.recordings.export import export_instances
-from amc_core.fingerprint import fingerprint
 from amc_core.run import PARTS, Dataset, Run
 from analysis import load
 from sweeps.plan import make_plan, require_recordings

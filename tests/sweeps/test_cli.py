@@ -1,8 +1,6 @@
 """The command line as a user meets it."""
 
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -13,10 +11,6 @@ from sweeps.plan import make_plan
 from sweeps.store import Store
 from sweeps.study import load_study
 from sweeps.trial import compute
-
-
-def amc(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "sweeps", *arguments], capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture
@@ -31,14 +25,14 @@ def filled(study_file, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["plan", "run", "status", "results", "figures"])
-def test_help_explains_each_command_with_an_example(command):
+def test_help_explains_each_command_with_an_example(amc, command):
     shown = amc(command, "--help")
     assert shown.returncode == 0
     assert f"Example: amc {command} quickstart" in shown.stdout
 
 
 @pytest.mark.parametrize("command", ["plan", "run", "status", "results", "figures"])
-def test_a_bad_study_ends_in_one_sentence_and_code_2_and_writes_nothing(command, study_file, tmp_path):
+def test_a_bad_study_ends_in_one_sentence_and_code_2_and_writes_nothing(amc, command, study_file, tmp_path):
     path = study_file(models="[cnn1]")
     refused = amc(command, path, "--store", str(tmp_path / "store"))
     assert refused.returncode == 2
@@ -47,7 +41,7 @@ def test_a_bad_study_ends_in_one_sentence_and_code_2_and_writes_nothing(command,
 
 
 @pytest.mark.parametrize("place", ["/proc/nowhere", __file__])
-def test_a_store_that_cannot_be_written_is_refused(place, study_file):
+def test_a_store_that_cannot_be_written_is_refused(amc, place, study_file):
     refused = amc("run", study_file(), "--store", place)
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1 and place in refused.stderr and "--store" in refused.stderr
@@ -60,27 +54,27 @@ def closed_port() -> str:
 
 
 @pytest.mark.parametrize("address", [closed_port(), "nowhere.invalid:6379", "somewhere", "127.0.0.1:http", "ray://a:1"])
-def test_an_unreachable_address_is_refused_and_nothing_is_written(address, study_file, tmp_path):
+def test_an_unreachable_address_is_refused_and_nothing_is_written(amc, address, study_file, tmp_path):
     refused = amc("run", study_file(), "--store", str(tmp_path / "store"), "--address", address)
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1 and address in refused.stderr and "host:port" in refused.stderr
     assert not (tmp_path / "store").exists()
 
 
-def test_more_gpus_than_there_are_is_refused_instead_of_waiting_for_ever(study_file, tmp_path):
+def test_more_gpus_than_there_are_is_refused_instead_of_waiting_for_ever(amc, study_file, tmp_path):
     refused = amc("run", study_file(), "--store", str(tmp_path / "store"), "--gpus-per-trial", "1000")
     assert refused.returncode == 2
     assert "1000 GPUs" in refused.stderr and "--gpus-per-trial" in refused.stderr
     assert not (tmp_path / "store").exists()
 
 
-def test_plan_counts_what_is_there_and_what_is_missing(filled):
+def test_plan_counts_what_is_there_and_what_is_missing(amc, filled):
     path, store = filled
     shown = amc("plan", path, "--store", store)
     assert [int(word) for word in shown.stdout.split() if word.isdigit()][:6] == [4, 2, 2, 16, 8, 8]
 
 
-def test_results_prints_the_table_and_writes_the_cells(filled, tmp_path):
+def test_results_prints_the_table_and_writes_the_cells(amc, filled, tmp_path):
     path, store = filled
     csv, parquet = tmp_path / "cells.csv", tmp_path / "cells.parquet"
     shown = amc("results", path, "--store", store, "--csv", str(csv), "--parquet", str(parquet))
@@ -90,7 +84,7 @@ def test_results_prints_the_table_and_writes_the_cells(filled, tmp_path):
     assert refused.returncode == 2 and "cannot be written" in refused.stderr
 
 
-def test_figures_are_written_as_png_and_svg(filled, tmp_path):
+def test_figures_are_written_as_png_and_svg(amc, filled, tmp_path):
     path, store = filled
     shown = amc("figures", path, "--store", store, "--to", str(tmp_path / "figures"))
     assert shown.returncode == 0
@@ -99,12 +93,12 @@ def test_figures_are_written_as_png_and_svg(filled, tmp_path):
     assert "<svg" in (tmp_path / "figures" / f"{name}.svg").read_text()
 
 
-def test_results_of_nothing_say_how_to_compute_them(study_file, tmp_path):
+def test_results_of_nothing_say_how_to_compute_them(amc, study_file, tmp_path):
     refused = amc("results", study_file(), "--store", str(tmp_path / "store"))
     assert refused.returncode == 2 and "amc run" in refused.stderr
 
 
-def test_a_trial_that_fails_is_recorded_the_others_go_on_and_the_next_launch_tries_it_again(study_file, tmp_path):
+def test_a_trial_that_fails_is_recorded_the_others_go_on_and_the_next_launch_tries_it_again(amc, study_file, tmp_path):
     path, store = study_file(), tmp_path / "store"
     broken: Run = next(run for run in load_study(path).runs() if run.model == "mod_lcnn")
     obstacle = store / "runs" / broken.key / "weights.pt"

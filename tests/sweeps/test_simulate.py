@@ -1,8 +1,5 @@
 """`amc simulate`: pictures, exported files that read back, and refusals."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -10,12 +7,8 @@ from amc_core import Scenario, simulate
 from amc_core.recordings import open_recording
 
 
-def amc(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "sweeps", *arguments], capture_output=True, text=True, timeout=120)
-
-
 @pytest.mark.parametrize("kind", ["out.h5", "sigmf"])
-def test_exported_instances_read_back_bit_for_bit(kind, tmp_path):
+def test_exported_instances_read_back_bit_for_bit(amc, kind, tmp_path):
     shown = amc("simulate", "rayleigh", "--modulations", "QPSK,16APSK", "--snr", "12", "--length", "256",
                 "--to", str(tmp_path), "--export", str(tmp_path / kind), "--instances", "7", "--seed", "3")  # fmt: skip
     assert shown.returncode == 0, shown.stderr
@@ -28,8 +21,10 @@ def test_exported_instances_read_back_bit_for_bit(kind, tmp_path):
         assert np.array_equal(got[:, 0] + 1j * got[:, 1], expected)
 
 
-@pytest.mark.parametrize("scenario", ["awgn", "augmod_offsets", "{channel: {path_delays: [0, 1e-5], path_gains_db: [0, -3]}}"])
-def test_any_scenario_can_be_drawn(scenario, tmp_path):
+@pytest.mark.parametrize(
+    "scenario", ["awgn", "augmod_offsets", "{channel: {path_delays: [0, 1e-5], path_gains_db: [0, -3]}}"]
+)
+def test_any_scenario_can_be_drawn(amc, scenario, tmp_path):
     shown = amc("simulate", scenario, "--modulations", "augmod", "--to", str(tmp_path))
     assert shown.returncode == 0, shown.stderr
     assert len(list(tmp_path.glob("*.svg"))) == 1
@@ -53,7 +48,7 @@ def test_any_scenario_can_be_drawn(scenario, tmp_path):
         (["[", "--snr", "3"], "YAML"),
     ],
 )
-def test_nonsense_is_refused_in_one_sentence(arguments, named, tmp_path):
+def test_nonsense_is_refused_in_one_sentence(amc, arguments, named, tmp_path):
     refused = amc("simulate", *arguments, "--to", str(tmp_path / "figures"))
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1 and named in refused.stderr, refused.stderr
