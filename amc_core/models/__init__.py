@@ -4,13 +4,12 @@ Every network maps (batch, 2, length) float32, the I and Q rows of an instance, 
 Its dense layers, the part that transfer learning retrains first, are its submodule `head`.
 """
 
-import difflib
 import importlib
 import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from amc_core.errors import AmcError
+from amc_core.errors import AmcError, suggest
 
 
 @dataclass(frozen=True)
@@ -189,7 +188,7 @@ MODELS: dict[str, ModelSpec] = {
 def model_spec(name: str) -> ModelSpec:
     """The entry of `name` in `MODELS`; AmcError where there is none."""
     if not isinstance(name, str) or name not in MODELS:
-        raise AmcError(f"model {name!r} is unknown{_hint(name, MODELS)}; the models are {', '.join(MODELS)}")
+        raise AmcError(f"model {name!r} is not known{suggest(name, MODELS)}")
     return MODELS[name]
 
 
@@ -201,8 +200,8 @@ def validate_hyperparameters(name: str, hyperparameters: dict[str, Any]) -> dict
     allowed = model_spec(name).hyperparameters
     for key, value in hyperparameters.items():
         if key not in allowed:
-            choice = f"its hyperparameters are {', '.join(allowed)}" if allowed else "it has none"
-            raise AmcError(f"model {name!r} has no hyperparameter {key!r}{_hint(key, allowed)}; {choice}")
+            choice = suggest(key, allowed) if allowed else "; it has none"
+            raise AmcError(f"model {name!r} has no hyperparameter {key!r}{choice}")
         if allowed[key].accept(value) is None:
             raise AmcError(f"{key} of model {name!r} is {value!r}; it must be {allowed[key].allowed}")
     return {key: entry.accept(hyperparameters.get(key, entry.default)) for key, entry in allowed.items()}
@@ -242,7 +241,3 @@ def _is_integer(value: Any) -> bool:
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
-
-def _hint(name: Any, allowed: Any) -> str:
-    close = difflib.get_close_matches(str(name), list(allowed), n=1)
-    return f' (did you mean "{close[0]}"?)' if close else ""
