@@ -11,13 +11,11 @@ from amc_core.modulations import MODULATIONS
 
 # Names that differ from ours in more than hyphens and the place of the order ("QAM16", "16-QAM" and "16QAM" are one).
 # RadioML 2016's WBFM is GNU Radio's wfm_tx, 75 kHz and 75 µs as our B-FM; its AM-DSB keeps a carrier, which DSB-AM
-# does not. The FM, GMSK, AM-DSB-WC and AM-SSB-WC of RadioML 2018.01A are none of ours.
+# does not.
 ALIASES = {
     "WBFM": "B-FM",
     "AM-DSB": "DSB-AM",
     "AM-SSB": "SSB-AM",
-    "AM-DSB-SC": "DSB-AM",
-    "AM-SSB-SC": "SSB-AM",
     "2PSK": "BPSK",
     "4PSK": "QPSK",
 }

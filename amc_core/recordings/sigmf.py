@@ -40,7 +40,17 @@ _DETAILS = (
     | {f"{order}ASK": {"mod_class": "ask", "order": order} for order in (4, 8)}
     | {"CPFSK": {"mod_class": "cpm", "order": 2, "class_variant": "CPFSK"}}
     | {"GFSK": {"mod_class": "fsk", "order": 2, "class_variant": "GFSK"}}
-    | {"B-FM": {"mod_class": "fm", "class_variant": "B-FM"}}
+    | {"GMSK": {"mod_class": "msk", "order": 2, "class_variant": "GMSK"}}
+    | {"FM": {"mod_class": "fm"}, "B-FM": {"mod_class": "fm", "class_variant": "B-FM"}}
+    | {f"AM-{bands}-WC": {"mod_class": bands.lower()} for bands in ("DSB", "SSB")}
+    | {
+        f"AM-{bands}-SC": {
+            "mod_class": bands.lower(),
+            "carrier_variant": "suppressed_carrier",
+            "class_variant": f"AM-{bands}-SC",
+        }
+        for bands in ("DSB", "SSB")
+    }
     | {"DSB-AM": {"mod_class": "dsb", "carrier_variant": "suppressed_carrier"}}
     | {"SSB-AM": {"mod_class": "ssb", "carrier_variant": "suppressed_carrier"}}
 )

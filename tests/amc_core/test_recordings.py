@@ -140,7 +140,7 @@ def edit(path, change) -> None:
         ("4PAM", "PAM4"),
         ("WBFM", "B-FM"),
         ("AM-DSB", "DSB-AM"),
-        ("AM-SSB-SC", "SSB-AM"),
+        ("AM-SSB-SC", "AM-SSB-SC"),
         ("qpsk", "QPSK"),
         ("256APSK", "256APSK"),
         ("FM", "FM"),
@@ -193,7 +193,7 @@ def test_a_pickle_with_numpy_numbers_and_fortran_order_reads_back(tmp_path):
 def test_radioml_2018_has_the_published_classes_in_the_order_of_its_columns(radioml2018):
     recording = open_recording(radioml2018)
     assert recording.modulations[:6] == ("OOK", "4ASK", "8ASK", "BPSK", "QPSK", "8PSK")
-    assert recording.modulations[17:] == ("AM-SSB-WC", "SSB-AM", "AM-DSB-WC", "DSB-AM", "FM", "GMSK", "OQPSK")
+    assert recording.modulations[17:] == ("AM-SSB-WC", "AM-SSB-SC", "AM-DSB-WC", "AM-DSB-SC", "FM", "GMSK", "OQPSK")
     assert recording.modulation.tolist() == np.repeat(np.arange(24), 4).tolist()
     assert recording.snrs_db == (-20, -2, 0, 30) and recording.length == 1024
     with h5py.File(radioml2018) as file:
