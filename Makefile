@@ -17,7 +17,7 @@ test: .venv/installed
 lint: .venv/installed
 	$(BIN)/ruff check .
 
-.venv/installed: pyproject.toml amc_core/_noise.c
+.venv/installed: pyproject.toml amc_core/_kernels.c
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'

@@ -16,8 +16,9 @@ import torch
 from scipy.io import wavfile
 from scipy.signal import hilbert, resample_poly
 
+from amc_core import kernels
 from amc_core.errors import AmcError
-from amc_core.exactmath import cos_sin, minus_2_log, square_root
+from amc_core.exactmath import cos_sin, halved_sum, minus_2_log, square_root
 from amc_core.randomness import SOURCE, uniform
 
 RMS = 0.3
@@ -50,20 +51,22 @@ class SpeechLike:
 
     def analytic(self, keys: torch.Tensor, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The message m(t) and its Hilbert transform, each (batch, knots) float32."""
-        (_, amplitude), cos, sin, envelope = self._lines(keys, indices)
-        weight = (amplitude * (RMS / _rms(amplitude)))[:, None]
-        return envelope * (weight * cos).sum(2), envelope * (weight * sin).sum(2)
+        frequency, phase, amplitude, envelope = self._lines(keys, indices)
+        weight = amplitude * (RMS / _rms(amplitude))
+        cosines, sines = wave_sums(self.times, frequency, phase, weight, weight)
+        return envelope * cosines, envelope * sines
 
     def integral(self, keys: torch.Tensor, indices: torch.Tensor, emphasis: float) -> torch.Tensor:
         """∫ m(t) dt, (batch, knots), after pre-emphasis with the time constant T in s."""
-        (frequency, amplitude), cos, sin, envelope = self._lines(keys, indices)
+        frequency, phase, amplitude, envelope = self._lines(keys, indices)
         boost = 2 * math.pi * emphasis * frequency
         scale = RMS / _rms(amplitude * square_root(1 + boost * boost))
-        weight = (amplitude * scale / (2 * math.pi * frequency))[:, None]
-        return envelope * (weight * (sin + boost[:, None] * cos)).sum(2)
+        weight = amplitude * scale / (2 * math.pi * frequency)
+        cosines, sines = wave_sums(self.times, frequency, phase, weight * boost, weight)
+        return envelope * (sines + cosines)
 
     def _lines(self, keys: torch.Tensor, indices: torch.Tensor):
-        """Frequency (Hz) and amplitude (batch, lines), their waves (batch, knots, lines), and the envelope."""
+        """Frequency (Hz), phase (turns) and amplitude, each (batch, lines), and the envelope (batch, knots)."""
         draws = uniform(keys, indices, SOURCE, 3 * _LINES + 7)
         places, phase, level = draws[:, 7:].view(-1, 3, _LINES).unbind(1)
         pitch, voiced = 80 + 180 * draws[:, :1], draws[:, 4:5] < _VOICED
@@ -75,11 +78,38 @@ class SpeechLike:
             detuning, damping = 1 - x * x, x * bandwidth / centre
             amplitude = amplitude / square_root(detuning * detuning + damping * damping)
         amplitude = torch.where(frequency < self.highest, amplitude, 0.0)
-        cos, sin = cos_sin(frequency[:, None] * self.times[:, None] + phase[:, None])
         # Speech starts within the first half of an instance that begins in a pause.
         onset = torch.where(draws[:, 5:6] < _PAUSES, 0.5 * self.duration * draws[:, 6:7], -1.0)
         progress = ((self.times - onset) / _RISE).clamp(0, 1)
-        return (frequency, amplitude), cos, sin, progress * progress * (3 - 2 * progress)
+        return frequency, phase, amplitude, progress * progress * (3 - 2 * progress)
+
+
+def wave_sums(
+    times: torch.Tensor,
+    frequency: torch.Tensor,
+    phase: torch.Tensor,
+    cos_weight: torch.Tensor,
+    sin_weight: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Σ_l w_l cos(2π(f_l t + φ_l)) and the like of sines, with weights of their own.
+
+    times: (knots,); the others (batch, lines), phase in turns. Returns two (batch, knots).
+    """
+    compute = _kernel_wave_sums if kernels.usable(times) else _torch_wave_sums
+    return compute(times, frequency, phase, cos_weight, sin_weight)
+
+
+def _torch_wave_sums(times, frequency, phase, cos_weight, sin_weight):
+    cos, sin = cos_sin(frequency[:, :, None] * times + phase[:, :, None])  # (batch, lines, knots)
+    return halved_sum(cos_weight[:, :, None] * cos), halved_sum(sin_weight[:, :, None] * sin)
+
+
+def _kernel_wave_sums(times, *lines):
+    lines = [x.contiguous() for x in lines]
+    batch, count = lines[0].shape
+    sums, scratch = torch.empty(2, batch, len(times)), torch.empty(2, count, 32)  # 32: LANES of `_kernels.c`
+    kernels.call("wave_sums", batch, count, len(times), times, *lines, scratch, sums)
+    return sums.unbind()
 
 
 class Recorded:

@@ -55,7 +55,10 @@ class _Train:
         self.sample_rate, self.unit_rate = scenario.sample_rate, unit_rate
         names = ("upsampling", "rolloff", "timing_offset", "sample_rate_offset")
         ranges = {name: _extremes(getattr(scenario, name)) for name in names}
-        if not any(isinstance(getattr(scenario, name), Distribution) for name in names):
+        if not isinstance(scenario.upsampling, Distribution):
+            ranges["upsampling"] = _extremes(float(scenario.samples_per_symbol))
+        self.varies = any(isinstance(getattr(scenario, name), Distribution) for name in names)
+        if not self.varies:
             sampling = self.sampling({name: np.array([value[0]]) for name, value in ranges.items()})
             per_unit = (
                 scenario.samples_per_symbol if unit_rate is None else Fraction(self.sample_rate) / Fraction(unit_rate)
@@ -86,7 +89,7 @@ class _Train:
         return Sampling(start, step, draws["rolloff"])
 
     def __call__(self, symbols: torch.Tensor, draws: Draws, older: torch.Tensor | None = None) -> torch.Tensor:
-        return self.train(symbols, self.sampling(draws) if isinstance(self.train, VariedTrain) else None, older)
+        return self.train(symbols, self.sampling(draws) if self.varies else None, older)
 
 
 class LinearBaseband:
@@ -152,11 +155,9 @@ class AnalogueBaseband:
             duration = setting.length / scenario.sample_rate
             self.audio = SpeechLike(times, scenario.sample_rate, duration, setting.device)
         frequency = min(modulation.intermediate_frequency, scenario.sample_rate / 4)
-        angle = 2 * math.pi * frequency * (np.arange(setting.length) / scenario.sample_rate - setting.delays[:, None])
-        cos, sin = (
-            torch.as_tensor(x, dtype=torch.float32, device=setting.device) for x in (np.cos(angle), np.sin(angle))
-        )
-        self.shift = None if frequency == 0 else (cos, sin)
+        self.cycles_per_knot = frequency / rate
+        self.samples = torch.arange(setting.length, dtype=torch.float64, device=setting.device)
+        self.carrier = None
 
     def __call__(self, kind: torch.Tensor, keys: torch.Tensor, indices: torch.Tensor, draws: Draws):
         modulation = self.modulation
@@ -166,10 +167,23 @@ class AnalogueBaseband:
         message, quadrature = self.audio.analytic(keys, indices)
         i = modulation.carrier + self.train(message, draws)
         q = self.train(quadrature, draws) if modulation.sidebands == 1 else None
-        if self.shift is None:
+        if not self.cycles_per_knot:
             return i, torch.zeros_like(i) if q is None else q
-        cos, sin = self.shift
+        cos, sin = self._carrier(draws)
         return (i * cos, i * sin) if q is None else (i * cos - q * sin, i * sin + q * cos)
+
+    def _carrier(self, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cosine and sine of the intermediate frequency at the sampling times, (batch or 1, paths, length)."""
+        if self.carrier is not None:
+            return self.carrier
+        sampling = self.train.sampling(draws)
+        start, step = (torch.as_tensor(x, device=self.samples.device) for x in (sampling.start, sampling.step))
+        if not self.train.varies:
+            start, step = start[:1], step[:1]
+        turns = self.cycles_per_knot * (start[:, :, None] + step[:, None, None] * self.samples)
+        carrier = cos_sin((turns - turns.round()).to(torch.float32))
+        self.carrier = None if self.train.varies else carrier
+        return carrier
 
 
 def _extremes(value: float | Distribution) -> tuple[float, float]:

@@ -7,6 +7,8 @@ import math
 import numpy as np
 import torch
 
+from amc_core import kernels
+from amc_core.exactmath import polynomial
 from amc_core.randomness import FADING, complex_normal
 from amc_core.scenario import Channel
 
@@ -17,6 +19,7 @@ class Fading:
     Each path's scattered part is Σ_m c_m exp(j2π f_D cos θ_m t) with independent complex normal c_m and the
     midpoint angles θ_m = π(m + ½)/M: a Gaussian process whose autocorrelation is the M-point quadrature of
     J0(2π f_D τ) = (1/π) ∫ cos(2π f_D τ cos θ) dθ, off by no more than the Bessel function of order 2M.
+    In blocks of samples the gains are cubics, whose coefficients follow from the c_m by one matrix.
     The direct component of a Rician first path has phase 0 and no Doppler shift, so that K → ∞ is no fading.
     """
 
@@ -30,30 +33,68 @@ class Fading:
         argument = 2 * math.pi * channel.max_doppler * length / sample_rate
         self.sinusoids = math.ceil((argument + 8 * argument ** (1 / 3)) / 2) + 4
         angle = math.pi * (np.arange(self.sinusoids) + 0.5) / self.sinusoids
-        turns = np.outer(channel.max_doppler * np.cos(angle), np.arange(length) / sample_rate)
+        self.places, fit = _longest_block(channel.max_doppler / sample_rate, length)
+        blocks = -(-length // len(self.places))
+        times = np.arange(blocks * len(self.places)) / sample_rate
+        turns = np.outer(channel.max_doppler * np.cos(angle), times)
         wave = np.exp(2j * math.pi * turns) / math.sqrt(2 * self.sinusoids)  # c_m has E|c_m|² = 2 before this
+        wave = (wave.reshape(self.sinusoids, blocks, -1) @ fit.T).reshape(self.sinusoids, -1)
         rotation = np.block([[wave.real, wave.imag], [-wave.imag, wave.real]])
-        self.matrix = torch.as_tensor(rotation, dtype=torch.float32, device=device)  # (2M, 2·length)
+        self.matrix = torch.as_tensor(rotation, dtype=torch.float32, device=device)  # (2M, 2·blocks·4)
         self.scale = torch.as_tensor(np.sqrt(scattered), dtype=torch.float32, device=device)[:, None]
+        self.places = torch.as_tensor(self.places, dtype=torch.float32, device=device)
 
     def __call__(self, keys: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
         """(batch, paths, 2, length) float32: real and imaginary part of every path's gain; powers sum to 1."""
+        return self._gains(self._coefficients(keys, indices))
+
+    def through_paths(
+        self, keys: torch.Tensor, indices: torch.Tensor, i: torch.Tensor, q: torch.Tensor
+    ) -> torch.Tensor:
+        """Σ_i h_i(t) s(t − τ_i): I and Q of the delayed signals, each (batch, paths, length) → (batch, 2, length)."""
+        through_paths = self._kernel_through_paths if kernels.usable(i) else self._torch_through_paths
+        return through_paths(self._coefficients(keys, indices), i, q)
+
+    def _coefficients(self, keys: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
+        """(batch, paths, 2, blocks, 4): of the cubics that the gains are in each block of samples."""
         normals = complex_normal(keys, indices, FADING, self.paths * self.sinusoids)
         normals = normals.view(-1, 2, self.paths, self.sinusoids).transpose(1, 2)
         amplitudes = normals.reshape(-1, self.paths, 2 * self.sinusoids) * self.scale
-        gains = (amplitudes.flatten(0, 1) @ self.matrix).view(-1, self.paths, 2, self.length)
-        gains[:, 0, 0] += self.direct
-        return gains
+        coefficients = (amplitudes.flatten(0, 1) @ self.matrix).view(len(keys), self.paths, 2, -1, 4)
+        coefficients[:, 0, 0, :, 0] += self.direct
+        return coefficients
+
+    def _gains(self, coefficients: torch.Tensor) -> torch.Tensor:
+        gains = polynomial(self.places, coefficients[..., None].unbind(-2))
+        return gains.flatten(3)[..., : self.length]
+
+    def _torch_through_paths(self, coefficients: torch.Tensor, i: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+        a, b = self._gains(coefficients).unbind(2)
+        return torch.stack([_sum_paths(i * a - q * b), _sum_paths(i * b + q * a)], 1)
+
+    def _kernel_through_paths(self, coefficients: torch.Tensor, i: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+        i, q = (x if x.stride(2) == 1 else x.contiguous() for x in (i, q))
+        received = torch.empty(len(i), 2, self.length)
+        sizes = len(i), self.paths, self.length, len(self.places), *i.stride()[:2], *q.stride()[:2]
+        kernels.call("through_paths", *sizes, i, q, self.places, coefficients, received)
+        return received
 
 
-def through_paths(signals: torch.Tensor, gains: torch.Tensor) -> torch.Tensor:
-    """Σ_i h_i(t) s(t − τ_i): (batch, paths, 2, length) delayed signals and gains → (batch, 2, length)."""
-    i, q = signals[:, :, 0], signals[:, :, 1]
-    a, b = gains[:, :, 0], gains[:, :, 1]
-    received = torch.empty_like(signals[:, 0])
-    received[:, 0] = _sum_paths(i * a - q * b)
-    received[:, 1] = _sum_paths(i * b + q * a)
-    return received
+def _longest_block(cycles: float, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """The longest block of 4, 8, 16 … samples in which a cubic is a wave of `cycles` a sample to 10⁻⁶; 4 are exact.
+
+    Returns the samples' places in the block, from −1 to 1, and the matrix (4, block) from samples to coefficients.
+    """
+    block, longest = 4, None
+    while longest is None or len(longest[0]) < length:
+        places = (2 * np.arange(block) + 1) / block - 1
+        powers = np.vander(places, 4, increasing=True)
+        fit = np.linalg.pinv(powers)
+        wave = np.exp(1j * math.pi * cycles * block * places)
+        if longest and np.abs(powers @ (fit @ wave) - wave).max() > 1e-6:
+            break
+        longest, block = (places, fit), 2 * block
+    return longest
 
 
 def _sum_paths(terms: torch.Tensor) -> torch.Tensor:

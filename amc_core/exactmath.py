@@ -3,14 +3,17 @@
 ``torch.log``, ``torch.cos`` and even ``torch.sqrt`` leave their last bit to whichever vector library serves
 the call. These are made of float32 additions, multiplications and divisions, which IEEE 754 rounds in one
 way only, and so an instance's samples follow from its address alone. Absolute errors stay below 5·10⁻⁷
-of the largest value.
+of the largest value. On a CPU `kernels` compute the most used of them.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
+
+from amc_core import kernels
 
 _SQRT_HALF_BITS = 0x3F3504F3  # √½ as a float32
 
@@ -21,7 +24,7 @@ def minus_2_log(u: torch.Tensor) -> torch.Tensor:
     exponent = (bits >> 23).to(torch.float32)
     mantissa = ((bits & 0x7FFFFF) + _SQRT_HALF_BITS).view(torch.float32)
     s = (mantissa - 1) / (mantissa + 1)  # |s| < 0.172
-    return exponent * (-2 * math.log(2)) - s * _polynomial(s * s, [1 / (2 * k + 1) for k in range(5)]) * 4
+    return exponent * (-2 * math.log(2)) - s * polynomial(s * s, [1 / (2 * k + 1) for k in range(5)]) * 4
 
 
 def square_root(x: torch.Tensor) -> torch.Tensor:
@@ -32,6 +35,26 @@ def square_root(x: torch.Tensor) -> torch.Tensor:
 
 def cos_sin(turns: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Cosine and sine of 2π·turns, for float32 turns of either sign (one turn is a full circle)."""
+    return _kernel_cos_sin(turns) if kernels.usable(turns) else _torch_cos_sin(turns)
+
+
+def halved_sum(x: torch.Tensor) -> torch.Tensor:
+    """The sum over dimension 1, in an order of its own: the second half is added to the first until one row is left."""
+    while (count := x.shape[1]) > 1:
+        half = (count + 1) // 2
+        sums = x[:, : count - half] + x[:, half:]
+        x = sums if 2 * half == count else torch.cat([sums, x[:, half - 1 : half]], 1)
+    return x[:, 0]
+
+
+def _kernel_cos_sin(turns: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    turns = turns.contiguous()
+    cos, sin = torch.empty_like(turns), torch.empty_like(turns)
+    kernels.call("cos_sin", turns.numel(), turns, cos, sin)
+    return cos, sin
+
+
+def _torch_cos_sin(turns: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     quarters = torch.round(turns * 4)
     cos, sin = _cos_sin_series((turns - quarters * 0.25) * (2 * math.pi))
     quadrant = quarters.to(torch.int32)
@@ -53,11 +76,12 @@ def random_cos_sin(word: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def _cos_sin_series(angle: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Taylor series to x¹² and x¹¹, for |angle| ≤ π/2."""
     square = angle * angle
-    cos = _polynomial(square, [(-1) ** k / math.factorial(2 * k) for k in range(7)])
-    return cos, angle * _polynomial(square, [(-1) ** k / math.factorial(2 * k + 1) for k in range(6)])
+    cos = polynomial(square, [(-1) ** k / math.factorial(2 * k) for k in range(7)])
+    return cos, angle * polynomial(square, [(-1) ** k / math.factorial(2 * k + 1) for k in range(6)])
 
 
-def _polynomial(x: torch.Tensor, coefficients: list[float]) -> torch.Tensor:
+def polynomial(x: torch.Tensor, coefficients: Sequence[float | torch.Tensor]) -> torch.Tensor:
+    """Σ_k coefficients[k]·x^k by Horner's rule; at least two coefficients."""
     value = x * coefficients[-1] + coefficients[-2]
     for coefficient in reversed(coefficients[:-2]):
         value = value * x + coefficient

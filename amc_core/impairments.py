@@ -28,6 +28,8 @@ Draws = dict[str, np.ndarray]  # field → its value in each instance of a batch
 def draw(scenario: Scenario, keys: torch.Tensor, indices: torch.Tensor) -> Draws:
     """The values of a scenario's fields for a batch of addresses (keys and indices on the CPU)."""
     values = {name: getattr(scenario, name) for name in _FIELDS}
+    if not isinstance(scenario.upsampling, Distribution):
+        values["upsampling"] = float(scenario.samples_per_symbol)  # 32/3, not the 10.67 that stands for it
     draws = {name: np.full(len(indices), v) for name, v in values.items() if not isinstance(v, Distribution)}
     if len(draws) < len(values):
         drawn = words(keys, indices, OFFSETS, 2 * len(_FIELDS)).permute(1, 2, 0).flatten(1).numpy()

@@ -8,13 +8,17 @@ same pulse and sampling times, and `VariedTrain`, where each has its own.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 import torch
+
+from amc_core import kernels
+from amc_core.exactmath import polynomial
 
 Pulse = Callable[[np.ndarray], np.ndarray]  # g(t), t in symbols, float64
 
@@ -37,8 +41,8 @@ class Sampling:
 class FixedTrain:
     """Evaluates Σ_k a_k g(n/L − τ_i − k) for samples n = 0 … length − 1 and every path delay τ_i.
 
-    L = p/q makes the train periodic in blocks of p samples and q symbols: one matrix product evaluates all
-    blocks and all paths at once. `first` is the number k of the first symbol taken (negative: before the
+    L = p/q makes the train periodic in blocks of p samples and q symbols: one matrix product a path evaluates all
+    blocks at once. `first` is the number k of the first symbol taken (negative: before the
     instance), `count` how many are taken.
     """
 
@@ -59,8 +63,8 @@ class FixedTrain:
         self.first = -(support[1] + math.ceil(delays.max()))
         last = math.floor((self.block - 1) / samples_per_symbol - delays.min()) - support[0]
         n, k = np.arange(self.block), np.arange(self.first, last + 1)
-        t = (n / float(samples_per_symbol) - delays[:, None]).reshape(1, -1) - k[:, None]
-        self.matrix = torch.as_tensor(pulse(t), dtype=torch.float32, device=device)  # (window, paths·block)
+        t = n / float(samples_per_symbol) - delays[:, None, None] - k[:, None]
+        self.matrix = torch.as_tensor(pulse(t), dtype=torch.float32, device=device)  # (paths, window, block)
         self.window, self.paths, self.length = len(k), len(delays), length
         self.blocks = -(-length // self.block)
         self.count = (self.blocks - 1) * self.step + self.window
@@ -71,11 +75,10 @@ class FixedTrain:
         older: (batch, count) float32, what the symbols before each one add to all later samples.
         """
         windows = symbols.unfold(1, self.window, self.step).reshape(-1, self.window)
-        samples = windows @ self.matrix
+        samples = torch.bmm(windows.expand(self.paths, -1, -1), self.matrix)  # (paths, batch·blocks, block)
         if older is not None:
-            samples = samples + older[:, :: self.step][:, : self.blocks].reshape(-1, 1)
-        samples = samples.view(len(symbols), self.blocks, self.paths, self.block).transpose(1, 2)
-        return samples.reshape(len(symbols), self.paths, -1)[:, :, : self.length]
+            samples += older[:, :: self.step][:, : self.blocks].reshape(-1, 1)
+        return samples.view(self.paths, len(symbols), -1)[:, :, : self.length].transpose(0, 1)
 
 
 class VariedTrain:
@@ -110,34 +113,60 @@ class VariedTrain:
         pieces = high - 1 - np.arange(self.taps)[:, None] + (x + 1) / 2  # (taps, degree + 1) times in the pulse
         coefficients = [powers @ pulses(rolloff)(pieces).T for rolloff in self.rolloffs]  # (degree + 1, taps) each
         self.coefficients = torch.as_tensor(np.stack(coefficients), dtype=torch.float32, device=device).flatten(1)
+        self.before = self.high - 1 + self.first  # the whole part of the times in the first piece
 
     def __call__(self, symbols: torch.Tensor, sampling: Sampling, older: torch.Tensor | None = None):
         """As `FixedTrain`, at the times and with the roll-offs of `sampling`."""
-        batch, paths = sampling.start.shape
-        coefficients = self._coefficients(sampling.rolloff).view(batch, _DEGREE + 1, self.taps)
-        pieces = torch.bmm(coefficients, symbols.unfold(1, self.taps, 1).transpose(1, 2))  # (batch, degree + 1, k)
-        if older is not None:
-            pieces[:, 0] += older[:, : pieces.shape[2]]
-        times = torch.as_tensor(sampling.start, device=self.device)[:, :, None]
-        step = torch.as_tensor(sampling.step, device=self.device)[:, None, None]
-        times = times + step * torch.arange(self.length, device=self.device, dtype=torch.float64)
-        whole = times.floor()
-        x = ((times - whole) * 2 - 1).to(torch.float32).flatten(1)
-        index = (whole.to(torch.int64) - (self.high - 1) - self.first).flatten(1)
-        value = pieces[:, _DEGREE].gather(1, index)
-        for power in range(_DEGREE - 1, -1, -1):
-            value = value * x + pieces[:, power].gather(1, index)
-        return value.view(batch, paths, self.length)
+        weights = self._node_weights(sampling.rolloff)
+        start, step = (torch.as_tensor(x, device=self.device) for x in (sampling.start, sampling.step))
+        evaluate = self._kernel_evaluate if kernels.usable(symbols) else self._torch_evaluate
+        return evaluate(weights, symbols, start, step, older)
 
-    def _coefficients(self, rolloff: np.ndarray) -> torch.Tensor:
-        """(batch, coefficients): those of each instance's roll-off, from those of the nodes."""
-        if len(self.rolloffs) == 1:
-            return self.coefficients.expand(len(rolloff), -1)
+    def _node_weights(self, rolloff: np.ndarray) -> torch.Tensor:
+        """(batch, nodes): what each node's coefficients count for in those of each instance's roll-off."""
         distance = rolloff[:, None] - self.rolloffs
         exact = np.abs(distance) < 1e-12
         terms = np.where(exact.any(1, keepdims=True), exact, self.weights / np.where(exact, 1, distance))
-        terms = torch.as_tensor(terms / terms.sum(1, keepdims=True), dtype=torch.float32, device=self.device)
-        total = terms[:, :1] * self.coefficients[0]
-        for node in range(1, len(self.rolloffs)):  # a matrix product this small rounds each row in its own way
-            total = total + terms[:, node : node + 1] * self.coefficients[node]
-        return total
+        return torch.as_tensor(terms / terms.sum(1, keepdims=True), dtype=torch.float32, device=self.device)
+
+    def _torch_evaluate(self, weights, symbols, start, step, older) -> torch.Tensor:
+        # The kernel's order of additions; a matrix product as small as the first rounds each row in its own way.
+        batch, pieces = len(symbols), self.count - self.taps + 1
+        coefficients = _sum_in_turn(weights[:, node : node + 1] * row for node, row in enumerate(self.coefficients))
+        coefficients = coefficients.view(batch, _DEGREE + 1, self.taps)
+        if symbols.device.type == "cpu":
+            windows = (symbols[:, None, tap : tap + pieces] for tap in range(self.taps))
+            values = _sum_in_turn(coefficients[:, :, tap, None] * window for tap, window in enumerate(windows))
+        else:
+            values = torch.bmm(coefficients, symbols.unfold(1, self.taps, 1).transpose(1, 2))
+        if older is not None:
+            values[:, 0] += older[:, :pieces]
+        times = start[:, :, None] + step[:, None, None] * torch.arange(
+            self.length, device=self.device, dtype=torch.float64
+        )
+        whole = times.floor().clamp(self.before, self.before + pieces - 1)  # a time of the first or last, rounded
+        x = ((times - whole) * 2 - 1).to(torch.float32).flatten(1)
+        index = (whole.to(torch.int64) - self.before).flatten(1)
+        gathered = [values[:, power].gather(1, index) for power in range(_DEGREE + 1)]
+        return polynomial(x, gathered).view(batch, -1, self.length)
+
+    def _kernel_evaluate(self, weights, symbols, start, step, older) -> torch.Tensor:
+        (batch, paths), pieces = start.shape, self.count - self.taps + 1
+        older = None if older is None else older[:, :pieces].contiguous()
+        out = torch.empty(batch, paths, self.length)
+        scratch = torch.empty((_DEGREE + 2) * (self.taps + -(-pieces // 16) * 16))
+        sizes = batch, paths, self.length, len(self.rolloffs), self.taps, pieces, self.before
+        inputs = [
+            weights.contiguous(),
+            self.coefficients,
+            symbols.contiguous(),
+            older,
+            start.contiguous(),
+            step.contiguous(),
+        ]
+        kernels.call("varied_train", *sizes, *inputs, scratch, out)
+        return out
+
+
+def _sum_in_turn(terms: Iterable[torch.Tensor]) -> torch.Tensor:
+    return functools.reduce(torch.add, terms)

@@ -6,20 +6,16 @@ counter holds the instance index, the stream, and the position in the stream. Th
 batch size, order, worker and device cannot matter.
 
 Everything is integer arithmetic or `exactmath`, so eager and compiled code agree bit for bit. On a CPU the
-numbers come from `_noise.c` where it was built, twenty times as fast and the same to the last bit.
+numbers come from `kernels` where they were built, twenty times as fast and the same to the last bit.
 """
 
 from __future__ import annotations
 
-import ctypes
-import functools
 import hashlib
-import sysconfig
-import warnings
-from pathlib import Path
 
 import torch
 
+from amc_core import kernels
 from amc_core.exactmath import minus_2_log, random_cos_sin, square_root
 
 # Every concern draws from a stream of its own, so that a new option consumes no old numbers.
@@ -53,8 +49,8 @@ def words(keys: torch.Tensor, indices: torch.Tensor, stream: int, count: int) ->
     keys: (batch, 2) int64, from `address_key`; indices: (batch,) int64 instance indices.
     Returns (4, batch, ceil(count / 4)) int64 in [0, 2³²).
     """
-    if kernel := _kernel(keys.device):
-        drawn = _kernel_integers(kernel, keys, indices, stream, -(-count // 4) * 4, torch.full_like(indices, 1 << 32))
+    if kernels.usable(keys):
+        drawn = _kernel_integers(keys, indices, stream, -(-count // 4) * 4, torch.full_like(indices, 1 << 32))
         return drawn.view(len(keys), -1, 4).permute(2, 0, 1)
     return _torch_words(keys, indices, stream, count)
 
@@ -67,16 +63,14 @@ def uniform(keys: torch.Tensor, indices: torch.Tensor, stream: int, count: int) 
 
 def integers(keys: torch.Tensor, indices: torch.Tensor, stream: int, count: int, below: torch.Tensor) -> torch.Tensor:
     """(batch, count) int64 uniform in [0, below), `below` (batch,) int64 up to 2³¹; the bias is under below·2⁻³²."""
-    if kernel := _kernel(keys.device):
-        return _kernel_integers(kernel, keys, indices, stream, count, below)
-    return _torch_integers(keys, indices, stream, count, below)
+    draw = _kernel_integers if kernels.usable(keys) else _torch_integers
+    return draw(keys, indices, stream, count, below)
 
 
 def complex_normal(keys: torch.Tensor, indices: torch.Tensor, stream: int, count: int) -> torch.Tensor:
     """(batch, 2, count) float32, independent standard normals: I and Q of noise with E|v|² = 2 (Box–Muller)."""
-    if kernel := _kernel(keys.device):
-        return _kernel_normals(kernel, keys, indices, stream, count)
-    return _torch_normals(keys, indices, stream, count)
+    draw = _kernel_normals if kernels.usable(keys) else _torch_normals
+    return draw(keys, indices, stream, count)
 
 
 def _torch_words(keys, indices, stream, count) -> torch.Tensor:
@@ -104,45 +98,20 @@ def _box_muller(radius_word: torch.Tensor, angle_word: torch.Tensor) -> tuple[to
     return radius * cos, radius * sin
 
 
-def _kernel_integers(kernel, keys, indices, stream, count, below) -> torch.Tensor:
+def _kernel_integers(keys, indices, stream, count, below) -> torch.Tensor:
     out = torch.empty(len(keys), count, dtype=torch.int64, device="cpu")
-    return _filled(out, kernel.integers, stream, count, keys, indices, below)
-
-
-def _kernel_normals(kernel, keys, indices, stream, count) -> torch.Tensor:
-    out = torch.empty(len(keys), 2, count, dtype=torch.float32, device="cpu")
-    return _filled(out, kernel.complex_normal, stream, count, keys, indices)
-
-
-def _filled(out: torch.Tensor, function, stream: int, count: int, keys: torch.Tensor, *vectors: torch.Tensor):
-    """`out` after `function` of `_noise.c` wrote it; keys (batch, 2) and `vectors` (batch,) are int64."""
-    batch = len(out)
-    inputs = [keys.expand(batch, 2), *(vector.expand(batch) for vector in vectors)]
-    inputs = [tensor.to(torch.int64).contiguous() for tensor in inputs]  # kept until the call returns
-    function(stream, batch, count, *(tensor.data_ptr() for tensor in (*inputs, out)))
+    kernels.call("integers", stream, len(keys), count, *int64_rows(keys, indices, below), out)
     return out
 
 
-def _kernel(device: torch.device) -> ctypes.CDLL | None:
-    """What computes in torch's stead: `_noise.c` on a CPU, if it was built, and not inside `torch.compile`."""
-    return None if device.type != "cpu" or torch.compiler.is_compiling() else _built_kernel()
+def _kernel_normals(keys, indices, stream, count) -> torch.Tensor:
+    out = torch.empty(len(keys), 2, count, dtype=torch.float32, device="cpu")
+    kernels.call("complex_normal", stream, len(keys), count, *int64_rows(keys, indices), out)
+    return out
 
 
-@functools.cache
-def _built_kernel() -> ctypes.CDLL | None:
-    """`_noise.c` if it was built, for this kind of machine, and gives the numbers of this file."""
-    path = Path(__file__).with_name("_noise" + sysconfig.get_config_var("EXT_SUFFIX"))
-    try:
-        kernel = ctypes.CDLL(str(path))  # its calls let other threads run
-        for function, pointers in ((kernel.integers, 4), (kernel.complex_normal, 3)):
-            function.argtypes, function.restype = [ctypes.c_int64] * 3 + [ctypes.c_void_p] * pointers, None
-        address = torch.tensor([address_key("check")], device="cpu"), torch.tensor([1 << 40], device="cpu")
-        normals, below = (*address, NOISE, 999), (*address, SYMBOLS, 999, address[1].new_tensor([1000]))
-        if torch.equal(_kernel_normals(kernel, *normals), _torch_normals(*normals)) and torch.equal(
-            _kernel_integers(kernel, *below), _torch_integers(*below)
-        ):
-            return kernel
-        warnings.warn(f"{path.name} is of another version and not used: run `pip install -e .` again", stacklevel=2)
-    except (OSError, AttributeError):
-        pass
-    return None
+def int64_rows(keys: torch.Tensor, *vectors: torch.Tensor) -> list[torch.Tensor]:
+    """keys (batch, 2) and `vectors` (batch,) as a kernel wants them."""
+    batch = len(keys)
+    tensors = [keys.expand(batch, 2), *(vector.expand(batch) for vector in vectors)]
+    return [tensor.to(torch.int64).contiguous() for tensor in tensors]

@@ -39,6 +39,11 @@ class Dataset:
     seed: int = 0
 
     def __post_init__(self):
+        # One form for each value, whatever type it came as: keys and addresses are made of them.
+        object.__setattr__(self, "modulations", tuple(str(name) for name in self.modulations))
+        object.__setattr__(self, "snrs_db", tuple(float(snr) + 0.0 for snr in self.snrs_db))
+        for name in ("instances", "length", "seed"):
+            object.__setattr__(self, name, int(getattr(self, name)))
         self.scenario.require_length(self.length)
 
     def as_dict(self) -> dict:
@@ -84,6 +89,7 @@ class Run:
     hyperparameters: dict = field(default_factory=dict)
 
     def __post_init__(self):
+        object.__setattr__(self, "seed", int(self.seed))
         object.__setattr__(self, "hyperparameters", validate_hyperparameters(self.model, self.hyperparameters))
         shortest = shortest_length(self.model, self.hyperparameters)
         if self.dataset.length < shortest:

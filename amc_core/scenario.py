@@ -5,6 +5,7 @@ P1 §III and Table I, P2 Table I. Imports no torch, so that studies can be plann
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -84,6 +85,8 @@ class Channel:
                 raise AmcError(f"{name} {values!r} is not allowed: it is a list of at most 64 numbers")
             low = 0 if name == "path_delays" else -200
             object.__setattr__(self, name, tuple(_number(name, value, low, 200, "numbers") for value in values))
+        if not isinstance(self.name, str) or len(self.name) > 64:
+            raise AmcError(f"name {self.name!r} of a channel is not allowed: it is a text of at most 64 characters")
         if len(self.path_delays) != len(self.path_gains_db):
             raise AmcError(
                 f"{len(self.path_delays)} path_delays and {len(self.path_gains_db)} path_gains_db do not match"
@@ -193,7 +196,8 @@ class Scenario:
 
     def columns(self) -> dict[str, str | float]:
         """The fields as cells of a table: channels and files by name, a distribution as "uniform(0.1, 0.5)"."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)} | {"channel": self.paths.name}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values["channel"] = self.paths.name or f"channel {hashlib.blake2b(repr(self.paths).encode()).hexdigest()[:6]}"
         values |= {name: PurePath(values[name]).name for name in FILE_FIELDS}
         return {name: str(value) if isinstance(value, Distribution) else value for name, value in values.items()}
 
@@ -203,7 +207,9 @@ SCENARIO_FIELDS = tuple(field.name for field in fields(Scenario))
 
 def _channel(value: Any) -> str | Channel:
     if isinstance(value, Channel):
-        return value.name if CHANNELS.get(value.name) == value else value
+        if CHANNELS.get(value.name, value) != value:
+            raise AmcError(f"channel {value.name!r} is one of Table I: give a channel of your own another name")
+        return value.name if value.name in CHANNELS else value
     if isinstance(value, Mapping):
         known = [field.name for field in fields(Channel)]
         unknown = next((key for key in value if key not in known), None)

@@ -11,13 +11,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import torch
 
+from amc_core import kernels
 from amc_core.baseband import AnalogueBaseband, ContinuousPhaseBaseband, LinearBaseband, Setting
-from amc_core.channels import Fading, through_paths
+from amc_core.channels import Fading
 from amc_core.errors import AmcError
-from amc_core.exactmath import square_root
+from amc_core.exactmath import halved_sum, square_root
 from amc_core.impairments import Rotation, draw
 from amc_core.modulations import MODULATIONS, Analogue, ContinuousPhase, Linear, modulation_names
-from amc_core.randomness import NOISE, address_key, complex_normal
+from amc_core.randomness import NOISE, address_key, complex_normal, int64_rows
 from amc_core.scenario import Scenario
 
 # Matrix products may round a row by the shape of the whole, so every product has one shape: batches are cut into
@@ -85,22 +86,23 @@ class Simulator:
         for family in families.unique().tolist():
             for part in (families == family).nonzero()[:, 0].split(self.chunk):
                 filled = part[torch.arange(self.chunk) % len(part)]
-                instances = self._chunk(family, modulation[filled], snr[filled], index[filled])
-                out[part.to(self.device)] = instances[: len(part)]
+                self._chunk(family, modulation[filled], snr[filled], index[filled], out, part)
         return out
 
-    def _chunk(self, family: int, modulation: torch.Tensor, snr: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    def _chunk(self, family: int, modulation, snr, index, out: torch.Tensor, rows: torch.Tensor) -> None:
+        """Writes the instances of one chunk of addresses, the first len(rows) of them, into those rows of `out`."""
         keys, kind = self.keys[modulation, snr], self.kind_of[modulation]
         draws = draw(self.scenario, keys, index)
         keys, kind, index = (x.to(self.device) for x in (keys, kind, index))
         i, q = self.families[family](kind, keys, index, draws)
-        signals = torch.stack([i, q], dim=2)  # (batch, paths, 2, length)
-        received = signals[:, 0] if self.fading is None else through_paths(signals, self.fading(keys, index))
-        received = self.rotation(received, draws)
-        noise = complex_normal(keys, index, NOISE, self.length)
-        noise_power = self.noise_power[snr].to(self.device, torch.float32) / 2
-        received = received + noise * square_root(_power(received) * noise_power)[:, None, None]
-        return received / square_root(_power(received))[:, None, None]
+        if self.fading is None:
+            signal = torch.stack([i[:, 0], q[:, 0]], dim=1)
+        else:
+            signal = self.fading.through_paths(keys, index, i, q)
+        signal = self.rotation(signal, draws)
+        noise_power = self.noise_power[snr].to(self.device, torch.float32)
+        receive = _kernel_receive if kernels.usable(signal) else _torch_receive
+        receive(*(x[: len(rows)] for x in (signal, keys, index, noise_power)), out, rows.to(self.device))
 
 
 def simulate(
@@ -132,6 +134,20 @@ def simulate(
     return torch.complex(instances[:, 0], instances[:, 1])
 
 
+def _torch_receive(signal, keys, index, noise_power, out, rows) -> None:
+    """`out[rows]` becomes `signal` (batch, 2, length) with noise of `noise_power` times its power, at power 1."""
+    noise = complex_normal(keys, index, NOISE, signal.shape[2])
+    received = signal + noise * square_root(_power(signal) * (noise_power * 0.5))[:, None, None]
+    out[rows] = received * (1 / square_root(_power(received)))[:, None, None]
+
+
+def _kernel_receive(signal, keys, index, noise_power, out, rows) -> None:
+    batch, _, length = signal.shape
+    inputs = [*int64_rows(keys, index, rows), noise_power.contiguous(), signal.contiguous()]
+    kernels.call("receive", NOISE, batch, length, *inputs, torch.empty(length), out)
+
+
 def _power(signal: torch.Tensor) -> torch.Tensor:
     """Mean power of (batch, 2, length), (batch,)."""
-    return (signal * signal).sum(dim=(1, 2)) / signal.shape[2]
+    i, q = signal.unbind(1)
+    return halved_sum(i * i + q * q) / signal.shape[2]

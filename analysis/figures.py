@@ -42,7 +42,7 @@ def train_test_heat_map(cells: pd.DataFrame, title: str) -> Figure:
     """
     table = train_test(cells)
     models = sorted(cells["model"].unique(), key=list(MODELS).index)
-    panels = [table.xs(model, drop_level=False) for model in models]
+    panels = [table[table.index.get_level_values("model") == model] for model in models]
     height, width = max(len(panel) for panel in panels), len(table.columns)
     size = (2.8 + 0.58 * width * len(models), 2.2 + 0.4 * height)
     figure = Figure(figsize=size, layout="constrained")
@@ -54,7 +54,7 @@ def train_test_heat_map(cells: pd.DataFrame, title: str) -> Figure:
         _frame_trained(axis, cells[cells["model"] == model], panel)
         axis.set_xticks(range(width), [_value(table.columns.name, value) for value in panel.columns])
         axis.set_xlabel(f"test {_LABELS[table.columns.name.removeprefix('test_')][0]}")
-        axis.set_yticks(range(len(panel)), [_row_label(panel.index.names[1:], entry[1:]) for entry in panel.index])
+        axis.set_yticks(range(len(panel)), [_row_label(panel.index.names[1:], entry[1:]) for entry in _entries(panel)])
     axes[0].set_ylabel("training → test setting")
     bar = figure.colorbar(image, ax=axes, label="accuracy", fraction=0.04, pad=0.01)
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1))
@@ -83,8 +83,13 @@ def _write_accuracies(axis, panel: pd.DataFrame) -> None:
 def _frame_trained(axis, cells: pd.DataFrame, panel: pd.DataFrame) -> None:
     same = (cells[TRAIN].to_numpy() == cells[TEST].to_numpy()).all(axis=1)
     for entry in cells[same][[*panel.index.names, panel.columns.name]].drop_duplicates().itertuples(index=False):
-        row, column = panel.index.get_loc(tuple(entry[:-1])), panel.columns.get_loc(entry[-1])
+        row, column = _entries(panel).index(tuple(entry[:-1])), panel.columns.get_loc(entry[-1])
         axis.add_patch(Rectangle((column - 0.46, row - 0.46), 0.92, 0.92, fill=False, edgecolor="#d1495b", linewidth=2))
+
+
+def _entries(panel: pd.DataFrame) -> list[tuple]:
+    """What each row stands for, as a tuple even where the model is all there is."""
+    return [entry if isinstance(entry, tuple) else (entry,) for entry in panel.index]
 
 
 def _row_label(names: list[str], entry: tuple) -> str:
@@ -116,10 +121,10 @@ def in_words(columns: dict[str, str | float]) -> str:
 
 
 def save(figure: Figure, path: Path) -> list[Path]:
-    """Write a figure as PNG and SVG; returns both paths."""
+    """Write a figure as PNG and SVG, `path` with these endings; returns both paths."""
     path.parent.mkdir(parents=True, exist_ok=True)
     written = []
     for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
-        written.append(path.with_suffix(suffix))
+        written.append(path.with_name(path.name + suffix))
         figure.savefig(written[-1], dpi=150, metadata=metadata)
     return written

@@ -26,7 +26,18 @@ TRAIN = [f"train_{name}" for name in SCENARIO_FIELDS]
 TEST = [f"test_{name}" for name in SCENARIO_FIELDS]
 
 # What of its run stands beside every row of the other tables.
-_IDENTITY = ["model", "hyperparameters", "seed", *TRAIN, "classes", "instances", "length", "epochs"]
+_IDENTITY = [
+    "model",
+    "hyperparameters",
+    "seed",
+    *TRAIN,
+    "classes",
+    "instances",
+    "length",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+]
 
 
 def load(
@@ -62,7 +73,7 @@ def wilson(correct: np.ndarray, n: np.ndarray, z: float = 1.959964) -> tuple[np.
 
 def accuracy_by(cells: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """Counts pooled over everything but `by` (SNRs and seeds, say), with accuracy and its 95 % Wilson interval."""
-    pooled = cells.groupby(list(by), sort=True)[["n", "correct"]].sum().reset_index()
+    pooled = cells.groupby(list(by), sort=True, dropna=False)[["n", "correct"]].sum().reset_index()
     low, high = wilson(pooled["correct"].to_numpy(float), pooled["n"].to_numpy(float))
     return pooled.assign(accuracy=pooled["correct"] / pooled["n"], accuracy_low=low, accuracy_high=high)
 
@@ -81,7 +92,8 @@ def train_test(cells: pd.DataFrame, rows: Sequence[str] | None = None, column: s
     if column is None:
         column = max(TEST, key=lambda name: cells[name].nunique())
     if rows is None:
-        settings = varied(cells, ["hyperparameters", *TRAIN, "instances", "epochs", *TEST])
+        recipe = ["instances", "length", "epochs", "batch_size", "learning_rate"]
+        settings = varied(cells, ["hyperparameters", *TRAIN, "classes", *recipe, *TEST, "test_length"])
         rows = ["model", *(name for name in settings if name != column)]
     pooled = accuracy_by(cells, [*rows, column])
     return pooled.pivot(index=list(rows), columns=column, values="accuracy")
@@ -123,7 +135,7 @@ def _runs(store: Store, keys: list[str]) -> pd.DataFrame:
                 "modulations": dataset["modulations"],
             }
         )
-    columns = ["run", *_IDENTITY, "batch_size", "learning_rate", "parameters", "best_epoch", "validation_accuracy"]
+    columns = ["run", *_IDENTITY, "parameters", "best_epoch", "validation_accuracy"]
     columns += ["seconds", "device", "host", "torch", "started_at", "finished_at", "modulations"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -133,7 +145,9 @@ def _epochs(store: Store, runs: pd.DataFrame) -> pd.DataFrame:
     columns = ["run", "epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]
     columns += ["learning_rate", "instances_per_second"]
     epochs = pd.concat(frames)[columns] if frames else pd.DataFrame(columns=columns)
-    identity = runs[["run", *_IDENTITY]].rename(columns={"epochs": "of_epochs"})
+    identity = runs[["run", *(name for name in _IDENTITY if name != "learning_rate")]].rename(
+        columns={"epochs": "of_epochs"}
+    )
     joined = identity.merge(epochs, on="run")
     return _sorted(joined, [*identity.columns[1:], "run", "epoch"])
 

@@ -23,7 +23,7 @@ import torch
 from scipy.signal import hilbert, lfilter, resample_poly, upfirdn
 from threadpoolctl import threadpool_limits
 
-from amc_core import Scenario, Simulator, randomness
+from amc_core import Scenario, Simulator, kernels
 from amc_core.modulations import MODULATION_SETS, MODULATIONS, Analogue, ContinuousPhase, Linear
 from amc_core.pulses import pulse_span, raised_cosine
 from amc_core.randomness import NOISE, SYMBOLS, address_key, complex_normal, integers
@@ -383,9 +383,9 @@ def main() -> None:
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")  # TorchSig's and Sionna's
 
-    kernel = "with" if randomness._built_kernel() else "without"
+    kernel = "with" if kernels.library() else "without"
     packages = ", ".join(map(_version, ("torch", "numpy", "scipy", "torchsig", "sionna")))
-    print(f"Instances of {LENGTH} samples a second on one core; amc_core {kernel} its C kernel, {packages}")
+    print(f"Instances of {LENGTH} samples a second on one core; amc_core {kernel} its C kernels, {packages}")
     print(_line("", {name: name for name in (*CONTESTANTS, *(f"× {peer}" for peer in PEERS))}))
     rows = {_label(*row): row for row in ROWS}
     with threadpool_limits(1):

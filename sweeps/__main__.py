@@ -1,5 +1,45 @@
-"""`python -m sweeps` is the command `amc`."""
+"""The command `amc`, and what signals do to it. Imports nothing that takes long before they are caught."""
 
-from sweeps.cli import main
+import os
+import signal
+import sys
 
-main()
+
+class Interrupted(BaseException):
+    """Ctrl-C or SIGTERM; not a KeyboardInterrupt, which Typer ends without a word."""
+
+
+def main() -> None:
+    """Entry point: bad input ends in one sentence and exit code 2, an interruption in one and exit code 130."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
+    try:
+        from amc_core.errors import AmcError
+        from sweeps.cli import app, complain
+
+        try:
+            app()
+        except AmcError as error:
+            complain(str(error))
+            sys.exit(2)
+    except Interrupted:
+        _leave()
+    except SystemExit as end:
+        if end.code == signal.SIGTERM:  # so Ray ends while it starts
+            _leave()
+        raise
+
+
+def interrupt(number, frame) -> None:
+    """Handles SIGINT and SIGTERM alike."""
+    raise Interrupted
+
+
+def _leave() -> None:
+    print("\nInterrupted. What was finished is in the store; the same command goes on from there.", file=sys.stderr)
+    sys.stderr.flush()
+    os._exit(130)  # Ray's threads may still be starting, and would not end well
+
+
+if __name__ == "__main__":
+    main()

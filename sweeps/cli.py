@@ -19,6 +19,7 @@ from sweeps.study import Study, load_study, parse_scenario
 
 app = typer.Typer(
     help="Scenario and hyperparameter sweeps for automatic modulation classification.",
+    epilog="Example: amc run quickstart, then amc results quickstart",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -71,20 +72,15 @@ def run(
     from sweeps.launch import launch
     from sweeps.progress import Progress
 
-    try:
-        with Progress(before, out) as progress:
-            launch(chosen, before, place, progress, address, gpus_per_trial)
-    except KeyboardInterrupt:
-        err.print(
-            "\nInterrupted. What was finished is in the store; the same command goes on from there.", soft_wrap=True
-        )
-        raise typer.Exit(130) from None
+    with Progress(before, out) as progress:
+        launch(chosen, before, place, progress, address, gpus_per_trial)
     after = make_plan(chosen, place)
     if after.incomplete:
         failures = place.failures()
         for left in after.incomplete:
             reason = failures.get(left.run.key, {}).get("reason", "not finished").strip().splitlines()[-1]
-            err.print(f"run {left.run.key} ({left.run.model}): {reason}", highlight=False, markup=False)
+            line = f"run {left.run.key} ({left.run.model}): {reason}"
+            err.print(line, highlight=False, markup=False, soft_wrap=True)
         err.print(
             f"{len(after.incomplete)} of {len(after.runs)} runs are incomplete; the same command tries them again."
         )
@@ -132,7 +128,10 @@ def results(
 
     cells = _cells(study, store, scale)
     _show_table(train_test(cells))
-    for path, write in ((csv, lambda path: cells.to_csv(path, index=False)), (parquet, cells.to_parquet)):
+    # A Parquet column holds numbers or texts: one where some values are distributions becomes text.
+    mixed = {name: "str" for name in cells if cells[name].dtype == object}
+    writers = (csv, lambda path: cells.to_csv(path, index=False)), (parquet, cells.astype(mixed).to_parquet)
+    for path, write in writers:
         if path is not None:
             try:
                 write(path)
@@ -155,7 +154,7 @@ def figures(
     from analysis.figures import save, train_test_heat_map
 
     cells = _cells(study, store, scale)
-    name = Path(study).stem
+    name = "-".join([Path(study).name.removesuffix(".yaml"), *([scale] if scale else [])])
     _written(save, train_test_heat_map(cells, f"Accuracy across unseen settings: {name}"), to / name)
 
 
@@ -255,10 +254,6 @@ def _words(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")
 
 
-def main() -> None:
-    """Entry point: bad input ends in one sentence and exit code 2."""
-    try:
-        app()
-    except AmcError as error:
-        err.print(f"amc: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
-        sys.exit(2)
+def complain(message: str) -> None:
+    """One sentence on standard error."""
+    err.print(f"amc: {message}", style="red", highlight=False, markup=False, soft_wrap=True)

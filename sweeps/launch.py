@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,12 +16,14 @@ import sys
 import tempfile
 import traceback
 from contextlib import contextmanager
+from pathlib import Path
 
 from amc_core.errors import AmcError
+from sweeps.__main__ import interrupt
 from sweeps.plan import Plan
 from sweeps.progress import Progress
 from sweeps.store import Store
-from sweeps.study import Study
+from sweeps.study import Study, gpu_share
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -31,6 +34,7 @@ _ENVIRONMENT = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 _RETRIES = 1
+_SCRATCH = ".amc-tune-"  # and the driver's process number: Tune's directory, of no use after the launch
 _OBJECT_STORE_BYTES = 256 << 20  # trials exchange no data through Ray
 
 
@@ -46,11 +50,14 @@ def launch(
 
     address: of a running Ray cluster, None for a Ray of our own on this machine. gpus_per_trial: overrides the
     study. A trial that fails is retried from its last checkpoint, then recorded as failed, and the others go on.
-    Raises AmcError if the cluster cannot be reached or lacks the resources of a single trial.
+    Raises AmcError if the cluster cannot be reached, or this machine lacks the resources of a single trial (a cluster
+    may still grow).
     """
     store.require_writable()
+    if gpus_per_trial is not None:
+        gpu_share(gpus_per_trial)
     os.environ.update(_ENVIRONMENT)
-    address = address or os.environ.get("RAY_ADDRESS")
+    address = os.environ.get("RAY_ADDRESS") if address is None else address
     with _ray(address), _orderly_sigterm():
         from ray import tune
 
@@ -59,7 +66,8 @@ def launch(
         trial = tune.with_parameters(_trial, study=study, store=store, device="cuda" if gpus else "cpu", threads=cpus)
         # Workers of a cluster have to see Tune's directory; that of the store is the one they share.
         shared = store.make() if address else None
-        with tempfile.TemporaryDirectory(prefix=".tune-", dir=shared) as scratch:
+        _remove_left_over()
+        with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-", dir=shared) as scratch:
             tuner = tune.Tuner(
                 tune.with_resources(trial, {"cpu": cpus, "gpu": gpus}),
                 param_space={"run": tune.grid_search(list(runs.values()))},
@@ -73,6 +81,14 @@ def launch(
                 ),
             )
             tuner.fit()
+
+
+def _remove_left_over() -> None:
+    """Remove the scratch directories of drivers on this machine that were killed."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*-*"):
+        process = left.name.removeprefix(_SCRATCH).partition("-")[0]
+        if process.isdigit() and not Path("/proc", process).exists() and Path("/proc").exists():
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _trial(config: dict, study: Study, store: Store, device: str, threads: int) -> None:
@@ -144,13 +160,11 @@ def _ray(address: str | None):
     else:
         settings = {"address": address}
     try:
-        ray.init(**settings, log_to_driver=False, logging_level=logging.ERROR)
-    except ConnectionError as error:
-        reason = str(error).splitlines()[0]
-        raise AmcError(
-            f"--address {address!r} cannot be reached ({reason}): give host:port of a running Ray head"
-        ) from None
-    try:
+        try:
+            ray.init(**settings, log_to_driver=False, logging_level=logging.ERROR)
+        except ConnectionError as error:
+            reason = f"--address {address!r} cannot be reached ({str(error).splitlines()[0]})"
+            raise AmcError(f"{reason}: give host:port of a running Ray head") from None
         yield
     finally:
         ray.shutdown()
@@ -160,7 +174,7 @@ def _require_cluster(address: str) -> None:
     """Raise AmcError unless a Ray cluster answers at host:port."""
     host, _, port = address.rpartition(":")
     if not host or "/" in host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise AmcError(f"--address {address!r} is not the address of a Ray cluster: give host:port or auto")
+        raise AmcError(f"--address {address[:80]!r} is not the address of a Ray cluster: give host:port or auto")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
         # ray.init itself would try for minutes, so a process that can be given up on tries first.
@@ -171,18 +185,14 @@ def _require_cluster(address: str) -> None:
         reason = answer.stderr.strip().splitlines()[-1] + "; a cluster with tokens needs RAY_AUTH_MODE=token"
     except subprocess.TimeoutExpired:
         reason = "what listens there does not answer as a Ray head"
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
     raise AmcError(f"--address {address!r} cannot be reached ({reason}): give host:port of a running Ray head")
 
 
 @contextmanager
 def _orderly_sigterm():
-    """Let SIGTERM end the launch the way Ctrl-C does."""
-
-    def interrupt(number, frame):
-        raise KeyboardInterrupt
-
+    """Let SIGTERM end the launch the way Ctrl-C does; Ray has put a handler of its own there."""
     previous = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield

@@ -66,13 +66,13 @@ class Store:
         return {key for key in self._directories() if self._file(key, "checkpoint.pt").exists()} - self.trained()
 
     def failures(self) -> dict[str, dict]:
-        """Run key → when and why it last failed, of the runs that are not finished."""
+        """Run key → when and why it last failed, of the runs that have not been completed since."""
         found = {key: self._json(key, "failure.json") for key in self._directories()}
         return {key: failure for key, failure in found.items() if failure}
 
     def cells(self, key: str) -> set[str]:
         """Keys of the cells of a run that have been evaluated."""
-        tables = (pq.read_table(path, columns=["cell"]) for path in self._cell_files(key))
+        tables = (_read_parquet(path, ["cell"]) for path in self._cell_files(key))
         return {cell for table in tables for cell in table["cell"].unique().to_pylist()}
 
     # -- reading ---------------------------------------------------------------------------------------
@@ -82,13 +82,13 @@ class Store:
         return self._json(key, "run.json")
 
     def epochs(self, key: str) -> pa.Table:
-        return pq.read_table(self._file(key, "epochs.parquet"))
+        return _read_parquet(self._file(key, "epochs.parquet"))
 
     def cell_tables(self, keys: Iterable[str], columns: list[str] | None = None) -> Iterator[pa.Table]:
         """The cells of runs, a table per file; a cell that two launches computed at once comes twice."""
         for key in keys:
             for path in self._cell_files(key):
-                yield pq.read_table(path, columns=columns)
+                yield _read_parquet(path, columns)
 
     def weights(self, key: str) -> dict:
         """The state dictionary of a finished run."""
@@ -97,7 +97,11 @@ class Store:
     def checkpoint(self, key: str) -> dict | None:
         """The training state saved last, None where there is none."""
         path = self._file(key, "checkpoint.pt")
-        return _load_tensors(path) if path.exists() else None
+        try:
+            return _load_tensors(path) if path.exists() else None
+        except AmcError:  # training starts anew rather than never
+            path.unlink()
+            return None
 
     # -- writing ---------------------------------------------------------------------------------------
 
@@ -135,8 +139,7 @@ class Store:
             "finished_at": _now().isoformat(),
         }
         self._write(run.key, "run.json", json.dumps(record, indent=1).encode())
-        for name in ("checkpoint.pt", "failure.json"):
-            self._file(run.key, name).unlink(missing_ok=True)
+        self._file(run.key, "checkpoint.pt").unlink(missing_ok=True)
 
     def save_cells(self, run: Run, evaluated: list[tuple[Dataset, np.ndarray]]) -> None:
         """Record cells of a run: test datasets and their (SNRs, classes, classes) confusion counts."""
@@ -160,6 +163,10 @@ class Store:
         failure = {"reason": reason, "failed_at": _now().isoformat()}
         self._write(key, "failure.json", json.dumps(failure, indent=1).encode())
 
+    def clear_failure(self, key: str) -> None:
+        """Forget why a run failed, since it is complete."""
+        self._file(key, "failure.json").unlink(missing_ok=True)
+
     # -- files -----------------------------------------------------------------------------------------
 
     def _directories(self) -> list[str]:
@@ -167,6 +174,8 @@ class Store:
             return sorted(entry.name for entry in os.scandir(self.path / "runs") if entry.is_dir())
         except FileNotFoundError:
             return []
+        except NotADirectoryError:
+            raise AmcError(f"store {str(self.path)!r} is not a directory: name another with --store") from None
 
     def _file(self, key: str, name: str) -> Path:
         return self.path / "runs" / key / name
@@ -175,10 +184,13 @@ class Store:
         return sorted((self.path / "runs" / key).glob("cells-*.parquet"))
 
     def _json(self, key: str, name: str) -> dict[str, Any] | None:
+        path = self._file(key, name)
         try:
-            return json.loads(self._file(key, name).read_text())
+            return json.loads(path.read_text())
         except FileNotFoundError:
             return None
+        except (OSError, ValueError):
+            raise _damaged(path) from None
 
     def _write(self, key: str, name: str, content: bytes) -> None:
         path = self._file(key, name)
@@ -209,7 +221,21 @@ def _tensor_bytes(state: dict) -> bytes:
 def _load_tensors(path: Path) -> dict:
     import torch
 
-    return torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # torch and the unpickler raise whatever the damage leads them to
+        raise _damaged(path) from None
+
+
+def _read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
+    try:
+        return pq.read_table(path, columns=columns)
+    except (OSError, pa.ArrowException):
+        raise _damaged(path) from None
+
+
+def _damaged(path: Path) -> AmcError:
+    return AmcError(f"{path} is damaged: delete {path.parent}, and 'amc run' computes it again")
 
 
 def _parquet_bytes(table: pa.Table) -> bytes:

@@ -5,6 +5,7 @@ A study owns nothing; it selects. Editing it and running it again computes what 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
@@ -29,7 +30,16 @@ SCALES = {
     "paper": {"instances": 1000, "epochs": 80},
 }
 
+_LARGEST = 20_000  # values in a file, and scenarios in a grid
+
 Grid = dict[str, list[Any]]  # scenario field → values
+
+
+def gpu_share(gpus: float) -> float:
+    """GPUs of a trial: a fraction of one, or a whole number. Raises AmcError for anything else."""
+    if gpus > 1 and gpus != int(gpus):
+        raise AmcError(f"{gpus:g} GPUs are not allowed: give a fraction of one, or a whole number")
+    return gpus
 
 
 class _Section(BaseModel):
@@ -37,8 +47,8 @@ class _Section(BaseModel):
 
 
 class RecipeSection(_Section):
-    epochs: int = Field(Recipe.epochs, ge=1)
-    batch_size: int = Field(Recipe.batch_size, ge=1)
+    epochs: int = Field(Recipe.epochs, ge=1, le=1_000_000)
+    batch_size: int = Field(Recipe.batch_size, ge=1, le=1_000_000)
     learning_rate: float = Field(Recipe.learning_rate, gt=0, allow_inf_nan=False)
 
 
@@ -46,10 +56,15 @@ class ResourcesSection(_Section):
     cpus_per_trial: int = Field(1, ge=1)
     gpus_per_trial: float | None = Field(None, ge=0, allow_inf_nan=False)
 
+    @field_validator("gpus_per_trial", mode="after")
+    @classmethod
+    def _whole_above_one(cls, value: float | None) -> float | None:
+        return None if value is None else gpu_share(value)
+
 
 class ScaleSection(_Section):
-    instances: int | None = Field(None, ge=10)
-    epochs: int | None = Field(None, ge=1)
+    instances: int | None = Field(None, ge=10, le=10_000_000)
+    epochs: int | None = Field(None, ge=1, le=1_000_000)
 
 
 class StudyFile(_Section):
@@ -57,13 +72,13 @@ class StudyFile(_Section):
 
     description: str = ""
     modulations: tuple[str, ...] = Field(validate_default=True, default="complex")
-    snr_db: tuple[Annotated[float, Field(allow_inf_nan=False)], ...] = tuple(range(-6, 19, 2))
-    instances: int = Field(1000, ge=10)
+    snr_db: tuple[Annotated[float, Field(ge=-200, le=200)], ...] = tuple(float(snr) for snr in range(-6, 19, 2))
+    instances: int = Field(1000, ge=10, le=10_000_000)
     length: int = Field(1024, ge=8, le=1 << 20)
-    dataset_seed: int = Field(0, ge=0)
+    dataset_seed: int = Field(0, ge=0, lt=1 << 32)
     models: tuple[tuple[str, dict[str, Any]], ...]
     recipe: RecipeSection = RecipeSection()
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = (0,)
+    seeds: tuple[Annotated[int, Field(ge=0, lt=1 << 32)], ...] = (0,)
     train: tuple[Grid, ...] = ({},)
     test: tuple[Grid, ...] = ({},)
     scales: dict[str, ScaleSection] = {}
@@ -83,8 +98,9 @@ class StudyFile(_Section):
     @classmethod
     def _snr_range(cls, value: Any) -> Any:
         if isinstance(value, dict):
-            if set(value) != {"from", "to", "step"} or not all(isinstance(x, int | float) for x in value.values()):
-                raise AmcError("a range has three numbers: {from: -6, to: 18, step: 2}")
+            small = all(isinstance(x, int | float) and -1e3 <= x <= 1e3 for x in value.values())
+            if set(value) != {"from", "to", "step"} or not small:
+                raise AmcError("a range has three numbers of dB: {from: -6, to: 18, step: 2}")
             if value["step"] <= 0 or value["to"] < value["from"] or value["to"] - value["from"] > 1000 * value["step"]:
                 raise AmcError("a range goes upwards in at most 1000 steps: {from: -6, to: 18, step: 2}")
             steps = int((value["to"] - value["from"]) / value["step"] + 1e-9)
@@ -117,7 +133,11 @@ class StudyFile(_Section):
         grids = value if isinstance(value, list) else [value]
         if not grids:
             raise AmcError("the grid is empty: name scenario fields and their values")
-        return tuple(_grid(grid, info.context["folder"]) for grid in grids)
+        expanded = tuple(_grid(grid, info.context["folder"]) for grid in grids)
+        scenarios = sum(math.prod(len(values) for values in grid.values()) for grid in expanded)
+        if scenarios > _LARGEST:
+            raise AmcError(f"the grid has {scenarios:,} scenarios: at most {_LARGEST:,} are allowed")
+        return expanded
 
 
 @dataclass(frozen=True)
@@ -156,7 +176,12 @@ def load_study(name: str, scale: str | None = None) -> Study:
 
     Raises AmcError with one sentence that names the file, the field, the value and what is allowed.
     """
-    path = _find(name)
+    try:
+        path = _find(name)
+    except (OSError, ValueError) as error:
+        raise (
+            error if isinstance(error, AmcError) else AmcError(f"study {name[:80]!r} is not the name of a file")
+        ) from None
     try:
         text = path.read_text(encoding="utf-8")
         content = yaml.load(text, Loader=_UniqueKeyLoader)
@@ -164,17 +189,19 @@ def load_study(name: str, scale: str | None = None) -> Study:
         raise AmcError(f"{path}: the study cannot be read: {error}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise AmcError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from None
+    if _size(content) > _LARGEST:
+        raise AmcError(f"{path}: the study is too large: it has more than {_LARGEST:,} values")
     if not isinstance(content, dict):
         raise AmcError(f"{path}: a study is a mapping of keys to values, such as 'models: [cnn1d]'")
     try:
         file = StudyFile.model_validate(content, context={"folder": path.absolute().parent})
         study = _at_scale(path.stem, file, scale)
-        for run in study.runs():
+        for run in {run.dataset: run for run in study.runs()}.values():
             study.tests(run)
     except ValidationError as error:
-        raise AmcError(f"{path}: {_sentence(error)}") from None
+        raise AmcError(f"{path}: {_shortened(_sentence(error))}") from None
     except AmcError as error:
-        raise AmcError(f"{path}: {error}") from None
+        raise AmcError(f"{path}: {_shortened(str(error))}") from None
     return study
 
 
@@ -249,6 +276,21 @@ def _model_entry(entry: Any) -> tuple[str, dict]:
     if not isinstance(name, str) or not isinstance(hyperparameters, dict):
         raise AmcError(f"{entry!r} is not a model: write a name, or 'name: {{hyperparameter: value}}'")
     return name, validate_hyperparameters(name, hyperparameters)
+
+
+def _size(content: Any) -> int:
+    """How many values a document has, aliases followed, counted no further than is too many."""
+    waiting, count = [content], 0
+    while waiting and count <= _LARGEST:
+        value = waiting.pop()
+        count += 1
+        if isinstance(value, dict | list):
+            waiting += [*value.keys(), *value.values()] if isinstance(value, dict) else value
+    return count
+
+
+def _shortened(message: str) -> str:
+    return message if len(message) <= 600 else f"{message[:400]} … {message[-190:]}"
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

@@ -29,6 +29,7 @@ def compute(run: Run, tests: list[Dataset], store: Store, device: str = "cpu") -
     if record is None:
         yield from _train(run, store, device)
     yield from _evaluate(run, tests, store, device)
+    store.clear_failure(run.key)
 
 
 def _train(run: Run, store: Store, device: str) -> Iterator[dict]:

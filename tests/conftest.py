@@ -7,7 +7,7 @@ import textwrap
 import pytest
 import torch
 
-from sweeps.cli import main
+from sweeps.__main__ import main
 
 
 @pytest.fixture(autouse=True)

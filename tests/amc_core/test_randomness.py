@@ -7,14 +7,14 @@ import pytest
 import torch
 from scipy import stats
 
-from amc_core import randomness
+from amc_core import kernels, randomness
 from amc_core.exactmath import cos_sin, minus_2_log, square_root
 from amc_core.randomness import NOISE, SYMBOLS, address_key, complex_normal, integers, philox, uniform, words
 
 KEYS = torch.tensor([address_key("a"), address_key("b"), address_key("a")])
 INDICES = torch.tensor([0, 0, 7])
 
-needs_kernel = pytest.mark.skipif(randomness._built_kernel() is None, reason="_noise.c is not built (no C compiler)")
+needs_kernel = pytest.mark.skipif(kernels.library() is None, reason="_kernels.c is not built (no C compiler)")
 
 
 def random_addresses(batch: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -101,10 +101,9 @@ def test_results_do_not_depend_on_the_position_in_a_tensor():
 def test_the_kernel_equals_torch_bit_for_bit(count, stream):
     keys, indices = random_addresses(8, seed=count)
     below = torch.tensor([1, 2, 3, 7, 256, 1000, 1 << 24, 1 << 31])
-    kernel = randomness._built_kernel()
-    normals = randomness._kernel_normals(kernel, keys, indices, stream, count)
+    normals = randomness._kernel_normals(keys, indices, stream, count)
     assert torch.equal(normals, randomness._torch_normals(keys, indices, stream, count))
-    drawn = randomness._kernel_integers(kernel, keys, indices, stream, count, below)
+    drawn = randomness._kernel_integers(keys, indices, stream, count, below)
     assert torch.equal(drawn, randomness._torch_integers(keys, indices, stream, count, below))
 
 
@@ -159,5 +158,5 @@ def test_without_the_kernel_the_numbers_are_the_same(monkeypatch):
         lambda: words(keys, indices, SYMBOLS, 77),
     ]
     usual = [draw() for draw in draws]
-    monkeypatch.setattr(randomness, "_built_kernel", lambda: None)
+    monkeypatch.setattr(kernels, "library", lambda: None)
     assert all(torch.equal(draw(), numbers) for draw, numbers in zip(draws, usual, strict=True))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import integrate, stats
+from scipy.io import wavfile
 from scipy.special import exp1, j0
 
 from amc_core import CHANNELS, MODULATION_SETS, MODULATIONS, Channel, Scenario, Simulator, simulate
@@ -113,13 +114,14 @@ def power_spectrum(instances: np.ndarray, sample_rate: float) -> tuple[np.ndarra
 # --- Linear modulations: cumulants and error rates ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rolloff", [0.0, 0.35, 1.0])
-@pytest.mark.parametrize("name", [name for name in LINEAR if name != "OQPSK"])
+@pytest.mark.parametrize(
+    ("name", "rolloff"),
+    [(name, 0.35) for name in LINEAR if name != "OQPSK"] + [("64QAM", 0.0), ("64QAM", 1.0)],
+)
 def test_cumulants_at_one_sample_a_symbol_converge_to_those_of_the_constellation(name, rolloff):
     """Within five standard errors, found from 64 parts of the 65,536 symbols; 10⁻⁴ is for float32."""
-    instance = simulate(Scenario(upsampling=1, rolloff=rolloff), name, math.inf, [0], length=1 << 16)[0].to(
-        torch.complex128
-    )
+    scenario = Scenario(upsampling=1, rolloff=rolloff)
+    instance = simulate(scenario, name, math.inf, [0], length=1 << 16)[0].to(torch.complex128)
     exact = cumulants(torch.tensor(CONSTELLATIONS[name]))
     parts = cumulants(instance.view(64, -1))
     standard_error = (parts - parts.mean(0)).abs().square().mean(0).sqrt() / 8
@@ -309,10 +311,10 @@ def test_cpm_has_the_frequency_pulse_and_the_modulation_index_of_its_definition(
 def test_frequency_modulations_have_the_deviation_of_their_definition(name, deviation):
     """Their frequency is `deviation` times (emphasised) audio of rms 0.3: 1.5 kHz and 22.5 kHz.
 
-    Over 40 ms, most instances have that rms to 1 %; unvoiced ones beat, and the mean square over instances is within
-    five standard errors. Instances that begin in a pause are left out.
+    Over 20 ms, half the instances at least have that rms to 1 %; unvoiced ones beat, and the mean square over
+    instances is within five standard errors. Instances that begin in a pause are left out.
     """
-    frequency = demodulated(name, 200e3 if name == "FM" else 600e3, 0.04)
+    frequency = demodulated(name, 200e3 if name == "FM" else 600e3, 0.02)
     square = (frequency**2).mean(1) / (0.3 * deviation) ** 2
     assert np.median(square) == pytest.approx(1, abs=0.02)
     assert square.mean() == pytest.approx(1, abs=5 * square.std() / math.sqrt(len(square)))
@@ -344,7 +346,7 @@ def demodulated(
     length, index = round(duration * sample_rate), torch.arange(64)
     simulator, message = (Simulator(scenario, [x], [math.inf], length) for x in (name, "AM-DSB-SC"))
     message = run(with_the_draws_of(simulator, message), index)
-    silent = np.abs(message[:, 0]) < 1e-6
+    silent = np.abs(message[:, :8]).max(1) < 1e-3
     if through:
         return message[silent == pauses].real
     instance = run(simulator, index)[silent == pauses]
@@ -356,13 +358,12 @@ def demodulated(
 
 
 def amplitude_modulation(name: str, sample_rate: float, varied: bool = False) -> np.ndarray:
-    """Those of 16 instances of 0.16 s that do not begin in a pause, moved from the intermediate frequency to 0 Hz."""
+    """Those of 32 instances of 80 ms that do not begin in a pause, moved from the intermediate frequency to 0 Hz."""
     scenario = Scenario(sample_rate=sample_rate, timing_offset=around(0.0) if varied else 0.0)
-    simulator, message = (Simulator(scenario, [x], [math.inf], int(0.16 * sample_rate)) for x in (name, "AM-DSB-SC"))
-    silent = np.abs(run(with_the_draws_of(simulator, message), torch.arange(16))[:, 0]) < 1e-6
-    instance = run(simulator, torch.arange(16))[~silent]
+    instance = run(Simulator(scenario, [name], [math.inf], int(0.08 * sample_rate)), torch.arange(32))
     frequency = min(50e3, sample_rate / 4) if name in ("DSB-AM", "SSB-AM") else 0.0
-    return instance * np.exp(-2j * np.pi * frequency * np.arange(instance.shape[1]) / sample_rate)
+    instance = instance * np.exp(-2j * np.pi * frequency * np.arange(instance.shape[1]) / sample_rate)
+    return instance[np.abs(instance[:, 1:8] - instance[:, :1]).max(1) > 2e-3]
 
 
 @pytest.mark.parametrize(
@@ -390,38 +391,67 @@ def test_double_sideband_is_real_on_its_carrier_and_so_its_spectrum_is_symmetric
         assert power[np.abs(f) < 40].sum() < 1e-4 * upper
 
 
-@pytest.mark.parametrize(("name", "ratio"), [("AM-DSB-WC", 1 / 0.3**2), ("AM-SSB-WC", 1 / (2 * 0.3**2))])
-def test_a_carrier_of_1_stands_beside_audio_of_rms_0_3(name, ratio):
-    """10.5 dB over two sidebands; m(t) and its Hilbert transform together have twice the power, 7.4 dB."""
+@pytest.mark.parametrize(("name", "sidebands"), [("AM-DSB-WC", 0.3**2), ("AM-SSB-WC", 2 * 0.3**2)])
+def test_a_carrier_of_1_stands_beside_audio_of_rms_0_3(name, sidebands):
+    """10.5 dB over two sidebands; m(t) and its Hilbert transform together have twice the power, 7.4 dB.
+
+    Half the instances at least are voiced, with lines that 80 ms tell apart; the others beat about their mean power.
+    """
     instance = amplitude_modulation(name, 200e3)
-    f, _ = power_spectrum(instance, 200e3)
+    f = np.fft.fftfreq(instance.shape[1], 1 / 200e3)
     power = np.abs(np.fft.fft(instance * np.blackman(len(f)))) ** 2
-    measured = power[:, np.abs(f) < 40].sum(1) / power[:, np.abs(f) > 40].sum(1)
-    assert measured == pytest.approx(ratio, rel=0.1)  # lines of one instance beat
-    assert measured.mean() == pytest.approx(ratio, rel=0.02)
+    measured = power[:, np.abs(f) > 40].sum(1) / power[:, np.abs(f) < 40].sum(1)
+    assert np.median(measured) == pytest.approx(sidebands, rel=0.01)
+    assert measured.mean() == pytest.approx(sidebands, abs=5 * measured.std() / math.sqrt(len(measured)))
+
+
+# --- Audio from a file -------------------------------------------------------------------------------------------
+
+
+def tones(path, *frequencies: float) -> str:
+    """A WAV file of one second at 48 kHz."""
+    t = np.arange(48_000)[:, None] / 48e3
+    wave = np.sin(2 * np.pi * t * np.array(frequencies)).sum(1)
+    wavfile.write(path, 48_000, (wave * 30_000 / len(frequencies)).astype(np.int16))
+    return str(path)
+
+
+def test_a_wav_file_s_highest_frequencies_leave_no_image_in_the_lower_sideband(tmp_path):
+    scenario = Scenario(audio=tones(tmp_path / "two.wav", 1e3, 14.5e3))
+    f, power = power_spectrum(simulate(scenario, "AM-SSB-SC", math.inf, range(8), 8000).numpy(), 200e3)
+    assert power[f < -100].sum() < 1e-4 * power[f > 100].sum()
+
+
+@pytest.mark.parametrize(("name", "deviation"), [("FM", 5e3), ("B-FM", 75e3)])
+@pytest.mark.parametrize("tone", [500.0, 3e3, 8e3])
+def test_a_wav_file_s_tone_has_the_deviation_of_the_definition_at_any_pitch(tmp_path, name, deviation, tone):
+    """The rms of the frequency is 0.3 of the deviation, before as after emphasis, to 1 %."""
+    scenario = Scenario(audio=tones(tmp_path / "one.wav", tone), sample_rate=600e3)
+    instance = simulate(scenario, name, math.inf, range(8), 24_000).numpy().astype(complex)
+    frequency = np.angle(instance[:, 1:] * instance[:, :-1].conj()) / (2 * np.pi) * 600e3
+    assert math.sqrt((frequency**2).mean()) == pytest.approx(0.3 * deviation, rel=0.01)
 
 
 # --- Receiver offsets --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ALL)
+ROTATIONS = [
+    ({"phase_offset": -20.0}, 0.0, -20.0),
+    ({"carrier_offset": 12_345.0}, 12_345 / 200e3, 0.0),
+    ({"carrier_offset": -70e3}, -0.35, 0.0),
+    ({"relative_carrier_offset": 0.123}, 0.123, 0.0),
+    ({"relative_carrier_offset": -0.2, "carrier_offset": 1e3, "phase_offset": 0.5}, -0.195, 0.5),
+    ({"relative_carrier_offset": {"uniform": (0.123, 0.123 + 1e-9)}}, 0.123, 0.0),
+]
+
+
 @pytest.mark.parametrize(
-    ("offsets", "cycles", "phase"),
-    [
-        ({"phase_offset": 1.0}, 0.0, 1.0),
-        ({"phase_offset": -20.0}, 0.0, -20.0),
-        ({"carrier_offset": 12_345.0}, 12_345 / 200e3, 0.0),
-        ({"carrier_offset": -70e3}, -0.35, 0.0),
-        ({"relative_carrier_offset": 0.123}, 0.123, 0.0),
-        ({"relative_carrier_offset": -0.2, "carrier_offset": 1e3, "phase_offset": 0.5}, -0.195, 0.5),
-        ({"relative_carrier_offset": {"uniform": (0.123, 0.123 + 1e-9)}}, 0.123, 0.0),
-    ],
-    ids=str,
+    ("name", "offsets", "cycles", "phase"),
+    [(name, {"phase_offset": 1.0}, 0.0, 1.0) for name in ALL]
+    + [(name, *rotation) for name in ("16QAM", "GMSK", "SSB-AM") for rotation in ROTATIONS],
 )
 def test_carrier_and_phase_offsets_multiply_by_exactly_their_rotation(name, offsets, cycles, phase):
     """r·exp(j(φ + 2πΔf n/f_s)): a positive offset moves the spectrum up."""
-    if not offsets.get("phase_offset") and name not in ("16QAM", "GMSK", "SSB-AM"):
-        pytest.skip("one of each family is enough")
     still = Simulator(Scenario(), [name], [math.inf], 512)
     moved = with_the_draws_of(still, Simulator(Scenario(**offsets), [name], [math.inf], 512))
     index = torch.arange(4)
@@ -583,9 +613,8 @@ def test_every_pulse_train_is_its_sum_over_symbols(name, setting):
     assert error_db(run(simulator, index), closed_form(simulator, name, index)) < -60
 
 
-@pytest.mark.parametrize("upsampling", [2, 3.2])
 @pytest.mark.parametrize("name", ALL)
-def test_a_very_narrow_distribution_is_a_number(name, upsampling):
+def test_a_very_narrow_distribution_is_a_number(name, upsampling=3.2):
     """To −60 dB; modulations by 75 kHz to −50 dB, as their phase goes through hundreds of radians."""
     fixed = Simulator(Scenario(upsampling=upsampling), [name], [math.inf], 500)
     narrow = Scenario(timing_offset=around(0.0), rolloff=around(0.35), sample_rate_offset=around(0.0))

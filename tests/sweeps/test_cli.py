@@ -1,6 +1,10 @@
 """The command line as a user meets it."""
 
+import signal
 import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -53,11 +57,22 @@ def closed_port() -> str:
         return f"127.0.0.1:{unused.getsockname()[1]}"
 
 
-@pytest.mark.parametrize("address", [closed_port(), "nowhere.invalid:6379", "somewhere", "127.0.0.1:http", "ray://a:1"])
+NO_ADDRESSES = (
+    closed_port(),
+    "nowhere.invalid:6379",
+    "somewhere",
+    "",
+    "x" * 300 + ":80",
+    "127.0.0.1:http",
+    "ray://a:1",
+)
+
+
+@pytest.mark.parametrize("address", NO_ADDRESSES)
 def test_an_unreachable_address_is_refused_and_nothing_is_written(amc, address, study_file, tmp_path):
     refused = amc("run", study_file(), "--store", str(tmp_path / "store"), "--address", address)
     assert refused.returncode == 2
-    assert refused.stderr.count("\n") == 1 and address in refused.stderr and "host:port" in refused.stderr
+    assert refused.stderr.count("\n") == 1 and address[:60] in refused.stderr and "host:port" in refused.stderr
     assert not (tmp_path / "store").exists()
 
 
@@ -91,6 +106,57 @@ def test_figures_are_written_as_png_and_svg(amc, filled, tmp_path):
     name = Path(path).stem
     assert (tmp_path / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (tmp_path / "figures" / f"{name}.svg").read_text()
+
+
+def test_a_figure_needs_no_more_than_one_varied_field(amc, study_file, tmp_path):
+    path, store = study_file("one.v2", models="hoc_svm", train="{}", test="{upsampling: [4, 8]}"), Store(tmp_path / "s")
+    study = load_study(path)
+    list(compute(study.runs()[0], study.tests(study.runs()[0]), store))
+    assert amc("figures", path, "--store", str(store.path), "--to", str(tmp_path)).returncode == 0
+    assert (tmp_path / "one.v2.png").exists() and (tmp_path / "one.v2.svg").exists()
+    assert amc("results", path, "--store", str(store.path)).returncode == 0
+
+
+def test_numbers_and_distributions_share_a_column(amc, study_file, tmp_path):
+    test = "{upsampling: [4, {uniform: [2, 3]}], channel: [awgn, {path_delays: [0], path_gains_db: [0]}]}"
+    path, store = study_file(models="hoc_svm", train="{}", test=test), Store(tmp_path / "store")
+    study = load_study(path)
+    list(compute(study.runs()[0], study.tests(study.runs()[0]), store))
+    shown = amc("results", path, "--store", str(store.path), "--parquet", str(tmp_path / "cells.parquet"))
+    assert shown.returncode == 0 and "uniform(2, 3)" in shown.stdout
+    assert set(pd.read_parquet(tmp_path / "cells.parquet")["test_upsampling"]) == {"4.0", "uniform(2, 3)"}
+    assert amc("figures", path, "--store", str(store.path), "--to", str(tmp_path)).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["run.json", "cells"])
+def test_a_damaged_file_is_named_with_what_to_do(amc, filled, name):
+    path, store = filled
+    victim = next(Path(store).glob(f"runs/*/{name}*"))
+    victim.write_bytes(victim.read_bytes()[:-20])
+    refused = amc("results", path, "--store", store)
+    assert refused.returncode == 2 and refused.stderr.count("\n") == 1
+    assert str(victim) in refused.stderr and "delete" in refused.stderr
+
+
+def test_a_damaged_checkpoint_does_not_keep_a_run_from_being_trained(study_file, tmp_path):
+    study, store = load_study(study_file(models="mod_lcnn", train="{}")), Store(tmp_path / "store")
+    [run] = study.runs()
+    checkpoint = tmp_path / "store" / "runs" / run.key / "checkpoint.pt"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(b"PK not a checkpoint")
+    list(compute(run, study.tests(run), store))
+    assert store.trained() == {run.key} and not checkpoint.exists()
+
+
+@pytest.mark.parametrize("delay", [0.8, 1.5, 3.0])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_anything_runs_ends_in_a_sentence(study_file, tmp_path, number, delay):
+    command = [sys.executable, "-m", "sweeps", "run", study_file(), "--store", str(tmp_path / "store")]
+    driver = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    time.sleep(delay)
+    driver.send_signal(number)
+    _, errors = driver.communicate(timeout=60)
+    assert driver.returncode == 130 and "Interrupted" in errors and "Traceback" not in errors
 
 
 def test_results_of_nothing_say_how_to_compute_them(amc, study_file, tmp_path):

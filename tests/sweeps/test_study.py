@@ -7,6 +7,10 @@ import pytest
 from amc_core import AmcError
 from sweeps.study import SHIPPED, load_study
 
+_HUNDRED = f"[{', '.join(str(n / 200) for n in range(100))}]"
+_FIELDS = ("rolloff", "timing_offset", "phase_offset", "carrier_offset")
+HUGE_GRID = "{" + ", ".join(f"{field}: {_HUNDRED}" for field in _FIELDS) + "}"
+
 
 def test_a_study_expands_to_models_by_training_scenarios_by_seeds(study_file):
     study = load_study(study_file(seeds="[0, 1]"))
@@ -61,6 +65,33 @@ def test_a_scale_sets_instances_and_epochs(study_file):
     assert not {run.key for run in load_study(path, "smoke").runs()} & {run.key for run in load_study(path).runs()}
 
 
+def test_the_default_of_a_field_and_the_same_value_written_out_are_one_run(tmp_path):
+    short, long = tmp_path / "short.yaml", tmp_path / "long.yaml"
+    short.write_text("models: hoc_svm")
+    long.write_text(
+        "{models: hoc_svm, snr_db: {from: -6, to: 18, step: 2}, train: {upsampling: 8, phase_offset: 0}, seeds: [0]}"
+    )
+    first, second = (load_study(str(path)).runs() for path in (short, long))
+    assert [run.key for run in first] == [run.key for run in second]
+
+
+@pytest.mark.parametrize("place", ["models", "train: {channel", "snr_db"])
+def test_a_document_that_grows_by_aliases_is_refused_at_once(tmp_path, place):
+    layers = [f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 9)}]" for k in range(1, 9)]
+    bomb = "\n".join(["a0: &a0 [x, x, x, x, x, x, x, x, x]", *layers])
+    path = tmp_path / "bomb.yaml"
+    path.write_text(f"{bomb}\n{place}: *a8{'}' if '{' in place else ''}\n")
+    with pytest.raises(AmcError, match="too large") as refusal:
+        load_study(str(path))
+    assert len(str(refusal.value)) < 1000
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "nul\0", ""])
+def test_a_name_that_no_file_can_have_is_refused(name):
+    with pytest.raises(AmcError):
+        load_study(name)
+
+
 def test_every_shipped_study_is_valid():
     for path in SHIPPED.glob("*.yaml"):
         assert load_study(path.stem).runs()
@@ -84,6 +115,15 @@ def test_every_shipped_study_is_valid():
         ({"modulations": "complicated"}, ["modulations", "'complicated'", "complex"]),
         ({"modulations": "[BPSK]"}, ["modulations", "BPSK", "at least two"]),
         ({"modulations": "7"}, ["modulations", "complex"]),
+        ({"modulations": "[[BPSK], {a: b}]"}, ["modulations", "['BPSK']"]),
+        ({"train": "{channel: {name: [1]}}"}, ["train", "name", "[1]", "text"]),
+        (
+            {"train": "{channel: {name: awgn, path_delays: [0], path_gains_db: [0]}}"},
+            ["'awgn'", "another name"],
+        ),
+        ({"train": "{channel: {path_delays: [0, 1e-6], path_gains_db: [0]}}"}, ["train", "do not match"]),
+        ({"train": "{rolloff: {uniform: [0.5, 0.1]}}"}, ["train", "rolloff", "the lower first"]),
+        ({"train": "{phase_offset: {log_uniform: [-1, 1]}}"}, ["train", "phase_offset", "positive"]),
         ({"train": "{channel: raleigh}"}, ["train", "'raleigh'", "did you mean 'rayleigh'"]),
         ({"train": "{chanel: awgn}"}, ["train", "'chanel'", "did you mean 'channel'"]),
         ({"train": "{upsampling: 0}"}, ["train", "upsampling", "0", "from 1"]),
@@ -95,9 +135,17 @@ def test_every_shipped_study_is_valid():
         ({"snr_db": "{from: 0, to: -6, step: 2}"}, ["snr_db", "from"]),
         ({"snr_db": "[loud]"}, ["snr_db", "'loud'", "number"]),
         ({"snr_db": "[]"}, ["snr_db", "at least one"]),
+        ({"snr_db": "[.nan]"}, ["snr_db", "nan"]),
+        ({"snr_db": "{from: 0.5, to: 1" + 400 * "0" + ", step: 1}"}, ["snr_db", "three numbers"]),
+        ({"snr_db": "{from: -1.0e+308, to: 1.0e+308, step: 1.0e+306}"}, ["snr_db", "three numbers"]),
+        ({"snr_db": "{from: 0, to: .inf, step: .inf}"}, ["snr_db", "three numbers"]),
+        ({"instances": 500 * "9"}, ["instances", "999"]),
+        ({"train": HUGE_GRID}, ["train", "100,000,000 scenarios"]),
         ({"instances": "9"}, ["instances", "9", "10"]),
         ({"length": "64", "models": "[cnn1d]"}, ["length", "64", "128"]),
         ({"seeds": "[0, 0]"}, ["seeds", "twice"]),
+        ({"seeds": "[4294967296]"}, ["seeds", "4294967296"]),
+        ({"resources": "{gpus_per_trial: 1.5}"}, ["resources.gpus_per_trial", "1.5", "whole"]),
         ({"resources": "{gpus_per_trial: -1}"}, ["resources.gpus_per_trial", "-1"]),
         ({"train": "{sample_rate: 2e6, channel: rayleigh_2}", "length": "16", "models": "[hoc_svm]"}, ["9 µs", "16"]),
     ],
@@ -108,6 +156,7 @@ def test_a_bad_study_is_refused_in_one_sentence_with_file_field_value_and_what_i
         load_study(path)
     message = str(refusal.value)
     assert message.startswith(path) and "\n" not in message
+    assert len(message) < 1000
     for part in named:
         assert part in message, message
 
