@@ -19,6 +19,7 @@ from scipy.signal import hilbert, resample_poly
 from amc_core import kernels
 from amc_core.errors import AmcError
 from amc_core.exactmath import cos_sin, halved_sum, minus_2_log, square_root
+from amc_core.fingerprint import fingerprint
 from amc_core.randomness import SOURCE, uniform
 
 RMS = 0.3
@@ -62,8 +63,10 @@ class SpeechLike:
         boost = 2 * math.pi * emphasis * frequency
         scale = RMS / _rms(amplitude * square_root(1 + boost * boost))
         weight = amplitude * scale / (2 * math.pi * frequency)
-        cosines, sines = wave_sums(self.times, frequency, phase, weight * boost, weight)
-        return envelope * (sines + cosines)
+        cosines, integral = wave_sums(self.times, frequency, phase, weight * boost, weight)
+        # ∫ e·m dt = e·M − ∫ e'·M dt, with M the integral of m; e' is zero but in the rise.
+        step = torch.diff(envelope, dim=1) * (integral[:, 1:] + integral[:, :-1]) * 0.5
+        return envelope * (integral + cosines) - torch.nn.functional.pad(step.cumsum(1), (1, 0))
 
     def _lines(self, keys: torch.Tensor, indices: torch.Tensor):
         """Frequency (Hz), phase (turns) and amplitude, each (batch, lines), and the envelope (batch, knots)."""
@@ -122,7 +125,8 @@ class Recorded:
     def __init__(self, path: str, times: np.ndarray, sample_rate: float, device: torch.device | str = "cpu"):
         self.knots = np.round((times - times[0]) * knot_rate(sample_rate)).astype(np.int64)
         self.rate, self.device = knot_rate(sample_rate), device
-        self.message, self.quadrature = _read_wav(path, self.rate)
+        self.message, self.quadrature = _read_wav(path, self.rate, fingerprint(path))
+        self.integrals: dict[float, np.ndarray] = {}
         span = self.knots[-1] + 1
         if len(self.message) < span:
             raise AmcError(
@@ -139,10 +143,9 @@ class Recorded:
 
     def integral(self, keys: torch.Tensor, indices: torch.Tensor, emphasis: float) -> torch.Tensor:
         """As `SpeechLike.integral`: pre-emphasis adds T·m to the integral of m."""
-        slope = np.gradient(self.message, 1 / self.rate)
-        scale = RMS / np.sqrt(np.mean((self.message + emphasis * slope) ** 2))
-        message = self.message[self._places(keys, indices)]
-        return self._tensor(scale * (np.cumsum(message, axis=1) / self.rate + emphasis * message))
+        if emphasis not in self.integrals:
+            self.integrals[emphasis] = _integral(self.message, self.rate, emphasis)
+        return self._tensor(self.integrals[emphasis][self._places(keys, indices)])
 
     def _places(self, keys: torch.Tensor, indices: torch.Tensor) -> np.ndarray:
         u = uniform(keys, indices, SOURCE, 1)[:, 0].cpu().numpy().astype(np.float64)
@@ -153,8 +156,11 @@ class Recorded:
 
 
 @lru_cache(maxsize=4)
-def _read_wav(path: str, rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """The message of a WAV file at `rate` Hz, scaled to `RMS`, and its Hilbert transform."""
+def _read_wav(path: str, rate: float, content: str) -> tuple[np.ndarray, np.ndarray]:
+    """The message of a WAV file at `rate` Hz, scaled to `RMS`, and its Hilbert transform.
+
+    content: the file's fingerprint, so that another file at the same path is read anew.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks that are no samples
@@ -170,8 +176,22 @@ def _read_wav(path: str, rate: float) -> tuple[np.ndarray, np.ndarray]:
         raise AmcError(f"audio {path!r} holds no sound: finite samples, not all equal, are allowed")
     common = math.gcd(int(rate), int(file_rate))
     message = resample_poly(message, int(rate) // common, int(file_rate) // common)
-    message *= RMS / np.sqrt(np.mean(message**2))
+    spectrum = np.fft.rfft(message)
+    spectrum[np.fft.rfftfreq(len(message)) > _HIGHEST] = 0  # which the interpolation would not keep
+    message = np.fft.irfft(spectrum, len(message))
+    power = np.mean(message**2)
+    if not power > 0:
+        raise AmcError(f"audio {path!r} holds no sound below {_HIGHEST * rate / 1e3:g} kHz")
+    message *= RMS / np.sqrt(power)
     return message, np.imag(hilbert(message))
+
+
+def _integral(message: np.ndarray, rate: float, emphasis: float) -> np.ndarray:
+    """∫ m dt of a whole file after pre-emphasis, which leaves the message at `RMS`; exact, line by line."""
+    spectrum = np.fft.rfft(message)
+    turn = 2j * np.pi * np.fft.rfftfreq(len(message), 1 / rate)
+    swing = np.fft.irfft((1 / np.where(turn == 0, np.inf, turn) + emphasis) * spectrum, len(message))
+    return swing * RMS / np.sqrt(np.mean(np.fft.irfft((1 + emphasis * turn) * spectrum, len(message)) ** 2))
 
 
 def _rms(amplitude: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,6 @@ Each class is bound to one setting and draws a batch of addresses: (kind, keys, 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,6 +21,8 @@ from amc_core.pulse_train import FixedTrain, Pulse, Sampling, VariedTrain
 from amc_core.pulses import INTERPOLATION_SPAN, interpolation_kernel, pulse_span, raised_cosine, root_raised_cosine
 from amc_core.randomness import SYMBOLS, integers
 from amc_core.scenario import Distribution, Scenario
+
+_LONGEST_BLOCK = 2048  # samples
 
 
 @dataclass(frozen=True)
@@ -57,20 +58,20 @@ class _Train:
         ranges = {name: _extremes(getattr(scenario, name)) for name in names}
         if not isinstance(scenario.upsampling, Distribution):
             ranges["upsampling"] = _extremes(float(scenario.samples_per_symbol))
+        corners = [corner.ravel() for corner in np.meshgrid(*ranges.values())]
+        sampling = self.sampling(dict(zip(names, corners, strict=True)))
         self.varies = any(isinstance(getattr(scenario, name), Distribution) for name in names)
         if not self.varies:
-            sampling = self.sampling({name: np.array([value[0]]) for name, value in ranges.items()})
-            per_unit = (
-                scenario.samples_per_symbol if unit_rate is None else Fraction(self.sample_rate) / Fraction(unit_rate)
-            )
-            per_unit *= 1 + Fraction(scenario.sample_rate_offset) / 1_000_000
-            pulse = pulses(rolloffs[0])
-            self.train = FixedTrain(pulse, support, per_unit, -sampling.start[0], setting.length, setting.device)
-            return
-        corners = np.meshgrid(*ranges.values())
-        sampling = self.sampling({name: corner.ravel() for name, corner in zip(names, corners, strict=True)})
-        starts, steps = ((x.min(), x.max()) for x in (sampling.start, sampling.step))
-        self.train = VariedTrain(pulses, support, rolloffs, starts, steps, setting.length, setting.device)
+            per_unit = Fraction(self.sample_rate) / Fraction(unit_rate) if unit_rate else scenario.samples_per_symbol
+            per_unit *= 1 + Fraction(scenario.sample_rate_offset) / 10**6
+            # A ratio of large numbers does not repeat in an instance; a matrix for all of a long one is too large.
+            self.varies = per_unit.numerator > setting.length > _LONGEST_BLOCK
+        if self.varies:
+            starts, steps = ((x.min(), x.max()) for x in (sampling.start, sampling.step))
+            self.train = VariedTrain(pulses, support, rolloffs, starts, steps, setting.length, setting.device)
+        else:
+            pulse, delays = pulses(rolloffs[0]), -sampling.start[0]
+            self.train = FixedTrain(pulse, support, per_unit, delays, setting.length, setting.device)
 
     @property
     def first(self) -> int:
@@ -119,7 +120,7 @@ class LinearBaseband:
     def __call__(self, kind: torch.Tensor, keys: torch.Tensor, indices: torch.Tensor, draws: Draws):
         """kind: (batch,) int64, position in `modulations` of each instance."""
         labels = integers(keys, indices, SYMBOLS, self.train.count, self.sizes[kind]) + self.starts[kind][:, None]
-        i, q = (self.train(points[labels], draws) for points in (self.i_points, self.q_points))
+        i, q = (self.train(points.take(labels), draws) for points in (self.i_points, self.q_points))
         return i[:, : self.paths], q[:, -self.paths :]
 
 

@@ -100,8 +100,9 @@ class VariedTrain:
     ):
         """pulses: roll-off → pulse; rolloffs, starts, steps: smallest and largest of each; support as `FixedTrain`."""
         low, high = support
-        self.first = math.floor(starts[0]) - high + 1
-        last = math.floor(starts[1] + (length - 1) * steps[1]) - low
+        # A start that was computed in another order may be an ulp to either side.
+        self.first = math.floor(starts[0] - 1e-9) - high + 1
+        last = math.floor(starts[1] + (length - 1) * steps[1] + 1e-9) - low
         self.high, self.taps, self.length, self.device = high, high - low, length, device
         self.count = last - self.first + 1
         nodes = 1 if rolloffs[0] == rolloffs[1] else math.ceil(math.pi * high * (rolloffs[1] - rolloffs[0]) / 2) + 10

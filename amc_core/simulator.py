@@ -6,6 +6,7 @@ whatever the batch, the order, or the worker; on another kind of device it is th
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -51,9 +52,11 @@ class Simulator:
         delays = np.asarray(channel.path_delays or (0.0,))
         setting = Setting(scenario, delays, length, self.device)
         self.families, self.family_of, self.kind_of = self._families(modulations, setting)
-        keys = [[address_key(scenario.definition(), name, float(snr), seed) for snr in snrs_db] for name in modulations]
+        # The address is made of plain Python values, of which NumPy's would be written otherwise.
+        described, seed, snrs_db = scenario.definition(), int(seed), [float(snr) + 0.0 for snr in snrs_db]
+        keys = [[address_key(described, str(name), snr, seed) for snr in snrs_db] for name in modulations]
         self.keys = torch.tensor(keys)  # (modulations, SNRs, 2)
-        self.noise_power = 10 ** (-torch.tensor([float(snr) for snr in snrs_db], dtype=torch.float64) / 10)
+        self.noise_power = 10 ** (-torch.tensor(snrs_db, dtype=torch.float64) / 10)
 
     def _families(self, names: Sequence[str], setting: Setting):
         """The basebands needed, and for each modulation which of them it uses and which kind of it it is."""
@@ -119,15 +122,20 @@ def simulate(
     snr_db: dB over the sampled band, relative to the received signal's power; inf for no noise.
     indices: which instances, each ≥ 0. length: samples. seed: of the dataset.
     Returns (len(indices), length) complex64, each instance of mean power 1 (P1 eq. 2).
-    Raises AmcError for an unknown modulation, a negative index, or a length below 1.
+    Raises AmcError for an unknown modulation, an SNR below −200 dB, indices that are no whole numbers from 0 to
+    2⁶³ − 1, or a length below 1.
     """
-    if modulation not in MODULATIONS:
-        modulation_names([modulation])
-    index = torch.as_tensor(list(indices), dtype=torch.int64)
-    if not -200 <= snr_db:
+    [modulation] = modulation_names([modulation])
+    if not isinstance(snr_db, int | float | np.number) or not -200 <= snr_db:
         raise AmcError(f"snr_db {snr_db!r} is not allowed: it is a number of dB, from -200, or inf for no noise")
-    if length < 1 or (index < 0).any():
-        raise AmcError("length must be at least 1 and indices at least 0")
+    try:
+        numbers = [operator.index(number) for number in indices]
+        length, seed = operator.index(length), operator.index(seed)
+    except TypeError:
+        raise AmcError("indices, length and seed are whole numbers") from None
+    if length < 1 or not all(0 <= number < 1 << 63 for number in numbers):
+        raise AmcError("length is at least 1, and indices are from 0 to 2**63 - 1")
+    index = torch.tensor(numbers, dtype=torch.int64)
     simulator = Simulator(scenario, [modulation], [snr_db], length, seed, device)
     zeros = torch.zeros_like(index)
     instances = simulator(zeros, zeros, index)

@@ -1,6 +1,7 @@
 """The simulator against theory, and the promise that an instance depends on its address alone."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from amc_core.constellations import CONSTELLATIONS
 from amc_core.impairments import draw
 from amc_core.pulses import raised_cosine
 from amc_core.randomness import address_key
+from amc_core.scenario import AUGMOD, AUGMOD_OFFSETS
 
 COMPLEX = MODULATION_SETS["complex"]
 LINEAR = [name for name in COMPLEX if name in CONSTELLATIONS]
@@ -60,13 +62,15 @@ def test_any_change_of_the_address_gives_another_instance():
             assert abs(torch.vdot(one, other) / 1024) < 0.5
 
 
-def test_more_threads_change_nothing():
+@pytest.mark.parametrize("modulation", ["64QAM", "OQPSK", "256APSK", "GFSK", "SSB-AM"])
+@pytest.mark.parametrize("scenario", [Scenario("rician", 3.2), AUGMOD_OFFSETS, replace(AUGMOD, channel="rayleigh_2")])
+def test_more_threads_change_nothing(scenario, modulation):
     threads = torch.get_num_threads()
     try:
         results = []
         for count in (1, 2):
             torch.set_num_threads(count)
-            results.append(simulate(Scenario("rician", 3.2), "64QAM", 6, range(40)))
+            results.append(simulate(scenario, modulation, 6, range(100)))
     finally:
         torch.set_num_threads(threads)
     assert torch.equal(*results)
@@ -213,7 +217,31 @@ def test_an_instance_must_be_longer_than_the_channel():
         simulate(Scenario("rayleigh_2", sample_rate=2e6), "BPSK", 10, [0], length=16)
 
 
-@pytest.mark.parametrize("bad", [{"modulation": "17QAM"}, {"indices": [-1]}, {"length": 0}])
+def test_numbers_of_any_type_are_one_address():
+    plain = simulate(Scenario(), "16QAM", 0, [3], length=64, seed=1)
+    frame = simulate(
+        Scenario(), np.str_("16QAM"), np.float64(-0.0), np.array([3]), length=np.int32(64), seed=np.int64(1)
+    )
+    assert torch.equal(plain, frame)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"modulation": "17QAM"},
+        {"modulation": ["BPSK"]},
+        {"indices": [-1]},
+        {"indices": [1 << 63]},
+        {"indices": [0.5]},
+        {"indices": 3},
+        {"length": 0},
+        {"length": "64"},
+        {"seed": 1.5},
+        {"snr_db": math.nan},
+        {"snr_db": -math.inf},
+        {"snr_db": "loud"},
+    ],
+)
 def test_an_impossible_address_is_refused(bad):
     good = dict(scenario=Scenario(), modulation="BPSK", snr_db=10, indices=[0], length=64)
     with pytest.raises(AmcError):
