@@ -47,10 +47,11 @@ def train_test_heat_map(cells: pd.DataFrame, title: str) -> Figure:
     size = (2.8 + 0.58 * width * len(models), 2.2 + 0.4 * height)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(1, len(models), sharey=True, squeeze=False)[0]
+    highest = np.ceil(10 * np.nanmax(table.to_numpy())) / 10  # of the colour scale, which starts at 0
     for axis, model, panel in zip(axes, models, panels, strict=True):
-        image = axis.imshow(panel.to_numpy(), vmin=0, vmax=1, cmap="cividis", aspect="auto")
+        image = axis.imshow(panel.to_numpy(), vmin=0, vmax=highest, cmap="cividis", aspect="auto")
         axis.set_title(MODELS[model].title, fontsize=11)
-        _write_accuracies(axis, panel)
+        _write_accuracies(axis, panel, highest)
         _frame_trained(axis, cells[cells["model"] == model], panel)
         axis.set_xticks(range(width), [_value(table.columns.name, value) for value in panel.columns])
         axis.set_xlabel(f"test {_LABELS[table.columns.name.removeprefix('test_')][0]}")
@@ -73,10 +74,10 @@ def train_test_heat_map(cells: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def _write_accuracies(axis, panel: pd.DataFrame) -> None:
+def _write_accuracies(axis, panel: pd.DataFrame, highest: float) -> None:
     for (row, column), accuracy in np.ndenumerate(panel.to_numpy()):
         if not np.isnan(accuracy):
-            colour = "black" if accuracy > 0.55 else "white"
+            colour = "black" if accuracy > 0.55 * highest else "white"
             axis.text(column, row, f"{100 * accuracy:.0f}", ha="center", va="center", color=colour, fontsize=9)
 
 
