@@ -89,8 +89,12 @@ class _Train:
         step = rate / (self.sample_rate * (1 + 1e-6 * draws["sample_rate_offset"]))
         return Sampling(start, step, draws["rolloff"])
 
-    def __call__(self, symbols: torch.Tensor, draws: Draws, older: torch.Tensor | None = None) -> torch.Tensor:
-        return self.train(symbols, self.sampling(draws) if self.varies else None, older)
+    def times(self, draws: Draws) -> tuple | None:
+        """When the samples of a batch are taken, as `__call__` wants it; None where that is fixed."""
+        return self.train.at(self.sampling(draws)) if self.varies else None
+
+    def __call__(self, symbols: torch.Tensor, times: tuple | None, older: torch.Tensor | None = None) -> torch.Tensor:
+        return self.train(symbols, times, older)
 
 
 class LinearBaseband:
@@ -120,7 +124,8 @@ class LinearBaseband:
     def __call__(self, kind: torch.Tensor, keys: torch.Tensor, indices: torch.Tensor, draws: Draws):
         """kind: (batch,) int64, position in `modulations` of each instance."""
         labels = integers(keys, indices, SYMBOLS, self.train.count, self.sizes[kind]) + self.starts[kind][:, None]
-        i, q = (self.train(points.take(labels), draws) for points in (self.i_points, self.q_points))
+        times = self.train.times(draws)
+        i, q = (self.train(points.take(labels), times) for points in (self.i_points, self.q_points))
         return i[:, : self.paths], q[:, -self.paths :]
 
 
@@ -139,7 +144,7 @@ class ContinuousPhaseBaseband:
         symbols = (1 - 2 * integers(keys, indices, SYMBOLS, self.train.count, two)).to(torch.float32)
         # Symbols whose response is over have turned the phase by ±h/2 each; whole turns are dropped.
         older = (symbols.cumsum(1) - symbols) * (self.index / 2) % 1
-        return cos_sin(self.train(symbols, draws, older))
+        return cos_sin(self.train(symbols, self.train.times(draws), older))
 
 
 class AnalogueBaseband:
@@ -161,13 +166,13 @@ class AnalogueBaseband:
         self.carrier = None
 
     def __call__(self, kind: torch.Tensor, keys: torch.Tensor, indices: torch.Tensor, draws: Draws):
-        modulation = self.modulation
+        modulation, times = self.modulation, self.train.times(draws)
         if modulation.deviation:
             swing = self.audio.integral(keys, indices, modulation.emphasis)
-            return cos_sin(self.train(modulation.deviation * swing, draws))
+            return cos_sin(self.train(modulation.deviation * swing, times))
         message, quadrature = self.audio.analytic(keys, indices)
-        i = modulation.carrier + self.train(message, draws)
-        q = self.train(quadrature, draws) if modulation.sidebands == 1 else None
+        i = modulation.carrier + self.train(message, times)
+        q = self.train(quadrature, times) if modulation.sidebands == 1 else None
         if not self.cycles_per_knot:
             return i, torch.zeros_like(i) if q is None else q
         cos, sin = self._carrier(draws)

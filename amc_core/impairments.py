@@ -44,8 +44,8 @@ class Rotation:
     """Turns a received signal by exp(j(φ + 2πΔf·t)), a phase and a carrier frequency offset."""
 
     def __init__(self, scenario: Scenario, length: int, device: torch.device | str = "cpu"):
-        names = ("phase_offset", "carrier_offset", "relative_carrier_offset")
-        self.idle = all(getattr(scenario, name) == 0 for name in names)
+        self.turns = any(getattr(scenario, name) != 0 for name in ("carrier_offset", "relative_carrier_offset"))
+        self.idle = not self.turns and scenario.phase_offset == 0
         self.sample_rate = scenario.sample_rate
         self.samples = torch.arange(length, dtype=torch.float64, device=device)
 
@@ -56,7 +56,7 @@ class Rotation:
         cycles = draws["carrier_offset"] / (self.sample_rate * (1 + 1e-6 * draws["sample_rate_offset"]))
         cycles, phase = cycles + draws["relative_carrier_offset"], draws["phase_offset"] / (2 * math.pi)
         cycles, phase = (torch.as_tensor(x, device=signal.device)[:, None] for x in (cycles, phase))
-        turns = phase + cycles * self.samples
+        turns = phase + cycles * self.samples if self.turns else phase
         cos, sin = cos_sin((turns - turns.round()).to(torch.float32))
         i, q = signal[:, 0], signal[:, 1]
         return torch.stack([i * cos - q * sin, i * sin + q * cos], dim=1)

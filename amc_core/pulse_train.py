@@ -69,7 +69,7 @@ class FixedTrain:
         self.blocks = -(-length // self.block)
         self.count = (self.blocks - 1) * self.step + self.window
 
-    def __call__(self, symbols: torch.Tensor, sampling: Sampling | None = None, older: torch.Tensor | None = None):
+    def __call__(self, symbols: torch.Tensor, times: tuple | None = None, older: torch.Tensor | None = None):
         """(batch, count) float32 symbols → (batch, paths, length) float32.
 
         older: (batch, count) float32, what the symbols before each one add to all later samples.
@@ -116,11 +116,15 @@ class VariedTrain:
         self.coefficients = torch.as_tensor(np.stack(coefficients), dtype=torch.float32, device=device).flatten(1)
         self.before = self.high - 1 + self.first  # the whole part of the times in the first piece
 
-    def __call__(self, symbols: torch.Tensor, sampling: Sampling, older: torch.Tensor | None = None):
-        """As `FixedTrain`, at the times and with the roll-offs of `sampling`."""
-        weights = self._node_weights(sampling.rolloff)
+    def at(self, sampling: Sampling) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What `__call__` needs of a sampling: weights of the nodes, starts, steps."""
         start, step = (torch.as_tensor(x, device=self.device) for x in (sampling.start, sampling.step))
+        return self._node_weights(sampling.rolloff), start, step
+
+    def __call__(self, symbols: torch.Tensor, times: tuple, older: torch.Tensor | None = None):
+        """As `FixedTrain`, at the `times` that `at` has made of a sampling."""
         evaluate = self._kernel_evaluate if kernels.usable(symbols) else self._torch_evaluate
+        weights, start, step = times
         return evaluate(weights, symbols, start, step, older)
 
     def _node_weights(self, rolloff: np.ndarray) -> torch.Tensor:
