@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from amc_core import kernels
-from amc_core.exactmath import polynomial
+from amc_core.exactmath import grouped_product, polynomial
 from amc_core.randomness import FADING, complex_normal
 from amc_core.scenario import Channel
 
@@ -60,7 +60,10 @@ class Fading:
         normals = complex_normal(keys, indices, FADING, self.paths * self.sinusoids)
         normals = normals.view(-1, 2, self.paths, self.sinusoids).transpose(1, 2)
         amplitudes = normals.reshape(-1, self.paths, 2 * self.sinusoids) * self.scale
-        coefficients = (amplitudes.flatten(0, 1) @ self.matrix).view(len(keys), self.paths, 2, -1, 4)
+        rows = amplitudes.flatten(0, 1)
+        coefficients = torch.empty(len(rows), self.matrix.shape[1], device=rows.device)
+        grouped_product(rows, self.matrix, self.paths, out=coefficients)
+        coefficients = coefficients.view(len(keys), self.paths, 2, -1, 4)
         coefficients[:, 0, 0, :, 0] += self.direct
         return coefficients
 

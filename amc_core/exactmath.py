@@ -86,3 +86,20 @@ def polynomial(x: torch.Tensor, coefficients: Sequence[float | torch.Tensor]) ->
     for coefficient in reversed(coefficients[:-2]):
         value = value * x + coefficient
     return value
+
+
+def group(device: torch.device | str) -> int:
+    """Instances in a matrix product on a device: batches are filled up to a multiple of it.
+
+    A product may round a row by the shape of the whole, so every product has one shape. On a CPU a group also stays
+    in the cache.
+    """
+    return 64 if torch.device(device).type == "cpu" else 1024
+
+
+def grouped_product(rows: torch.Tensor, matrix: torch.Tensor, per_instance: int, out: torch.Tensor) -> torch.Tensor:
+    """rows @ matrix, group by group, into `out`; `per_instance` rows belong to each instance."""
+    size = group(rows.device) * per_instance
+    for some, products in zip(rows.split(size), out.split(size), strict=True):
+        torch.mm(some, matrix, out=products)
+    return out

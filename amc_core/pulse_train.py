@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from amc_core import kernels
-from amc_core.exactmath import polynomial
+from amc_core.exactmath import grouped_product, polynomial
 
 Pulse = Callable[[np.ndarray], np.ndarray]  # g(t), t in symbols, float64
 
@@ -75,7 +75,9 @@ class FixedTrain:
         older: (batch, count) float32, what the symbols before each one add to all later samples.
         """
         windows = symbols.unfold(1, self.window, self.step).reshape(-1, self.window)
-        samples = torch.bmm(windows.expand(self.paths, -1, -1), self.matrix)  # (paths, batch·blocks, block)
+        samples = torch.empty(self.paths, len(windows), self.block, device=windows.device)
+        for path, matrix in enumerate(self.matrix):
+            grouped_product(windows, matrix, self.blocks, out=samples[path])
         if older is not None:
             samples += older[:, :: self.step][:, : self.blocks].reshape(-1, 1)
         return samples.view(self.paths, len(symbols), -1)[:, :, : self.length].transpose(0, 1)

@@ -16,15 +16,13 @@ from amc_core import kernels
 from amc_core.baseband import AnalogueBaseband, ContinuousPhaseBaseband, LinearBaseband, Setting
 from amc_core.channels import Fading
 from amc_core.errors import AmcError
-from amc_core.exactmath import halved_sum, square_root
+from amc_core.exactmath import group, halved_sum, square_root
 from amc_core.impairments import Rotation, draw
 from amc_core.modulations import MODULATIONS, Analogue, ContinuousPhase, Linear, modulation_names
 from amc_core.randomness import NOISE, address_key, complex_normal, int64_rows
 from amc_core.scenario import Scenario
 
-# Matrix products may round a row by the shape of the whole, so every product has one shape: batches are cut into
-# chunks of this many instances, the last one filled up. On a CPU a chunk also has to stay in its cache.
-_CPU_CHUNK, _GPU_CHUNK = 64, 1024
+_GROUPS = 4  # of a matrix product (see `exactmath.group`) simulated at a time: enough to spread Python's own costs
 
 
 class Simulator:
@@ -44,7 +42,7 @@ class Simulator:
         device: torch.device | str = "cpu",
     ):
         self.length, self.device = length, torch.device(device)
-        self.chunk = _CPU_CHUNK if self.device.type == "cpu" else _GPU_CHUNK
+        self.group = group(self.device)
         scenario.require_length(length)
         self.scenario, channel = scenario, scenario.paths
         self.rotation = Rotation(scenario, length, self.device)
@@ -87,8 +85,8 @@ class Simulator:
         out = torch.empty(len(index), 2, self.length, device=self.device)
         families = self.family_of[modulation]
         for family in families.unique().tolist():
-            for part in (families == family).nonzero()[:, 0].split(self.chunk):
-                filled = part[torch.arange(self.chunk) % len(part)]
+            for part in (families == family).nonzero()[:, 0].split(_GROUPS * self.group):
+                filled = part[torch.arange(-(-len(part) // self.group) * self.group) % len(part)]
                 self._chunk(family, modulation[filled], snr[filled], index[filled], out, part)
         return out
 
