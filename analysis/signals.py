@@ -48,9 +48,12 @@ def constellation_grid(
     rows = -(-len(modulations) // columns)
     figure = Figure(figsize=(2 * columns, 0.7 + 2.15 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    reach = 0.0
     for axis, name in zip(axes, modulations, strict=False):
         _draw_plane(axis, scenario, simulate(scenario, name, snr_db, range(_INSTANCES), length, seed).numpy())
         axis.set_title(name, fontsize=10)
+        reach = max(reach, axis.get_xlim()[1])
+    axes[0].set(xlim=(-reach, reach), ylim=(-reach, reach))  # which all share
     for axis in axes[len(modulations) :]:
         axis.set_visible(False)
     figure.supxlabel("I")
