@@ -52,7 +52,7 @@ def constellation_grid(
     for axis, name in zip(axes, modulations, strict=False):
         _draw_plane(axis, scenario, simulate(scenario, name, snr_db, range(_INSTANCES), length, seed).numpy())
         axis.set_title(name, fontsize=10)
-        reach = max(reach, axis.get_xlim()[1])
+        reach = min(2, max(reach, axis.get_xlim()[1]))
     axes[0].set(xlim=(-reach, reach), ylim=(-reach, reach))  # which all share
     for axis in axes[len(modulations) :]:
         axis.set_visible(False)
