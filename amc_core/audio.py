@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import struct
 import warnings
+from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
@@ -174,8 +175,8 @@ def _read_wav(path: str, rate: float, content: str) -> tuple[np.ndarray, np.ndar
     message = message - message.mean() if len(message) else message
     if len(message) < 2 or not np.isfinite(message).all() or not message.any():
         raise AmcError(f"audio {path!r} holds no sound: finite samples, not all equal, are allowed")
-    common = math.gcd(int(rate), int(file_rate))
-    message = resample_poly(message, int(rate) // common, int(file_rate) // common)
+    ratio = (Fraction(rate) / Fraction(file_rate)).limit_denominator(1_000_000)
+    message = resample_poly(message, ratio.numerator, ratio.denominator)
     spectrum = np.fft.rfft(message)
     spectrum[np.fft.rfftfreq(len(message)) > _HIGHEST] = 0  # which the interpolation would not keep
     message = np.fft.irfft(spectrum, len(message))

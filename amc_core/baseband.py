@@ -65,7 +65,7 @@ class _Train:
             per_unit = Fraction(self.sample_rate) / Fraction(unit_rate) if unit_rate else scenario.samples_per_symbol
             per_unit *= 1 + Fraction(scenario.sample_rate_offset) / 10**6
             # A ratio of large numbers does not repeat in an instance; a matrix for all of a long one is too large.
-            self.varies = per_unit.numerator > setting.length > _LONGEST_BLOCK
+            self.varies = min(per_unit.numerator, setting.length) > _LONGEST_BLOCK
         if self.varies:
             starts, steps = ((x.min(), x.max()) for x in (sampling.start, sampling.step))
             self.train = VariedTrain(pulses, support, rolloffs, starts, steps, setting.length, setting.device)

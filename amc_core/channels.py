@@ -94,7 +94,8 @@ def _longest_block(cycles: float, length: int) -> tuple[np.ndarray, np.ndarray]:
         powers = np.vander(places, 4, increasing=True)
         fit = np.linalg.pinv(powers)
         wave = np.exp(1j * math.pi * cycles * block * places)
-        if longest and np.abs(powers @ (fit @ wave) - wave).max() > 1e-6:
+        # A wave of a whole turn a sample would look like none; slower ones, which are there too, would be lost.
+        if longest and (cycles * block > 0.25 or np.abs(powers @ (fit @ wave) - wave).max() > 1e-6):
             break
         longest, block = (places, fit), 2 * block
     return longest

@@ -16,6 +16,8 @@ def fingerprint(path: str) -> str:
 
     The same content has the same fingerprint wherever it lies. Raises AmcError where it cannot be read.
     """
+    if Path(path).exists() and not (Path(path).is_file() or Path(path).is_dir()):
+        raise AmcError(f"{path!r} is neither a file nor a directory")
     try:
         files = sorted(Path(path).iterdir()) if Path(path).is_dir() else [Path(path)]
         parts = [_of_file(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]

@@ -6,7 +6,7 @@ analogue (audio on an amplitude or a phase). `baseband` turns them into signals.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +15,8 @@ import numpy as np
 from amc_core.constellations import CONSTELLATIONS
 from amc_core.errors import AmcError, suggest
 from amc_core.pulses import gaussian_phase, rectangular_phase
+
+LOWEST_AUDIO_RATE = 8000.0  # Hz
 
 
 @dataclass(frozen=True)
@@ -99,3 +101,12 @@ def modulation_names(selection: str | list[str] | tuple[str, ...]) -> tuple[str,
     if not names or len(set(names)) < len(names):
         raise AmcError(f"modulations {list(names)} are not allowed: name at least one, each once")
     return names
+
+
+def require_audible(names: Iterable[str], sample_rate: float) -> None:
+    """Raise AmcError if an analogue modulation is sampled too slowly for its audio."""
+    for name in names:
+        if isinstance(MODULATIONS.get(name), Analogue) and sample_rate < LOWEST_AUDIO_RATE:
+            raise AmcError(
+                f"{name} sends audio, which takes a sample_rate of {LOWEST_AUDIO_RATE:g} Hz, not {sample_rate:g}"
+            )

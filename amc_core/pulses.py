@@ -24,9 +24,7 @@ def raised_cosine_span(rolloff: float) -> int:
 
     Far from its centre |g(t)| ≤ 1 / (4πα²|t|³), whose square integrates to 1 / (5·(4πα²)²·t⁵) and averages to half.
     """
-    if rolloff == 0:
-        return 64
-    return int(np.clip(math.ceil((1e5 / (5 * (4 * math.pi * rolloff**2) ** 2)) ** 0.2), 8, 64))
+    return int(np.clip(math.ceil((1e5 / (5 * (4 * math.pi * max(rolloff, 1e-3) ** 2) ** 2)) ** 0.2), 8, 64))
 
 
 def root_raised_cosine(t: np.ndarray, rolloff: float) -> np.ndarray:
@@ -40,7 +38,7 @@ def root_raised_cosine(t: np.ndarray, rolloff: float) -> np.ndarray:
     denominator = np.where(centre | singular, 1, math.pi * t * (1 - (4 * alpha * t) ** 2))
     numerator = np.sin(math.pi * (1 - alpha) * t) + 4 * alpha * t * np.cos(math.pi * (1 + alpha) * t)
     value = np.where(centre, 1 - alpha + 4 * alpha / math.pi, numerator / denominator)
-    if not alpha:
+    if not singular.any():
         return value
     quarter = math.pi / (4 * alpha)
     limit = (1 + 2 / math.pi) * math.sin(quarter) + (1 - 2 / math.pi) * math.cos(quarter)

@@ -13,6 +13,7 @@ from functools import cached_property
 
 from amc_core.errors import AmcError
 from amc_core.models import MODELS, shortest_length, validate_hyperparameters
+from amc_core.modulations import require_audible
 from amc_core.scenario import Scenario
 
 # Of the meaning of a definition: raised when the same definition would give other samples, weights or counts,
@@ -45,6 +46,7 @@ class Dataset:
         for name in ("instances", "length", "seed"):
             object.__setattr__(self, name, int(getattr(self, name)))
         self.scenario.require_length(self.length)
+        require_audible(self.modulations, self.scenario.sample_rate)
 
     def as_dict(self) -> dict:
         """The fields as plain values that JSON can hold."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
@@ -36,10 +37,14 @@ class Distribution:
     def __post_init__(self):
         if self.kind not in DISTRIBUTIONS:
             raise AmcError(f"distribution {self.kind!r} is not known{suggest(self.kind, DISTRIBUTIONS)}")
-        numbers = all(isinstance(x, int | float) and not isinstance(x, bool) for x in (self.low, self.high))
-        if not numbers or not -math.inf < self.low < self.high < math.inf:
-            raise AmcError(f"{self.kind} [{self.low}, {self.high}] is not a range: give two numbers, the lower first")
-        if self.kind != "uniform" and self.low <= 0:
+        for name in ("low", "high"):
+            bound = _number(f"bound of {self.kind}", getattr(self, name), -1e300, 1e300, "a number, the lower first")
+            object.__setattr__(self, name, bound)
+        if not self.low < self.high:
+            raise AmcError(
+                f"{self.kind} [{self.low:g}, {self.high:g}] is not a range: give two numbers, the lower first"
+            )
+        if self.kind != "uniform" and self.low < 1e-300:
             raise AmcError(f"{self.kind} [{self.low:g}, {self.high:g}] is not allowed: its bounds are positive")
 
     @property
@@ -56,7 +61,7 @@ class Distribution:
         sign = 1.0
         if self.kind == "signed_log_uniform":
             sign, u = np.where(u < 0.5, -1.0, 1.0), 2 * u % 1
-        return sign * self.low * (self.high / self.low) ** u
+        return sign * np.exp(math.log(self.low) + u * (math.log(self.high) - math.log(self.low)))
 
     def __str__(self) -> str:
         return f"{self.kind}({self.low:g}, {self.high:g})"
@@ -85,8 +90,9 @@ class Channel:
                 raise AmcError(f"{name} {values!r} is not allowed: it is a list of at most 64 numbers")
             low = 0 if name == "path_delays" else -200
             object.__setattr__(self, name, tuple(_number(name, value, low, 200, "numbers") for value in values))
-        if not isinstance(self.name, str) or len(self.name) > 64:
-            raise AmcError(f"name {self.name!r} of a channel is not allowed: it is a text of at most 64 characters")
+        if not isinstance(self.name, str) or not re.fullmatch(r"[\w .+-]{0,64}", self.name):
+            allowed = "at most 64 letters, digits, blanks and . + - _"
+            raise AmcError(f"name {self.name!r} of a channel is not allowed: it has {allowed}")
         if len(self.path_delays) != len(self.path_gains_db):
             raise AmcError(
                 f"{len(self.path_delays)} path_delays and {len(self.path_gains_db)} path_gains_db do not match"
@@ -179,6 +185,13 @@ class Scenario:
                 f"which is {delay * self.sample_rate:g} samples at {self.sample_rate:g} Hz"
             )
 
+        periods = self.paths.max_doppler * length / self.sample_rate
+        if periods * length > 1e8:
+            raise AmcError(
+                f"channel {self.paths.name!r} fades {periods:g} times in {length} samples at {self.sample_rate:g} Hz, "
+                f"which is too fast: at most {1e8 / length:g} times are allowed"
+            )
+
     def as_dict(self) -> dict[str, Any]:
         """The fields as plain values that make the same scenario again and that JSON can hold."""
         return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
@@ -199,6 +212,9 @@ class Scenario:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         values["channel"] = self.paths.name or f"channel {hashlib.blake2b(repr(self.paths).encode()).hexdigest()[:6]}"
         values |= {name: PurePath(values[name]).name for name in FILE_FIELDS}
+        if self.recording:  # of whose setting nothing is known
+            blank = {name: "" if isinstance(value, str) else math.nan for name, value in values.items()}
+            values = blank | {"recording": values["recording"]}
         return {name: str(value) if isinstance(value, Distribution) else value for name, value in values.items()}
 
 

@@ -18,7 +18,7 @@ from amc_core.channels import Fading
 from amc_core.errors import AmcError
 from amc_core.exactmath import group, halved_sum, square_root
 from amc_core.impairments import Rotation, draw
-from amc_core.modulations import MODULATIONS, Analogue, ContinuousPhase, Linear, modulation_names
+from amc_core.modulations import MODULATIONS, Analogue, ContinuousPhase, Linear, modulation_names, require_audible
 from amc_core.randomness import NOISE, address_key, complex_normal, int64_rows
 from amc_core.scenario import Scenario
 
@@ -43,7 +43,10 @@ class Simulator:
     ):
         self.length, self.device = length, torch.device(device)
         self.group = group(self.device)
+        if scenario.recording:
+            raise AmcError(f"recording {scenario.recording!r} is read, not simulated")
         scenario.require_length(length)
+        require_audible(modulations, scenario.sample_rate)
         self.scenario, channel = scenario, scenario.paths
         self.rotation = Rotation(scenario, length, self.device)
         self.fading = Fading(channel, scenario.sample_rate, length, self.device) if channel.path_delays else None

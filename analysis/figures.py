@@ -104,6 +104,8 @@ def _row_label(names: list[str], entry: tuple) -> str:
 
 
 def _value(name: str, value: object) -> str:
+    if value != value:  # of a recording, where nothing is known of the setting
+        return ""
     if name.endswith("sample_rate"):
         return f"{value / 1e3:g}"
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -117,7 +119,8 @@ def _fixed(cells: pd.DataFrame) -> str:
 def in_words(columns: dict[str, str | float]) -> str:
     """A scenario's columns in words; an offset of zero and the usual pulse go without saying."""
     usual = Scenario().columns()
-    told = [name for name, value in columns.items() if name in _MAIN or value != usual[name]]
+    known = {name: value for name, value in columns.items() if value == value and value != ""}
+    told = [name for name, value in known.items() if name in _MAIN or value != usual[name]]
     return ", ".join(_LABELS[name][1].format(_value(name, columns[name])) for name in told)
 
 

@@ -251,6 +251,8 @@ def _show_table(table) -> None:
 
 
 def _words(value: object) -> str:
+    if value != value:  # of a recording, where nothing is known of the setting
+        return ""
     return f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")
 
 

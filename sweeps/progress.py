@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -120,5 +121,7 @@ class Progress:
 def describe(run: Run) -> str:
     """A run in a few words, for people."""
     scenario = run.dataset.scenario
+    if scenario.recording:
+        return f"{run.model} (recording {Path(scenario.recording).name}), seed {run.seed}"
     setting = f"{scenario.channel}, L = {scenario.upsampling:g}, {scenario.sample_rate / 1e3:g} kHz"
     return f"{run.model} ({setting}, α = {scenario.rolloff:g}), seed {run.seed}"

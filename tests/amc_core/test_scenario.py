@@ -51,3 +51,22 @@ def test_a_bad_field_is_refused_with_its_value_and_what_is_allowed(field, value,
     with pytest.raises(AmcError) as refusal:
         Scenario(**{field: value})
     assert field in str(refusal.value) and repr(value) in str(refusal.value) and names in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"rolloff": {"uniform": [0, 10**400]}}, "bound"),
+        ({"phase_offset": {"log_uniform": [1e-320, 1]}}, "positive"),
+        ({"phase_offset": {"uniform": ["a", 1]}}, "bound"),
+        ({"channel": {"name": "../../up", "path_delays": [0], "path_gains_db": [0]}}, "name"),
+    ],
+)
+def test_odd_distributions_and_names_are_refused(fields, named):
+    with pytest.raises(AmcError, match=named):
+        Scenario(**fields)
+
+
+def test_a_channel_that_fades_too_fast_to_be_simulated_is_refused():
+    with pytest.raises(AmcError, match="too fast"):
+        Scenario("rayleigh", sample_rate=1e-3).require_length(1024)

@@ -1,6 +1,7 @@
 """The simulator against theory, and the promise that an instance depends on its address alone."""
 
 import math
+import resource
 from dataclasses import replace
 
 import numpy as np
@@ -255,3 +256,35 @@ def test_a_gpu_gives_the_same_instances_up_to_rounding():
         index = torch.arange(200)
         cpu, gpu = (simulator(index % 20, index * 0, index).cpu() for simulator in simulators)
         assert torch.allclose(cpu, gpu, atol=1e-3)
+
+
+@pytest.mark.parametrize("doppler_of_rate", [0.25, 0.9995, 1.0, 2.0, 5.0])
+def test_fading_as_fast_as_the_samples_keeps_its_power_and_its_law(doppler_of_rate):
+    rate, length = 200e3, 256
+    channel = Channel((0.0, 1e-6), (0.0, -3.0), max_doppler=doppler_of_rate * rate)
+    gains = Fading(channel, rate, length)(*keys(3000)).numpy().astype(float)
+    h = gains[:, :, 0] + 1j * gains[:, :, 1]
+    expected = 10 ** (np.array([0, -0.3])) / (1 + 10**-0.3)
+    assert (np.abs(h) ** 2).mean((0, 2)) == pytest.approx(expected, rel=0.05)
+    lags = np.arange(6)
+    correlation = (h[:, 0, lags] * h[:, 0, :1].conj()).mean(0) / expected[0]
+    assert np.abs(correlation - j0(2 * np.pi * doppler_of_rate * lags)).max() < 5 / np.sqrt(len(h))
+
+
+@pytest.mark.parametrize("fields", [{"rolloff": 1e-80}, {"rolloff": 1e-310, "pulse": "root_raised_cosine"}])
+def test_the_smallest_roll_off_is_as_good_as_none(fields):
+    assert torch.isfinite(simulate(Scenario(**fields), "QPSK", 10, range(2)).abs()).all()
+
+
+def test_an_odd_ratio_of_a_long_instance_takes_little_memory():
+    scenario = Scenario(upsampling=8.0001, sample_rate_offset=10)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert simulate(scenario, "QPSK", 10, [0], length=1 << 17).shape == (1, 1 << 17)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 3 << 20  # KiB; a matrix would take 9 GiB
+
+
+def test_audio_that_cannot_be_heard_and_recordings_are_not_simulated(tmp_path):
+    with pytest.raises(AmcError, match="8000 Hz"):
+        simulate(Scenario(sample_rate=1000), "DSB-AM", 10, [0])
+    with pytest.raises(AmcError, match="not simulated"):
+        simulate(Scenario(recording=str(tmp_path)), "BPSK", 10, [0])

@@ -116,7 +116,7 @@ def test_every_shipped_study_is_valid():
         ({"modulations": "[BPSK]"}, ["modulations", "BPSK", "at least two"]),
         ({"modulations": "7"}, ["modulations", "complex"]),
         ({"modulations": "[[BPSK], {a: b}]"}, ["modulations", "['BPSK']"]),
-        ({"train": "{channel: {name: [1]}}"}, ["train", "name", "[1]", "text"]),
+        ({"train": "{channel: {name: [1]}}"}, ["train", "name", "[1]", "letters"]),
         (
             {"train": "{channel: {name: awgn, path_delays: [0], path_gains_db: [0]}}"},
             ["'awgn'", "another name"],
