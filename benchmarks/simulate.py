@@ -50,6 +50,10 @@ TorchSig: fading is static and never Rician; 16 of the complex set's 20 modulati
 own. Sionna: batches of 128; one constellation, and a whole number of samples per symbol."""
 
 
+class Unable(Exception):
+    """A contestant has no such signals; its row says so."""
+
+
 class Ours:
     """Batches of 1024 addresses."""
 
@@ -196,7 +200,7 @@ class TorchSig:
         from torchsig.transforms.transforms import Fading
 
         if scenario.paths.k_factor:
-            raise NotImplementedError("no Rician fading")
+            raise Unable("no Rician fading")
         rate, channel = scenario.sample_rate, scenario.paths
         shortest, longest = 1 / rate, max(channel.path_delays, default=0)
         ends = scenario.upsampling
@@ -236,7 +240,7 @@ class Sionna:
 
         fixed = not isinstance(scenario.upsampling, Distribution) and scenario.samples_per_symbol.denominator == 1
         if len(modulations) > 1 or not fixed:
-            raise NotImplementedError("one constellation and a whole number of samples per symbol")
+            raise Unable("one constellation and a whole number of samples per symbol")
         channel, upsampling = scenario.paths, int(scenario.upsampling)
         low, high = time_lag_discrete_time_channel(scenario.sample_rate, max(channel.path_delays, default=0))
         self.samples = LENGTH + (high - low if channel.path_delays else 0)
@@ -324,7 +328,7 @@ def contestants(scenario: Scenario, modulations: tuple[str, ...]) -> dict[str, S
             able[name] = contestant(scenario, modulations)
         except ModuleNotFoundError:
             able[name] = "not installed"
-        except NotImplementedError:
+        except Unable:
             able[name] = "cannot"
     return able
 
