@@ -4,54 +4,86 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 
-from amc_core.run import Dataset
+from amc_core.run import Dataset, share
 from amc_core.simulator import Simulator
 
 _KEPT_BYTES = 1 << 30
 _BLOCK = 1024  # instances made at a time, enough to fill the simulator's chunks
+_EPOCH_SHIFT = 32  # fresh instances have indices of their own, above those of any dataset
 
 
 class Instances:
     """Instances by position, ordered by modulation, then SNR, then index.
 
-    A part of up to 1 GiB is simulated once and kept on the device when `keep` is set; otherwise instances are
-    simulated at every call, and memory does not grow with the dataset.
+    fraction: of the part that is used: as many indices of every modulation and SNR, chosen by `seed`. keep: simulate up
+    to 1 GiB once and keep it on the device; otherwise instances are simulated at every call, and memory does not
+    grow with the dataset.
     """
 
-    def __init__(self, dataset: Dataset, part: str, device: torch.device | str = "cpu", keep: bool = False):
-        scenario, names, snrs = dataset.scenario, dataset.modulations, dataset.snrs_db
-        if scenario.recording:
-            from amc_core.recorded import Recorded
-
-            self.source = Recorded(dataset, device)
-        else:
-            self.source = Simulator(scenario, names, snrs, dataset.length, dataset.seed, device)
-        self.indices, self.length = dataset.indices(part), dataset.size(part)
-        self.classes, self.snrs = len(names), len(snrs)
-        self.kept, self.device = None, device
+    def __init__(
+        self,
+        dataset: Dataset,
+        part: str,
+        device: torch.device | str = "cpu",
+        keep: bool = False,
+        fraction: float = 1.0,
+        seed: int = 0,
+    ):
+        self.mixture, self.device = dataset.scenario, device
+        self.sources = [_source(dataset, scenario, device) for scenario in dataset.scenario.components]
+        self.classes, self.snrs = len(dataset.modulations), len(dataset.snrs_db)
+        indices = torch.tensor(dataset.indices(part)).expand(self.classes * self.snrs, -1)
+        if fraction < 1:
+            order = np.random.default_rng(seed).random(indices.shape).argsort(1)[:, : share(indices.shape[1], fraction)]
+            indices = indices.gather(1, torch.as_tensor(order))
+        self.indices, self.length = indices, indices.numel()  # (modulations × SNRs, of each)
+        self.kept = None
         if keep and self.length * dataset.length * 8 <= _KEPT_BYTES:
-            self.kept = torch.cat([self.make(block) for block in torch.arange(self.length).split(_BLOCK)])
+            self.kept = torch.cat([self.make(*self.address(block)) for block in torch.arange(len(self)).split(_BLOCK)])
 
     def __len__(self) -> int:
         return self.length
 
-    def batches(self, positions: torch.Tensor, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        """The instances at positions, up to `size` at a time: (batch, 2, length), and labels and SNRs (batch,)."""
+    def batches(
+        self, positions: torch.Tensor, size: int, epoch: int = 0
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """The instances at positions, up to `size` at a time: (batch, 2, length), and labels and SNRs (batch,).
+
+        epoch: other than 0, instances that no other epoch and no dataset has, in place of those.
+        """
         for block in positions.split(max(_BLOCK // size, 1) * size):
-            labels, snrs, _ = (part.to(self.device) for part in self.address(block))
-            yield from zip(self(block).split(size), labels.split(size), snrs.split(size), strict=True)
+            modulation, snr, index = self.address(block)
+            if self.kept is not None and not epoch:
+                x = self.kept[block.to(self.device)]
+            else:
+                x = self.make(modulation, snr, index + (epoch << _EPOCH_SHIFT))
+            labels, snrs = modulation.to(self.device), snr.to(self.device)
+            yield from zip(x.split(size), labels.split(size), snrs.split(size), strict=True)
 
     def address(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Modulation (the class label), SNR and index of positions, each (batch,) int64 on the CPU."""
-        count = len(self.indices)
+        count = self.indices.shape[1]
         place = positions // count
-        return place // self.snrs, place % self.snrs, positions % count + self.indices.start
+        return place // self.snrs, place % self.snrs, self.indices[place, positions % count]
 
-    def make(self, positions: torch.Tensor) -> torch.Tensor:
-        return self.source(*self.address(positions))
+    def make(self, modulation: torch.Tensor, snr: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        """(batch,) int64 each, on the CPU → (batch, 2, length) float32 on the device."""
+        if len(self.sources) == 1:
+            return self.sources[0](modulation, snr, index)
+        component = torch.as_tensor(self.mixture.component(index.numpy()))
+        places = [torch.nonzero(component == place).squeeze(1) for place in range(len(self.sources))]
+        made = [
+            source(modulation[p], snr[p], index[p]) for source, p in zip(self.sources, places, strict=True) if len(p)
+        ]
+        return torch.cat(made)[torch.cat(places).argsort().to(self.device)]
 
-    def __call__(self, positions: torch.Tensor) -> torch.Tensor:
-        """(batch,) int64 positions on the CPU → (batch, 2, length) float32 on the device."""
-        return self.make(positions) if self.kept is None else self.kept[positions.to(self.device)]
+
+def _source(dataset: Dataset, scenario, device):
+    if scenario.recording:
+        from amc_core.recorded import Recorded
+
+        return Recorded(dataset, scenario.recording, device)
+    return Simulator(scenario, dataset.modulations, dataset.snrs_db, dataset.length, dataset.seed, device)

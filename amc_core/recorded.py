@@ -20,8 +20,8 @@ class Recorded:
     number of instances that it does not hold.
     """
 
-    def __init__(self, dataset: Dataset, device: torch.device | str = "cpu"):
-        path, self.device = dataset.scenario.recording, device
+    def __init__(self, dataset: Dataset, path: str, device: torch.device | str = "cpu"):
+        self.device = device
         self.recording = _open(path, dataset.length)
         positions = []
         for place, name in enumerate(dataset.modulations):

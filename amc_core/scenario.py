@@ -192,6 +192,11 @@ class Scenario:
                 f"which is too fast: at most {1e8 / length:g} times are allowed"
             )
 
+    @property
+    def components(self) -> tuple[Scenario, ...]:
+        """The scenario itself; of a `Mixture`, the scenarios it is made of."""
+        return (self,)
+
     def as_dict(self) -> dict[str, Any]:
         """The fields as plain values that make the same scenario again and that JSON can hold."""
         return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
@@ -218,7 +223,67 @@ class Scenario:
         return {name: str(value) if isinstance(value, Distribution) else value for name, value in values.items()}
 
 
+@dataclass(frozen=True)
+class Mixture:
+    """Scenarios side by side, to train on: the instance's index decides from which of them it is.
+
+    Instance i of the mixture is instance i of one of the `scenarios`, which take shares in proportion to
+    `weights`, of every stretch of indices and so of every modulation, SNR and part. Raises AmcError for fewer than two
+    scenarios or weights that are not positive.
+    """
+
+    scenarios: tuple[Scenario, ...]
+    weights: tuple[float, ...]
+
+    def __post_init__(self):
+        object.__setattr__(self, "scenarios", tuple(self.scenarios))
+        weights = tuple(_number("weight", weight, 1e-6, 1e6, "from 1e-6 to 1e6") for weight in self.weights)
+        object.__setattr__(self, "weights", weights)
+        if len(self.scenarios) < 2 or len(set(self.scenarios)) < len(self.scenarios):
+            raise AmcError("a mixture has at least two scenarios, all different")
+        if len(weights) != len(self.scenarios):
+            raise AmcError(f"{len(self.scenarios)} scenarios and {len(weights)} weights do not match")
+
+    @property
+    def components(self) -> tuple[Scenario, ...]:
+        return self.scenarios
+
+    def component(self, index: np.ndarray) -> np.ndarray:
+        """Which scenario each instance is from: int64 indices → int64 places, of the same shape."""
+        golden = (math.sqrt(5) - 1) / 2  # whose multiples fill the unit interval evenly, however many are taken
+        return np.searchsorted(np.cumsum(self.weights) / sum(self.weights), (index + 1) * golden % 1.0, side="right")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values from which `scenario_from` makes the same mixture again and that JSON can hold."""
+        return {"mixture": [scenario.as_dict() for scenario in self.scenarios], "weights": list(self.weights)}
+
+    def definition(self) -> dict[str, Any]:
+        """What makes the mixture another."""
+        return {"mixture": [scenario.definition() for scenario in self.scenarios], "weights": list(self.weights)}
+
+    def columns(self) -> dict[str, str | float]:
+        """As `Scenario.columns`; a field in which the scenarios differ is told as "awgn + rayleigh"."""
+        columns = [scenario.columns() for scenario in self.scenarios]
+        together = {name: list(dict.fromkeys(column[name] for column in columns)) for name in SCENARIO_FIELDS}
+        return {
+            name: values[0] if len(values) == 1 else " + ".join(told(value) for value in values)
+            for name, values in together.items()
+        }
+
+
 SCENARIO_FIELDS = tuple(field.name for field in fields(Scenario))
+
+
+def scenario_from(plain: Mapping[str, Any]) -> Scenario | Mixture:
+    """The scenario or mixture of which `plain` is the `as_dict`."""
+    if "mixture" in plain:
+        return Mixture(tuple(Scenario(**entry) for entry in plain["mixture"]), plain["weights"])
+    return Scenario(**plain)
+
+
+def told(value: str | float) -> str:
+    """A value of `Scenario.columns` as a text."""
+    return f"{value:g}" if isinstance(value, float) else value
 
 
 def _channel(value: Any) -> str | Channel:

@@ -2,12 +2,15 @@
 
 `train` yields its state after every epoch: a dictionary of plain values and tensors that
 ``torch.load(weights_only=True)`` reads. Given back, it goes on from there and ends in the same weights as a
-training that was never interrupted: initial weights, order of instances and dropout follow from (seed, epoch).
+training that was never interrupted: initial weights, order of instances, lengths of batches and dropout follow from
+(seed, epoch), and the learning rate from the number of steps.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
+import math
 import time
 from collections.abc import Iterator
 
@@ -15,12 +18,14 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
+from amc_core.errors import AmcError
 from amc_core.evaluation import evaluate
 from amc_core.instances import Instances
-from amc_core.models import MODELS, build_model
-from amc_core.run import Run
+from amc_core.models import MODELS, build_model, trained_part
+from amc_core.run import Recipe, Run
 
 _FEATURE_BATCH = 256
+_log = logging.getLogger(__name__)
 
 
 def new_model(run: Run, device: torch.device | str = "cpu") -> torch.nn.Module:
@@ -29,68 +34,174 @@ def new_model(run: Run, device: torch.device | str = "cpu") -> torch.nn.Module:
     return build_model(run.model, len(run.dataset.modulations), run.dataset.length, **run.hyperparameters).to(device)
 
 
-def train(run: Run, device: torch.device | str = "cpu", state: dict | None = None) -> Iterator[dict]:
+def train(
+    run: Run, device: torch.device | str = "cpu", state: dict | None = None, start: dict | None = None
+) -> Iterator[dict]:
     """Train a run, yielding the state after every epoch.
 
-    state: one yielded earlier by the same run, to go on from. A state holds "epochs" (a row per epoch: loss and
-    accuracy on both parts, learning rate, instances a second) and "best" (the weights of the best validation
-    accuracy so far, P1 §IV-C), besides what is needed to go on. The last state is that of the finished run.
+    state: one yielded earlier by the same run, to go on from. start: the weights of the run's parent, where it has one.
+    A state holds "epochs" (a row per epoch: loss and accuracy on both parts, learning rate, instances a second, and how
+    many instances went through the device at once), "kept" (the weights that the recipe keeps of the epochs so far)
+    and "kept_epoch" (of which they are), besides what is needed to go on. The last state is that of the finished run.
+
+    Raises AmcError where the loss is no longer a number, and where not even one instance fits the device's memory.
     """
     if not MODELS[run.model].epochs:
         yield from _fit_features(run, device)
         return
-    model = new_model(run, device)
-    optimiser = torch.optim.Adam(model.parameters(), lr=run.recipe.learning_rate)
-    rows, best = [], None
-    if state is not None:
-        model.load_state_dict(state["weights"])
-        optimiser.load_state_dict(state["optimiser"])
-        rows, best = state["epochs"], state["best"]
-        if len(rows) == run.recipe.epochs:
-            yield state
-            return
-    training, validation = (Instances(run.dataset, part, device, keep=True) for part in ("train", "validation"))
-    for epoch in range(len(rows) + 1, run.recipe.epochs + 1):
-        start = time.perf_counter()
-        loss, accuracy = _epoch(model, optimiser, training, run, epoch, device)
-        seconds = time.perf_counter() - start
-        result = evaluate(model, validation, device)
+    if state is not None and finished(run.recipe, state["epochs"]):
+        yield state
+        return
+    session = _Session(run, device)
+    session.begin(state, start)
+    while not finished(run.recipe, session.rows):
+        yield session.epoch()
+
+
+def finished(recipe: Recipe, rows: list[dict]) -> bool:
+    """Is training over after the epochs of which these are the rows?"""
+    if len(rows) >= recipe.epochs:
+        return True
+    since = len(rows) - _best_epoch(rows)
+    return recipe.patience is not None and since >= recipe.patience
+
+
+def _best_epoch(rows: list[dict]) -> int:
+    """The first epoch of the best validation accuracy, 0 before there is any."""
+    return max(rows, key=lambda row: row["validation_accuracy"])["epoch"] if rows else 0
+
+
+class _Session:
+    """A network, its optimiser and its instances, from epoch to epoch."""
+
+    def __init__(self, run: Run, device: torch.device | str):
+        recipe = run.recipe
+        self.run, self.recipe, self.device = run, recipe, device
+        self.model = new_model(run, device)
+        self.model.requires_grad_(False)
+        for module in trained_part(self.model, recipe.retrain):
+            module.requires_grad_(True)
+        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimiser]
+        self.optimiser = kind(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+        chosen = {"fraction": recipe.label_fraction, "seed": _seed(run.seed, "labels")}
+        self.training = Instances(run.dataset, "train", device, keep=not recipe.fresh, **chosen)
+        self.validation = Instances(run.dataset, "validation", device, keep=True)
+        self.micro_batch = recipe.batch_size
+        self.rows, self.kept, self.kept_epoch = [], None, 0
+
+    def begin(self, state: dict | None, start: dict | None) -> None:
+        """Take the weights to start from: those of a state, of the parent, or the initial ones."""
+        if state is not None:
+            self.model.load_state_dict(state["weights"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.rows, self.kept, self.kept_epoch = state["epochs"], state["kept"], state["kept_epoch"]
+            self.micro_batch = self.rows[-1]["micro_batch"]
+        elif self.run.parent is not None:
+            if start is None:
+                raise AmcError(f"run {self.run.key} starts from run {self.run.parent.key}, which is not trained")
+            self.model.load_state_dict(start)
+
+    def epoch(self) -> dict:
+        """Train and validate for one epoch; returns the state after it."""
+        number, began = len(self.rows) + 1, time.perf_counter()
+        loss, accuracy = self._pass(number)
+        seconds = time.perf_counter() - began
+        if not math.isfinite(loss):
+            rate = f"learning_rate {self.recipe.learning_rate:g}"
+            raise AmcError(f"training diverged: the loss is {loss} in epoch {number} at {rate}; a lower one may help")
+        result = evaluate(self.model, self.validation, self.device)
         row = {
-            "epoch": epoch,
+            "epoch": number,
             "train_loss": loss,
             "train_accuracy": accuracy,
             "validation_loss": result.loss,
             "validation_accuracy": result.accuracy,
-            "learning_rate": run.recipe.learning_rate,
-            "instances_per_second": len(training) / seconds,
+            "learning_rate": self.optimiser.param_groups[0]["lr"],
+            "instances_per_second": len(self.training) / seconds,
+            "micro_batch": self.micro_batch,
         }
-        if best is None or result.accuracy > max(row["validation_accuracy"] for row in rows):
-            best = _weights(model)
-        rows = [*rows, row]
-        yield {"weights": _weights(model), "optimiser": optimiser.state_dict(), "epochs": rows, "best": best}
+        self.rows = [*self.rows, row]
+        weights = _weights(self.model)
+        if self.recipe.keep == "last" or _best_epoch(self.rows) == number:
+            self.kept, self.kept_epoch = weights, number
+        return {
+            "weights": weights,
+            "optimiser": self.optimiser.state_dict(),
+            "epochs": self.rows,
+            "kept": self.kept,
+            "kept_epoch": self.kept_epoch,
+        }
 
+    def _pass(self, number: int) -> tuple[float, float]:
+        """One pass over the training instances in an order of its own; returns mean loss and accuracy."""
+        self.model.train()
+        torch.manual_seed(_seed(self.run.seed, "dropout", number))
+        draw = np.random.default_rng(_seed(self.run.seed, "order", number))
+        order = torch.as_tensor(draw.permutation(len(self.training)))
+        steps = -(-len(order) // self.recipe.batch_size)
+        loss_sum = torch.zeros((), device=self.device)
+        correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        batches = self.training.batches(order, self.recipe.batch_size, epoch=number if self.recipe.fresh else 0)
+        for step, (x, labels, _) in enumerate(batches):
+            if self.recipe.min_length is not None:
+                x = cut(x, draw.integers(self.recipe.min_length, x.shape[-1], endpoint=True))
+            rate = learning_rate(self.recipe, (number - 1 + step / steps) / self.recipe.epochs)
+            for group in self.optimiser.param_groups:
+                group["lr"] = rate
+            loss, scores = self._gradients(x, labels)
+            self.optimiser.step()
+            loss_sum += loss * len(labels)
+            correct += (scores.argmax(1) == labels).sum()
+        return loss_sum.item() / len(order), correct.item() / len(order)
 
-def _epoch(model, optimiser, training: Instances, run: Run, epoch: int, device) -> tuple[float, float]:
-    """One pass over the training instances in an order of its own; returns mean loss and accuracy."""
-    model.train()
-    torch.manual_seed(_seed(run.seed, "dropout", epoch))
-    order = np.random.default_rng(_seed(run.seed, "order", epoch)).permutation(len(training))
-    loss_sum, correct = torch.zeros((), device=device), torch.zeros((), dtype=torch.int64, device=device)
-    for x, labels, _ in training.batches(torch.as_tensor(order), run.recipe.batch_size):
-        scores = model(x)
-        loss = cross_entropy(scores, labels)
-        optimiser.zero_grad()
+    def _gradients(self, x: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Gradients of the batch's mean loss, in as many pieces as the device's memory asks for; loss and scores."""
+        while True:
+            try:
+                self.optimiser.zero_grad()
+                pieces = zip(x.split(self.micro_batch), labels.split(self.micro_batch), strict=True)
+                done = [self._piece(*piece, share=len(piece[0]) / len(x)) for piece in pieces]
+                losses, scores = zip(*done, strict=True)
+                return torch.stack(losses).sum(), torch.cat(scores)
+            except torch.OutOfMemoryError:
+                if self.micro_batch == 1:
+                    raise AmcError(f"the memory of {self.device} is too small for one instance") from None
+            # Outside the handler, which would keep alive what did not fit.
+            self.micro_batch = -(-min(self.micro_batch, len(x)) // 2)
+            _log.warning("out of memory: micro-batches of %d, the effective batch stays", self.micro_batch)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+    def _piece(self, x: torch.Tensor, labels: torch.Tensor, share: float) -> tuple[torch.Tensor, torch.Tensor]:
+        scores = self.model(x)
+        loss = cross_entropy(scores, labels) * share
         loss.backward()
-        optimiser.step()
-        loss_sum += loss.detach() * len(labels)
-        correct += (scores.argmax(1) == labels).sum()
-    return loss_sum.item() / len(training), correct.item() / len(training)
+        return loss.detach(), scores.detach()
+
+
+def learning_rate(recipe: Recipe, progress: float) -> float:
+    """The learning rate after a share of the epochs, `progress` in [0, 1)."""
+    if recipe.schedule == "cosine":
+        return recipe.learning_rate * (1 + math.cos(math.pi * progress)) / 2
+    if recipe.schedule == "step":
+        return recipe.learning_rate * (0.1 if progress >= 0.5 else 1) * (0.1 if progress >= 0.75 else 1)
+    return recipe.learning_rate
+
+
+def cut(x: torch.Tensor, length: int) -> torch.Tensor:
+    """The first `length` samples of instances (batch, 2, samples), scaled to unit mean power as whole ones are."""
+    x = x[..., :length]
+    return x * (x.square().sum(1, keepdim=True).mean(2, keepdim=True) + 1e-12).rsqrt()
 
 
 def _fit_features(run: Run, device) -> Iterator[dict]:
     """Train a model that is fitted to features in closed form, in one step (HOC-SVM)."""
     model = new_model(run, device)
-    training, validation = (Instances(run.dataset, part, device) for part in ("train", "validation"))
+    training = Instances(
+        run.dataset, "train", device, fraction=run.recipe.label_fraction, seed=_seed(run.seed, "labels")
+    )
+    validation = Instances(run.dataset, "validation", device)
     start = time.perf_counter()
     with torch.inference_mode():
         batches = training.batches(torch.arange(len(training)), _FEATURE_BATCH)
@@ -106,8 +217,10 @@ def _fit_features(run: Run, device) -> Iterator[dict]:
         "validation_accuracy": result.accuracy,
         "learning_rate": 0.0,
         "instances_per_second": len(training) / seconds,
+        "micro_batch": _FEATURE_BATCH,
     }
-    yield {"weights": _weights(model), "epochs": [row], "best": _weights(model)}
+    weights = _weights(model)
+    yield {"weights": weights, "epochs": [row], "kept": weights, "kept_epoch": 1}
 
 
 def _weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,14 @@ import pandas as pd
 import pyarrow as pa
 
 from amc_core.errors import AmcError, suggest
-from amc_core.scenario import SCENARIO_FIELDS, Scenario
+from amc_core.run import Recipe
+from amc_core.scenario import SCENARIO_FIELDS, scenario_from
 from sweeps.store import CELL_SCHEMA, Store
 from sweeps.study import Study, load_study
 
 TABLES = ("runs", "epochs", "cells", "confusion")
 TRAIN = [f"train_{name}" for name in SCENARIO_FIELDS]
+RECIPE = [f.name for f in fields(Recipe)]
 TEST = [f"test_{name}" for name in SCENARIO_FIELDS]
 
 # What of its run stands beside every row of the other tables.
@@ -34,9 +37,9 @@ _IDENTITY = [
     "classes",
     "instances",
     "length",
-    "epochs",
-    "batch_size",
-    "learning_rate",
+    *RECIPE,
+    "start",
+    "parent",
 ]
 
 
@@ -92,8 +95,8 @@ def train_test(cells: pd.DataFrame, rows: Sequence[str] | None = None, column: s
     if column is None:
         column = max(TEST, key=lambda name: cells[name].nunique())
     if rows is None:
-        recipe = ["instances", "length", "epochs", "batch_size", "learning_rate"]
-        settings = varied(cells, ["hyperparameters", *TRAIN, "classes", *recipe, *TEST, "test_length"])
+        sizes = ["classes", "instances", "length"]
+        settings = varied(cells, ["hyperparameters", "start", *TRAIN, *sizes, *RECIPE, *TEST, "test_length"])
         rows = ["model", *(name for name in settings if name != column)]
     pooled = accuracy_by(cells, [*rows, column])
     return pooled.pivot(index=list(rows), columns=column, values="accuracy")
@@ -101,7 +104,7 @@ def train_test(cells: pd.DataFrame, rows: Sequence[str] | None = None, column: s
 
 def _columns(side: str, scenario: dict) -> dict:
     """A scenario's fields as columns "train_…" or "test_…"."""
-    return {f"{side}_{name}": value for name, value in Scenario(**scenario).columns().items()}
+    return {f"{side}_{name}": value for name, value in scenario_from(scenario).columns().items()}
 
 
 def _sorted(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -115,8 +118,8 @@ def _runs(store: Store, keys: list[str]) -> pd.DataFrame:
     rows = []
     for key in keys:
         record = store.run_record(key)
-        dataset, recipe = record["dataset"], record["recipe"] or {}
-        outcome = ("parameters", "best_epoch", "validation_accuracy", "seconds", "device", "host", "torch")
+        dataset, recipe = record["dataset"], record["recipe"]
+        outcome = ("parameters", "kept_epoch", "validation_accuracy", "seconds", "device", "host", "torch")
         rows.append(
             {
                 "run": key,
@@ -126,24 +129,35 @@ def _runs(store: Store, keys: list[str]) -> pd.DataFrame:
                 **_columns("train", dataset["scenario"]),
                 "classes": len(dataset["modulations"]),
                 **{name: dataset[name] for name in ("instances", "length")},
-                "epochs": recipe.get("epochs", 1),
-                "batch_size": recipe.get("batch_size"),
-                "learning_rate": recipe.get("learning_rate"),
+                **{name: recipe[name] for name in RECIPE},
+                "start": _start(store, record),
+                "parent": record["parent"] or "",
                 **{name: record[name] for name in outcome},
                 "started_at": pd.Timestamp(record["started_at"]),
                 "finished_at": pd.Timestamp(record["finished_at"]),
                 "modulations": dataset["modulations"],
             }
         )
-    columns = ["run", *_IDENTITY, "parameters", "best_epoch", "validation_accuracy"]
+    columns = ["run", *_IDENTITY, "parameters", "kept_epoch", "validation_accuracy"]
     columns += ["seconds", "device", "host", "torch", "started_at", "finished_at", "modulations"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _start(store: Store, record: dict) -> str:
+    """In what the training scenario differed from which the run's parent comes, as "channel=awgn"; "" without one."""
+    if not record["parent"]:
+        return ""
+    own, start = (
+        scenario_from(described["dataset"]["scenario"]).columns()
+        for described in (record, store.run_record(record["parent"]))
+    )
+    return ", ".join(f"{name}={start[name]}" for name in own if start[name] != own[name]) or "the same setting"
 
 
 def _epochs(store: Store, runs: pd.DataFrame) -> pd.DataFrame:
     frames = [store.epochs(key).to_pandas().assign(run=key) for key in runs["run"]]
     columns = ["run", "epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]
-    columns += ["learning_rate", "instances_per_second"]
+    columns += ["learning_rate", "instances_per_second", "micro_batch"]
     epochs = pd.concat(frames)[columns] if frames else pd.DataFrame(columns=columns)
     identity = runs[["run", *(name for name in _IDENTITY if name != "learning_rate")]].rename(
         columns={"epochs": "of_epochs"}

@@ -76,10 +76,10 @@ def run(
         launch(chosen, before, place, progress, address, gpus_per_trial)
     after = make_plan(chosen, place)
     if after.incomplete:
-        failures = place.failures()
         for left in after.incomplete:
-            reason = failures.get(left.run.key, {}).get("reason", "not finished").strip().splitlines()[-1]
-            line = f"run {left.run.key} ({left.run.model}): {reason}"
+            start = left.run.parent
+            waited = f"not begun, since it starts from run {start.key}" if start else "not finished"
+            line = f"run {left.run.key} ({left.run.model}): {progress.failures.get(left.run.key, waited)}"
             err.print(line, highlight=False, markup=False, soft_wrap=True)
         err.print(
             f"{len(after.incomplete)} of {len(after.runs)} runs are incomplete; the same command tries them again."

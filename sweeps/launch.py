@@ -14,8 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from amc_core.errors import AmcError
@@ -31,6 +30,7 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: everything finished is already in the store
     "RAY_AIR_NEW_OUTPUT": "0",  # the old output heeds verbose=0
+    "TUNE_MAX_PENDING_TRIALS_PG": "16",  # asked of the feed ahead of free resources
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 _RETRIES = 1
@@ -49,7 +49,8 @@ def launch(
     """Do everything in `plan` that is incomplete; results are in the store when this returns.
 
     address: of a running Ray cluster, None for a Ray of our own on this machine. gpus_per_trial: overrides the
-    study. A trial that fails is retried from its last checkpoint, then recorded as failed, and the others go on.
+    study. A trial that fails is retried from its last checkpoint, then recorded as failed, and the others go on;
+    one that would fail in the same way again (a loss that is no number, say) is not retried.
     Raises AmcError if the cluster cannot be reached, or this machine lacks the resources of a single trial (a cluster
     may still grow).
     """
@@ -61,22 +62,28 @@ def launch(
     with _ray(address), _orderly_sigterm():
         from ray import tune
 
+        from sweeps.feed import Feed
+
         cpus, gpus = _resources(study, gpus_per_trial, local=address is None)
-        runs = {plan.run.key: plan.run for plan in plan.incomplete}
-        trial = tune.with_parameters(_trial, study=study, store=store, device="cuda" if gpus else "cpu", threads=cpus)
+        trial = tune.with_parameters(_trial, study=study, store=store, threads=cpus)
         # Workers of a cluster have to see Tune's directory; that of the store is the one they share.
         shared = store.make() if address else None
         _remove_left_over()
         with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-", dir=shared) as scratch:
             tuner = tune.Tuner(
                 tune.with_resources(trial, {"cpu": cpus, "gpu": gpus}),
-                param_space={"run": tune.grid_search(list(runs.values()))},
-                tune_config=tune.TuneConfig(reuse_actors=True, trial_dirname_creator=lambda trial: trial.trial_id),
+                tune_config=tune.TuneConfig(
+                    search_alg=Feed(plan),
+                    num_samples=-1,  # as many as the feed has
+                    reuse_actors=True,
+                    trial_name_creator=lambda trial: trial.trial_id,
+                    trial_dirname_creator=lambda trial: trial.trial_id,
+                ),
                 run_config=tune.RunConfig(
                     name="study",
                     storage_path=os.path.abspath(scratch),
                     failure_config=tune.FailureConfig(max_failures=_RETRIES),
-                    callbacks=[_report_to(progress)],
+                    callbacks=[_report_to(progress, store)],
                     verbose=0,
                 ),
             )
@@ -91,7 +98,7 @@ def _remove_left_over() -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _trial(config: dict, study: Study, store: Store, device: str, threads: int) -> None:
+def _trial(config: dict, study: Study, store: Store, threads: int) -> None:
     """What a Tune worker does with one run."""
     import torch
     from ray import tune
@@ -102,16 +109,16 @@ def _trial(config: dict, study: Study, store: Store, device: str, threads: int) 
     torch.set_num_threads(threads)
     keep_freed_memory()
     run = config["run"]
+    device = "cuda" if torch.cuda.is_available() else "cpu"  # a trial without a GPU sees none
     try:
         for step in compute(run, study.tests(run), store, device):
             tune.report(step)
-    except Exception:
-        store.save_failure(run.key, traceback.format_exc())
-        raise
+    except AmcError as error:  # which would only come again: no retry
+        tune.report({"failure": str(error)})
 
 
-def _report_to(progress: Progress):
-    """A Tune callback that tells `progress` what its trials report."""
+def _report_to(progress: Progress, store: Store):
+    """A Tune callback that tells `progress` what its trials report, and `store` which of them fail."""
     from ray import tune
 
     class Report(tune.Callback):
@@ -119,13 +126,23 @@ def _report_to(progress: Progress):
             return tune.Callback, ()
 
         def on_trial_result(self, iteration, trials, trial, result, **info):
-            progress.advance(trial.config["run"].key, result["epoch"], result["cells"], result["accuracy"])
+            if "failure" not in result:
+                progress.advance(trial.config["run"].key, result["epoch"], result["cells"], result["accuracy"])
 
         def on_trial_complete(self, iteration, trials, trial, **info):
-            progress.finish(trial.config["run"].key)
+            key, failure = trial.config["run"].key, trial.last_result.get("failure")
+            if failure is None:
+                progress.finish(key)
+            else:
+                self.fail(key, failure)
 
         def on_trial_error(self, iteration, trials, trial, **info):
-            progress.fail(trial.config["run"].key)
+            self.fail(trial.config["run"].key, str(trial.get_error() or "its worker died"))
+
+        def fail(self, key, reason):
+            progress.fail(key, reason)
+            with suppress(AmcError, OSError):  # a callback that raises would end the launch
+                store.save_failure(key, reason)
 
     return Report()
 

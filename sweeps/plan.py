@@ -72,9 +72,13 @@ def require_recordings(plan: Plan) -> None:
     """Raise AmcError unless the recordings that the missing work needs hold what it asks of them."""
     datasets = {test: None for entry in plan.incomplete for test in entry.missing}
     datasets |= {entry.run.dataset: None for entry in plan.incomplete if not entry.trained}
-    recorded = [dataset for dataset in datasets if dataset.scenario.recording]
+    recorded = [(dataset, path) for dataset in datasets for path in _recordings(dataset)]
     if recorded:
         from amc_core.recorded import Recorded  # needs torch, which planning does not
 
-        for dataset in recorded:
-            Recorded(dataset)
+        for dataset, path in recorded:
+            Recorded(dataset, path)
+
+
+def _recordings(dataset: Dataset) -> list[str]:
+    return [scenario.recording for scenario in dataset.scenario.components if scenario.recording]

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from amc_core.models import MODELS
 from amc_core.run import Run
+from amc_core.scenario import told
 from sweeps.plan import Plan, RunPlan
 
 _TRAINING_COST = 3  # a trained instance costs about as much as three that are only classified
@@ -44,7 +43,7 @@ class _Trial:
 
     @property
     def epochs(self) -> int:
-        return self.plan.run.recipe.epochs if MODELS[self.plan.run.model].epochs else 1
+        return self.plan.run.recipe.epochs
 
 
 class Progress:
@@ -53,6 +52,7 @@ class Progress:
     def __init__(self, plan: Plan, console: Console):
         self.plan, self.console = plan, console
         self.trials = {plan.run.key: _Trial(plan) for plan in plan.incomplete}
+        self.failures: dict[str, str] = {}  # run key → why
         self.began: tuple[float, float] | None = None  # when the first report came, and the fraction done by then
         self.printed = -float("inf")
         self.live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
@@ -78,9 +78,10 @@ class Progress:
         self.trials[key].state = "finished"
         self._line(f"{describe(self.trials[key].plan.run)}: done · {self._summary()}")
 
-    def fail(self, key: str) -> None:
+    def fail(self, key: str, reason: str) -> None:
         """A trial has ended with an error, after its retries."""
         self.trials[key].state = "failed"
+        self.failures[key] = reason.strip().splitlines()[-1]
         self._line(f"{describe(self.trials[key].plan.run)}: failed · {self._summary()}")
 
     def _line(self, text: str) -> None:
@@ -120,8 +121,11 @@ class Progress:
 
 def describe(run: Run) -> str:
     """A run in a few words, for people."""
-    scenario = run.dataset.scenario
-    if scenario.recording:
-        return f"{run.model} (recording {Path(scenario.recording).name}), seed {run.seed}"
-    setting = f"{scenario.channel}, L = {scenario.upsampling:g}, {scenario.sample_rate / 1e3:g} kHz"
-    return f"{run.model} ({setting}, α = {scenario.rolloff:g}), seed {run.seed}"
+    setting = run.dataset.scenario.columns()
+    if setting["recording"]:
+        words = f"recording {setting['recording']}"
+    else:
+        rate, upsampling, rolloff = (told(setting[name]) for name in ("sample_rate", "upsampling", "rolloff"))
+        words = f"{setting['channel']}, L = {upsampling}, {rate} Hz, α = {rolloff}"
+    stage = f", retrain {run.recipe.retrain}" if run.parent else ""
+    return f"{run.model} ({words}{stage}), seed {run.seed}"

@@ -29,7 +29,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from amc_core.errors import AmcError
-from amc_core.models import MODELS
 from amc_core.run import VERSION, Dataset, Run
 
 CELL_SCHEMA = pa.schema(
@@ -126,15 +125,16 @@ class Store:
 
     def save_run(self, run: Run, state: dict, outcome: dict) -> None:
         """Record a finished run: weights, epochs, and last of all the record that makes it finished."""
-        self._write(run.key, "weights.pt", _tensor_bytes(state["best"]))
+        self._write(run.key, "weights.pt", _tensor_bytes(state["kept"]))
         self._write(run.key, "epochs.parquet", _parquet_bytes(pa.Table.from_pylist(state["epochs"])))
         record = {
             "version": VERSION,
             "model": run.model,
             "hyperparameters": run.hyperparameters,
-            "recipe": asdict(run.recipe) if MODELS[run.model].epochs else None,
+            "recipe": asdict(run.recipe),
             "dataset": run.dataset.as_dict(),
             "seed": run.seed,
+            "parent": run.parent.key if run.parent else None,
             **outcome,
             "finished_at": _now().isoformat(),
         }

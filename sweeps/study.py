@@ -5,21 +5,22 @@ A study owns nothing; it selects. Editing it and running it again computes what 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from amc_core.errors import AmcError, suggest
-from amc_core.models import validate_hyperparameters
+from amc_core.models import MODELS, shortest_length
 from amc_core.modulations import MODULATION_SETS, modulation_names
 from amc_core.run import Dataset, Recipe, Run
-from amc_core.scenario import AUGMOD, AUGMOD_OFFSETS, CHANNELS, FILE_FIELDS, SCENARIO_FIELDS, Scenario
+from amc_core.scenario import AUGMOD, AUGMOD_OFFSETS, CHANNELS, SCENARIO_FIELDS, Mixture, Scenario
+from sweeps.grid import LARGEST, Grid, model_grid, model_names, recipe_grid, scenario_grid
 
 SHIPPED = Path(__file__).parent / "studies"
 
@@ -30,9 +31,8 @@ SCALES = {
     "paper": {"instances": 1000, "epochs": 80},
 }
 
-_LARGEST = 20_000  # values in a file, and scenarios in a grid
-
-Grid = dict[str, list[Any]]  # scenario field → values
+_MOST_VALUES = 20_000  # in a file
+_USUAL = Scenario()
 
 
 def gpu_share(gpus: float) -> float:
@@ -46,10 +46,30 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class RecipeSection(_Section):
-    epochs: int = Field(Recipe.epochs, ge=1, le=1_000_000)
-    batch_size: int = Field(Recipe.batch_size, ge=1, le=1_000_000)
-    learning_rate: float = Field(Recipe.learning_rate, gt=0, allow_inf_nan=False)
+def _grids(content: Any, info: ValidationInfo, train: tuple[Grid, ...] | None = None) -> tuple[Grid, ...]:
+    grids = content if isinstance(content, list) else [content]
+    if not grids:
+        raise AmcError("the grid is empty: name scenario fields and their values")
+    read = tuple(scenario_grid(grid, info.context["folder"], train) for grid in grids)
+    settings = sum(grid.size for grid in read)
+    if settings > LARGEST:
+        raise AmcError(f"the grid has {settings:,} scenarios: at most {LARGEST:,} are allowed")
+    return read
+
+
+def _train_grids(content: Any, info: ValidationInfo) -> tuple[Grid, ...]:
+    read = _grids(content, info)
+    info.context.setdefault("train", []).extend(read)  # which test grids may vary over
+    return read
+
+
+def _test_grids(content: Any, info: ValidationInfo) -> tuple[Grid, ...]:
+    return _grids(content, info, tuple(info.context.get("train", ())))
+
+
+_TrainGrids = Annotated[tuple[Any, ...], BeforeValidator(_train_grids)]
+_TestGrids = Annotated[tuple[Any, ...], BeforeValidator(_test_grids)]
+_Recipes = Annotated[tuple[dict, ...], BeforeValidator(recipe_grid)]
 
 
 class ResourcesSection(_Section):
@@ -67,6 +87,18 @@ class ScaleSection(_Section):
     epochs: int | None = Field(None, ge=1, le=1_000_000)
 
 
+_Length = Annotated[int, Field(ge=8, le=1 << 20)]
+
+
+class TransferSection(_Section):
+    """A stage that starts from every run above it, or from those of some models."""
+
+    models: Annotated[tuple[str, ...], BeforeValidator(model_names)] = ()
+    train: _TrainGrids = (Grid(),)
+    recipe: _Recipes = ({},)
+    test: _TestGrids | None = None
+
+
 class StudyFile(_Section):
     """The keys of a study file."""
 
@@ -74,13 +106,15 @@ class StudyFile(_Section):
     modulations: tuple[str, ...] = Field(validate_default=True, default="complex")
     snr_db: tuple[Annotated[float, Field(ge=-200, le=200)], ...] = tuple(float(snr) for snr in range(-6, 19, 2))
     instances: int = Field(1000, ge=10, le=10_000_000)
-    length: int = Field(1024, ge=8, le=1 << 20)
+    length: tuple[_Length, ...] = (1024,)
+    test_length: tuple[_Length, ...] = ()
     dataset_seed: int = Field(0, ge=0, lt=1 << 32)
     models: tuple[tuple[str, dict[str, Any]], ...]
-    recipe: RecipeSection = RecipeSection()
+    recipe: _Recipes = ({},)
     seeds: tuple[Annotated[int, Field(ge=0, lt=1 << 32)], ...] = (0,)
-    train: tuple[Grid, ...] = ({},)
-    test: tuple[Grid, ...] = ({},)
+    train: _TrainGrids = (Grid(),)
+    test: _TestGrids = (Grid(),)
+    transfer: tuple[TransferSection, ...] = ()
     scales: dict[str, ScaleSection] = {}
     resources: ResourcesSection = ResourcesSection()
 
@@ -107,12 +141,12 @@ class StudyFile(_Section):
             return tuple(value["from"] + value["step"] * k for k in range(steps + 1))
         return value if isinstance(value, list) else (value,)
 
-    @field_validator("seeds", mode="before")
+    @field_validator("seeds", "length", "test_length", "transfer", mode="before")
     @classmethod
-    def _one_seed(cls, value: Any) -> Any:
+    def _one_or_more(cls, value: Any) -> Any:
         return value if isinstance(value, list) else (value,)
 
-    @field_validator("snr_db", "seeds", "models", mode="after")
+    @field_validator("snr_db", "seeds", "models", "length", "test_length", mode="after")
     @classmethod
     def _distinct(cls, value: tuple) -> tuple:
         if not value:
@@ -125,19 +159,7 @@ class StudyFile(_Section):
     @field_validator("models", mode="before")
     @classmethod
     def _models(cls, value: Any) -> Any:
-        return tuple(_model_entry(entry) for entry in (value if isinstance(value, list) else [value]))
-
-    @field_validator("train", "test", mode="before")
-    @classmethod
-    def _grids(cls, value: Any, info: ValidationInfo) -> Any:
-        grids = value if isinstance(value, list) else [value]
-        if not grids:
-            raise AmcError("the grid is empty: name scenario fields and their values")
-        expanded = tuple(_grid(grid, info.context["folder"]) for grid in grids)
-        scenarios = sum(math.prod(len(values) for values in grid.values()) for grid in expanded)
-        if scenarios > _LARGEST:
-            raise AmcError(f"the grid has {scenarios:,} scenarios: at most {_LARGEST:,} are allowed")
-        return expanded
+        return tuple(entry for part in (value if isinstance(value, list) else [value]) for entry in model_grid(part))
 
 
 @dataclass(frozen=True)
@@ -148,27 +170,87 @@ class Study:
     file: StudyFile
     scale: str | None
     instances: int
-    recipe: Recipe
+    epochs_factor: float  # what the scale makes of every recipe's epochs
 
-    def dataset(self, scenario: Scenario) -> Dataset:
+    def dataset(self, scenario: Scenario | Mixture, length: int) -> Dataset:
         """The instances of a scenario that this study trains on or tests on."""
         file = self.file
-        return Dataset(scenario, file.modulations, file.snr_db, self.instances, file.length, file.dataset_seed)
+        return Dataset(scenario, file.modulations, file.snr_db, self.instances, length, file.dataset_seed)
 
     def runs(self) -> list[Run]:
-        """Every training run, each once: models × training scenarios × seeds."""
-        scenarios = [scenario for grid in self.file.train for scenario in _expand(grid, Scenario())]
-        runs = {
-            run.key: run
-            for (model, hyperparameters), scenario, seed in product(self.file.models, scenarios, self.file.seeds)
-            for run in [Run(model, self.dataset(scenario), self.recipe, seed, hyperparameters)]
-        }
-        return list(runs.values())
+        """Every training run, each once and after the run that it starts from.
 
-    def tests(self, run: Run) -> list[Dataset]:
+        Models × lengths × training scenarios × recipes × seeds; then, for each stage of transfer, those of these
+        runs that it takes × training scenarios × recipes.
+        """
+        return [run for run, _ in self._named.values()]
+
+    def tests(self, run: Run) -> tuple[Dataset, ...]:
         """The test datasets of a run, each once; fields that the test grid leaves out are those of its training."""
-        scenarios = [scenario for grid in self.file.test for scenario in _expand(grid, run.dataset.scenario)]
-        return [self.dataset(scenario) for scenario in dict.fromkeys(scenarios)]
+        _, grids = self._named[run.key]
+        parts = [self._expanded(grid, base, run) for grid in grids for base in run.dataset.scenario.components]
+        if len(parts) == 1:
+            return parts[0]
+        return tuple({test.definition: test for part in parts for test in part}.values())
+
+    @cached_property
+    def _named(self) -> dict[str, tuple[Run, tuple[Grid, ...]]]:
+        """Run key → the run, and the grids of its test scenarios."""
+        file, named = self.file, {}
+        training = [
+            self.dataset(scenario, length)
+            for length in file.length
+            for grid in file.train
+            for scenario in grid.scenarios()
+        ]
+        recipes = [Recipe(**self._scaled({"epochs": Recipe.epochs} | fields)) for fields in file.recipe]
+        for (model, hyperparameters), dataset, recipe, seed in product(file.models, training, recipes, file.seeds):
+            run = Run(model, dataset, recipe, seed, hyperparameters)
+            named[run.key] = run, file.test
+        parents = [run for run, _ in named.values() if MODELS[run.model].epochs]
+        for place, stage in enumerate(file.transfer):
+            try:
+                for run in self._transferred(stage, parents):
+                    tested = named[run.key][1] if run.key in named else ()
+                    named[run.key] = run, (*tested, *(file.test if stage.test is None else stage.test))
+            except AmcError as error:
+                raise AmcError(f"transfer.{place}: {error}") from None
+        return named
+
+    def _transferred(self, stage: TransferSection, parents: list[Run]) -> Iterator[Run]:
+        """The runs of a stage: what it leaves out of scenario and recipe is as in the run that it starts from."""
+        for parent in parents:
+            if stage.models and parent.model not in stage.models:
+                continue
+            start = parent.dataset
+            for grid, fields in product(stage.train, stage.recipe):
+                recipe = replace(parent.recipe, **self._scaled(fields))
+                found = (scenario for base in start.scenario.components for scenario in grid.scenarios(base))
+                for scenario in found if grid.axes else (start.scenario,):
+                    dataset = self.dataset(scenario, start.length)
+                    yield Run(parent.model, dataset, recipe, parent.seed, parent.hyperparameters, parent)
+
+    def _scaled(self, fields: dict) -> dict:
+        """Fields of a recipe, its epochs as the scale has them."""
+        return fields | {name: max(1, round(fields[name] * self.epochs_factor)) for name in fields if name == "epochs"}
+
+    def _expanded(self, grid: Grid, base: Scenario, run: Run) -> tuple[Dataset, ...]:
+        """The test datasets of a grid, for all runs that differ only in what the grid decides made once."""
+        lengths = self.file.test_length or (run.dataset.length,)
+        if lengths != (run.dataset.length,) and not MODELS[run.model].any_length:
+            raise AmcError(f"test_length: {run.model} classifies instances of the length it was trained on only")
+        if min(lengths) < (shortest := shortest_length(run.model, run.hyperparameters)):
+            raise AmcError(f"test_length: {min(lengths)} is too short: {run.model} needs at least {shortest} samples")
+        usual = {field: getattr(_USUAL, field) for field in grid.given}
+        place = grid, replace(base, **usual), lengths
+        if place not in self._expansions:
+            found = dict.fromkeys(grid.scenarios(base))
+            self._expansions[place] = tuple(self.dataset(scenario, length) for scenario in found for length in lengths)
+        return self._expansions[place]
+
+    @cached_property
+    def _expansions(self) -> dict[tuple, tuple[Dataset, ...]]:
+        return {}
 
 
 def load_study(name: str, scale: str | None = None) -> Study:
@@ -189,14 +271,14 @@ def load_study(name: str, scale: str | None = None) -> Study:
         raise AmcError(f"{path}: the study cannot be read: {error}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise AmcError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from None
-    if _size(content) > _LARGEST:
-        raise AmcError(f"{path}: the study is too large: it has more than {_LARGEST:,} values")
+    if _size(content) > _MOST_VALUES:
+        raise AmcError(f"{path}: the study is too large: it has more than {_MOST_VALUES:,} values")
     if not isinstance(content, dict):
         raise AmcError(f"{path}: a study is a mapping of keys to values, such as 'models: [cnn1d]'")
     try:
         file = StudyFile.model_validate(content, context={"folder": path.absolute().parent})
         study = _at_scale(path.stem, file, scale)
-        for run in {run.dataset: run for run in study.runs()}.values():
+        for run in study.runs():
             study.tests(run)
     except ValidationError as error:
         raise AmcError(f"{path}: {_shortened(_sentence(error))}") from None
@@ -228,9 +310,9 @@ def _at_scale(name: str, file: StudyFile, scale: str | None) -> Study:
         sizes.setdefault(key, {}).update(section.model_dump(exclude_none=True))
     if scale is not None and scale not in sizes:
         raise AmcError(f"scale {scale!r} is not known{suggest(scale, sizes)}")
-    size = {"instances": file.instances, "epochs": file.recipe.epochs} | (sizes[scale] if scale else {})
-    recipe = Recipe(size["epochs"], file.recipe.batch_size, file.recipe.learning_rate)
-    return Study(name, file, scale, size["instances"], recipe)
+    chosen = sizes[scale] if scale else {}
+    longest = max(fields.get("epochs", Recipe.epochs) for fields in file.recipe)
+    return Study(name, file, scale, chosen.get("instances", file.instances), chosen.get("epochs", longest) / longest)
 
 
 def _find(name: str) -> Path:
@@ -243,45 +325,10 @@ def _find(name: str) -> Path:
     raise AmcError(f"study {name!r} is neither a file nor a shipped study{suggest(name, names)}")
 
 
-def _expand(grid: Grid, base: Scenario) -> Iterator[Scenario]:
-    """The Cartesian product of a grid's axes, the first axis slowest."""
-    if "recording" in grid or base.recording:  # nothing of a recording is shared with a simulated scenario
-        base = base if not grid else Scenario()
-    for values in product(*grid.values()):
-        yield replace(base, **dict(zip(grid, values, strict=True)))
-
-
-def _grid(grid: Any, folder: Path) -> Grid:
-    if not isinstance(grid, dict):
-        raise AmcError(f"{grid!r} is not a grid: map scenario fields to values (known: {', '.join(SCENARIO_FIELDS)})")
-    axes = {}
-    for field, values in grid.items():
-        if field not in SCENARIO_FIELDS:
-            raise AmcError(f"scenario field {field!r} is not known{suggest(field, SCENARIO_FIELDS)}")
-        axes[field] = values if isinstance(values, list) else [values]
-        if not axes[field]:
-            raise AmcError(f"{field} is an empty list: give it at least one value")
-        if field in FILE_FIELDS:  # a path in a study is meant from where the study is
-            axes[field] = [str(folder / value) if isinstance(value, str) else value for value in axes[field]]
-        for value in axes[field]:
-            Scenario(**{field: value}).definition()  # which looks at files
-    return axes
-
-
-def _model_entry(entry: Any) -> tuple[str, dict]:
-    if isinstance(entry, dict) and len(entry) == 1:
-        [(name, hyperparameters)] = entry.items()
-    else:
-        name, hyperparameters = entry, {}
-    if not isinstance(name, str) or not isinstance(hyperparameters, dict):
-        raise AmcError(f"{entry!r} is not a model: write a name, or 'name: {{hyperparameter: value}}'")
-    return name, validate_hyperparameters(name, hyperparameters)
-
-
 def _size(content: Any) -> int:
     """How many values a document has, aliases followed, counted no further than is too many."""
     waiting, count = [content], 0
-    while waiting and count <= _LARGEST:
+    while waiting and count <= _MOST_VALUES:
         value = waiting.pop()
         count += 1
         if isinstance(value, dict | list):
@@ -309,7 +356,7 @@ def _sentence(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        sections = {"recipe": RecipeSection, "resources": ResourcesSection, "scales": ScaleSection}
+        sections = {"transfer": TransferSection, "resources": ResourcesSection, "scales": ScaleSection}
         section = sections.get(first["loc"][0], StudyFile) if len(first["loc"]) > 1 else StudyFile
         return f"key {place!r} is not known{suggest(first['loc'][-1], section.model_fields)}"
     if first["type"] == "missing":

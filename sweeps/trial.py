@@ -22,11 +22,10 @@ _FLUSH_SECONDS = 20  # how much evaluation a crash may lose
 def compute(run: Run, tests: list[Dataset], store: Store, device: str = "cpu") -> Iterator[dict]:
     """Do what is missing of a run, yielding progress after every epoch and every cell.
 
-    Progress holds "epoch", "cells" (evaluated by this trial and durable) and "accuracy" (on the validation part
-    while training, over the last cell while evaluating).
+    Progress holds "epoch", "cells" (evaluated by this trial and durable), "accuracy" (on the validation part
+    while training, over the last cell while evaluating) and "trained" (the run's weights are durable).
     """
-    record = store.run_record(run.key)
-    if record is None:
+    if store.run_record(run.key) is None:
         yield from _train(run, store, device)
     yield from _evaluate(run, tests, store, device)
     store.clear_failure(run.key)
@@ -36,16 +35,17 @@ def _train(run: Run, store: Store, device: str) -> Iterator[dict]:
     started, began = datetime.now(UTC), time.perf_counter()
     saved = store.checkpoint(run.key)
     seconds_before = saved.pop("seconds") if saved else 0.0
-    for state in train(run, device, saved):
+    start = store.weights(run.parent.key) if run.parent and not saved else None
+    for state in train(run, device, saved, start):
         seconds = seconds_before + time.perf_counter() - began
         store.save_checkpoint(run.key, state | {"seconds": seconds})
         last = state["epochs"][-1]
-        yield {"epoch": last["epoch"], "cells": 0, "accuracy": last["validation_accuracy"]}
-    best = max(state["epochs"], key=lambda row: row["validation_accuracy"])
+        yield {"epoch": last["epoch"], "cells": 0, "accuracy": last["validation_accuracy"], "trained": False}
+    kept = state["epochs"][state["kept_epoch"] - 1]
     outcome = {
         "parameters": _parameters(run),
-        "best_epoch": best["epoch"],
-        "validation_accuracy": best["validation_accuracy"],
+        "kept_epoch": kept["epoch"],
+        "validation_accuracy": kept["validation_accuracy"],
         "started_at": started.isoformat(),
         "seconds": seconds,
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
@@ -53,6 +53,7 @@ def _train(run: Run, store: Store, device: str) -> Iterator[dict]:
         "torch": torch.__version__,
     }
     store.save_run(run, state, outcome)
+    yield {"epoch": last["epoch"], "cells": 0, "accuracy": kept["validation_accuracy"], "trained": True}
 
 
 def _evaluate(run: Run, tests: list[Dataset], store: Store, device: str) -> Iterator[dict]:
@@ -70,7 +71,7 @@ def _evaluate(run: Run, tests: list[Dataset], store: Store, device: str) -> Iter
         if test is missing[-1] or time.monotonic() - flushed > _FLUSH_SECONDS:
             store.save_cells(run, unsaved)
             saved, unsaved, flushed = saved + len(unsaved), [], time.monotonic()
-        yield {"epoch": run.recipe.epochs, "cells": saved, "accuracy": result.accuracy}
+        yield {"epoch": run.recipe.epochs, "cells": saved, "accuracy": result.accuracy, "trained": True}
 
 
 def _parameters(run: Run) -> int:

@@ -58,7 +58,8 @@ class ModelSpec:
     `target` is "module:class", imported on first use; `min_length` is the shortest instance, in samples, that
     the architecture takes (`shortest_length` counts its hyperparameters in). With `any_length` the weights do
     not depend on the length: the same trained network classifies instances of every length from there. A
-    model without `epochs` is fitted in one step, by its `fit_features`, and has no use for a recipe.
+    model without `epochs` is fitted in one step, by its `fit_features`, and has no use for most of a recipe.
+    `parts` of the network can be retrained by themselves (see `trained_part`).
     """
 
     name: str
@@ -68,6 +69,7 @@ class ModelSpec:
     min_length: int
     any_length: bool
     epochs: bool = True
+    parts: tuple[str, ...] = ("head",)
     hyperparameters: dict[str, Hyperparameter] = field(default_factory=dict)
 
 
@@ -91,6 +93,7 @@ MODELS: dict[str, ModelSpec] = {
             min_length=8,
             any_length=True,
             epochs=False,
+            parts=(),
         ),
         ModelSpec(
             name="cnn1d",
@@ -107,6 +110,7 @@ MODELS: dict[str, ModelSpec] = {
             target="amc_core.models.stn_resnext:STNResNeXt",
             min_length=64,
             any_length=True,
+            parts=("head", "stn_block"),
             hyperparameters={
                 **_CLASSNET,
                 "localizer_blocks": Hyperparameter(3, low=1, high=10),
@@ -232,6 +236,17 @@ def build_model(name: str, classes: int, length: int, **hyperparameters: Any):
     module, _, network = spec.target.partition(":")
     architecture = getattr(importlib.import_module(module), network)
     return architecture(classes, **values) if spec.any_length else architecture(classes, length, **values)
+
+
+def trained_part(network, part: str) -> list:
+    """The modules that a transfer retrains (P1 §VI-C); all others keep the weights they start from.
+
+    part: "all"; "head", the dense layers (the "last dense layer" of P1, 10,900 weights of STN-ResNeXt); or, of
+    STN-ResNeXt, "stn_block": the localizer's last block and dense layers and the classifier's last layer.
+    """
+    if part == "stn_block":
+        return [network.localizer.trunk.blocks[-1], network.localizer.dense, network.head[-1]]
+    return [network.head if part == "head" else network]
 
 
 def _is_integer(value: Any) -> bool:

@@ -40,7 +40,7 @@ def test_a_recording_gives_its_own_instances_by_address_each_once(recording):
         instances = Instances(described, part)
         positions = torch.arange(len(instances))
         labels = instances.address(positions)[0].tolist()
-        for row, label in zip(instances(positions).numpy(), labels, strict=True):
+        for row, label in zip(next(instances.batches(positions, len(positions)))[0].numpy(), labels, strict=True):
             seen.append(rows[row.tobytes()])
             assert whole.modulations[whole.modulation[seen[-1]]] == NAMES[label]
     assert len(seen) == len(set(seen)) == 60

@@ -1,5 +1,6 @@
 """Study files: what they expand to, and how they are refused."""
 
+import pickle
 import random
 
 import pytest
@@ -60,9 +61,70 @@ def test_a_recipe_changes_the_keys_of_networks_but_not_of_a_model_fitted_in_clos
 def test_a_scale_sets_instances_and_epochs(study_file):
     path = study_file(scales="{smoke: {instances: 12}}")
     assert load_study(path, "smoke").instances == 12
-    assert load_study(path, "smoke").recipe.epochs == 1
+    assert load_study(path, "smoke").runs()[-1].recipe.epochs == 1
     assert load_study(path, "paper").instances == 1000
     assert not {run.key for run in load_study(path, "smoke").runs()} & {run.key for run in load_study(path).runs()}
+
+
+def test_a_scale_shortens_every_stage_alike(study_file):
+    path = study_file(recipe="{epochs: 80}", models="[mod_lcnn]", transfer="{recipe: {epochs: [20, 2]}}")
+    assert [run.recipe.epochs for run in load_study(path, "small").runs()] == [20, 20, 5, 1, 5, 1]
+
+
+def test_lists_in_models_recipes_and_lengths_are_axes(study_file):
+    path = study_file(
+        models="[{stn_resnext: {blocks: [2, 3], localizer_constant: [paper, identity]}}, hoc_svm]",
+        recipe="[{epochs: 3, learning_rate: [1e-3, 1e-2]}, {epochs: 5, label_fraction: 0.5}]",
+        length="[64, 128]",
+    )
+    runs = load_study(path).runs()
+    assert sum(run.model == "stn_resnext" for run in runs) == 2 * 2 * 3 * 2 * 2  # × the two channels
+    assert sum(run.model == "hoc_svm" for run in runs) == 2 * 2 * 2  # of a recipe it heeds the fraction of labels alone
+    six_numbers = load_study(study_file(models="{stn_resnext: {localizer_constant: [1, 0, 0, 0, 1, 0]}}")).runs()
+    assert len(six_numbers) == 2
+
+
+def test_zipped_axes_go_together(study_file):
+    path = study_file(train="{zip: {upsampling: [4, 8], sample_rate: [100e3, 200e3]}, channel: [awgn, rician]}")
+    scenarios = {run.dataset.scenario for run in load_study(path).runs()}
+    assert {(s.upsampling, s.sample_rate) for s in scenarios} == {(4, 100e3), (8, 200e3)} and len(scenarios) == 4
+
+
+def test_a_test_grid_may_vary_what_training_varies_and_the_rest_stays_the_same(study_file):
+    path = study_file(train="{channel: [awgn, rician], upsampling: [4, 8]}", test="{vary: upsampling}")
+    study = load_study(path)
+    for run in study.runs():
+        tests = [test.scenario for test in study.tests(run)]
+        assert {s.upsampling for s in tests} == {4, 8} and {s.channel for s in tests} == {run.dataset.scenario.channel}
+
+
+def test_a_mixture_is_one_training_set_tested_in_each_of_its_settings(study_file):
+    train = "{rolloff: [0.2, 0.3], mixture: [{channel: awgn, weight: 3}, {channel: rician}]}"
+    study = load_study(study_file(train=train, test="{upsampling: [4, 8]}", models="[mod_lcnn]"))
+    runs = study.runs()
+    assert [run.dataset.scenario.components[0].rolloff for run in runs] == [0.2, 0.3]
+    settings = {(test.scenario.channel, test.scenario.upsampling) for test in study.tests(runs[0])}
+    assert settings == {(channel, upsampling) for channel in ("awgn", "rician") for upsampling in (4, 8)}
+
+
+def test_a_transfer_stage_starts_from_every_network_and_comes_after_it(study_file):
+    transfer = "{train: {channel: rician}, recipe: {retrain: [all, head], label_fraction: 0.1}, test: {}}"
+    study = load_study(study_file(transfer=transfer, seeds="[0, 1]"))
+    runs = study.runs()
+    stage = [run for run in runs if run.parent]
+    assert len(runs) == 2 * 2 * 2 + 2 * 2 * 2  # models × channels × seeds, networks × channels × seeds × parts
+    for run in stage:
+        assert runs.index(run.parent) < runs.index(run)
+        assert (run.model, run.seed, run.recipe.epochs) == ("mod_lcnn", run.parent.seed, 3)
+        assert [test.scenario.channel for test in study.tests(run)] == ["rician"]
+    assert len({run.key for run in stage}) == len(stage)
+
+
+def test_the_test_datasets_of_a_pickled_study_are_the_same(study_file):
+    study = load_study(study_file(transfer="{train: {rolloff: 0.2}}", test="[{upsampling: [2, 4]}, {rolloff: 0.25}]"))
+    expected = {run.key: study.tests(run) for run in study.runs()}
+    copy = pickle.loads(pickle.dumps(study))
+    assert {run.key: copy.tests(run) for run in copy.runs()} == expected
 
 
 def test_the_default_of_a_field_and_the_same_value_written_out_are_one_run(tmp_path):
@@ -101,10 +163,27 @@ def test_every_shipped_study_is_valid():
     ("changes", "named"),
     [
         ({"modells": "[cnn1d]"}, ["modells", "did you mean 'models'"]),
-        ({"recipe": "{epoch: 3}"}, ["recipe.epoch", "did you mean 'epochs'"]),
-        ({"recipe": "{epochs: 0}"}, ["recipe.epochs", "0", "greater than or equal to 1"]),
-        ({"recipe": "{learning_rate: .nan}"}, ["recipe.learning_rate", "nan", "finite"]),
+        ({"recipe": "{epoch: 3}"}, ["recipe", "'epoch'", "did you mean 'epochs'"]),
+        ({"recipe": "{epochs: 0}"}, ["recipe", "epochs 0", "from 1"]),
+        ({"recipe": "{learning_rate: .nan}"}, ["recipe", "learning_rate nan", "above 0"]),
         ({"recipe": "7"}, ["recipe", "7"]),
+        ({"recipe": "{optimiser: sgd}"}, ["recipe", "optimiser 'sgd'", "adam, adamw"]),
+        ({"recipe": "{label_fraction: [0.1, 2]}"}, ["recipe", "label_fraction 2", "to 1"]),
+        ({"recipe": "{retrain: head}"}, ["retrain 'head'", "a run to start from"]),
+        ({"recipe": "{min_length: 16}", "models": "[cnn1d]"}, ["min_length", "cnn1d", "one length"]),
+        ({"recipe": "{min_length: 256}"}, ["min_length 256", "128"]),
+        ({"recipe": "{fresh: 1}"}, ["recipe", "fresh 1", "true or false"]),
+        ({"test_length": "64", "models": "[cnn1d]"}, ["test_length", "cnn1d", "trained on"]),
+        ({"test_length": "32", "models": "[stn_resnext]"}, ["test_length", "32", "at least 64"]),
+        ({"transfer": "{recipe: {retrain: stn_block}}"}, ["transfer.0", "retrain 'stn_block'", "mod_lcnn", "head"]),
+        ({"transfer": "[{models: hoc_svm}]"}, ["transfer.0.models", "'hoc_svm'", "mod_lcnn"]),
+        ({"transfer": "[{trian: {}}]"}, ["transfer.0.trian", "did you mean 'train'"]),
+        ({"train": "{zip: {upsampling: [4, 8], rolloff: [0.2]}}"}, ["train", "upsampling has 2", "rolloff has 1"]),
+        ({"train": "{mixture: [{channel: awgn}]}"}, ["train", "at least two"]),
+        ({"train": "{mixture: [{weight: 0}, {channel: rician}]}"}, ["train", "weight 0", "1e-6"]),
+        ({"test": "{mixture: [{channel: awgn}, {channel: rician}]}"}, ["test", "'mixture'"]),
+        ({"test": "{vary: [rolloff]}"}, ["test", "vary", "'rolloff'", "train"]),
+        ({"test": "{vary: channel, channel: awgn}"}, ["test", "channel", "twice"]),
         ({"models": "[cnn1]"}, ["models", "'cnn1'", "cnn1d"]),
         ({"models": "[{stn_resnext: {block: 3}}]"}, ["models", "'block'", "blocks"]),
         ({"models": "[{stn_resnext: {blocks: 0}}]"}, ["models", "blocks", "0", "from 1"]),

@@ -1,0 +1,200 @@
+"""Grids of a study: scenario fields and their values, every combination of which is meant.
+
+A grid is read into axes, and an axis is the settings along it: ``{upsampling: [2, 4]}`` is one axis of two settings,
+``{zip: {upsampling: [2, 4], sample_rate: [200e3, 400e3]}}`` is one as well, whose settings have two fields each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from amc_core.errors import AmcError, suggest
+from amc_core.models import MODELS, Hyperparameter, model_spec, validate_hyperparameters
+from amc_core.run import Recipe
+from amc_core.scenario import FILE_FIELDS, SCENARIO_FIELDS, Mixture, Scenario
+
+Setting = dict[str, Any]  # field → value; "mixture" → components and their weights
+
+LARGEST = 20_000  # settings in all grids of a key
+
+_USUAL = Scenario()
+_RECIPE_FIELDS = tuple(field.name for field in fields(Recipe))
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Every combination of a setting from each axis."""
+
+    axes: tuple[tuple[Setting, ...], ...] = ()
+
+    @property
+    def size(self) -> int:
+        """How many settings there are."""
+        return math.prod(len(axis) for axis in self.axes)
+
+    @property
+    def given(self) -> set[str]:
+        """The scenario fields that the grid decides, whatever it starts from."""
+        return {name for axis in self.axes for name in axis[0] if name != "mixture"}
+
+    def scenarios(self, base: Scenario = _USUAL) -> Iterator[Scenario | Mixture]:
+        """The scenarios of the grid, fields that it leaves out taken from `base`; the first axis is the slowest."""
+        if "recording" in self.given or (base.recording and self.axes):  # nothing of it is shared with a simulated one
+            base = _USUAL
+        for settings in product(*self.axes):
+            setting = {name: value for part in settings for name, value in part.items()}
+            mixture = setting.pop("mixture", None)
+            scenario = replace(base, **setting)
+            if mixture is None:
+                yield scenario
+            else:
+                components, weights = zip(*mixture, strict=True)
+                yield Mixture(tuple(replace(scenario, **component) for component in components), weights)
+
+
+def scenario_grid(content: Any, folder: Path, train: Iterable[Grid] | None = None) -> Grid:
+    """Read a grid of scenario fields, paths taken from `folder`.
+
+    A training grid may have a `mixture`; a test grid, for which `train` has the training grids, may `vary` fields
+    over all values they have there. Raises AmcError for what is not a grid.
+    """
+    if not isinstance(content, dict):
+        raise AmcError(
+            f"{content!r} is not a grid: map scenario fields to values (known: {', '.join(SCENARIO_FIELDS)})"
+        )
+    axes, special = [], ("zip", "mixture" if train is None else "vary")
+    for name, values in content.items():
+        if name == "zip":
+            axes.append(_zipped(values, folder))
+        elif name == "mixture" and train is None:
+            axes.append(({"mixture": _mixture(values, folder)},))
+        elif name == "vary" and train is not None:
+            axes += _varied(values, train)
+        elif name in SCENARIO_FIELDS:
+            axes.append(tuple({name: value} for value in _values(name, values, folder)))
+        else:
+            raise AmcError(f"scenario field {name!r} is not known{suggest(name, (*SCENARIO_FIELDS, *special))}")
+    repeated = [name for place, axis in enumerate(axes) for name in axis[0] if any(name in a[0] for a in axes[:place])]
+    if repeated:
+        raise AmcError(f"{repeated[0]} is given twice in one grid")
+    return Grid(tuple(axes))
+
+
+def recipe_grid(content: Any) -> list[Setting]:
+    """Read fields of a recipe, or a list of such, any of which may have a list of values: every combination."""
+    combinations = []
+    for section in content if isinstance(content, list) else [content]:
+        if not isinstance(section, dict):
+            raise AmcError(
+                f"{section!r} is not a recipe: map its fields to values (known: {', '.join(_RECIPE_FIELDS)})"
+            )
+        unknown = next((name for name in section if name not in _RECIPE_FIELDS), None)
+        if unknown is not None:
+            raise AmcError(f"recipe field {unknown!r} is not known{suggest(unknown, _RECIPE_FIELDS)}")
+        lists = {name: value if isinstance(value, list) else [value] for name, value in section.items()}
+        combinations += _product(lists)
+    if not combinations:
+        raise AmcError("the recipe has an empty list: give at least one value")
+    for combination in combinations:
+        Recipe(**combination)
+    return combinations
+
+
+def model_grid(content: Any) -> list[tuple[str, dict]]:
+    """Read a model: a name, or a name with hyperparameters, any of which may have a list of values."""
+    if isinstance(content, dict) and len(content) == 1:
+        [(name, hyperparameters)] = content.items()
+    else:
+        name, hyperparameters = content, {}
+    if not isinstance(name, str) or not isinstance(hyperparameters, dict):
+        raise AmcError(f"{content!r} is not a model: write a name, or 'name: {{hyperparameter: value}}'")
+    known = model_spec(name).hyperparameters
+    lists = {key: _alternatives(known.get(key), value) for key, value in hyperparameters.items()}
+    return [(name, validate_hyperparameters(name, combination)) for combination in _product(lists)]
+
+
+def model_names(content: Any) -> tuple[str, ...]:
+    """Read a list of names of models that are trained in epochs."""
+    names = content if isinstance(content, list) else [content]
+    for name in names:
+        if not isinstance(name, str) or not model_spec(name).epochs:
+            trained = ", ".join(name for name, spec in MODELS.items() if spec.epochs)
+            raise AmcError(
+                f"{name!r} cannot start from another run: name models that are trained in epochs ({trained})"
+            )
+    return tuple(names)
+
+
+def _alternatives(known: Hyperparameter | None, value: Any) -> list:
+    """A list is one value where the hyperparameter takes it as such, else a list of values."""
+    several = isinstance(value, list) and len(value) > 0 and (known is None or known.accept(value) is None)
+    return value if several and (known is None or any(known.accept(v) is not None for v in value)) else [value]
+
+
+def _product(lists: dict[str, list]) -> list[Setting]:
+    if math.prod(len(values) for values in lists.values()) > LARGEST:
+        raise AmcError(f"these lists have more than {LARGEST:,} combinations")
+    return [dict(zip(lists, values, strict=True)) for values in product(*lists.values())]
+
+
+def _values(name: str, values: Any, folder: Path) -> list:
+    """The values of a field, each of them allowed."""
+    values = values if isinstance(values, list) else [values]
+    if not values:
+        raise AmcError(f"{name} is an empty list: give it at least one value")
+    if name in FILE_FIELDS:  # a path in a study is meant from where the study is
+        values = [str(folder / value) if isinstance(value, str) else value for value in values]
+    for value in values:
+        Scenario(**{name: value}).definition()  # which looks at files
+    return values
+
+
+def _zipped(content: Any, folder: Path) -> tuple[Setting, ...]:
+    if not isinstance(content, dict) or not content:
+        raise AmcError("zip is not understood: map scenario fields to lists of the same length")
+    unknown = next((name for name in content if name not in SCENARIO_FIELDS), None)
+    if unknown is not None:
+        raise AmcError(f"scenario field {unknown!r} is not known{suggest(unknown, SCENARIO_FIELDS)}")
+    lists = {name: _values(name, values, folder) for name, values in content.items()}
+    lengths = {name: len(values) for name, values in lists.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise AmcError(f"zip goes through lists of the same length, and {told} values")
+    return tuple(dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True))
+
+
+def _mixture(content: Any, folder: Path) -> tuple[tuple[Setting, float], ...]:
+    components = []
+    for entry in content if isinstance(content, list) else [content]:
+        if not isinstance(entry, dict):
+            raise AmcError(f"{entry!r} is not part of a mixture: map scenario fields to one value each, and weight")
+        setting = {}
+        for name, value in entry.items():
+            if name == "weight":
+                continue
+            if name not in SCENARIO_FIELDS:
+                raise AmcError(f"scenario field {name!r} is not known{suggest(name, (*SCENARIO_FIELDS, 'weight'))}")
+            if isinstance(value, list):
+                raise AmcError(f"{name} {value!r} is not allowed in a mixture: give one value")
+            [setting[name]] = _values(name, value, folder)
+        components.append((setting, entry.get("weight", 1.0)))
+    Mixture(tuple(Scenario(**setting) for setting, _ in components), tuple(weight for _, weight in components))
+    return tuple(components)
+
+
+def _varied(content: Any, train: Iterable[Grid]) -> list[tuple[Setting, ...]]:
+    axes = []
+    for name in content if isinstance(content, list) else [content]:
+        settings = [setting for grid in train for axis in grid.axes for setting in axis]
+        settings += [part for setting in settings for part, _ in setting.get("mixture", ())]
+        values = [setting[name] for setting in settings if name in setting] if isinstance(name, str) else []
+        if not values:
+            raise AmcError(f"vary: {name!r} is not a field that train gives: name some of those")
+        distinct = [value for place, value in enumerate(values) if value not in values[:place]]
+        axes.append(tuple({name: value} for value in distinct))
+    return axes
