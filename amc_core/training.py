@@ -8,6 +8,7 @@ training that was never interrupted: initial weights, order of instances, length
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
 import math
@@ -127,7 +128,7 @@ class _Session:
             self.kept, self.kept_epoch = weights, number
         return {
             "weights": weights,
-            "optimiser": self.optimiser.state_dict(),
+            "optimiser": copy.deepcopy(self.optimiser.state_dict()),  # which the next step changes in place
             "epochs": self.rows,
             "kept": self.kept,
             "kept_epoch": self.kept_epoch,
