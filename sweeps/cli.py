@@ -197,6 +197,19 @@ def simulate_signals(
         out.print(f"{instances * len(names)} instances: {written}", highlight=False, soft_wrap=True)
 
 
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of study files, with which editors complete and check them.
+
+    Example: amc schema > study.schema.json, and "# yaml-language-server: $schema=study.schema.json" atop a study
+    """
+    import json
+
+    from sweeps.schema import study_schema
+
+    print(json.dumps(study_schema(), indent=1))
+
+
 def _listed(modulations: str) -> str | list[str]:
     return [name.strip() for name in modulations.split(",")] if "," in modulations else modulations
 

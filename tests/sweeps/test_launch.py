@@ -1,0 +1,55 @@
+"""What a launch makes of runs that fail, and of runs that start from others."""
+
+import subprocess
+import sys
+
+from analysis import load
+from sweeps.feed import Feed
+from sweeps.plan import make_plan
+from sweeps.store import Store
+from sweeps.study import load_study
+
+
+def test_a_run_that_diverges_is_recorded_with_the_reason_and_the_rest_of_the_study_goes_on(study_file, tmp_path):
+    path = study_file(
+        models="[hoc_svm, mod_lcnn]",
+        train="{}",
+        test="{}",
+        transfer="[{train: {channel: rician}, recipe: {retrain: [head, all], learning_rate: [1e-3, 1e6]}}]",
+    )
+    command = [sys.executable, "-m", "sweeps", "run", path, "--store", str(tmp_path / "store")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 1
+    assert result.stderr.count("training diverged: the loss is nan in epoch 1 at learning_rate 1e+06") == 2
+    assert "2 of 6 runs are incomplete" in result.stderr and "Traceback" not in result.stderr
+    cells = load("cells", tmp_path / "store", path)
+    assert len(cells) == 4 * 2 and set(cells["learning_rate"]) == {1e-3}
+    moved = cells[cells["parent"] != ""]
+    assert set(moved["start"]) == {"channel=awgn"} and set(moved["retrain"]) == {"head", "all"}
+    reasons = [failure["reason"] for failure in Store(tmp_path / "store").failures().values()]
+    assert len(reasons) == 2 and all(reason.startswith("training diverged") for reason in reasons)
+
+
+def feed_of(study_file, tmp_path) -> Feed:
+    study = load_study(study_file(models="[mod_lcnn]", train="{}", transfer="{train: {channel: rician}}"))
+    return Feed(make_plan(study, Store(tmp_path)))
+
+
+def test_a_run_waits_until_the_one_it_starts_from_is_trained(study_file, tmp_path):
+    feed = feed_of(study_file, tmp_path)
+    parent = feed.suggest("a")["run"]
+    assert parent.parent is None and feed.suggest("b") is None
+    feed.on_trial_result("a", {"trained": False})
+    assert feed.suggest("b") is None
+    feed.on_trial_result("a", {"trained": True})  # its cells are still being evaluated
+    assert feed.suggest("b")["run"].parent.key == parent.key
+    feed.on_trial_complete("a")
+    feed.on_trial_complete("b")
+    assert feed.suggest("c") == Feed.FINISHED
+
+
+def test_a_run_whose_start_failed_is_not_handed_out(study_file, tmp_path):
+    feed = feed_of(study_file, tmp_path)
+    feed.suggest("a")
+    feed.on_trial_complete("a", {"failure": "no luck"})
+    assert feed.suggest("b") == Feed.FINISHED

@@ -1,0 +1,58 @@
+"""The JSON schema lets good studies pass and stops the mistakes that an editor can see."""
+
+import json
+
+import jsonschema
+import pytest
+import yaml
+
+from sweeps.schema import study_schema
+from sweeps.study import SHIPPED, StudyFile
+
+SCHEMA = jsonschema.Draft202012Validator(study_schema())
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_studies_pass(path):
+    SCHEMA.validate(yaml.safe_load(path.read_text()))
+
+
+def test_the_schema_itself_is_valid_and_knows_every_key():
+    jsonschema.Draft202012Validator.check_schema(study_schema())
+    assert set(study_schema()["properties"]) == set(StudyFile.model_fields)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "models: [cnn1d, {stn_resnext: {blocks: [2, 4], localizer_constant: [paper, [1, 0, 0, 0, 1, 0]]}}]",
+        "{models: hoc_svm, train: {upsampling: 32/3, rolloff: {uniform: [0, 1]}}, snr_db: {from: 0, to: 4, step: 2}}",
+        "{models: lstm, train: {zip: {upsampling: [4, 8], rolloff: [0.1, 0.2]}}, test: [{vary: upsampling}, {}]}",
+        "{models: lstm, train: {mixture: [{channel: awgn, weight: 3}, {channel: {name: own, max_doppler: 5}}]}}",
+        "{models: lstm, recipe: [{learning_rate: [1e-3, 1e-2]}], transfer: {recipe: {retrain: head}, models: [lstm]}}",
+    ],
+)
+def test_every_way_of_writing_a_study_passes(text):
+    SCHEMA.validate(yaml.safe_load(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "modulations: simple",
+        "{models: [cnn2]}",
+        "{models: [{stn_resnext: {block: 3}}]}",
+        "{models: cnn1d, train: {chanel: awgn}}",
+        "{models: cnn1d, test: {channel: raleigh}}",
+        "{models: cnn1d, recipe: {optimiser: sgd}}",
+        "{models: cnn1d, seed: 1}",
+        "{models: cnn1d, transfer: {retrain: head}}",
+    ],
+)
+def test_a_mistake_that_an_editor_can_see_is_marked(text):
+    with pytest.raises(jsonschema.ValidationError):
+        SCHEMA.validate(yaml.safe_load(text))
+
+
+def test_the_command_prints_it(amc):
+    assert json.loads(amc("schema").stdout) == study_schema()
