@@ -1,6 +1,5 @@
 """Sweeps on a Ray cluster of several nodes, and the file that `ray up` makes one from."""
 
-import os
 import re
 import subprocess
 import sys
@@ -34,14 +33,18 @@ cluster.shutdown()
 
 @pytest.fixture
 def nodes(tmp_path_factory, monkeypatch):
-    """A head without CPUs and two workers of one CPU each that ask for a token; a line to its input removes a worker."""
+    """A head without CPUs and two workers of one CPU each that ask for a token; a line of input removes one."""
     token = tmp_path_factory.mktemp("token") / "auth_token"
     token.write_text("0" * 64)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     with subprocess.Popen(
-        [sys.executable, "-c", NODES], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [sys.executable, "-c", NODES],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     ) as process:
         process.address = process.stdout.readline().strip()
         assert process.address
@@ -55,21 +58,93 @@ def amc(*arguments: str) -> subprocess.Popen:
 
 
 def test_a_study_survives_the_loss_of_a_node(nodes, study_file, tmp_path):
-    study, store = study_file(models="mod_lcnn", recipe="{epochs: 60, batch_size: 8}", seeds="[0, 1]"), tmp_path / "store"
+    study, store = (
+        study_file(models="mod_lcnn", recipe="{epochs: 60, batch_size: 8}", seeds="[0, 1]"),
+        tmp_path / "store",
+    )
     driver = amc("run", study, "--store", str(store), "--address", nodes.address)
     deadline = time.monotonic() + 60
     while len(Store(store).training()) < 2:  # each worker has CPUs for one trial, the head for none
         assert driver.poll() is None and time.monotonic() < deadline, driver.communicate()
         time.sleep(0.05)
     assert not Store(store).trained()
-    print("two training", time.monotonic())
     nodes.stdin.write("remove\n")
     nodes.stdin.flush()
     assert nodes.stdout.readline() == "removed\n"
-    print("removed", time.monotonic())
     output, errors = driver.communicate(timeout=120)
-    print("done", time.monotonic())
     assert driver.returncode == 0, errors
     assert "4 runs, 16 cells" in output
     assert len(load("cells", store, study)) == 16 * 2  # at two SNRs
-    print(output, errors)
+
+
+# -- cluster.yaml --------------------------------------------------------------------------------------
+
+TEXT = (ROOT / "cluster.yaml").read_text()
+PLACES = ("max_workers", "idle_timeout_minutes", "provider", "auth", "available_node_types", "head_node_type")
+
+
+def cluster_files() -> dict[str, dict]:
+    """cluster.yaml as it is, and with the lines that its comments put in the place of those of AWS."""
+    files = [yaml.safe_load(TEXT)]
+    for block in re.findall(r"(?:^#: .*\n)+", TEXT, re.MULTILINE):
+        shared = {key: value for key, value in files[0].items() if key not in (*PLACES, "head_setup_commands")}
+        files.append(shared | yaml.safe_load(block.replace("#: ", "")))
+    return {file["provider"]["type"]: file for file in files}
+
+
+def test_the_cluster_file_tells_three_places():
+    assert set(cluster_files()) == {"aws", "local", "gcp"}
+
+
+@pytest.mark.parametrize("place", ["aws", "local", "gcp"])
+def test_ray_accepts_the_cluster_file_and_refuses_one_with_a_typing_error(place):
+    from jsonschema import ValidationError
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    config = cluster_files()[place]
+    validate_config(prepare_config(config))
+    with pytest.raises(ValidationError, match="setup_comands"):
+        validate_config(prepare_config(config | {"setup_comands": []}))
+
+
+@pytest.mark.parametrize("place", ["aws", "local", "gcp"])
+def test_no_node_starts_without_a_token_or_opens_its_dashboard_to_the_network(place):
+    from ray.autoscaler._private.util import prepare_config
+
+    config = prepare_config(cluster_files()[place])  # with Ray's defaults, which are open
+    for role in ("head", "worker"):
+        starts = [command for command in config[f"{role}_start_ray_commands"] if "ray start" in command]
+        assert len(starts) == 1 and " RAY_AUTH_MODE=token ray start " in starts[0]
+        assert "RAY_AUTH_MODE=token" in " ".join(config[f"{role}_setup_commands"])  # what is run by hand has it, too
+        assert "chmod 600 ~/.ray/auth_token" in config[f"{role}_setup_commands"]
+    assert config["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
+    assert "--dashboard-host=127.0.0.1" in " ".join(config["head_start_ray_commands"])
+    assert "0.0.0.0" not in str(config)
+
+
+@pytest.mark.parametrize("place", ["aws", "local", "gcp"])
+def test_nodes_install_a_release_of_ray_that_the_project_allows_and_all_files_of_the_project(place):
+    from ray.autoscaler._private.util import prepare_config
+
+    config = prepare_config(cluster_files()[place])
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    allowed = next(found for line in project["dependencies"] if (found := Requirement(line)).name == "ray")
+    for role in ("head", "worker"):
+        commands = " ".join(config[f"{role}_setup_commands"])
+        assert "ray-wheels" not in commands  # the development wheel of Ray's defaults
+        (pinned,) = (Requirement(found) for found in re.findall(r"ray\[[^']*", commands))
+        (version,) = (clause.version for clause in pinned.specifier if clause.operator == "==")
+        assert version in allowed.specifier and pinned.extras >= allowed.extras
+        (python,) = re.findall(r"--python (3\.\d+)", commands)
+        assert python in Requirement(f"python{project['requires-python']}").specifier
+    mounted = {local for remote, local in config["file_mounts"].items() if remote.startswith("~/amc-sweeps/")}
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert mounted == {"pyproject.toml", project["readme"], *project["license-files"], *packages}
+
+
+def test_workers_come_from_none_and_are_spot_machines():
+    file = cluster_files()["aws"]
+    worker = file["available_node_types"]["gpu"]
+    assert worker["min_workers"] == 0 < worker["max_workers"] <= file["max_workers"]
+    assert worker["node_config"]["InstanceMarketOptions"] == {"MarketType": "spot"}
+    assert file["available_node_types"][file["head_node_type"]]["resources"] == {"CPU": 0}
