@@ -22,7 +22,7 @@ import sys
 from ray.cluster_utils import Cluster
 memory = {"object_store_memory": 80 << 20}
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **memory})
-workers = [cluster.add_node(num_cpus=1, **memory) for _ in range(2)]
+workers = [cluster.add_node(num_cpus=2, num_gpus=1, **memory) for _ in range(2)]
 print(cluster.address, flush=True)
 for line in sys.stdin:
     cluster.remove_node(workers.pop(), allow_graceful=False)
@@ -33,7 +33,7 @@ cluster.shutdown()
 
 @pytest.fixture
 def nodes(tmp_path_factory, monkeypatch):
-    """A head without CPUs and two workers of one CPU each that ask for a token; a line of input removes one."""
+    """A head without CPUs and two workers that ask for a token; a line of input removes one."""
     token = tmp_path_factory.mktemp("token") / "auth_token"
     token.write_text("0" * 64)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
@@ -58,20 +58,21 @@ def amc(*arguments: str) -> subprocess.Popen:
 
 
 def test_a_study_survives_the_loss_of_a_node(nodes, study_file, tmp_path):
-    study, store = (
-        study_file(models="mod_lcnn", recipe="{epochs: 60, batch_size: 8}", seeds="[0, 1]"),
-        tmp_path / "store",
-    )
-    driver = amc("run", study, "--store", str(store), "--address", nodes.address)
-    deadline = time.monotonic() + 60
-    while len(Store(store).training()) < 2:  # each worker has CPUs for one trial, the head for none
+    study = study_file(models="mod_lcnn", recipe="{epochs: 60, batch_size: 8}", seeds="[0, 1]")
+    store = tmp_path / "store"
+    driver = amc("run", study, "--store", str(store), "--address", nodes.address, "--gpus-per-trial", "0.6")
+    deadline = time.monotonic() + 120
+    while len(Store(store).training()) < 2:
         assert driver.poll() is None and time.monotonic() < deadline, driver.communicate()
         time.sleep(0.05)
+    time.sleep(1)
+    # A worker has CPUs for two trials, and a GPU, which may be feigned, for one.
+    assert len(Store(store).training()) == 2
     assert not Store(store).trained()
     nodes.stdin.write("remove\n")
     nodes.stdin.flush()
     assert nodes.stdout.readline() == "removed\n"
-    output, errors = driver.communicate(timeout=120)
+    output, errors = driver.communicate(timeout=240)
     assert driver.returncode == 0, errors
     assert "4 runs, 16 cells" in output
     assert len(load("cells", store, study)) == 16 * 2  # at two SNRs
@@ -114,7 +115,7 @@ def test_no_node_starts_without_a_token_or_opens_its_dashboard_to_the_network(pl
     config = prepare_config(cluster_files()[place])  # with Ray's defaults, which are open
     for role in ("head", "worker"):
         starts = [command for command in config[f"{role}_start_ray_commands"] if "ray start" in command]
-        assert len(starts) == 1 and " RAY_AUTH_MODE=token ray start " in starts[0]
+        assert len(starts) == 1 and re.search(r"export RAY_AUTH_MODE=token [^;]*; ray start ", starts[0])
         assert "RAY_AUTH_MODE=token" in " ".join(config[f"{role}_setup_commands"])  # what is run by hand has it, too
         assert "chmod 600 ~/.ray/auth_token" in config[f"{role}_setup_commands"]
     assert config["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
