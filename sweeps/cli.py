@@ -58,6 +58,9 @@ def run(
     gpus_per_trial: Annotated[
         float | None, typer.Option("--gpus-per-trial", min=0, help="GPUs, or a fraction of one, for each trial.")
     ] = None,
+    log: Annotated[
+        str | None, typer.Option("--log", help="Also write learning curves: tensorboard, mlflow or wandb, under logs/.")
+    ] = None,
 ) -> None:
     """Compute what a study names and the store lacks; run it again to resume.
 
@@ -73,7 +76,7 @@ def run(
     from sweeps.progress import Progress
 
     with Progress(before, out) as progress:
-        launch(chosen, before, place, progress, address, gpus_per_trial)
+        launch(chosen, before, place, progress, address, gpus_per_trial, log)
     after = make_plan(chosen, place)
     if after.incomplete:
         for left in after.incomplete:

@@ -24,16 +24,18 @@ from sweeps.progress import Progress
 from sweeps.store import Store
 from sweeps.study import Study, gpu_share
 
+_EVERYWHERE = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}  # a trial without a GPU sees none
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial without a GPU sees none
+    **_EVERYWHERE,
+    "RAY_memory_monitor_refresh_ms": "0",  # what it ends may bring down the driver; what the kernel ends is tried again
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: everything finished is already in the store
     "RAY_AIR_NEW_OUTPUT": "0",  # the old output heeds verbose=0
     "TUNE_MAX_PENDING_TRIALS_PG": "16",  # asked of the feed ahead of free resources
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
-_RETRIES = 1
+_RETRIES = {"here": 1, "cluster": 10}  # whose spot machines come and go
 _SCRATCH = ".amc-tune-"  # and the driver's process number: Tune's directory, of no use after the launch
 _OBJECT_STORE_BYTES = 256 << 20  # trials exchange no data through Ray
 
@@ -45,16 +47,18 @@ def launch(
     progress: Progress,
     address: str | None = None,
     gpus_per_trial: float | None = None,
+    log: str | None = None,
 ) -> None:
     """Do everything in `plan` that is incomplete; results are in the store when this returns.
 
     address: of a running Ray cluster, None for a Ray of our own on this machine. gpus_per_trial: overrides the
-    study. A trial that fails is retried from its last checkpoint, then recorded as failed, and the others go on;
-    one that would fail in the same way again (a loss that is no number, say) is not retried.
-    Raises AmcError if the cluster cannot be reached, or this machine lacks the resources of a single trial (a cluster
-    may still grow).
+    study. log: a kind of `Curves` to write beside the store. A trial that fails is retried from its last checkpoint,
+    then recorded as failed, and the others go on; one that would fail in the same way again (a loss that is no
+    number, say) is not retried. Raises AmcError if the cluster cannot be reached, or this machine lacks the resources
+    of a single trial (a cluster may still grow).
     """
     store.require_writable()
+    curves = _curves(log, study) if log else []
     if gpus_per_trial is not None:
         gpu_share(gpus_per_trial)
     os.environ.update(_ENVIRONMENT)
@@ -82,8 +86,8 @@ def launch(
                 run_config=tune.RunConfig(
                     name="study",
                     storage_path=os.path.abspath(scratch),
-                    failure_config=tune.FailureConfig(max_failures=_RETRIES),
-                    callbacks=[_report_to(progress, store)],
+                    failure_config=tune.FailureConfig(max_failures=_RETRIES["cluster" if address else "here"]),
+                    callbacks=[_report_to(progress, store), *curves],
                     verbose=0,
                 ),
             )
@@ -147,6 +151,12 @@ def _report_to(progress: Progress, store: Store):
     return Report()
 
 
+def _curves(kind: str, study: Study) -> list:
+    from sweeps.curves import Curves
+
+    return [Curves(kind, study.name)]
+
+
 def _resources(study: Study, gpus_per_trial: float | None, local: bool) -> tuple[int, float]:
     """CPUs and GPUs of one trial."""
     import ray
@@ -175,13 +185,16 @@ def _ray(address: str | None):
     if address is None:  # by default Ray would join whatever cluster it finds on this machine
         settings = {"address": "local", "include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
     else:
-        settings = {"address": address}
+        settings = {"address": address, "runtime_env": {"env_vars": _EVERYWHERE}}
     try:
         try:
             ray.init(**settings, log_to_driver=False, logging_level=logging.ERROR)
-        except ConnectionError as error:
-            reason = f"--address {address!r} cannot be reached ({str(error).splitlines()[0]})"
-            raise AmcError(f"{reason}: give host:port of a running Ray head") from None
+        except Exception as error:  # Ray raises bare ones, too
+            reason = (str(error).strip() or repr(error)).splitlines()[0]
+            if address is None:
+                raise AmcError(f"Ray does not start on this machine ({reason}); the same command tries again") from None
+            told = f"--address {address!r} cannot be reached ({reason})"
+            raise AmcError(f"{told}: give host:port of a running Ray head") from None
         yield
     finally:
         ray.shutdown()

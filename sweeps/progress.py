@@ -125,7 +125,7 @@ def describe(run: Run) -> str:
     if setting["recording"]:
         words = f"recording {setting['recording']}"
     else:
-        rate, upsampling, rolloff = (told(setting[name]) for name in ("sample_rate", "upsampling", "rolloff"))
-        words = f"{setting['channel']}, L = {upsampling}, {rate} Hz, α = {rolloff}"
+        upsampling, rate, rolloff = (told(setting[name]) for name in ("upsampling", "sample_rate", "rolloff"))
+        words = f"{setting['channel']}, L = {upsampling}, f_s = {rate}, α = {rolloff}"
     stage = f", retrain {run.recipe.retrain}" if run.parent else ""
     return f"{run.model} ({words}{stage}), seed {run.seed}"

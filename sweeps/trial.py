@@ -23,7 +23,8 @@ def compute(run: Run, tests: list[Dataset], store: Store, device: str = "cpu") -
     """Do what is missing of a run, yielding progress after every epoch and every cell.
 
     Progress holds "epoch", "cells" (evaluated by this trial and durable), "accuracy" (on the validation part
-    while training, over the last cell while evaluating) and "trained" (the run's weights are durable).
+    while training, over the last cell while evaluating), "trained" (the run's weights are durable) and, after an epoch,
+    "curves" (its row).
     """
     if store.run_record(run.key) is None:
         yield from _train(run, store, device)
@@ -40,7 +41,7 @@ def _train(run: Run, store: Store, device: str) -> Iterator[dict]:
         seconds = seconds_before + time.perf_counter() - began
         store.save_checkpoint(run.key, state | {"seconds": seconds})
         last = state["epochs"][-1]
-        yield {"epoch": last["epoch"], "cells": 0, "accuracy": last["validation_accuracy"], "trained": False}
+        yield _progress(last["epoch"], 0, last["validation_accuracy"], trained=False) | {"curves": last}
     kept = state["epochs"][state["kept_epoch"] - 1]
     outcome = {
         "parameters": _parameters(run),
@@ -53,7 +54,7 @@ def _train(run: Run, store: Store, device: str) -> Iterator[dict]:
         "torch": torch.__version__,
     }
     store.save_run(run, state, outcome)
-    yield {"epoch": last["epoch"], "cells": 0, "accuracy": kept["validation_accuracy"], "trained": True}
+    yield _progress(last["epoch"], 0, kept["validation_accuracy"])
 
 
 def _evaluate(run: Run, tests: list[Dataset], store: Store, device: str) -> Iterator[dict]:
@@ -71,7 +72,11 @@ def _evaluate(run: Run, tests: list[Dataset], store: Store, device: str) -> Iter
         if test is missing[-1] or time.monotonic() - flushed > _FLUSH_SECONDS:
             store.save_cells(run, unsaved)
             saved, unsaved, flushed = saved + len(unsaved), [], time.monotonic()
-        yield {"epoch": run.recipe.epochs, "cells": saved, "accuracy": result.accuracy, "trained": True}
+        yield _progress(run.recipe.epochs, saved, result.accuracy)
+
+
+def _progress(epoch: int, cells: int, accuracy: float, trained: bool = True) -> dict:
+    return {"epoch": epoch, "cells": cells, "accuracy": accuracy, "trained": trained}
 
 
 def _parameters(run: Run) -> int:
