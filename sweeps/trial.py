@@ -12,6 +12,7 @@ import torch
 
 from amc_core.evaluation import evaluate
 from amc_core.instances import Instances
+from amc_core.models.complexity import parameters
 from amc_core.run import Dataset, Run
 from amc_core.training import new_model, train
 from sweeps.store import Store
@@ -44,7 +45,7 @@ def _train(run: Run, store: Store, device: str) -> Iterator[dict]:
         yield _progress(last["epoch"], 0, last["validation_accuracy"], trained=False) | {"curves": last}
     kept = state["epochs"][state["kept_epoch"] - 1]
     outcome = {
-        "parameters": _parameters(run),
+        "parameters": parameters(new_model(run)),
         "kept_epoch": kept["epoch"],
         "validation_accuracy": kept["validation_accuracy"],
         "started_at": started.isoformat(),
@@ -77,9 +78,3 @@ def _evaluate(run: Run, tests: list[Dataset], store: Store, device: str) -> Iter
 
 def _progress(epoch: int, cells: int, accuracy: float, trained: bool = True) -> dict:
     return {"epoch": epoch, "cells": cells, "accuracy": accuracy, "trained": trained}
-
-
-def _parameters(run: Run) -> int:
-    """Trained values of a model; of one that is fitted in closed form, the buffers that hold its fit."""
-    model = new_model(run)
-    return sum(tensor.numel() for tensor in model.parameters()) or sum(tensor.numel() for tensor in model.buffers())

@@ -60,6 +60,8 @@ class ModelSpec:
     not depend on the length: the same trained network classifies instances of every length from there. A
     model without `epochs` is fitted in one step, by its `fit_features`, and has no use for most of a recipe.
     `parts` of the network can be retrained by themselves (see `trained_part`).
+    `feature_maps` names the submodules that end in the last convolutional layer, for `saliency`; of which there
+    are none where there are no convolutions.
     """
 
     name: str
@@ -70,6 +72,7 @@ class ModelSpec:
     any_length: bool
     epochs: bool = True
     parts: tuple[str, ...] = ("head",)
+    feature_maps: tuple[str, ...] = ()
     hyperparameters: dict[str, Hyperparameter] = field(default_factory=dict)
 
 
@@ -102,6 +105,7 @@ MODELS: dict[str, ModelSpec] = {
             target="amc_core.models.cnn1d:CNN1D",
             min_length=128,
             any_length=False,
+            feature_maps=("features",),
         ),
         ModelSpec(
             name="stn_resnext",
@@ -111,6 +115,7 @@ MODELS: dict[str, ModelSpec] = {
             min_length=64,
             any_length=True,
             parts=("head", "stn_block"),
+            feature_maps=("classnet.blocks", "classnet_transformed.blocks"),
             hyperparameters={
                 **_CLASSNET,
                 "localizer_blocks": Hyperparameter(3, low=1, high=10),
@@ -127,6 +132,7 @@ MODELS: dict[str, ModelSpec] = {
             target="amc_core.models.classnet:ClassNetClassifier",
             min_length=64,
             any_length=True,
+            feature_maps=("classnet.blocks",),
             hyperparameters=_CLASSNET,
         ),
         ModelSpec(
@@ -144,6 +150,7 @@ MODELS: dict[str, ModelSpec] = {
             target="amc_core.models.pf_cnn:PFCNN",
             min_length=102,
             any_length=False,
+            feature_maps=("fusion",),
         ),
         ModelSpec(
             name="cnn2d",
@@ -152,6 +159,7 @@ MODELS: dict[str, ModelSpec] = {
             target="amc_core.models.cnn2d:CNN2D",
             min_length=8,
             any_length=False,
+            feature_maps=("features",),
         ),
         ModelSpec(
             name="resnet",
@@ -160,6 +168,7 @@ MODELS: dict[str, ModelSpec] = {
             target="amc_core.models.resnet:ResNet",
             min_length=64,
             any_length=False,
+            feature_maps=("stacks",),
         ),
         ModelSpec(
             name="vgg",
@@ -168,6 +177,7 @@ MODELS: dict[str, ModelSpec] = {
             target="amc_core.models.vgg:VGG",
             min_length=128,
             any_length=False,
+            feature_maps=("features",),
         ),
         ModelSpec(
             name="mod_lcnn",
@@ -176,6 +186,7 @@ MODELS: dict[str, ModelSpec] = {
             target="amc_core.models.mod_lcnn:ModLCNN",
             min_length=8,
             any_length=True,
+            feature_maps=("features",),
         ),
         ModelSpec(
             name="mod_lrcnn",
@@ -184,6 +195,7 @@ MODELS: dict[str, ModelSpec] = {
             target="amc_core.models.mod_lrcnn:ModLRCNN",
             min_length=8,
             any_length=True,
+            feature_maps=("features",),
         ),
     )
 }

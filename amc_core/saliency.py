@@ -1,0 +1,184 @@
+"""Which samples of an instance a convolutional classifier decides by: Grad-CAM, as in P1 §V-D and its Table II.
+
+Selvaraju et al., "Grad-CAM: Visual explanations from deep networks via gradient-based localization", ICCV 2017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from amc_core.errors import AmcError
+from amc_core.models import MODELS
+
+# Above which P1 §V-D calls a sample important.
+IMPORTANT = 0.8
+
+_CONVOLUTIONS = nn.Conv1d | nn.Conv2d
+_POOLINGS = nn.MaxPool1d | nn.MaxPool2d
+_TRANSFORMED = "classnet_transformed.blocks"  # STN-ResNeXt's feature map on the time axis that its localizer chose
+
+
+def saliency(model: nn.Module, x: torch.Tensor, classes: Sequence[int] | torch.Tensor | None = None) -> torch.Tensor:
+    """Importance of every I/Q sample of an instance for a class (P1 §V-D, Table II).
+
+    With A[k, p] channel k of the last convolutional layer's rectified output at position p, and y the class's
+    logit, α[k] is the mean over p of ∂y/∂A[k, p], and Σ_k α[k] A[k, p] the evidence at p (Selvaraju et al. 2017,
+    eq. 1 and 2). It is read at the samples by linear interpolation between the centres of the positions'
+    receptive fields, negative evidence is set to zero, and each instance is scaled by its maximum.
+
+    The two ClassNets of STN-ResNeXt share one dense layer, so their evidence is added; that of the transformed
+    instance belongs to the samples from which the transform read it.
+
+    model: a convolutional network of `MODELS`, which is left as it was. x: [batch, 2, length] float32. classes:
+    [batch], None for the class that the model recognises. Returns [batch, length] float32 in [0, 1]; all zeros
+    where nothing speaks for the class. Raises AmcError for a model without convolutions, or other shapes.
+    """
+    trunks = _feature_maps(model)
+    if x.ndim != 3 or x.shape[1] != 2:
+        raise AmcError(f"x of shape {list(x.shape)} is not allowed: it is [batch, 2, length]")
+    with torch.inference_mode(False), torch.enable_grad(), _evaluating(model), _Watch(model, trunks) as watch:
+        watch.grids[x.shape[2]] = (0.0, 1.0)
+        # Also where all weights are frozen, the feature maps must be part of a graph.
+        logits = model(x.detach().clone().requires_grad_())
+        chosen = logits.argmax(1) if classes is None else _class_indices(classes, logits)
+        score = logits.gather(1, chosen[:, None]).sum()
+        evidence = sum(watch.on_samples(trunk, grad_cam(score, watch.maps[trunk]), x.shape[2]) for trunk in trunks)
+    evidence = evidence.relu()
+    peak = evidence.amax(1, keepdim=True)
+    return torch.where(peak > 0, evidence / peak, 0)
+
+
+def grad_cam(score: torch.Tensor, feature_map: torch.Tensor) -> torch.Tensor:
+    """Grad-CAM before rectification: feature map [batch, channels, positions] → evidence [batch, positions].
+
+    score: scalar, the sum over instances of a class's logit, computed from the feature map.
+    """
+    [gradient] = torch.autograd.grad(score, feature_map, retain_graph=True)
+    return torch.einsum("bk,bkp->bp", gradient.mean(-1), feature_map.detach())
+
+
+def transitions(importance: torch.Tensor, threshold: float = IMPORTANT) -> torch.Tensor:
+    """Whether a sample and the next are both more important than `threshold`, 0.8 in P1 §V-D.
+
+    importance: [..., length]. Returns [..., length − 1] bool.
+    """
+    important = importance > threshold
+    return important[..., :-1] & important[..., 1:]
+
+
+def require_convolutions(name: str) -> None:
+    """Raise AmcError unless saliency is defined for model `name`."""
+    if not (name in MODELS and MODELS[name].feature_maps):
+        allowed = ", ".join(spec.name for spec in MODELS.values() if spec.feature_maps)
+        raise AmcError(f"saliency is not defined for {name}: it needs a network of convolutions (allowed: {allowed})")
+
+
+def _feature_maps(model: nn.Module) -> tuple[str, ...]:
+    target = f"{type(model).__module__}:{type(model).__qualname__}"
+    name = next((spec.name for spec in MODELS.values() if spec.target == target), type(model).__name__)
+    require_convolutions(name)
+    return MODELS[name].feature_maps
+
+
+def _class_indices(classes: Sequence[int] | torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    batch, count = logits.shape
+    chosen = torch.as_tensor(classes, device=logits.device)
+    if chosen.shape != (batch,) or chosen.is_floating_point() or not ((chosen >= 0) & (chosen < count)).all():
+        raise AmcError(f"classes are {batch} integers from 0 to {count - 1}, one for each instance")
+    return chosen.long()
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode, and afterwards the mode that each module was in."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+class _Watch:
+    """Takes down, while a model runs, its last feature maps and where their positions lie in the instance.
+
+    maps: trunk → [batch, channels, positions]. grids: number of positions → (first, step) in samples, the centre
+    of position p being first + step·p. In each of our networks as many positions lie at the same places, so that
+    their number tells the grid.
+    """
+
+    def __init__(self, model: nn.Module, trunks: Sequence[str]):
+        self.maps: dict[str, torch.Tensor] = {}
+        self.grids: dict[int, tuple[float, float]] = {}
+        self.theta: torch.Tensor | None = None
+        self.model, self.trunks, self.hooks = model, trunks, []
+
+    def __enter__(self) -> _Watch:
+        for layer in self.model.modules():
+            if isinstance(layer, _CONVOLUTIONS | _POOLINGS):
+                self.hooks.append(layer.register_forward_hook(self._follow))
+        for trunk in self.trunks:
+            self.hooks.append(self._tap(trunk))
+        if _TRANSFORMED in self.trunks:
+            self.hooks.append(self.model.localizer.register_forward_hook(self._take_theta))
+        return self
+
+    def __exit__(self, *exception) -> None:
+        for hook in self.hooks:
+            hook.remove()
+
+    def _tap(self, trunk: str):
+        """Takes down what leaves the trunk's last layer with convolutions or its activation, before any pooling."""
+        layers = self.model.get_submodule(trunk).children()
+        last = [layer for layer in layers if not isinstance(layer, _POOLINGS | nn.Dropout | nn.Flatten)][-1]
+        pooling = [layer for layer in last.modules() if isinstance(layer, _POOLINGS)]
+        if pooling:
+            return pooling[-1].register_forward_pre_hook(lambda layer, inputs: self._keep(trunk, inputs[0]))
+        return last.register_forward_hook(lambda layer, inputs, output: self._keep(trunk, output))
+
+    def _keep(self, trunk: str, feature_map: torch.Tensor) -> torch.Tensor:
+        """Puts a copy in the feature map's place, [batch, channels, positions] in what follows and in `maps`."""
+        # An image's other axis, I/Q, has one entry left by then.
+        self.maps[trunk] = feature_map.flatten(2)
+        return self.maps[trunk].view_as(feature_map)
+
+    def _follow(self, layer: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        # Of an image's axes time is the longer: the other is I/Q.
+        before, after = max(inputs[0].shape[2:]), max(output.shape[2:])
+        first, step = self.grids[before]
+        if isinstance(layer, _POOLINGS):
+            size = layer.kernel_size if isinstance(layer.kernel_size, int) else max(layer.kernel_size)
+            self.grids[after] = (first + step * (size - 1) / 2, step * size)
+        else:  # padded alike on both sides
+            self.grids[after] = (first + step * (before - after) / 2, step)
+
+    def _take_theta(self, layer: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        self.theta = output.detach()
+
+    def on_samples(self, trunk: str, evidence: torch.Tensor, length: int) -> torch.Tensor:
+        """Evidence at positions [batch, positions] → at samples [batch, length]."""
+        first, step = self.grids[evidence.shape[1]]
+        sample = torch.arange(length, dtype=evidence.dtype, device=evidence.device)
+        if trunk != _TRANSFORMED:
+            return _interpolated(evidence, ((sample - first) / step).expand(len(evidence), -1))
+        # Its sample n was read at scale·n + shift (see `resample_time`).
+        scale, shift = self.theta[:, :1], 1 - self.theta[:, :1] - self.theta[:, 1:2] + self.theta[:, 2:3]
+        shift = shift * ((length - 1) / 2)
+        ends = torch.cat([shift, shift + scale * (length - 1)], dim=1)
+        read = (sample > ends.amin(1, keepdim=True) - 1) & (sample < ends.amax(1, keepdim=True) + 1)
+        scale = torch.where(scale.abs() < 1e-6, 1e-6, scale)
+        return torch.where(read, _interpolated(evidence, ((sample - shift) / scale - first) / step), 0)
+
+
+def _interpolated(values: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Values [batch, positions] at fractional positions [batch, length], those at the ends continued."""
+    last = values.shape[1] - 1
+    places = places.nan_to_num().clamp(0, last)
+    left = places.floor().long()
+    right = (left + 1).clamp(max=last)
+    return torch.lerp(values.gather(1, left), values.gather(1, right), places - left)
