@@ -22,25 +22,33 @@ _POOLINGS = nn.MaxPool1d | nn.MaxPool2d
 _TRANSFORMED = "classnet_transformed.blocks"  # STN-ResNeXt's feature map on the time axis that its localizer chose
 
 
-def saliency(model: nn.Module, x: torch.Tensor, classes: Sequence[int] | torch.Tensor | None = None) -> torch.Tensor:
+def saliency(
+    model: nn.Module, x: torch.Tensor, classes: Sequence[int] | torch.Tensor | None = None, layer: int = -1
+) -> torch.Tensor:
     """Importance of every I/Q sample of an instance for a class (P1 §V-D, Table II).
 
-    With A[k, p] channel k of the last convolutional layer's rectified output at position p, and y the class's
-    logit, α[k] is the mean over p of ∂y/∂A[k, p], and Σ_k α[k] A[k, p] the evidence at p (Selvaraju et al. 2017,
-    eq. 1 and 2). It is read at the samples by linear interpolation between the centres of the positions'
-    receptive fields, negative evidence is set to zero, and each instance is scaled by its maximum.
+    With A[k, p] channel k of a convolutional layer's rectified output at position p, and y the class's logit, α[k]
+    is the mean over p of ∂y/∂A[k, p], and Σ_k α[k] A[k, p] the evidence at p (Selvaraju et al. 2017, eq. 1 and 2).
+    It is read at the samples by linear interpolation between the centres of the positions' receptive fields,
+    negative evidence is set to zero, and each instance is scaled by its maximum. (Over an image of I and Q,
+    evidence is summed over both.)
+
+    Selvaraju et al. take the last layer; P1 does not say which. Pooling leaves the last layer of 1D-CNN 12
+    positions of 1024, a stride of 64 samples: single transitions between symbols show only in its first layers.
 
     The two ClassNets of STN-ResNeXt share one dense layer, so their evidence is added; that of the transformed
     instance belongs to the samples from which the transform read it.
 
     model: a convolutional network of `MODELS`, which is left as it was. x: [batch, 2, length] float32. classes:
-    [batch], None for the class that the model recognises. Returns [batch, length] float32 in [0, 1]; all zeros
-    where nothing speaks for the class. Raises AmcError for a model without convolutions, or other shapes.
+    [batch], None for the class that the model recognises. layer: of the model's convolutional layers (or blocks,
+    or stages), counted as Python does, -1 being the last. Returns [batch, length] float32 in [0, 1]; all zeros
+    where nothing speaks for the class. Raises AmcError for a model without convolutions, a layer that it does not
+    have, or other shapes.
     """
     trunks = _feature_maps(model)
     if x.ndim != 3 or x.shape[1] != 2:
         raise AmcError(f"x of shape {list(x.shape)} is not allowed: it is [batch, 2, length]")
-    with torch.inference_mode(False), torch.enable_grad(), _evaluating(model), _Watch(model, trunks) as watch:
+    with torch.inference_mode(False), torch.enable_grad(), _evaluating(model), _Watch(model, trunks, layer) as watch:
         watch.grids[x.shape[2]] = (0.0, 1.0)
         # Also where all weights are frozen, the feature maps must be part of a graph.
         logits = model(x.detach().clone().requires_grad_())
@@ -53,12 +61,12 @@ def saliency(model: nn.Module, x: torch.Tensor, classes: Sequence[int] | torch.T
 
 
 def grad_cam(score: torch.Tensor, feature_map: torch.Tensor) -> torch.Tensor:
-    """Grad-CAM before rectification: feature map [batch, channels, positions] → evidence [batch, positions].
+    """Grad-CAM before rectification: feature map [batch, channels, …] → evidence [batch, …], … being its positions.
 
     score: scalar, the sum over instances of a class's logit, computed from the feature map.
     """
     [gradient] = torch.autograd.grad(score, feature_map, retain_graph=True)
-    return torch.einsum("bk,bkp->bp", gradient.mean(-1), feature_map.detach())
+    return torch.einsum("bk,bk...->b...", gradient.flatten(2).mean(-1), feature_map.detach())
 
 
 def transitions(importance: torch.Tensor, threshold: float = IMPORTANT) -> torch.Tensor:
@@ -75,6 +83,16 @@ def require_convolutions(name: str) -> None:
     if not (name in MODELS and MODELS[name].feature_maps):
         allowed = ", ".join(spec.name for spec in MODELS.values() if spec.feature_maps)
         raise AmcError(f"saliency is not defined for {name}: it needs a network of convolutions (allowed: {allowed})")
+
+
+def convolutional_layers(trunk: nn.Module) -> list[nn.Module]:
+    """The activations, or the blocks with convolutions of their own, of a sequence of layers."""
+    return [
+        layer
+        for layer in trunk.children()
+        if isinstance(layer, nn.ReLU)
+        or (not isinstance(layer, _CONVOLUTIONS) and any(isinstance(part, _CONVOLUTIONS) for part in layer.modules()))
+    ]
 
 
 def _feature_maps(model: nn.Module) -> tuple[str, ...]:
@@ -105,25 +123,26 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 
 class _Watch:
-    """Takes down, while a model runs, its last feature maps and where their positions lie in the instance.
+    """Takes down, while a model runs, a layer's feature maps and where their positions lie in the instance.
 
-    maps: trunk → [batch, channels, positions]. grids: number of positions → (first, step) in samples, the centre
-    of position p being first + step·p. In each of our networks as many positions lie at the same places, so that
-    their number tells the grid.
+    maps: trunk → [batch, channels, positions], or an image. grids: number of positions → (first, step) in samples,
+    the centre of position p being first + step·p. In each of our networks as many positions lie at the same
+    places, so that their number tells the grid.
     """
 
-    def __init__(self, model: nn.Module, trunks: Sequence[str]):
+    def __init__(self, model: nn.Module, trunks: Sequence[str], layer: int):
         self.maps: dict[str, torch.Tensor] = {}
         self.grids: dict[int, tuple[float, float]] = {}
         self.theta: torch.Tensor | None = None
-        self.model, self.trunks, self.hooks = model, trunks, []
+        self.model, self.trunks, self.layer, self.hooks = model, trunks, layer, []
 
     def __enter__(self) -> _Watch:
+        tapped = {trunk: self._chosen(trunk) for trunk in self.trunks}
         for layer in self.model.modules():
             if isinstance(layer, _CONVOLUTIONS | _POOLINGS):
                 self.hooks.append(layer.register_forward_hook(self._follow))
-        for trunk in self.trunks:
-            self.hooks.append(self._tap(trunk))
+        for trunk, layer in tapped.items():
+            self.hooks.append(self._tap(trunk, layer))
         if _TRANSFORMED in self.trunks:
             self.hooks.append(self.model.localizer.register_forward_hook(self._take_theta))
         return self
@@ -132,20 +151,21 @@ class _Watch:
         for hook in self.hooks:
             hook.remove()
 
-    def _tap(self, trunk: str):
-        """Takes down what leaves the trunk's last layer with convolutions or its activation, before any pooling."""
-        layers = self.model.get_submodule(trunk).children()
-        last = [layer for layer in layers if not isinstance(layer, _POOLINGS | nn.Dropout | nn.Flatten)][-1]
-        pooling = [layer for layer in last.modules() if isinstance(layer, _POOLINGS)]
-        if pooling:
-            return pooling[-1].register_forward_pre_hook(lambda layer, inputs: self._keep(trunk, inputs[0]))
-        return last.register_forward_hook(lambda layer, inputs, output: self._keep(trunk, output))
+    def _chosen(self, trunk: str) -> nn.Module:
+        layers = convolutional_layers(self.model.get_submodule(trunk))
+        if not -len(layers) <= self.layer < len(layers):
+            raise AmcError(
+                f"layer {self.layer} is not there: {type(self.model).__name__} has convolutional layers 0 to "
+                f"{len(layers) - 1}, of which the last is also -1"
+            )
+        return layers[self.layer]
 
-    def _keep(self, trunk: str, feature_map: torch.Tensor) -> torch.Tensor:
-        """Puts a copy in the feature map's place, [batch, channels, positions] in what follows and in `maps`."""
-        # An image's other axis, I/Q, has one entry left by then.
-        self.maps[trunk] = feature_map.flatten(2)
-        return self.maps[trunk].view_as(feature_map)
+    def _tap(self, trunk: str, layer: nn.Module):
+        """Takes down what leaves a layer, or what enters the pooling with which it ends."""
+        pooling = [part for part in layer.modules() if isinstance(part, _POOLINGS)]
+        if pooling:
+            return pooling[-1].register_forward_pre_hook(lambda part, inputs: self.maps.update({trunk: inputs[0]}))
+        return layer.register_forward_hook(lambda part, inputs, output: self.maps.update({trunk: output}))
 
     def _follow(self, layer: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
         # Of an image's axes time is the longer: the other is I/Q.
@@ -161,7 +181,9 @@ class _Watch:
         self.theta = output.detach()
 
     def on_samples(self, trunk: str, evidence: torch.Tensor, length: int) -> torch.Tensor:
-        """Evidence at positions [batch, positions] → at samples [batch, length]."""
+        """Evidence at positions [batch, positions], or of an image → at samples [batch, length]."""
+        if evidence.ndim == 3:
+            evidence = evidence.sum(1 if evidence.shape[1] < evidence.shape[2] else 2)
         first, step = self.grids[evidence.shape[1]]
         sample = torch.arange(length, dtype=evidence.dtype, device=evidence.device)
         if trunk != _TRANSFORMED:

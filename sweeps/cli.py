@@ -213,6 +213,110 @@ def schema() -> None:
     print(json.dumps(study_schema(), indent=1))
 
 
+@app.command(name="saliency")
+def draw_saliency(
+    study: StudyName,
+    store: StoreDir = "results",
+    scale: Scale = None,
+    modulations: Annotated[
+        str | None, typer.Option("--modulations", help="Names with commas; otherwise the study's first two.")
+    ] = None,
+    snr: Annotated[float | None, typer.Option("--snr", help="dB; otherwise the study's highest.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Of this model only.")] = None,
+    instance: Annotated[int, typer.Option("--instance", min=0, help="Which instance of the test part.")] = 0,
+    layer: Annotated[
+        int, typer.Option("--layer", help="Convolutional layer; 0 is the first and the finest, -1 the last.")
+    ] = -1,
+    to: Annotated[Path, typer.Option("--to", help="Directory for the figure.")] = Path("figures"),
+) -> None:
+    """Draw which I/Q samples a study's trained networks decide by (Grad-CAM, P1 Table II), as PNG and SVG.
+
+    Example: amc saliency quickstart --modulations BPSK,QPSK --snr 18
+    """
+    from analysis.figures import save
+    from analysis.saliency import read, saliency_figure, select
+
+    chosen, place = load_study(study, scale), Store(store)
+    names = [name.strip() for name in modulations.split(",")] if modulations else chosen.file.modulations[:2]
+    selection = select(chosen, place, names, model)
+    level = max(chosen.file.snr_db) if snr is None else snr
+    readings = read(chosen, place, selection, names, level, instance, layer)
+    varied = [*([model] if model else []), *([f"layer{layer}"] if layer != -1 else [])]
+    name = "-".join([chosen.name, *([scale] if scale else []), "saliency", *varied])
+    title = f"Importance of I/Q samples at SNR {level:g} dB: {chosen.name}"
+    _written(save, saliency_figure(readings, title, layer), to / name)
+    if selection.left_out:
+        out.print(f"Drawn: {selection.left_out}.", highlight=False)
+
+
+@app.command(name="models")
+def show_models(
+    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="The details of this one.")] = None,
+    length: Annotated[int, typer.Option("--length", min=8, max=1 << 14, help="Samples of an instance.")] = 1024,
+    classes: Annotated[int, typer.Option("--classes", min=2, max=10_000, help="Modulations told apart.")] = 20,
+) -> None:
+    """List the classifiers: size, cost of an instance, accepted lengths, hyperparameters, source.
+
+    Example: amc models --length 128 --classes 7, then amc models stn_resnext
+    """
+    from amc_core.models import MODELS, model_spec
+
+    specs = list(MODELS.values()) if model is None else [model_spec(model)]
+    sizes = [_size_of(spec, length, classes) for spec in specs]
+    title = f"at instances of {length:,} samples, {classes} classes"
+    if model is None:
+        table = Table(title=f"Classifiers {title}", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for name in ("model", "", "parameters", "MACs", "lengths", "hyperparameters", "source"):
+            counted = name in ("parameters", "MACs")
+            table.add_column(name, justify="right" if counted else "left", no_wrap=counted or name in ("model", ""))
+        for spec, size in zip(specs, sizes, strict=True):
+            table.add_row(spec.name, spec.title, *size, _lengths(spec), _defaults(spec), spec.source)
+    else:
+        [spec], [(parameters, operations)] = specs, sizes
+        table = Table(title=f"{spec.title} {title}", box=SIMPLE_HEAD, show_header=False)
+        for row in (
+            ("parameters", parameters),
+            ("MACs", operations),
+            ("lengths", _lengths(spec)),
+            ("source", spec.source),
+        ):
+            table.add_row(*row)
+        for name, entry in spec.hyperparameters.items():
+            table.add_row(name, f"{entry.default} ({entry.allowed})")
+    out.print(table, highlight=False)
+    out.print(
+        "MACs: multiply-accumulates of convolutions, dense and LSTM layers to classify one instance; "
+        "one is two operations.\nWhat is element-wise is not counted, the cumulants of HOC-SVM for one.",
+        highlight=False,
+    )
+
+
+def _size_of(spec, length: int, classes: int) -> tuple[str, str]:
+    """Parameters and multiply-accumulates of a classifier, counted from the network."""
+    from amc_core.models import build_model, shortest_length
+    from amc_core.models.complexity import multiply_accumulates, parameters
+
+    if length < shortest_length(spec.name):
+        return "too short", ""
+    network = build_model(spec.name, classes, length)
+    operations = multiply_accumulates(network, length)
+    return f"{parameters(network):,}", f"{operations / 1e6:,.1f} M" if operations else "none"
+
+
+def _lengths(spec) -> str:
+    """Which instances a trained network takes."""
+    return f"{'any' if spec.any_length else 'the one trained on,'} from {spec.min_length}"
+
+
+def _defaults(spec) -> str:
+    """The hyperparameters with their defaults, those that have a name by it."""
+    named = {
+        name: next((preset for preset, value in entry.presets.items() if value == entry.default), entry.default)
+        for name, entry in spec.hyperparameters.items()
+    }
+    return ", ".join(f"{name} {value}" for name, value in named.items())
+
+
 def _listed(modulations: str) -> str | list[str]:
     return [name.strip() for name in modulations.split(",")] if "," in modulations else modulations
 

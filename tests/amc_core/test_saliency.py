@@ -24,9 +24,9 @@ def test_every_network_with_convolutions_has_feature_maps_and_no_other():
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
-@pytest.mark.parametrize("length", [128, 333])
-def test_importance_is_from_0_to_1_and_reaches_1_unless_nothing_speaks_for_the_class(name, length):
-    importance = saliency(built(name, length=length), torch.randn(5, 2, length))
+@pytest.mark.parametrize(("length", "layer"), [(128, -1), (333, -1), (333, 0)])
+def test_importance_is_from_0_to_1_and_reaches_1_unless_nothing_speaks_for_the_class(name, length, layer):
+    importance = saliency(built(name, length=length), torch.randn(5, 2, length), layer=layer)
     assert importance.shape == (5, length) and importance.dtype == torch.float32
     assert ((importance >= 0) & (importance <= 1)).all()
     assert set(importance.amax(1).tolist()) <= {0.0, 1.0} and importance.any()
@@ -56,29 +56,30 @@ def test_mod_lcnn_whose_head_is_linear_has_the_class_activation_map_as_its_salie
 
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 @pytest.mark.parametrize("length", [512, 135])
-def test_positions_of_a_feature_map_are_the_centres_of_their_receptive_fields(name, length, monkeypatch):
+@pytest.mark.parametrize("layer", [0, 1, -1])
+def test_positions_of_a_feature_map_are_the_centres_of_their_receptive_fields(name, length, layer, monkeypatch):
     # Equal positive weights and averages instead of maxima make a network linear and its fields symmetric, so
     # that the centre of gravity of a field is its centre.
     monkeypatch.setattr(functional, "max_pool1d", lambda x, size, *_, **__: functional.avg_pool1d(x, size))
     monkeypatch.setattr(functional, "max_pool2d", lambda x, size, *_, **__: functional.avg_pool2d(x, size))
     model = built(name, length=length, **({"localizer_constant": "identity"} if name == "stn_resnext" else {})).eval()
-    for layer in model.modules():
-        if isinstance(layer, nn.Conv1d | nn.Conv2d):
-            # An even kernel in I/Q pads one side only, which matters to I/Q and not to time.
-            nn.init.constant_(layer.weight, 1 / layer.weight[0].numel())
-            nn.init.zeros_(layer.bias)
+    for part in model.modules():
+        if isinstance(part, nn.Conv1d | nn.Conv2d):
+            nn.init.constant_(part.weight, 1 / part.weight[0].numel())
+            nn.init.zeros_(part.bias)
     if name == "stn_resnext":
         nn.init.zeros_(model.localizer.dense[-1].weight)
     x = torch.ones(1, 2, length, requires_grad=True)
-    with _Watch(model, MODELS[name].feature_maps) as watch:
+    with _Watch(model, MODELS[name].feature_maps, layer) as watch:
         watch.grids[length] = (0.0, 1.0)
         model(x)
     for feature_map in watch.maps.values():
-        positions = feature_map.shape[2]
+        positions = max(feature_map.shape[2:])
+        by_position = feature_map.movedim(feature_map.shape.index(positions, 2), 0)
         first, step = watch.grids[positions]
         checked = 0
         for position in range(0, positions, max(1, positions // 9)):
-            [field] = torch.autograd.grad(feature_map[0, :, position].sum(), x, retain_graph=True)
+            [field] = torch.autograd.grad(by_position[position].sum(), x, retain_graph=True)
             field = field[0].abs().sum(0).double()
             reached = field.nonzero()[:, 0]
             if reached[0] > 0 and reached[-1] < length - 1:  # not cut off by the instance's ends
@@ -189,5 +190,8 @@ def test_other_shapes_and_classes_are_refused_in_a_sentence():
     for classes in ([0], [0, 4], [0.0, 1.0], [-1, 0]):
         with pytest.raises(AmcError, match="2 integers from 0 to 3"):
             saliency(model, torch.randn(2, 2, 128), classes)
+    for layer in (4, -5):
+        with pytest.raises(AmcError, match=f"layer {layer} .* layers 0 to 3"):
+            saliency(model, torch.randn(1, 2, 128), layer=layer)
     with pytest.raises(AmcError, match="Sequential"):
         saliency(nn.Sequential(nn.Conv1d(2, 2, 3)), torch.randn(2, 2, 128))

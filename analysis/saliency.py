@@ -1,0 +1,209 @@
+"""Which samples the trained networks of a study decide by, as in P1 Table II."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from amc_core.errors import AmcError, suggest
+from amc_core.instances import Instances
+from amc_core.models import MODELS
+from amc_core.run import Dataset, Run
+from amc_core.saliency import IMPORTANT, require_convolutions, saliency, transitions
+from amc_core.training import new_model
+from analysis.figures import in_words
+from sweeps.store import Store
+from sweeps.study import Study
+
+_ROWS, _COLUMNS = 12, 6  # of panels that can still be read
+_RIGHT, _WRONG = "#e3f3e1", "#fae1df"
+_IMPORTANCE = LinearSegmentedColormap.from_list("importance", ["#c4c8ce", "#4e93c8", "#130a3c"])
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a run made of one instance: samples [length] complex64, and the importance of each, [length] float32.
+
+    The importance is for the modulation that the run recognised.
+    """
+
+    run: Run
+    test: Dataset
+    modulation: str
+    recognised: str
+    samples: np.ndarray
+    importance: np.ndarray
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The runs (rows, for each modulation) and test datasets (columns) that a figure shows, and what it leaves out."""
+
+    runs: list[Run]
+    tests: list[Dataset]
+    left_out: str
+
+
+def select(study: Study, store: Store, modulations: Sequence[str], model: str | None = None) -> Selection:
+    """The trained networks of convolutions of a study, or those of one model, and their test datasets.
+
+    One seed of each is taken, and of more than fits on a figure an even choice, training settings first. Raises
+    AmcError where a model or modulation is not in the study, and where nothing suitable is trained.
+    """
+    for name in modulations:
+        if name not in study.file.modulations:
+            known = suggest(name, study.file.modulations)
+            raise AmcError(f"modulation {name!r} is not in the study {study.name}{known}")
+    most = _ROWS // 2
+    if not 1 <= len(set(modulations)) == len(modulations) <= most:
+        raise AmcError(f"modulations {', '.join(modulations)} are not allowed: name from 1 to {most} different ones")
+    models = list(dict.fromkeys(run.model for run in study.runs()))
+    if model is not None:
+        if model not in models:
+            raise AmcError(f"model {model!r} is not in the study {study.name}{suggest(model, models)}")
+        require_convolutions(model)
+    elif not any(MODELS[name].feature_maps for name in models):
+        require_convolutions(" or ".join(models))
+    suitable = [run for run in study.runs() if MODELS[run.model].feature_maps and model in (None, run.model)]
+    trained = store.trained()
+    found = {}
+    for run in suitable:
+        if run.key in trained:
+            found.setdefault((run.model, str(run.hyperparameters), run.dataset), run)
+    if not found:
+        what = f"trained {model}" if model else "trained network of convolutions"
+        raise AmcError(f"store {str(store.path)!r} holds no {what} of {study.name}; 'amc run' trains it")
+    runs = _spread(list(found.values()), _ROWS // len(modulations))
+    tests = list(dict.fromkeys(test for run in runs for test in study.tests(run)))
+    own = [test for test in tests if test in {run.dataset for run in runs}][:_COLUMNS]
+    others = _spread([test for test in tests if test not in own], _COLUMNS - len(own))
+    shown = [test for test in tests if test in own or test in others]
+    parts = (("trained networks", runs, found), ("test settings", shown, tests))
+    left_out = " and ".join(f"{len(some)} of {len(all_)} {of}" for of, some, all_ in parts if len(some) < len(all_))
+    return Selection(runs, shown, left_out)
+
+
+def read(
+    study: Study,
+    store: Store,
+    selection: Selection,
+    modulations: Sequence[str],
+    snr_db: float,
+    instance: int = 0,
+    layer: int = -1,
+) -> list[Reading]:
+    """Classify one test instance of every modulation and test dataset by every run that the study tests there.
+
+    snr_db: one of the study's. instance: the place of the instance in the test part, from 0. layer: as in
+    `saliency`. Raises AmcError for others.
+    """
+    levels = study.file.snr_db
+    if snr_db not in levels:
+        raise AmcError(f"SNR {snr_db:g} dB is not in the study {study.name}: it has {_numbers(levels)} dB")
+    readings = []
+    for test in selection.tests:
+        count = len(test.indices("test"))
+        if instance >= count:
+            raise AmcError(f"instance {instance} is not in the test part: it has instances 0 to {count - 1}")
+        labels = [test.modulations.index(name) for name in modulations]
+        places = [(label * len(levels) + levels.index(snr_db)) * count + instance for label in labels]
+        x = Instances(test, "test")(torch.tensor(places))
+        for run in selection.runs:
+            if test in study.tests(run):
+                model = new_model(run)
+                model.load_state_dict(store.weights(run.key))
+                with torch.no_grad():
+                    recognised = model.eval()(x).argmax(1)
+                importance = saliency(model, x, recognised, layer).numpy()
+                for row, (name, seen) in enumerate(zip(modulations, recognised.tolist(), strict=True)):
+                    samples = torch.complex(x[row, 0], x[row, 1]).numpy()
+                    readings.append(Reading(run, test, name, test.modulations[seen], samples, importance[row]))
+    return readings
+
+
+def saliency_figure(readings: Sequence[Reading], title: str, layer: int = -1) -> Figure:
+    """The I/Q samples of an instance, coloured by importance, as in P1 Table II (§V-D).
+
+    A row for each modulation and run, a column for each test dataset. A line joins two samples that follow each
+    other where both are more important than 0.8; the ground is green where the modulation is recognised and
+    red where not; a frame marks the setting of training. layer: that of the readings.
+    """
+    rows = list(dict.fromkeys((reading.modulation, reading.run.key) for reading in readings))
+    rows.sort(key=lambda row: [reading.modulation for reading in readings].index(row[0]))
+    columns = list(dict.fromkeys(reading.test for reading in readings))
+    runs = {reading.run.key: reading.run for reading in readings}
+    told = _varied([*columns, *(run.dataset for run in runs.values())])
+    figure = Figure(figsize=(2.9 + 1.9 * len(columns), 1.6 + 1.8 * len(rows)), layout="constrained")
+    axes = figure.subplots(len(rows), len(columns), squeeze=False, sharex=True, sharey=True)
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[], aspect="equal")
+    reach = 1.05 * max(np.abs(reading.samples).max() for reading in readings)
+    axes[0, 0].set(xlim=(-reach, reach), ylim=(-reach, reach))  # which all share
+    for reading in readings:
+        axis = axes[rows.index((reading.modulation, reading.run.key)), columns.index(reading.test)]
+        points = _draw(axis, reading)
+    for axis, test in zip(axes[0], columns, strict=True):
+        axis.set_title(f"test: {_setting(test, told)}\n\n{axis.get_title()}", fontsize=9, pad=3)
+    for axis, (modulation, key) in zip(axes[:, 0], rows, strict=True):
+        run = runs[key]
+        axis.set_ylabel(
+            f"{modulation}\n{MODELS[run.model].title}, trained:\n{_setting(run.dataset, told)}",
+            rotation=0,
+            ha="right",
+            va="center",
+            fontsize=9,
+        )
+    figure.colorbar(points, ax=axes, label="importance of the sample", shrink=min(1, 3 / len(rows)), pad=0.01)
+    figure.suptitle(title, fontsize=12)
+    where = "the last convolutional layer" if layer == -1 else f"convolutional layer {layer}"
+    note = f"Grad-CAM of {where}; lines join samples both above {IMPORTANT}; a frame marks the setting of training."
+    figure.supxlabel(note, fontsize=9)
+    return figure
+
+
+def _draw(axis, reading: Reading):
+    samples, importance = reading.samples, reading.importance
+    right = reading.recognised == reading.modulation
+    axis.set_facecolor(_RIGHT if right else _WRONG)
+    verdict = "recognised" if right else f"taken for {reading.recognised}"
+    axis.set_title(verdict, fontsize=9, pad=3)
+    if reading.test.scenario == reading.run.dataset.scenario:
+        axis.spines[:].set(linewidth=2.2, edgecolor="#00467f")
+    both = transitions(torch.from_numpy(importance)).numpy()
+    plane = np.stack([samples.real, samples.imag], axis=-1)
+    segments = np.stack([plane[:-1], plane[1:]], axis=1)[both]
+    axis.add_collection(LineCollection(segments, colors="#3d0c52", linewidths=0.6, alpha=0.6, zorder=1))
+    order = np.argsort(importance, kind="stable")  # the most important on top
+    colours = {"c": importance[order], "vmin": 0, "vmax": 1, "cmap": _IMPORTANCE}
+    return axis.scatter(*plane[order].T, s=7, linewidths=0, zorder=2, rasterized=True, **colours)
+
+
+def _varied(datasets: Sequence[Dataset]) -> list[str]:
+    """The scenario fields that differ between datasets, and "length" if that does."""
+    columns = [dataset.scenario.columns() | {"length": dataset.length} for dataset in datasets]
+    return [name for name in columns[0] if len({str(entry[name]) for entry in columns}) > 1]
+
+
+def _setting(dataset: Dataset, told: Sequence[str]) -> str:
+    """The told fields in words, the channel first, a few to a line."""
+    values = {name: value for name, value in dataset.scenario.columns().items() if name in told}
+    words = in_words(values) + (f", N = {dataset.length}" if "length" in told else "")
+    return textwrap.fill(words.strip(", ") or in_words(dataset.scenario.columns()), 24)
+
+
+def _spread(entries: list, count: int) -> list:
+    """At most `count` of the entries, evenly chosen, the first and last among them."""
+    if len(entries) <= count:
+        return entries
+    return [entries[round(place)] for place in np.linspace(0, len(entries) - 1, count)] if count > 0 else []
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
