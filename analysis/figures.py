@@ -107,7 +107,7 @@ def _value(name: str, value: object) -> str:
     if value != value:  # of a recording, where nothing is known of the setting
         return ""
     if name.endswith("sample_rate"):
-        return f"{value / 1e3:g}"
+        return " + ".join(f"{float(rate) / 1e3:g}" for rate in str(value).split(" + "))  # several in a mixture
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

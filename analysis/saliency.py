@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from amc_core.errors import AmcError, suggest
 from amc_core.instances import Instances
 from amc_core.models import MODELS
-from amc_core.run import Dataset, Run
+from amc_core.run import Dataset, Recipe, Run
 from amc_core.saliency import IMPORTANT, require_convolutions, saliency, transitions
 from amc_core.training import new_model
 from analysis.figures import in_words
@@ -76,7 +76,7 @@ def select(study: Study, store: Store, modulations: Sequence[str], model: str | 
     found = {}
     for run in suitable:
         if run.key in trained:
-            found.setdefault((run.model, str(run.hyperparameters), run.dataset), run)
+            found.setdefault(_but_seed(run), run)
     if not found:
         what = f"trained {model}" if model else "trained network of convolutions"
         raise AmcError(f"store {str(store.path)!r} holds no {what} of {study.name}; 'amc run' trains it")
@@ -107,21 +107,23 @@ def read(
     levels = study.file.snr_db
     if snr_db not in levels:
         raise AmcError(f"SNR {snr_db:g} dB is not in the study {study.name}: it has {_numbers(levels)} dB")
+    networks = {run.key: new_model(run).eval() for run in selection.runs}
+    for key, network in networks.items():
+        network.load_state_dict(store.weights(key))
     readings = []
     for test in selection.tests:
         count = len(test.indices("test"))
         if instance >= count:
             raise AmcError(f"instance {instance} is not in the test part: it has instances 0 to {count - 1}")
-        labels = [test.modulations.index(name) for name in modulations]
-        places = [(label * len(levels) + levels.index(snr_db)) * count + instance for label in labels]
-        x = Instances(test, "test")(torch.tensor(places))
+        labels = torch.tensor([test.modulations.index(name) for name in modulations])
+        level, index = (torch.full_like(labels, n) for n in (levels.index(snr_db), test.indices("test")[instance]))
+        x = Instances(test, "test").make(labels, level, index)
         for run in selection.runs:
             if test in study.tests(run):
-                model = new_model(run)
-                model.load_state_dict(store.weights(run.key))
+                network = networks[run.key]
                 with torch.no_grad():
-                    recognised = model.eval()(x).argmax(1)
-                importance = saliency(model, x, recognised, layer).numpy()
+                    recognised = network(x).argmax(1)
+                importance = saliency(network, x, recognised, layer).numpy()
                 for row, (name, seen) in enumerate(zip(modulations, recognised.tolist(), strict=True)):
                     samples = torch.complex(x[row, 0], x[row, 1]).numpy()
                     readings.append(Reading(run, test, name, test.modulations[seen], samples, importance[row]))
@@ -139,11 +141,13 @@ def saliency_figure(readings: Sequence[Reading], title: str, layer: int = -1) ->
     rows.sort(key=lambda row: [reading.modulation for reading in readings].index(row[0]))
     columns = list(dict.fromkeys(reading.test for reading in readings))
     runs = {reading.run.key: reading.run for reading in readings}
-    told = _varied([*columns, *(run.dataset for run in runs.values())])
+    trained_on = [start.dataset for run in runs.values() for start in (run, run.parent) if start is not None]
+    told = _varied([*columns, *trained_on])
     figure = Figure(figsize=(2.9 + 1.9 * len(columns), 1.6 + 1.8 * len(rows)), layout="constrained")
     axes = figure.subplots(len(rows), len(columns), squeeze=False, sharex=True, sharey=True)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[], aspect="equal")
+        axis.spines[:].set_visible(False)  # where nothing is drawn
     reach = 1.05 * max(np.abs(reading.samples).max() for reading in readings)
     axes[0, 0].set(xlim=(-reach, reach), ylim=(-reach, reach))  # which all share
     for reading in readings:
@@ -152,14 +156,8 @@ def saliency_figure(readings: Sequence[Reading], title: str, layer: int = -1) ->
     for axis, test in zip(axes[0], columns, strict=True):
         axis.set_title(f"test: {_setting(test, told)}\n\n{axis.get_title()}", fontsize=9, pad=3)
     for axis, (modulation, key) in zip(axes[:, 0], rows, strict=True):
-        run = runs[key]
-        axis.set_ylabel(
-            f"{modulation}\n{MODELS[run.model].title}, trained:\n{_setting(run.dataset, told)}",
-            rotation=0,
-            ha="right",
-            va="center",
-            fontsize=9,
-        )
+        label = f"{modulation}\n{_training(runs[key], list(runs.values()), told)}"
+        axis.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
     figure.colorbar(points, ax=axes, label="importance of the sample", shrink=min(1, 3 / len(rows)), pad=0.01)
     figure.suptitle(title, fontsize=12)
     where = "the last convolutional layer" if layer == -1 else f"convolutional layer {layer}"
@@ -171,6 +169,7 @@ def saliency_figure(readings: Sequence[Reading], title: str, layer: int = -1) ->
 def _draw(axis, reading: Reading):
     samples, importance = reading.samples, reading.importance
     right = reading.recognised == reading.modulation
+    axis.spines[:].set_visible(True)
     axis.set_facecolor(_RIGHT if right else _WRONG)
     verdict = "recognised" if right else f"taken for {reading.recognised}"
     axis.set_title(verdict, fontsize=9, pad=3)
@@ -195,7 +194,28 @@ def _setting(dataset: Dataset, told: Sequence[str]) -> str:
     """The told fields in words, the channel first, a few to a line."""
     values = {name: value for name, value in dataset.scenario.columns().items() if name in told}
     words = in_words(values) + (f", N = {dataset.length}" if "length" in told else "")
-    return textwrap.fill(words.strip(", ") or in_words(dataset.scenario.columns()), 24)
+    words = words.strip(", ") or in_words(dataset.scenario.columns())
+    return textwrap.fill(words.replace(" = ", "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"), 24)
+
+
+def _training(run: Run, runs: Sequence[Run], told: Sequence[str]) -> str:
+    """The model of a run and how it was trained, as far as other runs differ in it."""
+    usual = MODELS[run.model].hyperparameters
+    own = [f"{name} {value}" for name, value in run.hyperparameters.items() if value != usual[name].default]
+    for name in (field.name for field in fields(Recipe)):
+        if len({getattr(other.recipe, name) for other in runs}) > 1:
+            value = getattr(run.recipe, name)
+            own.append(f"{name} {f'{value:g}' if isinstance(value, float) else value}")
+    lines = [f"{MODELS[run.model].title}, trained:", _setting(run.dataset, told)]
+    if run.parent is not None:
+        lines.append(f"after: {_setting(run.parent.dataset, told)}")
+    return "\n".join(lines + [textwrap.fill(words.replace("_", " "), 24) for words in own])
+
+
+def _but_seed(run: Run) -> tuple:
+    """What tells a run from others but for its seed."""
+    start = None if run.parent is None else _but_seed(run.parent)
+    return run.model, str(run.hyperparameters), run.dataset, run.recipe, start
 
 
 def _spread(entries: list, count: int) -> list:

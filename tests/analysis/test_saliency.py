@@ -121,3 +121,26 @@ def test_a_study_of_which_nothing_suitable_is_trained_says_so(amc, study_file, t
     refused = amc("saliency", study_file(models="[hoc_svm, lstm]"), "--store", store)
     assert refused.returncode == 2 and "hoc_svm or lstm" in refused.stderr and "allowed: cnn1d" in refused.stderr
     assert not (tmp_path / "store").exists()
+
+
+def test_transfers_mixtures_and_lengths_are_told_apart(amc, study_file, tmp_path):
+    changes = {
+        "models": "[mod_lcnn]",
+        "train": "[{}, {mixture: [{sample_rate: 200e3}, {channel: rician, sample_rate: 1e6}]}]",
+        "test": "{}",
+        "test_length": "[128, 256]",
+        "recipe": "{epochs: 1, batch_size: 16}",
+        "transfer": "[{train: {channel: rayleigh}, recipe: {retrain: head}}]",
+    }
+    path, store = study_file(**changes), Store(tmp_path / "store")
+    study = load_study(path)
+    for run in study.runs():
+        list(compute(run, [], store))
+    selection = select(study, store, ["BPSK"])
+    assert len(selection.runs) == len(study.runs()) == 2 + 3
+    figure = saliency_figure(read(study, store, selection, ["BPSK"], 18.0), "title")
+    labels = [axis.get_ylabel().replace("\n", " ") for axis in figure.axes if "BPSK" in axis.get_ylabel()]
+    assert len(set(labels)) == len(labels) == 5
+    assert sum("awgn + rician" in label and "200 + 1000 kHz" in label for label in labels) == 3
+    assert sum("after: " in label and "retrain head" in label for label in labels) == 3
+    assert any("N\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}256" in axis.get_title() for axis in figure.axes)
