@@ -226,7 +226,7 @@ def draw_saliency(
     instance: Annotated[int, typer.Option("--instance", min=0, help="Which instance of the test part.")] = 0,
     layer: Annotated[
         int, typer.Option("--layer", help="Convolutional layer; 0 is the first and the finest, -1 the last.")
-    ] = -1,
+    ] = 2,  # the deepest in which single transitions between symbols show
     to: Annotated[Path, typer.Option("--to", help="Directory for the figure.")] = Path("figures"),
 ) -> None:
     """Draw which I/Q samples a study's trained networks decide by (Grad-CAM, P1 Table II), as PNG and SVG.
@@ -241,8 +241,7 @@ def draw_saliency(
     selection = select(chosen, place, names, model)
     level = max(chosen.file.snr_db) if snr is None else snr
     readings = read(chosen, place, selection, names, level, instance, layer)
-    varied = [*([model] if model else []), *([f"layer{layer}"] if layer != -1 else [])]
-    name = "-".join([chosen.name, *([scale] if scale else []), "saliency", *varied])
+    name = "-".join([chosen.name, *([scale] if scale else []), "saliency", *([model] if model else [])])
     title = f"Importance of I/Q samples at SNR {level:g} dB: {chosen.name}"
     _written(save, saliency_figure(readings, title, layer), to / name)
     if selection.left_out:

@@ -1,0 +1,200 @@
+"""Kill everything that a sweep consists of, at random moments, and compare its tables with an uninterrupted one's.
+
+    python benchmarks/faults.py [--faults 50] [--seed 0] [--folder DIR]
+
+Each launch of a small study suffers one fault: the driver gets SIGKILL, SIGTERM or SIGINT; a trial's worker, the
+raylet or Ray's head (the GCS) gets SIGKILL; or a node of a cluster is lost. Then the same command is given again, until
+the study is complete; a complete study is followed by another store until there were so many faults. Counted are
+finished runs that were trained again and cells that were evaluated again: both should be none.
+
+Needs psutil. Exit code 1 where a table differs, or a finished run was trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pandas as pd
+import psutil
+
+from analysis import load
+from sweeps.store import Store
+
+STUDY = """
+modulations: [BPSK, 16QAM, GFSK]
+snr_db: [0, 18]
+instances: 40
+length: 128
+models: [hoc_svm, mod_lcnn]
+recipe: {epochs: 40, batch_size: 16}
+seeds: [0, 1]
+train: {channel: [awgn, rayleigh]}
+test: {channel: [awgn, rician], upsampling: [4, 8]}
+transfer: [{train: {channel: rician}, recipe: {epochs: 20, retrain: head, label_fraction: 0.5}}]
+"""
+# What depends on when and where, not on what.
+TIMES = ["started_at", "finished_at", "evaluated_at", "seconds", "host", "instances_per_second"]
+
+SIGNALS = {"driver SIGKILL": signal.SIGKILL, "driver SIGTERM": signal.SIGTERM, "driver SIGINT": signal.SIGINT}
+PROCESSES = {"worker SIGKILL": "ray::", "raylet SIGKILL": "raylet", "head SIGKILL": "gcs_server"}
+NODE = "node lost"
+FAULTS = (*SIGNALS, *PROCESSES, NODE)
+
+
+def command(study: Path, store: Path, *more: str) -> list[str]:
+    return [sys.executable, "-m", "sweeps", "run", str(study), "--store", str(store), *more]
+
+
+def suffer(fault: str, study: Path, store: Path, moment: float) -> bool:
+    """Launch; `moment` seconds after the first new file in the store comes the fault. True if it came to that."""
+    with ExitStack() as stack:
+        cluster, options = None, ()
+        if fault == NODE:
+            cluster = stack.enter_context(two_workers())
+            options = ("--address", cluster.address)
+        before = files(store)
+        driver = subprocess.Popen(command(study, store, *options), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            while driver.poll() is None and files(store) == before:
+                time.sleep(0.05)
+            time.sleep(moment)
+            if driver.poll() is not None:
+                return False
+            if fault == NODE:
+                cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
+            else:
+                strike(fault, driver)
+            driver.wait(300)
+        finally:
+            end(driver)
+    return True
+
+
+def strike(fault: str, driver: subprocess.Popen) -> None:
+    if fault in SIGNALS:
+        driver.send_signal(SIGNALS[fault])
+        return
+    for process in descendants(driver.pid):
+        if PROCESSES[fault] in " ".join(process.cmdline()[:1]) and "IDLE" not in process.name():
+            process.kill()
+            return
+
+
+def end(driver: subprocess.Popen) -> None:
+    """Kill what is left of a launch; a driver that was killed leaves Ray's processes to end by themselves."""
+    left = descendants(driver.pid)
+    if driver.poll() is None:
+        driver.kill()
+        driver.wait()
+    for process in left:
+        if process.is_running():
+            process.kill()
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+@contextmanager
+def two_workers():
+    """A Ray cluster of a head without CPUs and two nodes, on this machine."""
+    from ray.cluster_utils import Cluster
+
+    os.environ["RAY_AUTH_MODE"] = "token"
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    try:
+        for _ in range(2):
+            cluster.add_node(num_cpus=1)
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+def files(store: Path) -> set[tuple[str, int]]:
+    """What is in the store, and since when."""
+    found = set()
+    for path in store.glob("runs/*/[a-z]*"):
+        try:
+            found.add((str(path), path.stat().st_mtime_ns))
+        except FileNotFoundError:  # a checkpoint that was replaced
+            continue
+    return found
+
+
+def finished(store: Path) -> dict[str, str]:
+    """Run key → when it was finished."""
+    place = Store(store)
+    return {key: place.run_record(key)["finished_at"] for key in place.trained()}
+
+
+def tables(study: Path, store: Path) -> dict[str, pd.DataFrame]:
+    loaded = {name: load(name, store, str(study)) for name in ("runs", "epochs", "cells", "confusion")}
+    return {name: table.drop(columns=[c for c in TIMES if c in table]) for name, table in loaded.items()}
+
+
+def differing(study: Path, one: Path, other: Path) -> list[str]:
+    """Names of the tables in which two stores differ."""
+    first, second = tables(study, one), tables(study, other)
+    return [name for name in first if not first[name].equals(second[name])]
+
+
+def cells_evaluated_twice(store: Path) -> int:
+    place = Store(store)
+    rows = [table.select(["cell", "snr_db"]).to_pandas() for table in place.cell_tables(place.trained())]
+    return int(pd.concat(rows).duplicated().sum()) if rows else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--faults", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, default=None)
+    arguments = parser.parse_args()
+    folder = arguments.folder or Path(tempfile.mkdtemp(prefix="faults-"))
+    study, expected, draw = folder / "study.yaml", folder / "expected", random.Random(arguments.seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    study.write_text(STUDY)
+    subprocess.run(command(study, expected), check=True, stdout=subprocess.DEVNULL)
+
+    suffered, launches, complete, again, cells_again, wrong = Counter(), 0, 0, 0, 0, []
+    while suffered.total() < arguments.faults:
+        store, known = folder / f"store-{complete}", {}
+        while True:
+            fault = draw.choice(FAULTS)
+            hit = suffered.total() < arguments.faults and suffer(fault, study, store, draw.uniform(0, 4))
+            launches += 1
+            if hit:
+                suffered[fault] += 1
+                print(f"{suffered.total():3} {fault}: {len(finished(store))} runs finished", flush=True)
+            now = finished(store)
+            again += sum(now[key] != moment for key, moment in known.items())
+            known = now
+            if not hit and subprocess.run(command(study, store), stdout=subprocess.DEVNULL).returncode == 0:
+                break
+        complete += 1
+        cells_again += cells_evaluated_twice(store)
+        wrong += [f"{store.name}: {name}" for name in differing(study, store, expected)]
+
+    for fault in FAULTS:
+        print(f"{fault:16} {suffered[fault]:3}")
+    print(f"{suffered.total()} faults in {launches} launches, {complete} studies completed")
+    print(f"finished runs trained again: {again}; rows of cells evaluated twice: {cells_again}")
+    print(f"tables that differ from the uninterrupted study's: {', '.join(wrong) or 'none'}")
+    return 1 if wrong or again else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
