@@ -3,13 +3,18 @@
 import ctypes
 import sys
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's <malloc.h>
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # glibc's <malloc.h>
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc not to return large buffers to the system, whose page faults would cost a third of a step."""
+    """Tell glibc not to return large buffers to the system, whose page faults would cost a third of a step.
+
+    Threads share the main heap from then on, since a heap of a thread's own is too small for such buffers. A thread
+    that has taken memory before keeps the heap it has: call this first, or set MALLOC_ARENA_MAX=1 in the environment.
+    """
     if sys.platform == "linux":
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
         if mallopt:
             mallopt(_MMAP_THRESHOLD, 1 << 30)
-            mallopt(_TRIM_THRESHOLD, 1 << 30)
+            mallopt(_TRIM_THRESHOLD, -1)
+            mallopt(_ARENA_MAX, 1)

@@ -342,10 +342,19 @@ def test_the_localizer_constant_is_no_weight():
 # The other networks
 
 
-@pytest.mark.parametrize("layer", [Conv1d(6, 8, 3, padding="same", groups=2), Conv1d(6, 8, 3), MaxPool1d(2)])
-def test_layers_over_time_are_those_of_pytorch(layer):
+LAYERS_OVER_TIME = [
+    *(Conv1d(6, 8, 3, padding="same", groups=2), Conv1d(6, 8, 3), MaxPool1d(2)),
+    *(Conv1d(2, 64, 3, padding="same"), Conv1d(1, 32, 7), Conv1d(32, 32, 1)),
+    *(Conv1d(64, 32, 3, padding="same"), Conv1d(32, 40, 7, padding="same"), Conv1d(64, 64, 3)),
+]
+
+
+@pytest.mark.parametrize("layer", LAYERS_OVER_TIME, ids=str)
+@pytest.mark.parametrize("time", [7, 31])
+def test_layers_over_time_are_those_of_pytorch(layer, time):
+    layer = copy.deepcopy(layer).double()
     plain = next(kind for kind in (nn.Conv1d, nn.MaxPool1d) if isinstance(layer, kind))
-    x = torch.randn(4, 6, 31, requires_grad=True)
+    x = torch.randn(4, getattr(layer, "in_channels", 6), time, dtype=torch.float64, requires_grad=True)
     inputs = [x, *layer.parameters()]
     output, expected = layer(x), plain.forward(layer, x)
     torch.testing.assert_close(output, expected)
@@ -353,6 +362,13 @@ def test_layers_over_time_are_those_of_pytorch(layer):
     gradients = torch.autograd.grad(output, inputs, downstream)
     for gradient, reference in zip(gradients, torch.autograd.grad(expected, inputs, downstream), strict=True):
         torch.testing.assert_close(gradient, reference)
+
+
+def test_a_frozen_convolution_passes_its_gradient_on_and_gets_none():
+    layer, x = Conv1d(32, 32, 3, padding="same").requires_grad_(False), torch.randn(2, 32, 20, requires_grad=True)
+    layer(x).square().sum().backward()
+    assert layer.weight.grad is None and layer.bias.grad is None
+    assert x.grad.abs().sum() > 0
 
 
 def test_the_convolution_after_iq_pooling_is_the_padded_one():
