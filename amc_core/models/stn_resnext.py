@@ -70,7 +70,7 @@ class Localizer(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         features = self.trunk(x)
         with torch.autocast(x.device.type, enabled=False):  # eight bits of θ would misplace samples
-            return self.constant + self.dense(features.float())
+            return self.constant + self.dense(features.to(self.constant.dtype))
 
 
 def resample_time(x: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:

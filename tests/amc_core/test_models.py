@@ -364,6 +364,17 @@ def test_layers_over_time_are_those_of_pytorch(layer, time):
         torch.testing.assert_close(gradient, reference)
 
 
+@pytest.mark.parametrize("name", ["stn_resnext", "cnn1d"])
+def test_a_training_step_is_deterministic_bit_for_bit(name):
+    torch.manual_seed(0)
+    network, x = build_model(name, 4, 256), torch.randn(16, 2, 256)
+    gradients = []
+    for _ in range(2):
+        loss = nn.functional.cross_entropy(network(x), torch.arange(16) % 4)
+        gradients.append(torch.autograd.grad(loss, list(network.parameters())))
+    assert all(torch.equal(first, again) for first, again in zip(*gradients, strict=True))
+
+
 def test_a_frozen_convolution_passes_its_gradient_on_and_gets_none():
     layer, x = Conv1d(32, 32, 3, padding="same").requires_grad_(False), torch.randn(2, 32, 20, requires_grad=True)
     layer(x).square().sum().backward()
