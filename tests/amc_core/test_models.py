@@ -375,6 +375,14 @@ def test_a_training_step_is_deterministic_bit_for_bit(name):
     assert all(torch.equal(first, again) for first, again in zip(*gradients, strict=True))
 
 
+@pytest.mark.parametrize("time", [1, 2, 3])
+def test_a_tap_that_meets_padding_alone_has_no_gradient(time):
+    layer, x = Conv1d(32, 32, 7, padding="same").double(), torch.randn(2, 32, time, dtype=torch.float64)
+    gradient = torch.autograd.grad(layer(x).square().sum(), layer.weight)[0]
+    expected = torch.autograd.grad(nn.Conv1d.forward(layer, x).square().sum(), layer.weight)[0]
+    torch.testing.assert_close(gradient, expected)
+
+
 def test_a_frozen_convolution_passes_its_gradient_on_and_gets_none():
     layer, x = Conv1d(32, 32, 3, padding="same").requires_grad_(False), torch.randn(2, 32, 20, requires_grad=True)
     layer(x).square().sum().backward()
