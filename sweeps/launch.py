@@ -24,7 +24,10 @@ from sweeps.progress import Progress
 from sweeps.store import Store
 from sweeps.study import Study, gpu_share
 
-_EVERYWHERE = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}  # a trial without a GPU sees none
+_EVERYWHERE = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial without a GPU sees none
+    "MALLOC_ARENA_MAX": "1",  # Tune runs trials in a thread, whose own heap is too small for `keep_freed_memory`
+}
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     **_EVERYWHERE,

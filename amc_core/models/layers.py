@@ -81,8 +81,7 @@ def _from_taps(gradient: torch.Tensor, x: torch.Tensor, kernel: int, padding: in
     """The weights' gradient where x has many channels: a product for each tap, and no copy of x."""
     taps = []
     for shift in range(-padding, kernel - padding):  # output t meets x[t + shift] there, or the padding
-        start = max(0, -shift)
-        stop = max(start, min(gradient.shape[2], x.shape[2] - shift))  # a tap of a short x may meet padding alone
+        start, stop = max(0, -shift), min(gradient.shape[2], x.shape[2] - shift)
         taps.append(torch.bmm(gradient[:, :, start:stop], x.mT[:, start + shift : stop + shift]).sum(0))
     return torch.stack(taps, dim=2)
 
