@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from amc_core.run import Dataset, Run
@@ -64,7 +65,8 @@ def cell_table(run: Run, evaluated: Iterable[tuple[Dataset, np.ndarray]]) -> pa.
 def merge(tables: Iterable[pa.Table]) -> pa.Table:
     """One table, in an order of its own; of a cell that is there twice the earlier is kept."""
     order = [(name, "ascending") for name in ("cell", "evaluated_at", "snr_db")]
-    table = pa.concat_tables(tables, promote_options="default").sort_by(order)
+    table = pa.concat_tables(tables, promote_options="default")
+    table = table.take(pc.sort_indices(table, sort_keys=order))
     _, first, cell = np.unique(table["cell"].to_numpy(), return_index=True, return_inverse=True)
     evaluated_at = table["evaluated_at"].to_numpy()
     return table.filter(pa.array(evaluated_at == evaluated_at[first][cell]))
@@ -83,6 +85,14 @@ def parquet_bytes(table: pa.Table, known: dict[str, str] | None = None) -> bytes
         writer.write_table(table)
         writer.add_key_value_metadata(known or {})
     return buffer.getvalue()
+
+
+def read_parquet(content: bytes, columns: list[str] | None = None) -> pa.Table:
+    """The table in the content of a Parquet file. Raises pyarrow's exceptions.
+
+    Without Arrow's threads: one that still holds Python's bytes when the interpreter ends aborts the process.
+    """
+    return pq.ParquetFile(pa.BufferReader(content)).read(columns, use_threads=False)
 
 
 def read_footer(read_last: Callable[[int], bytes]) -> Footer:

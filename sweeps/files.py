@@ -195,7 +195,7 @@ class Bucket:
             raise
         except OSError as error:
             text = str(error)
-            if "NO_SUCH_KEY" in text:  # deleted between two requests
+            if re.search("NO_SUCH_KEY|RESOURCE_NOT_FOUND", text):  # deleted between two requests
                 raise FileNotFoundError(text) from None
             reasons = (reason for pattern, reason in _BUCKET_ERRORS.items() if re.search(pattern, text))
             reason = next(reasons, " ".join(text.split())).replace("{endpoint}", self.endpoint or "Amazon S3")

@@ -34,11 +34,10 @@ from statistics import median
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from amc_core.errors import AmcError
 from amc_core.run import VERSION, Dataset, Run
-from sweeps.cells import CELL_SCHEMA, Footer, cell_bytes, cell_table, merge, parquet_bytes, read_footer
+from sweeps.cells import CELL_SCHEMA, Footer, cell_bytes, cell_table, merge, parquet_bytes, read_footer, read_parquet
 from sweeps.files import open_files
 
 __all__ = ["CELL_SCHEMA", "Damaged", "Listing", "Store"]
@@ -99,17 +98,19 @@ class Store:
                     trained[record["model"]].append(record["instances_trained"] / record["seconds"])
                 classified[record["model"]] += [f.instances / f.seconds for f in footers if f.seconds]
         medians = [{model: median(some) for model, some in rates.items() if some} for rates in (trained, classified)]
-        return {model: tuple(rates.get(model) for rates in medians) for model in sorted({*trained, *classified})}
+        return {model: tuple(rates.get(model) for rates in medians) for model in sorted(set().union(*medians))}
 
     # -- reading ---------------------------------------------------------------------------------------
 
     def run_record(self, key: str) -> dict | None:
         """The contents of a finished run's run.json."""
+        file = f"runs/{key}/run.json"
         try:
-            content = self.files.read(f"runs/{key}/run.json")
+            content = self.files.read(file)
         except FileNotFoundError:
             return None
-        return _record(content) or self._complain(key, "run.json")
+        # A bucket may have given a part of it, where another process was just then putting a longer one in its place.
+        return _record(content) or _record(self.files.read(file)) or self._complain(key, "run.json")
 
     def epochs(self, key: str) -> pa.Table:
         """A finished run's row per epoch."""
@@ -254,7 +255,7 @@ class Store:
             return _digest(content) == digest[1] if digest else _record(content) is not None
         try:
             if name.endswith(".parquet"):
-                pq.read_table(pa.BufferReader(content))
+                read_parquet(content)
             return not name.endswith(".pt") or zipfile.ZipFile(io.BytesIO(content)).testzip() is None
         except (OSError, pa.ArrowException, zipfile.BadZipFile):
             return False
@@ -308,7 +309,7 @@ class Store:
     def _read_table(self, key: str, name: str, columns: list[str] | None = None) -> pa.Table:
         content = self._read(key, name)
         try:
-            return pq.read_table(pa.BufferReader(content), columns=columns)
+            return read_parquet(content, columns)
         except (OSError, pa.ArrowException):
             self._complain(key, name)
 
