@@ -6,6 +6,7 @@ write(name, bytes)   all of it or nothing: no reader, at any time, sees a part
 delete(name)         no matter whether it is there
 move(name, to)       under another name
 require_writable()   raises AmcError unless the others can work; removes what killed processes have left
+scratch(name)        a context: a folder for passing use, as path and Arrow file system, None for the machine's own
 
 Names are relative and have "/" between their parts. What goes wrong is an AmcError of one sentence.
 """
@@ -15,9 +16,11 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
 import socket
 import time
 import uuid
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -118,6 +121,15 @@ class Directory:
                     left.unlink(missing_ok=True)
 
     @contextmanager
+    def scratch(self, name: str) -> Iterator[tuple[str, None]]:
+        with self._explained("written", absent_is_error=True):
+            _make(self.path / name)
+        try:
+            yield str(self.path / name), None
+        finally:
+            shutil.rmtree(self.path / name, ignore_errors=True)
+
+    @contextmanager
     def _explained(self, what: str, absent_is_error: bool = False):
         """Turns the system's errors into a sentence; a missing file is for the caller, unless that is an error."""
         try:
@@ -183,6 +195,15 @@ class Bucket:
             with files.open_output_stream(probe) as file:
                 file.write(b"probe")  # a put without content would pass for a folder
             files.delete_file(probe)
+
+    @contextmanager
+    def scratch(self, name: str) -> Iterator[tuple[str, pyarrow.fs.FileSystem]]:
+        place = f"{self.root}/{name}"
+        try:
+            yield place, self._filesystem()
+        finally:
+            with suppress(OSError):
+                self._filesystem().delete_dir(place)
 
     def _filesystem(self, patient: bool = True) -> pyarrow.fs.S3FileSystem:
         return _s3(self.bucket, self.endpoint, attempts=8 if patient else 3)

@@ -25,7 +25,7 @@ import zipfile
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +34,7 @@ from statistics import median
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow.fs import FileSystem
 
 from amc_core.errors import AmcError
 from amc_core.run import VERSION, Dataset, Run
@@ -149,6 +150,13 @@ class Store:
             raise AmcError(f"store {self.path!r} is a bucket, not a directory")
         self.path.mkdir(parents=True, exist_ok=True)
         return self.path
+
+    def scratch(self, name: str) -> AbstractContextManager[tuple[str, FileSystem | None]]:
+        """A folder that all who see the store see, gone after the context: its path, and the file system that is in.
+
+        These are what Tune calls storage_path and storage_filesystem.
+        """
+        return self.files.scratch(name)
 
     def save_checkpoint(self, key: str, state: dict) -> None:
         """Record the state of training after an epoch; state["epochs"] has a row for each so far."""

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from pyarrow.fs import FileType, LocalFileSystem
 
 from amc_core import AmcError
 from amc_core.run import Dataset, Recipe, Run
@@ -152,6 +153,18 @@ def test_a_pickled_store_is_the_same_store(store):
 def test_checking_that_a_store_can_be_written_leaves_no_trace(store, tmp_path):
     store.require_writable()
     assert list(tmp_path.rglob("*")) == [] and store.files.list("") == {}
+
+
+def test_scratch_is_a_folder_where_arrow_writes_and_is_gone_afterwards(store):
+    fill(store)
+    before = store.files.list("")
+    with store.scratch(".tune-1") as (path, filesystem):
+        filesystem = pickle.loads(pickle.dumps(filesystem)) or LocalFileSystem()
+        filesystem.create_dir(f"{path}/trial")
+        with filesystem.open_output_stream(f"{path}/trial/state") as file:
+            file.write(b"state")
+        assert store.trained() == {RUN.key}
+    assert filesystem.get_file_info(path).type == FileType.NotFound and store.files.list("") == before
 
 
 def test_a_failure_is_known_until_it_is_cleared_and_a_damaged_one_is_as_good_as_absent(store):
