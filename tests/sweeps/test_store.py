@@ -49,7 +49,8 @@ def state(epochs: int) -> dict:
     weights = {"weight": torch.arange(1000.0) + epochs}
     return {
         "weights": weights,
-        "kept": weights, "kept_epoch": 1,
+        "kept": weights,
+        "kept_epoch": 1,
         "epochs": [{"epoch": e + 1, "loss": 1 / (e + 1)} for e in range(epochs)],
     }
 
