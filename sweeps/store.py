@@ -147,7 +147,7 @@ class Store:
     def make(self) -> Path:
         """The store's directory, made if it is not there. Raises AmcError for a bucket."""
         if not isinstance(self.path, Path):
-            raise AmcError(f"store {self.path!r} is a bucket, not a directory")
+            raise AmcError(f"store {self.path!r} is a bucket: name a directory that all machines share with --store")
         self.path.mkdir(parents=True, exist_ok=True)
         return self.path
 

@@ -138,6 +138,19 @@ def test_a_damaged_file_is_named_with_what_to_do(amc, filled, name):
     assert str(victim) in refused.stderr and "'amc run'" in refused.stderr
 
 
+def test_run_sets_damaged_files_aside_and_says_which(amc, study_file, tmp_path):
+    study, store = load_study(path := study_file(models="hoc_svm", train="{}")), Store(tmp_path / "store")
+    [run] = study.runs()
+    list(compute(run, study.tests(run), store))
+    damaged = tmp_path / "store" / "runs" / run.key / f"cells-{'0' * 32}.parquet"
+    damaged.write_bytes(b"not what the name says")
+    shown = amc("run", path, "--store", str(store.path))
+    assert shown.returncode == 0 and "Nothing is missing" in shown.stdout
+    assert shown.stderr == f"damaged, set aside in {store.path}/damaged: runs/{run.key}/{damaged.name}\n"
+    [kept] = (tmp_path / "store" / "damaged" / run.key).iterdir()
+    assert kept.read_bytes() == b"not what the name says" and not damaged.exists()
+
+
 def test_a_damaged_checkpoint_does_not_keep_a_run_from_being_trained(study_file, tmp_path):
     study, store = load_study(study_file(models="mod_lcnn", train="{}")), Store(tmp_path / "store")
     [run] = study.runs()
