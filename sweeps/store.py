@@ -107,11 +107,10 @@ class Store:
         """The contents of a finished run's run.json."""
         file = f"runs/{key}/run.json"
         try:
-            content = self.files.read(file)
+            # A bucket may give a part of it while another process puts a longer one in its place: hence a second look.
+            return _record(self.files.read(file)) or _record(self.files.read(file)) or self._complain(key, "run.json")
         except FileNotFoundError:
             return None
-        # A bucket may have given a part of it, where another process was just then putting a longer one in its place.
-        return _record(content) or _record(self.files.read(file)) or self._complain(key, "run.json")
 
     def epochs(self, key: str) -> pa.Table:
         """A finished run's row per epoch."""
