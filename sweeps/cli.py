@@ -67,6 +67,8 @@ def run(
     Example: amc run quickstart --store results --scale smoke
     """
     chosen, place = load_study(study, scale), Store(store)
+    for damaged in place.verify(run.key for run in chosen.runs()):
+        err.print(f"damaged, set aside in {store}/damaged: {damaged}", highlight=False, markup=False, soft_wrap=True)
     before = make_plan(chosen, place)
     require_recordings(before)
     _show_plan(chosen, before)

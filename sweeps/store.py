@@ -1,14 +1,18 @@
-"""The store: durable results in a directory shared by all studies. The only module that knows file names.
+"""The store: durable results in a directory or a bucket, shared by all studies. The only module that knows file names.
 
-    <store>/runs/<run key>/run.json            what was run and how it went; written last: its presence is "trained"
-                           weights.pt          the weights that were kept
-                           epochs.parquet      a row per epoch
-                           cells-<hash>.parquet  counts of some cells, a row per test scenario and SNR
-                           checkpoint.pt       while it is being trained
-                           failure.json        why it last failed
+    <store>/runs/<run key>/run.json                        what was run and how it went; written last: its presence
+                                                           is "trained"; names the next two
+                           weights-<digest>.pt             the weights that were kept
+                           epochs-<digest>.parquet         a row per epoch
+                           cells-<digest>.parquet          counts of some cells, a row per test scenario and SNR
+                           checkpoint-<epoch>-<digest>.pt  while it is being trained: the newest two
+                           failure.json                    why it last failed
+    <store>/damaged/<run key>/<time>-<name>                what was found torn or altered, set aside
 
-Every file appears by one atomic rename after it is complete, so whatever is there is whole, and what is missing
-is found by looking. Two launches that compute the same run write the same files.
+Every file appears at once and whole, and what is missing is found by looking. A file's name holds the digest of its
+content (run.json holds one of itself), so what a disk or a network did to it is noticed, and processes that compute
+the same run at the same time never write different things under one name. Stores from before the digests
+(weights.pt, epochs.parquet, checkpoint.pt, shorter names of cells) are read as well.
 """
 
 from __future__ import annotations
@@ -16,117 +20,150 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import uuid
-from collections.abc import Iterable, Iterator
+import re
+import zipfile
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from statistics import median
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
+from pyarrow.fs import FileSystem
 
 from amc_core.errors import AmcError
 from amc_core.run import VERSION, Dataset, Run
+from sweeps.cells import CELL_SCHEMA, Footer, cell_bytes, cell_table, merge, parquet_bytes, read_footer, read_parquet
+from sweeps.files import open_files
 
-CELL_SCHEMA = pa.schema(
-    [
-        ("run", pa.string()),
-        ("cell", pa.string()),
-        ("test_scenario", pa.string()),  # JSON of its fields
-        ("test_length", pa.int64()),
-        ("snr_db", pa.float64()),
-        ("n", pa.int64()),
-        ("correct", pa.int64()),
-        ("confusion", pa.list_(pa.int32())),  # classes × classes, row by row: sent, then recognised
-        ("evaluated_at", pa.timestamp("us", "UTC")),
-    ]
-)
+__all__ = ["CELL_SCHEMA", "Damaged", "Listing", "Store"]
+
+_DIGEST = re.compile(r"-([0-9a-f]{32})\.")
+_UNDIGESTED = {"weights": "weights.pt", "epochs": "epochs.parquet"}  # what a record without names means
+_CHECKPOINTS = 2  # should the newest be damaged, there is the one before
+_PARTS = 16  # files with cells that a run may have before they become one
+_TIMED_RUNS = 200  # the newest runs, that speeds are taken from
+
+
+class Damaged(AmcError):
+    """A file is not what was written."""
 
 
 class Store:
-    """Runs and cells under a directory. Reading a store that does not exist finds nothing in it."""
+    """Runs and cells in a directory or a bucket. Reading a store that does not exist finds nothing in it."""
 
     def __init__(self, path: str | Path):
-        self.path = Path(path).absolute()  # trials have working directories of their own
-        if not self.path.is_dir() and self.path.exists():
-            raise AmcError(f"store {str(path)!r} is a file: name a directory with --store")
+        self.files = open_files(path)
+        self.path: Path | str = self.files.path  # what --store takes: an absolute path, or s3://bucket/prefix
 
     # -- what is there ---------------------------------------------------------------------------------
 
+    def listing(self) -> Listing:
+        """What the store holds now, found in one look."""
+        return Listing(self, self.files.list("runs"))
+
     def trained(self) -> set[str]:
         """Keys of the runs that are finished."""
-        return {key for key in self._directories() if self._file(key, "run.json").exists()}
+        return self.listing().trained()
 
     def training(self) -> set[str]:
         """Keys of the runs that have a checkpoint and are not finished."""
-        return {key for key in self._directories() if self._file(key, "checkpoint.pt").exists()} - self.trained()
+        return self.listing().training()
 
     def failures(self) -> dict[str, dict]:
         """Run key → when and why it last failed, of the runs that have not been completed since."""
-        found = {key: self._json(key, "failure.json") for key in self._directories()}
-        return {key: failure for key, failure in found.items() if failure}
+        return self.listing().failures()
 
     def cells(self, key: str) -> set[str]:
         """Keys of the cells of a run that have been evaluated."""
-        tables = (_read_parquet(path, ["cell"]) for path in self._cell_files(key))
-        return {cell for table in tables for cell in table["cell"].unique().to_pylist()}
+        return set().union(*self._each_cell_file(key, self._cell_keys))
+
+    def speeds(self, device: str) -> dict[str, tuple[float | None, float | None]]:
+        """Model → instances it was trained on, and instances it classified, per second on a kind of device.
+
+        device: "cpu" or a GPU's name. Medians over the runs finished last; None where nothing was timed. Cells are
+        taken to have been evaluated on the device that their run was trained on.
+        """
+        names = self.listing().names
+        finished = [key for key in names if "run.json" in names[key]]
+        newest = sorted(finished, key=lambda key: -names[key]["run.json"])[:_TIMED_RUNS]
+        trained, classified = defaultdict(list), defaultdict(list)
+        for record, footers in self._map(self._timing, newest):
+            if record.get("device") == device:
+                if record.get("instances_trained") and record["seconds"]:
+                    trained[record["model"]].append(record["instances_trained"] / record["seconds"])
+                classified[record["model"]] += [f.instances / f.seconds for f in footers if f.seconds]
+        medians = [{model: median(some) for model, some in rates.items() if some} for rates in (trained, classified)]
+        return {model: tuple(rates.get(model) for rates in medians) for model in sorted(set().union(*medians))}
 
     # -- reading ---------------------------------------------------------------------------------------
 
     def run_record(self, key: str) -> dict | None:
         """The contents of a finished run's run.json."""
-        return self._json(key, "run.json")
+        file = f"runs/{key}/run.json"
+        try:
+            # A bucket may give a part of it while another process puts a longer one in its place: hence a second look.
+            return _record(self.files.read(file)) or _record(self.files.read(file)) or self._complain(key, "run.json")
+        except FileNotFoundError:
+            return None
 
     def epochs(self, key: str) -> pa.Table:
-        return _read_parquet(self._file(key, "epochs.parquet"))
-
-    def cell_tables(self, keys: Iterable[str], columns: list[str] | None = None) -> Iterator[pa.Table]:
-        """The cells of runs, a table per file; a cell that two launches computed at once comes twice."""
-        for key in keys:
-            for path in self._cell_files(key):
-                yield _read_parquet(path, columns)
+        """A finished run's row per epoch."""
+        return self._read_table(key, self._named(key, "epochs"))
 
     def weights(self, key: str) -> dict:
         """The state dictionary of a finished run."""
-        return _load_tensors(self._file(key, "weights.pt"))
+        return self._read_tensors(key, self._named(key, "weights"))
+
+    def cell_tables(self, keys: Iterable[str], columns: list[str] | None = None) -> Iterator[pa.Table]:
+        """The cells of runs, a table per file; a cell that two launches computed at once comes twice."""
+        read = self._read_table
+        for tables in self._map(lambda key: self._each_cell_file(key, lambda *file: read(*file, columns)), keys):
+            yield from tables
 
     def checkpoint(self, key: str) -> dict | None:
-        """The training state saved last, None where there is none."""
-        path = self._file(key, "checkpoint.pt")
-        try:
-            return _load_tensors(path) if path.exists() else None
-        except AmcError:  # training starts anew rather than never
-            path.unlink()
-            return None
+        """The training state saved last, None where there is none; damaged ones are set aside and passed over."""
+        for name in reversed(self._checkpoints(key)):
+            try:
+                return self._read_tensors(key, name)
+            except Damaged:
+                self._set_aside(key, name)
+            except FileNotFoundError:  # another process that trains this run has gone on
+                continue
+        return None
 
     # -- writing ---------------------------------------------------------------------------------------
 
     def require_writable(self) -> None:
-        """Raise AmcError where the store, or the directory that would hold it, cannot be written. Leaves no trace."""
-        place = next(path for path in (self.path, *self.path.parents) if path.exists())
-        probe = place / f".{uuid.uuid4().hex}"
-        try:
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
-            reason = f"store {str(self.path)!r} cannot be written: {error.strerror}"
-            raise AmcError(f"{reason}; name a writable directory with --store") from None
+        """Raise AmcError where results could not be written. Leaves no trace, and removes those of killed processes."""
+        self.files.require_writable()
 
     def make(self) -> Path:
-        """The store's directory, made if it is not there."""
+        """The store's directory, made if it is not there. Raises AmcError for a bucket."""
+        if not isinstance(self.path, Path):
+            raise AmcError(f"store {self.path!r} is a bucket: name a directory that all machines share with --store")
         self.path.mkdir(parents=True, exist_ok=True)
         return self.path
 
+    def scratch(self, name: str) -> AbstractContextManager[tuple[str, FileSystem | None]]:
+        """A folder that all who see the store see, gone after the context: its path, and the file system that is in.
+
+        These are what Tune calls storage_path and storage_filesystem.
+        """
+        return self.files.scratch(name)
+
     def save_checkpoint(self, key: str, state: dict) -> None:
-        self._write(key, "checkpoint.pt", _tensor_bytes(state))
+        """Record the state of training after an epoch; state["epochs"] has a row for each so far."""
+        self._write(key, f"checkpoint-{len(state['epochs']):06d}", "pt", _tensor_bytes(state))
+        self._delete(key, self._checkpoints(key)[:-_CHECKPOINTS])
 
     def save_run(self, run: Run, state: dict, outcome: dict) -> None:
         """Record a finished run: weights, epochs, and last of all the record that makes it finished."""
-        self._write(run.key, "weights.pt", _tensor_bytes(state["kept"]))
-        self._write(run.key, "epochs.parquet", _parquet_bytes(pa.Table.from_pylist(state["epochs"])))
         record = {
             "version": VERSION,
             "model": run.model,
@@ -136,109 +173,276 @@ class Store:
             "seed": run.seed,
             "parent": run.parent.key if run.parent else None,
             **outcome,
+            "instances_trained": run.work(),
             "finished_at": _now().isoformat(),
+            "files": {
+                "weights": self._write(run.key, "weights", "pt", _tensor_bytes(state["kept"])),
+                "epochs": self._write(
+                    run.key, "epochs", "parquet", parquet_bytes(pa.Table.from_pylist(state["epochs"]))
+                ),
+            },
         }
-        self._write(run.key, "run.json", json.dumps(record, indent=1).encode())
-        self._file(run.key, "checkpoint.pt").unlink(missing_ok=True)
+        record = json.loads(json.dumps(record))  # as it will be read
+        sealed = record | {"checksum": _checksum(record)}
+        self.files.write(f"runs/{run.key}/run.json", json.dumps(sealed, indent=1).encode())
+        self._delete(run.key, self._checkpoints(run.key))
 
-    def save_cells(self, run: Run, evaluated: list[tuple[Dataset, np.ndarray]]) -> None:
-        """Record cells of a run: test datasets and their (SNRs, classes, classes) confusion counts."""
-        rows = []
-        for test, confusion in evaluated:
-            shared = {
-                "run": run.key,
-                "cell": run.cell_key(test),
-                "test_scenario": json.dumps(test.scenario.as_dict()),
-                "test_length": test.length,
-                "evaluated_at": _now(),
-            }
-            for snr_db, counts in zip(test.snrs_db, confusion, strict=True):
-                correct = {"n": int(counts.sum()), "correct": int(counts.trace()), "confusion": counts.ravel().tolist()}
-                rows.append(shared | {"snr_db": snr_db} | correct)
-        names = "".join(sorted({row["cell"] for row in rows}))
-        digest = hashlib.blake2b(names.encode(), digest_size=8).hexdigest()
-        self._write(run.key, f"cells-{digest}.parquet", _parquet_bytes(pa.Table.from_pylist(rows, CELL_SCHEMA)))
+    def save_cells(self, run: Run, evaluated: list[tuple[Dataset, np.ndarray]], seconds: float) -> None:
+        """Record cells of a run: test datasets and their (SNRs, classes, classes) confusion counts.
+
+        seconds: that evaluating them took.
+        """
+        table = cell_table(run, evaluated)
+        self._write_cells(run.key, table, pc.sum(table["n"]).as_py(), seconds)
+        if len(self._cell_files(run.key)) > _PARTS:
+            self.compact(run.key)
+
+    def compact(self, key: str) -> None:
+        """Make one file of those that hold a run's cells, so that files grow with runs.
+
+        Of a cell that is there twice the earlier is kept, so that processes that do this at once agree. What they
+        leave in whatever order, each cell is in some file at any time.
+        """
+        parts, tables, footers = self._cell_files(key), [], []
+        for name in parts if len(parts) > 1 else ():
+            try:
+                tables.append(self._read_table(key, name))
+                footers.append(self._footer(key, name))
+            except Damaged:
+                self._set_aside(key, name)
+            except FileNotFoundError:  # another process is doing the same
+                return
+        if tables:
+            whole = self._write_cells(
+                key, merge(tables), sum(f.instances for f in footers), sum(f.seconds for f in footers)
+            )
+            self._delete(key, [name for name in parts if name != whole])
 
     def save_failure(self, key: str, reason: str) -> None:
+        """Note why a run failed, where the store can still be written."""
         failure = {"reason": reason, "failed_at": _now().isoformat()}
-        self._write(key, "failure.json", json.dumps(failure, indent=1).encode())
+        with suppress(AmcError):  # the failure itself matters more
+            self.files.write(f"runs/{key}/failure.json", json.dumps(failure, indent=1).encode())
 
     def clear_failure(self, key: str) -> None:
         """Forget why a run failed, since it is complete."""
-        self._file(key, "failure.json").unlink(missing_ok=True)
+        self._delete(key, ["failure.json"])
+
+    # -- damage ----------------------------------------------------------------------------------------
+
+    def verify(self, keys: Iterable[str]) -> list[str]:
+        """Read and check every file of these runs; set damaged ones aside, and return their names.
+
+        What is set aside counts as missing. Without sound weights, epochs and record a run has to be trained again;
+        on a GPU its weights will not be the same to the last bit, so its cells are set aside with it.
+        """
+        names = self.listing().names
+        keys = [key for key in dict.fromkeys(keys) if key in names]
+        suspects = [key for key, damage in zip(keys, self._map(self._damage, keys), strict=True) if damage]
+        # A second look tells damage from what another process was writing and deleting during the first.
+        return [f"runs/{key}/{name}" for key in suspects for name in self._damage(key) if self._set_aside(key, name)]
+
+    def _damage(self, key: str) -> list[str]:
+        """The files of a run that are to be set aside."""
+        names = set(self._names(key))
+        sound = {name for name in names if self._is_sound(key, name)}
+        if "run.json" in names:
+            record = self.run_record(key) if "run.json" in sound else None
+            if record is None or not set(record.get("files", _UNDIGESTED).values()) <= sound:
+                sound = {name for name in sound if name.startswith(("checkpoint", "failure"))}
+        return sorted(names - sound)
+
+    def _is_sound(self, key: str, name: str) -> bool:
+        try:
+            content = self.files.read(f"runs/{key}/{name}")
+        except FileNotFoundError:  # deleted since
+            return True
+        digest = _DIGEST.search(name)
+        if digest or name == "run.json":
+            return _digest(content) == digest[1] if digest else _record(content) is not None
+        try:
+            if name.endswith(".parquet"):
+                read_parquet(content)
+            return not name.endswith(".pt") or zipfile.ZipFile(io.BytesIO(content)).testzip() is None
+        except (OSError, pa.ArrowException, zipfile.BadZipFile):
+            return False
+
+    def _set_aside(self, key: str, name: str) -> bool:
+        """Move a file away; False where another process has been faster."""
+        try:
+            self.files.move(f"runs/{key}/{name}", f"damaged/{key}/{_now():%Y%m%dT%H%M%S.%f}-{name}")
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _complain(self, key: str, name: str) -> None:
+        place = f"{self.path}/runs/{key}/{name}"
+        raise Damaged(f"{place} is damaged: 'amc run' of a study that needs it sets it aside and computes it again")
 
     # -- files -----------------------------------------------------------------------------------------
 
-    def _directories(self) -> list[str]:
+    def _names(self, key: str, stem: str = "") -> list[str]:
+        names = Listing(self, self.files.list(f"runs/{key}")).names[key]
+        return sorted(name for name in names if name.startswith(stem))
+
+    def _checkpoints(self, key: str) -> list[str]:
+        """Checkpoints of a run, the newest last."""
+        return sorted(self._names(key, "checkpoint"), key=lambda name: (name != "checkpoint.pt", name))
+
+    def _cell_files(self, key: str) -> list[str]:
+        return self._names(key, "cells-")
+
+    def _each_cell_file(self, key: str, read: Callable, names: list[str] | None = None) -> list:
+        """read(key, name) of each; looks again when compaction has replaced files in the meantime."""
+        while True:
+            try:
+                return [read(key, name) for name in (self._cell_files(key) if names is None else names)]
+            except FileNotFoundError:
+                names = None
+
+    def _named(self, key: str, kind: str) -> str:
+        """The name of a finished run's weights or epochs."""
+        record = self.run_record(key)
+        if record is None:
+            raise AmcError(f"run {key} is not in store {str(self.path)!r}: 'amc run' of its study computes it")
+        return record.get("files", _UNDIGESTED)[kind]
+
+    def _read(self, key: str, name: str) -> bytes:
+        content, digest = self.files.read(f"runs/{key}/{name}"), _DIGEST.search(name)
+        if digest and _digest(content) != digest[1]:
+            self._complain(key, name)
+        return content
+
+    def _read_table(self, key: str, name: str, columns: list[str] | None = None) -> pa.Table:
+        content = self._read(key, name)
         try:
-            return sorted(entry.name for entry in os.scandir(self.path / "runs") if entry.is_dir())
-        except FileNotFoundError:
-            return []
-        except NotADirectoryError:
-            raise AmcError(f"store {str(self.path)!r} is not a directory: name another with --store") from None
+            return read_parquet(content, columns)
+        except (OSError, pa.ArrowException):
+            self._complain(key, name)
 
-    def _file(self, key: str, name: str) -> Path:
-        return self.path / "runs" / key / name
+    def _read_tensors(self, key: str, name: str) -> dict:
+        import torch  # not needed to read tables
 
-    def _cell_files(self, key: str) -> list[Path]:
-        return sorted((self.path / "runs" / key).glob("cells-*.parquet"))
-
-    def _json(self, key: str, name: str) -> dict[str, Any] | None:
-        path = self._file(key, name)
+        content = self._read(key, name)
         try:
-            return json.loads(path.read_text())
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        except Exception:  # torch and the unpickler raise whatever the damage leads them to
+            self._complain(key, name)
+
+    def _footer(self, key: str, name: str) -> Footer:
+        try:
+            return read_footer(lambda count: self.files.read(f"runs/{key}/{name}", count))
+        except (FileNotFoundError, AmcError):
+            raise
+        except (OSError, ValueError, LookupError):  # Arrow's exceptions are among them
+            self._complain(key, name)
+
+    def _cell_keys(self, key: str, name: str) -> set[str]:
+        cells = self._footer(key, name).cells
+        return set(self._read_table(key, name, ["cell"])["cell"].to_pylist()) if cells is None else cells
+
+    def _timing(self, key: str) -> tuple[dict, list[Footer]]:
+        """A run's record and the footers of its cells, nothing where they are damaged."""
+        try:
+            return self.run_record(key) or {}, self._each_cell_file(key, self._footer)
+        except Damaged:
+            return {}, []
+
+    def _write(self, key: str, stem: str, suffix: str, content: bytes) -> str:
+        name = f"{stem}-{_digest(content)}.{suffix}"
+        self.files.write(f"runs/{key}/{name}", content)
+        return name
+
+    def _write_cells(self, key: str, table: pa.Table, instances: int, seconds: float) -> str:
+        return self._write(key, "cells", "parquet", cell_bytes(table, instances, seconds))
+
+    def _delete(self, key: str, names: Iterable[str]) -> None:
+        for name in names:
+            self.files.delete(f"runs/{key}/{name}")
+
+    def _map(self, function: Callable, items: Iterable) -> Iterator:
+        """function of each item, in order; as many at once as the files gain from."""
+        waiting = deque()
+        with ThreadPoolExecutor(self.files.threads) as pool:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > 2 * self.files.threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+
+class Listing:
+    """What a store held at one moment."""
+
+    def __init__(self, store: Store, files: dict[str, float]):
+        self.store = store
+        self.names: dict[str, dict[str, float]] = defaultdict(dict)  # run key → file name → when it was written
+        for file, written in files.items():
+            _, key, *names = file.split("/")
+            if len(names) == 1:
+                self.names[key][names[0]] = written
+
+    def trained(self) -> set[str]:
+        """Keys of the runs that are finished."""
+        return {key for key, names in self.names.items() if "run.json" in names}
+
+    def training(self) -> set[str]:
+        """Keys of the runs that have a checkpoint and are not finished."""
+        begun = {key for key, names in self.names.items() if any(name.startswith("checkpoint") for name in names)}
+        return begun - self.trained()
+
+    def failures(self) -> dict[str, dict]:
+        """Run key → when and why it last failed, of the runs that have not been completed since."""
+        keys = [key for key, names in self.names.items() if "failure.json" in names]
+        found = zip(keys, self.store._map(self._failure, keys), strict=True)
+        return {key: failure for key, failure in found if failure}
+
+    def _failure(self, key: str) -> dict | None:
+        try:
+            content = self.store.files.read(f"runs/{key}/failure.json")
         except FileNotFoundError:
             return None
-        except (OSError, ValueError):
-            raise _damaged(path) from None
-
-    def _write(self, key: str, name: str, content: bytes) -> None:
-        path = self._file(key, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{name}.{uuid.uuid4().hex}")
         try:
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+            failure = json.loads(content)
+            return {name: str(failure[name]) for name in ("reason", "failed_at")}
+        except (ValueError, LookupError, TypeError):  # for information only: damaged is as good as absent
+            return None
+
+    def cells(self, keys: Iterable[str]) -> Iterator[set[str]]:
+        """Of each run in turn, the keys of its cells that have been evaluated."""
+        return self.store._map(self._cells, keys)
+
+    def _cells(self, key: str) -> set[str]:
+        names = [name for name in self.names.get(key, ()) if name.startswith("cells-")]
+        return set().union(*self.store._each_cell_file(key, self.store._cell_keys, names))
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def _checksum(record: dict) -> str:
+    return _digest(json.dumps(record, sort_keys=True).encode())
+
+
+def _record(content: bytes) -> dict | None:
+    """The record in a run.json, None if it is damaged."""
+    try:
+        record = json.loads(content)
+        checksum = record.pop("checksum", None)
+    except (ValueError, AttributeError):
+        return None
+    return record if checksum in (None, _checksum(record)) else None
+
+
 def _tensor_bytes(state: dict) -> bytes:
-    import torch  # not needed to read tables
+    import torch
 
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    return buffer.getvalue()
-
-
-def _load_tensors(path: Path) -> dict:
-    import torch
-
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # torch and the unpickler raise whatever the damage leads them to
-        raise _damaged(path) from None
-
-
-def _read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
-    try:
-        return pq.read_table(path, columns=columns)
-    except (OSError, pa.ArrowException):
-        raise _damaged(path) from None
-
-
-def _damaged(path: Path) -> AmcError:
-    return AmcError(f"{path} is damaged: delete {path.parent}, and 'amc run' computes it again")
-
-
-def _parquet_bytes(table: pa.Table) -> bytes:
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()

@@ -71,9 +71,11 @@ def _evaluate(run: Run, tests: list[Dataset], store: Store, device: str) -> Iter
         result = evaluate(model, Instances(test, "test", device), device)
         unsaved.append((test, result.confusion.numpy()))
         if test is missing[-1] or time.monotonic() - flushed > _FLUSH_SECONDS:
-            store.save_cells(run, unsaved)
-            saved, unsaved, flushed = saved + len(unsaved), [], time.monotonic()
+            now = time.monotonic()
+            store.save_cells(run, unsaved, now - flushed)
+            saved, unsaved, flushed = saved + len(unsaved), [], now
         yield _progress(run.recipe.epochs, saved, result.accuracy)
+    store.compact(run.key)
 
 
 def _progress(epoch: int, cells: int, accuracy: float, trained: bool = True) -> dict:

@@ -135,7 +135,20 @@ def test_a_damaged_file_is_named_with_what_to_do(amc, filled, name):
     victim.write_bytes(victim.read_bytes()[:-20])
     refused = amc("results", path, "--store", store)
     assert refused.returncode == 2 and refused.stderr.count("\n") == 1
-    assert str(victim) in refused.stderr and "delete" in refused.stderr
+    assert str(victim) in refused.stderr and "'amc run'" in refused.stderr
+
+
+def test_run_sets_damaged_files_aside_and_says_which(amc, study_file, tmp_path):
+    study, store = load_study(path := study_file(models="hoc_svm", train="{}")), Store(tmp_path / "store")
+    [run] = study.runs()
+    list(compute(run, study.tests(run), store))
+    damaged = tmp_path / "store" / "runs" / run.key / f"cells-{'0' * 32}.parquet"
+    damaged.write_bytes(b"not what the name says")
+    shown = amc("run", path, "--store", str(store.path))
+    assert shown.returncode == 0 and "Nothing is missing" in shown.stdout
+    assert shown.stderr == f"damaged, set aside in {store.path}/damaged: runs/{run.key}/{damaged.name}\n"
+    [kept] = (tmp_path / "store" / "damaged" / run.key).iterdir()
+    assert kept.read_bytes() == b"not what the name says" and not damaged.exists()
 
 
 def test_a_damaged_checkpoint_does_not_keep_a_run_from_being_trained(study_file, tmp_path):
@@ -167,11 +180,11 @@ def test_results_of_nothing_say_how_to_compute_them(amc, study_file, tmp_path):
 def test_a_trial_that_fails_is_recorded_the_others_go_on_and_the_next_launch_tries_it_again(amc, study_file, tmp_path):
     path, store = study_file(), tmp_path / "store"
     broken: Run = next(run for run in load_study(path).runs() if run.model == "mod_lcnn")
-    obstacle = store / "runs" / broken.key / "weights.pt"
-    obstacle.mkdir(parents=True)  # a directory where the weights should go
+    obstacle = store / "runs" / broken.key / "run.json"
+    obstacle.mkdir(parents=True)  # a directory where the record should go
     failed = amc("run", path, "--store", str(store))
     assert failed.returncode == 1
-    assert broken.key in failed.stderr and "IsADirectoryError" in failed.stderr and "1 of 4 runs" in failed.stderr
+    assert broken.key in failed.stderr and "Is a directory" in failed.stderr and "1 of 4 runs" in failed.stderr
     assert "1 failed" in amc("status", "--store", str(store)).stdout
     obstacle.rmdir()
     assert amc("run", path, "--store", str(store)).returncode == 0

@@ -84,7 +84,7 @@ def test_a_driver_killed_three_times_ends_in_the_tables_of_an_uninterrupted_stud
         assert (store / "runs" / key / "run.json").stat().st_mtime_ns == moment, "a finished run was trained again"
     for name, table in tables(study, store).items():
         pd.testing.assert_frame_equal(table, tables(study, expected)[name])
-    assert not list(store.glob("runs/*/checkpoint.pt"))
+    assert not list(store.glob("runs/*/checkpoint*"))
 
 
 def test_a_complete_study_trains_nothing(uninterrupted):

@@ -1,0 +1,105 @@
+"""The counts of a run's cells as Parquet files.
+
+The keys of a file's cells stand in its footer too, with the instances that were classified for them and the seconds
+that took: a plan reads footers alone, a few per cent of the bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from amc_core.run import Dataset, Run
+
+CELL_SCHEMA = pa.schema(
+    [
+        ("run", pa.string()),
+        ("cell", pa.string()),
+        ("test_scenario", pa.string()),  # JSON of its fields
+        ("test_length", pa.int64()),
+        ("snr_db", pa.float64()),
+        ("n", pa.int64()),
+        ("correct", pa.int64()),
+        ("confusion", pa.list_(pa.int32())),  # classes × classes, row by row: sent, then recognised
+        ("evaluated_at", pa.timestamp("us", "UTC")),
+    ]
+)
+
+_FOOTER_BYTES = 32 << 10  # hold a footer with 1,000 keys
+
+
+@dataclass(frozen=True)
+class Footer:
+    """What the end of a file of cells tells about it; instances and seconds are 0 where nothing was timed."""
+
+    cells: set[str] | None  # None in files that have them in their column alone
+    instances: int = 0
+    seconds: float = 0.0
+
+
+def cell_table(run: Run, evaluated: Iterable[tuple[Dataset, np.ndarray]]) -> pa.Table:
+    """Rows of CELL_SCHEMA from test datasets and their (SNRs, classes, classes) confusion counts."""
+    rows = []
+    for test, confusion in evaluated:
+        shared = {
+            "run": run.key,
+            "cell": run.cell_key(test),
+            "test_scenario": json.dumps(test.scenario.as_dict()),
+            "test_length": test.length,
+            "evaluated_at": datetime.now(UTC),
+        }
+        for snr_db, counts in zip(test.snrs_db, confusion, strict=True):
+            correct = {"n": int(counts.sum()), "correct": int(counts.trace()), "confusion": counts.ravel().tolist()}
+            rows.append(shared | {"snr_db": snr_db} | correct)
+    return pa.Table.from_pylist(rows, CELL_SCHEMA)
+
+
+def merge(tables: Iterable[pa.Table]) -> pa.Table:
+    """One table, in an order of its own; of a cell that is there twice the earlier is kept."""
+    order = [(name, "ascending") for name in ("cell", "evaluated_at", "snr_db")]
+    table = pa.concat_tables(tables, promote_options="default")
+    table = table.take(pc.sort_indices(table, sort_keys=order))
+    _, first, cell = np.unique(table["cell"].to_numpy(), return_index=True, return_inverse=True)
+    evaluated_at = table["evaluated_at"].to_numpy()
+    return table.filter(pa.array(evaluated_at == evaluated_at[first][cell]))
+
+
+def cell_bytes(table: pa.Table, instances: int, seconds: float) -> bytes:
+    """The content of a file of cells, for whose evaluation `instances` were classified in `seconds`."""
+    cells = " ".join(table["cell"].unique().to_pylist())
+    return parquet_bytes(table, {"cells": cells, "instances": str(instances), "seconds": f"{seconds:.3f}"})
+
+
+def parquet_bytes(table: pa.Table, known: dict[str, str] | None = None) -> bytes:
+    """The content of a Parquet file; known: keys and values for its footer."""
+    buffer = io.BytesIO()
+    with pq.ParquetWriter(buffer, table.schema, compression="zstd", compression_level=5) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata(known or {})
+    return buffer.getvalue()
+
+
+def read_parquet(content: bytes, columns: list[str] | None = None) -> pa.Table:
+    """The table in the content of a Parquet file. Raises pyarrow's exceptions.
+
+    Without Arrow's threads: one that still holds Python's bytes when the interpreter ends aborts the process.
+    """
+    return pq.ParquetFile(pa.BufferReader(content)).read(columns, use_threads=False)
+
+
+def read_footer(read_last: Callable[[int], bytes]) -> Footer:
+    """The footer of a file of cells, of which read_last(count) gives the last bytes. Raises pyarrow's exceptions."""
+    end = read_last(_FOOTER_BYTES)
+    size = int.from_bytes(end[-8:-4], "little") + 8  # of the footer; the last four bytes mark a Parquet file
+    known = pq.read_metadata(pa.BufferReader(end if size <= len(end) else read_last(size))).metadata or {}
+    if b"cells" not in known:
+        return Footer(None)
+    return Footer(set(known[b"cells"].decode().split()), int(known[b"instances"]), float(known[b"seconds"]))

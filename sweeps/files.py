@@ -1,0 +1,277 @@
+"""Where the bytes of a store live: a directory, or a bucket that speaks S3. Both offer the same few operations.
+
+list(folder)         file name → when it was written (seconds since 1970), of all files below a folder
+read(name, last)     the bytes of a file, or only its last ones; FileNotFoundError where there is none
+write(name, bytes)   all of it or nothing: no reader, at any time, sees a part
+delete(name)         no matter whether it is there
+move(name, to)       under another name
+require_writable()   raises AmcError unless the others can work; removes what killed processes have left
+scratch(name)        a context: a folder for passing use, as path and Arrow file system, None for the machine's own
+
+Names are relative and have "/" between their parts. What goes wrong is an AmcError of one sentence.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+
+import pyarrow.fs
+
+from amc_core.errors import AmcError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_HOST = re.sub(r"[^\w-]", "_", socket.gethostname())
+_BUCKET_ERRORS = {  # in the text of Arrow's exceptions → what is wrong, and what to do about it
+    "NO_SUCH_BUCKET|Bucket .* not found": "there is no such bucket: create it, or name another with --store",
+    "ACCESS_DENIED|INVALID_ACCESS_KEY_ID|SIGNATURE_DOES_NOT_MATCH|INVALID_CLIENT_TOKEN|HTTP status 403": (
+        "access is denied: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of someone who may read and write there"
+    ),
+    "NETWORK_CONNECTION|REQUEST_TIMEOUT|curlCode": (
+        "{endpoint} cannot be reached: check AWS_ENDPOINT_URL and the network"
+    ),
+    "StorageFull|QuotaExceeded|HTTP status 507": "it is full: free some space and run the same command again",
+}
+
+
+def open_files(place: str | Path) -> Directory | Bucket:
+    """The backend for a directory's path, or for "s3://bucket/prefix"; nothing is made or asked yet."""
+    address = re.match(r"([a-z][a-z0-9+.]*):/+", str(place))  # a Path has made one slash of two
+    if address is None:
+        return Directory(Path(place))
+    bucket, _, prefix = str(place)[address.end() :].strip("/").partition("/")
+    if address[1] != "s3" or not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
+        raise AmcError(f"store {str(place)!r} is not known: name a directory, or s3://bucket/prefix")
+    return Bucket(bucket, prefix)
+
+
+class Directory:
+    """Files below a directory, which is made when something is written."""
+
+    threads = 4  # that reading many files gains from, above all over a network
+
+    def __init__(self, path: Path):
+        self.path = path.absolute()  # trials have working directories of their own
+        if not self.path.is_dir() and self.path.exists():
+            raise AmcError(f"store {str(path)!r} is a file: name a directory with --store")
+
+    def list(self, folder: str) -> dict[str, float]:
+        found: dict[str, float] = {}
+        with self._explained("read"):
+            self._list(f"{self.path}/{folder}", folder, found)
+        return found
+
+    def _list(self, directory: str, prefix: str, found: dict[str, float]) -> None:
+        with suppress(FileNotFoundError), os.scandir(directory) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    self._list(entry.path, f"{prefix}/{entry.name}", found)
+                elif not entry.name.startswith("."):
+                    with suppress(FileNotFoundError):  # another process has deleted it
+                        found[f"{prefix}/{entry.name}"] = entry.stat().st_mtime
+
+    def read(self, name: str, last: int | None = None) -> bytes:
+        with self._explained("read"), open(self.path / name, "rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            if last is not None and last < size:
+                file.seek(size - last)
+            return file.readall()
+
+    def write(self, name: str, content: bytes) -> None:
+        path = self.path / name
+        temporary = path.with_name(f".{_HOST}.{os.getpid()}.{uuid.uuid4().hex}")
+        with self._explained("written", absent_is_error=True):
+            _make(path.parent)
+            try:
+                _write_through(temporary, content)
+                os.replace(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
+            _sync(path.parent)
+
+    def delete(self, name: str) -> None:
+        with self._explained("written"):
+            (self.path / name).unlink(missing_ok=True)
+
+    def move(self, name: str, to: str) -> None:
+        with self._explained("written"):
+            _make((self.path / to).parent)
+            os.replace(self.path / name, self.path / to)
+
+    def require_writable(self) -> None:
+        place = next(path for path in (self.path, *self.path.parents) if path.exists())
+        probe = place / f".{_HOST}.{os.getpid()}.{uuid.uuid4().hex}"
+        with self._explained("written", absent_is_error=True):
+            try:
+                _write_through(probe, bytes(4096))
+            finally:
+                with suppress(OSError):
+                    probe.unlink(missing_ok=True)
+            for left in self.path.rglob(".*.*.*"):
+                if _abandoned(left):
+                    left.unlink(missing_ok=True)
+
+    @contextmanager
+    def scratch(self, name: str) -> Iterator[tuple[str, None]]:
+        with self._explained("written", absent_is_error=True):
+            _make(self.path / name)
+        try:
+            yield str(self.path / name), None
+        finally:
+            shutil.rmtree(self.path / name, ignore_errors=True)
+
+    @contextmanager
+    def _explained(self, what: str, absent_is_error: bool = False):
+        """Turns the system's errors into a sentence; a missing file is for the caller, unless that is an error."""
+        try:
+            yield
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and not absent_is_error:
+                raise
+            store = f"store {str(self.path)!r}"
+            if error.errno in _FULL:
+                reason = f"{store} is full: {error.strerror}; free some space and run the same command again"
+            else:
+                reason = f"{store} cannot be {what}: {error.strerror}; name another directory with --store"
+            raise AmcError(reason) from None
+
+
+class Bucket:
+    """Objects below a prefix of a bucket; a put is atomic by itself.
+
+    Endpoint (AWS_ENDPOINT_URL, for vendors other than Amazon), region and credentials come from the usual AWS
+    environment variables and files. The endpoint travels with a pickle; credentials do not.
+    """
+
+    threads = 16  # requests under way at once
+
+    def __init__(self, bucket: str, prefix: str):
+        self.bucket = bucket
+        self.root = f"{bucket}/{prefix}".rstrip("/")  # as Arrow names it
+        self.path = f"s3://{self.root}"
+        self.endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
+
+    def list(self, folder: str) -> dict[str, float]:
+        below = pyarrow.fs.FileSelector(f"{self.root}/{folder}", recursive=True, allow_not_found=True)
+        with self._explained():
+            files = self._filesystem(patient=False)
+            found = files.get_file_info(below)
+            if not found and files.get_file_info(self.bucket).type == pyarrow.fs.FileType.NotFound:
+                raise OSError("NO_SUCH_BUCKET")
+        start = len(self.root) + 1
+        return {info.path[start:]: info.mtime_ns / 1e9 for info in found if info.type == pyarrow.fs.FileType.File}
+
+    def read(self, name: str, last: int | None = None) -> bytes:
+        with self._explained(), self._filesystem().open_input_file(f"{self.root}/{name}") as file:
+            if last is not None and last < file.size():
+                file.seek(file.size() - last)
+            return file.read()
+
+    def write(self, name: str, content: bytes) -> None:
+        with self._explained(), self._filesystem().open_output_stream(f"{self.root}/{name}") as file:
+            file.write(content)
+
+    def delete(self, name: str) -> None:
+        with self._explained(), suppress(FileNotFoundError):
+            self._filesystem().delete_file(f"{self.root}/{name}")
+
+    def move(self, name: str, to: str) -> None:
+        with self._explained():
+            self._filesystem().move(f"{self.root}/{name}", f"{self.root}/{to}")
+
+    def require_writable(self) -> None:
+        probe = f"{self.root}/.{uuid.uuid4().hex}"
+        with self._explained():
+            files = self._filesystem(patient=False)
+            with files.open_output_stream(probe) as file:
+                file.write(b"probe")  # a put without content would pass for a folder
+            files.delete_file(probe)
+
+    @contextmanager
+    def scratch(self, name: str) -> Iterator[tuple[str, pyarrow.fs.FileSystem]]:
+        place = f"{self.root}/{name}"
+        try:
+            yield place, self._filesystem()
+        finally:
+            with suppress(OSError):
+                self._filesystem().delete_dir(place)
+
+    def _filesystem(self, patient: bool = True) -> pyarrow.fs.S3FileSystem:
+        return _s3(self.bucket, self.endpoint, attempts=8 if patient else 3)
+
+    @contextmanager
+    def _explained(self):
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            text = str(error)
+            if re.search("NO_SUCH_KEY|RESOURCE_NOT_FOUND", text):  # deleted between two requests
+                raise FileNotFoundError(text) from None
+            reasons = (reason for pattern, reason in _BUCKET_ERRORS.items() if re.search(pattern, text))
+            reason = next(reasons, " ".join(text.split())).replace("{endpoint}", self.endpoint or "Amazon S3")
+            raise AmcError(f"store {self.path!r}: {reason}") from None
+
+
+@cache
+def _s3(bucket: str, endpoint: str | None, attempts: int) -> pyarrow.fs.S3FileSystem:
+    """attempts: 3 take a second or two, to tell what is wrong at once; 8 outlast a short failure of the network."""
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if region is None:
+        region = "us-east-1" if endpoint else pyarrow.fs.resolve_s3_region(bucket)
+    return pyarrow.fs.S3FileSystem(
+        endpoint_override=endpoint,
+        region=region,
+        connect_timeout=5,
+        request_timeout=30,
+        allow_delayed_open=True,  # one put for a small file
+        retry_strategy=pyarrow.fs.AwsStandardS3RetryStrategy(max_attempts=attempts),
+    )
+
+
+def _write_through(path: Path, content: bytes) -> None:
+    with open(path, "xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _make(directory: Path) -> None:
+    """Make a directory and those above it so that they survive a power cut."""
+    if not directory.is_dir():
+        _make(directory.parent)
+        directory.mkdir(exist_ok=True)
+        _sync(directory.parent)
+
+
+def _sync(directory: Path) -> None:
+    """Make the names in a directory durable, where the file system can."""
+    with suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _abandoned(temporary: Path) -> bool:
+    """Has the process that was writing this file ended? One of another machine is given a day."""
+    owner = re.fullmatch(r"\.(?P<host>[\w-]+)\.(?P<process>\d+)\.[0-9a-f]{32}", temporary.name)
+    try:
+        age = time.time() - temporary.stat().st_mtime
+    except FileNotFoundError:
+        return False
+    if owner is None or age < 60:  # containers may share a name and not their processes
+        return False
+    ended = owner["host"] == _HOST and Path("/proc/self").exists() and not Path("/proc", owner["process"]).exists()
+    return ended or age > 86400
