@@ -57,10 +57,14 @@ class Dataset:
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
         return plain | {"scenario": self.scenario.as_dict()}
 
+    def definition(self) -> dict:
+        """What makes the dataset another."""
+        return self.as_dict() | {"scenario": self.scenario.definition()}
+
     @cached_property
-    def definition(self) -> str:
-        """JSON of what makes the dataset another."""
-        return _json(self.as_dict() | {"scenario": self.scenario.definition()})
+    def key(self) -> str:
+        """24 hex digits that identify the dataset."""
+        return _hash(_json(self.definition()))
 
     def indices(self, part: str) -> range:
         """The instance indices of a part: "train", "validation" or "test"."""
@@ -198,12 +202,12 @@ class Run:
             del recipe["epochs"]
         defaults = validate_hyperparameters(self.model, {})
         model = {name: value for name, value in self.hyperparameters.items() if value != defaults[name]}
-        parts = [VERSION, self.model, model, recipe, json.loads(self.dataset.definition), self.seed]
+        parts = [VERSION, self.model, model, recipe, self.dataset.definition(), self.seed]
         return _hash(_json(parts if self.parent is None else [*parts, self.parent.key]))
 
     def cell_key(self, test: Dataset) -> str:
         """24 hex digits that identify the run's evaluation on the test part of a dataset."""
-        return _hash(f'["{self.key}",{test.definition}]')
+        return _hash(self.key + test.key)
 
     def work(self) -> int:
         """Instances that training passes through the model, a measure of its duration."""

@@ -38,11 +38,11 @@ _FOOTER_BYTES = 32 << 10  # hold a footer with 1,000 keys
 
 @dataclass(frozen=True)
 class Footer:
-    """What the end of a file of cells tells about it; instances and seconds are 0 where nothing was timed."""
+    """What the end of a file of cells tells about it."""
 
-    cells: set[str] | None  # None in files that have them in their column alone
-    instances: int = 0
-    seconds: float = 0.0
+    cells: set[str]
+    instances: int
+    seconds: float
 
 
 def cell_table(run: Run, evaluated: Iterable[tuple[Dataset, np.ndarray]]) -> pa.Table:
@@ -99,7 +99,5 @@ def read_footer(read_last: Callable[[int], bytes]) -> Footer:
     """The footer of a file of cells, of which read_last(count) gives the last bytes. Raises pyarrow's exceptions."""
     end = read_last(_FOOTER_BYTES)
     size = int.from_bytes(end[-8:-4], "little") + 8  # of the footer; the last four bytes mark a Parquet file
-    known = pq.read_metadata(pa.BufferReader(end if size <= len(end) else read_last(size))).metadata or {}
-    if b"cells" not in known:
-        return Footer(None)
+    known = pq.read_metadata(pa.BufferReader(end if size <= len(end) else read_last(size))).metadata
     return Footer(set(known[b"cells"].decode().split()), int(known[b"instances"]), float(known[b"seconds"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from rich.table import Table
 
 from amc_core.errors import AmcError
 from amc_core.modulations import MODULATIONS, modulation_names
-from sweeps.plan import Plan, make_plan, require_recordings
+from sweeps.plan import Plan, expected_seconds, make_plan, require_recordings
 from sweeps.store import Store
 from sweeps.study import Study, load_study, parse_scenario
 
@@ -40,10 +41,13 @@ def plan(study: StudyName, store: StoreDir = "results", scale: Scale = None) -> 
 
     Example: amc plan quickstart --store results
     """
-    chosen = load_study(study, scale)
-    found = make_plan(chosen, Store(store))
+    chosen, place = load_study(study, scale), Store(store)
+    found = make_plan(chosen, place)
     require_recordings(found)
     _show_plan(chosen, found)
+    for device, seconds in sorted(expected_seconds(found, place).items()):
+        duration = timedelta(seconds=max(1, round(seconds)))
+        out.print(f"By what runs in the store took, that is {duration} for one trial at a time on {device}.")
 
 
 @app.command()

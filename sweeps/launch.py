@@ -73,10 +73,8 @@ def launch(
 
         cpus, gpus = _resources(study, gpus_per_trial, local=address is None)
         trial = tune.with_parameters(_trial, study=study, store=store, threads=cpus)
-        # Workers of a cluster have to see Tune's directory; that of the store is the one they share.
-        shared = store.make() if address else None
         _remove_left_over()
-        with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-", dir=shared) as scratch:
+        with _scratch(store, shared=address is not None) as (place, filesystem):
             tuner = tune.Tuner(
                 tune.with_resources(trial, {"cpu": cpus, "gpu": gpus}),
                 tune_config=tune.TuneConfig(
@@ -88,13 +86,25 @@ def launch(
                 ),
                 run_config=tune.RunConfig(
                     name="study",
-                    storage_path=os.path.abspath(scratch),
+                    storage_path=place,
+                    storage_filesystem=filesystem,
                     failure_config=tune.FailureConfig(max_failures=_RETRIES["cluster" if address else "here"]),
                     callbacks=[_report_to(progress, store), *curves],
                     verbose=0,
                 ),
             )
             tuner.fit()
+
+
+@contextmanager
+def _scratch(store: Store, shared: bool):
+    """A directory for Tune, of no use afterwards; workers of a cluster have to see it, as they see the store."""
+    if shared:
+        with store.scratch(f"{_SCRATCH}{os.getpid()}") as place:
+            yield place
+    else:
+        with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-") as place:
+            yield place, None
 
 
 def _remove_left_over() -> None:

@@ -29,8 +29,8 @@ class RunPlan:
 
     @property
     def evaluation_work(self) -> int:
-        """Instances that are still to be classified."""
-        return sum(test.size("test") for test in self.missing)
+        """Instances that are still to be classified; a study's test datasets are all of one size."""
+        return len(self.missing) * self.missing[0].size("test") if self.missing else 0
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,29 @@ class Plan:
 
 def make_plan(study: Study, store: Store) -> Plan:
     """Compare a study with a store."""
-    trained = store.trained()
-    plans = []
-    for run in study.runs():
-        evaluated = store.cells(run.key)
+    listing, runs = store.listing(), study.runs()
+    trained, plans = listing.trained(), []
+    for run, evaluated in zip(runs, listing.cells(run.key for run in runs), strict=True):
         tests = study.tests(run)
-        missing = tuple(test for test in tests if run.cell_key(test) not in evaluated)
+        missing = tuple(test for test in tests if run.cell_key(test) not in evaluated) if evaluated else tests
         plans.append(RunPlan(run, run.key in trained, len(tests), missing))
     return Plan(tuple(sorted(plans, key=lambda plan: -plan.training_work - plan.evaluation_work)))
+
+
+def expected_seconds(plan: Plan, store: Store) -> dict[str, float]:
+    """Device → how long the missing work takes one trial at a time there, by what the store's own runs took.
+
+    Only devices are told on which every classifier that is missing has been timed.
+    """
+    speeds, seconds = store.speeds(), {}
+    for device in {device for device, _ in speeds}:
+        known = [speeds.get((device, entry.run.model)) for entry in plan.incomplete]
+        if all(known):
+            seconds[device] = sum(
+                entry.run.dataset.length * (entry.training_work / trained + entry.evaluation_work / classified)
+                for entry, (trained, classified) in zip(plan.incomplete, known, strict=True)
+            )
+    return seconds
 
 
 def require_recordings(plan: Plan) -> None:

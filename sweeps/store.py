@@ -11,8 +11,7 @@
 
 Every file appears at once and whole, and what is missing is found by looking. A file's name holds the digest of its
 content (run.json holds one of itself), so what a disk or a network did to it is noticed, and processes that compute
-the same run at the same time never write different things under one name. Stores from before the digests
-(weights.pt, epochs.parquet, checkpoint.pt, shorter names of cells) are read as well.
+the same run at the same time never write different things under one name.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ import hashlib
 import io
 import json
 import re
-import zipfile
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -44,7 +42,6 @@ from sweeps.files import open_files
 __all__ = ["CELL_SCHEMA", "Damaged", "Listing", "Store"]
 
 _DIGEST = re.compile(r"-([0-9a-f]{32})\.")
-_UNDIGESTED = {"weights": "weights.pt", "epochs": "epochs.parquet"}  # what a record without names means
 _CHECKPOINTS = 2  # should the newest be damaged, there is the one before
 _PARTS = 16  # files with cells that a run may have before they become one
 _TIMED_RUNS = 200  # the newest runs, that speeds are taken from
@@ -83,23 +80,22 @@ class Store:
         """Keys of the cells of a run that have been evaluated."""
         return set().union(*self._each_cell_file(key, self._cell_keys))
 
-    def speeds(self, device: str) -> dict[str, tuple[float | None, float | None]]:
-        """Model → instances it was trained on, and instances it classified, per second on a kind of device.
+    def speeds(self) -> dict[tuple[str, str], tuple[float, float]]:
+        """(device, model) → samples that it was trained on, and samples that it classified, per second.
 
-        device: "cpu" or a GPU's name. Medians over the runs finished last; None where nothing was timed. Cells are
-        taken to have been evaluated on the device that their run was trained on.
+        device: "cpu" or a GPU's name. Medians over the runs finished last. Cells are taken to have been evaluated on
+        the device that their run was trained on, at its length.
         """
         names = self.listing().names
         finished = [key for key in names if "run.json" in names[key]]
         newest = sorted(finished, key=lambda key: -names[key]["run.json"])[:_TIMED_RUNS]
         trained, classified = defaultdict(list), defaultdict(list)
         for record, footers in self._map(self._timing, newest):
-            if record.get("device") == device:
-                if record.get("instances_trained") and record["seconds"]:
-                    trained[record["model"]].append(record["instances_trained"] / record["seconds"])
-                classified[record["model"]] += [f.instances / f.seconds for f in footers if f.seconds]
-        medians = [{model: median(some) for model, some in rates.items() if some} for rates in (trained, classified)]
-        return {model: tuple(rates.get(model) for rates in medians) for model in sorted(set().union(*medians))}
+            if record.get("seconds"):
+                place, length = (record["device"], record["model"]), record["dataset"]["length"]
+                trained[place].append(record["instances_trained"] * length / record["seconds"])
+                classified[place] += [f.instances * length / f.seconds for f in footers if f.seconds]
+        return {place: (median(trained[place]), median(classified[place])) for place in trained if classified[place]}
 
     # -- reading ---------------------------------------------------------------------------------------
 
@@ -142,13 +138,6 @@ class Store:
     def require_writable(self) -> None:
         """Raise AmcError where results could not be written. Leaves no trace, and removes those of killed processes."""
         self.files.require_writable()
-
-    def make(self) -> Path:
-        """The store's directory, made if it is not there. Raises AmcError for a bucket."""
-        if not isinstance(self.path, Path):
-            raise AmcError(f"store {self.path!r} is a bucket: name a directory that all machines share with --store")
-        self.path.mkdir(parents=True, exist_ok=True)
-        return self.path
 
     def scratch(self, name: str) -> AbstractContextManager[tuple[str, FileSystem | None]]:
         """A folder that all who see the store see, gone after the context: its path, and the file system that is in.
@@ -248,7 +237,7 @@ class Store:
         sound = {name for name in names if self._is_sound(key, name)}
         if "run.json" in names:
             record = self.run_record(key) if "run.json" in sound else None
-            if record is None or not set(record.get("files", _UNDIGESTED).values()) <= sound:
+            if record is None or not set(record["files"].values()) <= sound:
                 sound = {name for name in sound if name.startswith(("checkpoint", "failure"))}
         return sorted(names - sound)
 
@@ -257,15 +246,10 @@ class Store:
             content = self.files.read(f"runs/{key}/{name}")
         except FileNotFoundError:  # deleted since
             return True
+        if name == "run.json":
+            return _record(content) is not None
         digest = _DIGEST.search(name)
-        if digest or name == "run.json":
-            return _digest(content) == digest[1] if digest else _record(content) is not None
-        try:
-            if name.endswith(".parquet"):
-                read_parquet(content)
-            return not name.endswith(".pt") or zipfile.ZipFile(io.BytesIO(content)).testzip() is None
-        except (OSError, pa.ArrowException, zipfile.BadZipFile):
-            return False
+        return digest is None or _digest(content) == digest[1]
 
     def _set_aside(self, key: str, name: str) -> bool:
         """Move a file away; False where another process has been faster."""
@@ -287,7 +271,7 @@ class Store:
 
     def _checkpoints(self, key: str) -> list[str]:
         """Checkpoints of a run, the newest last."""
-        return sorted(self._names(key, "checkpoint"), key=lambda name: (name != "checkpoint.pt", name))
+        return self._names(key, "checkpoint")
 
     def _cell_files(self, key: str) -> list[str]:
         return self._names(key, "cells-")
@@ -305,7 +289,7 @@ class Store:
         record = self.run_record(key)
         if record is None:
             raise AmcError(f"run {key} is not in store {str(self.path)!r}: 'amc run' of its study computes it")
-        return record.get("files", _UNDIGESTED)[kind]
+        return record["files"][kind]
 
     def _read(self, key: str, name: str) -> bytes:
         content, digest = self.files.read(f"runs/{key}/{name}"), _DIGEST.search(name)
@@ -338,8 +322,7 @@ class Store:
             self._complain(key, name)
 
     def _cell_keys(self, key: str, name: str) -> set[str]:
-        cells = self._footer(key, name).cells
-        return set(self._read_table(key, name, ["cell"])["cell"].to_pylist()) if cells is None else cells
+        return self._footer(key, name).cells
 
     def _timing(self, key: str) -> tuple[dict, list[Footer]]:
         """A run's record and the footers of its cells, nothing where they are damaged."""
@@ -437,7 +420,7 @@ def _record(content: bytes) -> dict | None:
         checksum = record.pop("checksum", None)
     except (ValueError, AttributeError):
         return None
-    return record if checksum in (None, _checksum(record)) else None
+    return record if checksum == _checksum(record) else None
 
 
 def _tensor_bytes(state: dict) -> bytes:

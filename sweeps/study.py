@@ -191,7 +191,7 @@ class Study:
         parts = [self._expanded(grid, base, run) for grid in grids for base in run.dataset.scenario.components]
         if len(parts) == 1:
             return parts[0]
-        return tuple({test.definition: test for part in parts for test in part}.values())
+        return tuple({test.key: test for part in parts for test in part}.values())
 
     @cached_property
     def _named(self) -> dict[str, tuple[Run, tuple[Grid, ...]]]:

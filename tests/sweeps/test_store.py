@@ -1,7 +1,6 @@
 """The store on both of its backends: one suite, a directory and a bucket of a local S3 server."""
 
 import errno
-import json
 import os
 import pickle
 import signal
@@ -14,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 from pyarrow.fs import FileType, LocalFileSystem
@@ -23,7 +21,7 @@ from amc_core import AmcError
 from amc_core.run import Dataset, Recipe, Run
 from amc_core.scenario import Scenario
 from sweeps import files
-from sweeps.cells import CELL_SCHEMA, parquet_bytes, read_footer
+from sweeps.cells import parquet_bytes, read_footer
 from sweeps.store import Damaged, Store
 
 CLASSES = ("BPSK", "16QAM")
@@ -130,7 +128,7 @@ def store(request, tmp_path):
 
 def test_a_store_that_does_not_exist_holds_nothing(store):
     assert store.trained() == store.training() == store.cells(RUN.key) == set()
-    assert store.failures() == store.speeds("cpu") == {} and store.verify([RUN.key]) == []
+    assert store.failures() == store.speeds() == {} and store.verify([RUN.key]) == []
     assert store.run_record(RUN.key) is None and store.checkpoint(RUN.key) is None
 
 
@@ -298,8 +296,11 @@ def test_speeds_are_medians_over_the_runs_of_a_kind_of_device(store):
         store.save_cells(run, [counts(TESTS[0])], seconds=seconds)
         store.compact(run.key)
     trained = 3 * 2 * 2 * 8  # epochs × modulations × SNRs × training instances
-    assert store.speeds("cpu") == {"mod_lcnn": (trained / 2, 16 / 2)}
-    assert store.speeds("NVIDIA H200") == {"mod_lcnn": (trained / 0.1, 16 / 0.1)}
+    samples = dataset().length
+    assert store.speeds() == {
+        ("cpu", "mod_lcnn"): (trained * samples / 2, 16 * samples / 2),
+        ("NVIDIA H200", "mod_lcnn"): (trained * samples / 0.1, 16 * samples / 0.1),
+    }
 
 
 HAMMER = """
@@ -342,34 +343,6 @@ def test_two_processes_that_compute_the_same_run_at_once_corrupt_nothing(store):
 @pytest.fixture
 def directory(tmp_path) -> Store:
     return Store(tmp_path / "store")
-
-
-def test_a_store_of_before_the_digests_is_read_verified_and_compacted(directory):
-    fill(directory)
-    folder = directory.path / "runs" / RUN.key
-    record = json.loads((folder / "run.json").read_text())
-    for kind, name in record.pop("files").items():
-        (folder / name).rename(folder / {"weights": "weights.pt", "epochs": "epochs.parquet"}[kind])
-    record.pop("checksum"), record.pop("instances_trained")
-    (folder / "run.json").write_text(json.dumps(record, indent=1))
-    cells = next(folder.glob("cells-*"))
-    pq.write_table(pq.read_table(cells).cast(CELL_SCHEMA), folder / f"cells-{'0' * 16}.parquet", compression="zstd")
-    cells.unlink()
-    torch.save(state(2), folder / "checkpoint.pt")
-
-    assert directory.verify([RUN.key]) == []
-    assert directory.trained() == {RUN.key} and len(directory.checkpoint(RUN.key)["epochs"]) == 2
-    assert directory.cells(RUN.key) == {RUN.cell_key(test) for test in TESTS[:4]}
-    assert torch.equal(directory.weights(RUN.key)["weight"], state(3)["kept"]["weight"])
-    assert directory.epochs(RUN.key).num_rows == 3 and directory.speeds("cpu") == {}
-    directory.save_cells(RUN, [counts(TESTS[9])], seconds=0.5)
-    directory.compact(RUN.key)
-    assert len(directory.cells(RUN.key)) == 5 and len(list(folder.glob("cells-*"))) == 1
-    directory.save_checkpoint(RUN.key, state(1))  # newer than the one without a number
-    assert len(directory.checkpoint(RUN.key)["epochs"]) == 1
-
-    (folder / "weights.pt").write_bytes((folder / "weights.pt").read_bytes()[:-100])
-    assert f"runs/{RUN.key}/run.json" in directory.verify([RUN.key]) and directory.trained() == set()
 
 
 @pytest.fixture
