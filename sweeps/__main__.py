@@ -22,16 +22,20 @@ def main() -> None:
         except AmcError as error:
             complain(str(error))
             sys.exit(2)
-    except Interrupted:
-        _leave()
-    except SystemExit as end:
-        if end.code == signal.SIGTERM:  # so Ray ends while it starts
+    except BaseException as end:
+        # Ray may make another exception of ours, and ends by itself on SIGTERM while it starts.
+        if _interrupted or (isinstance(end, SystemExit) and end.code == signal.SIGTERM):
             _leave()
         raise
 
 
+_interrupted = False
+
+
 def interrupt(number, frame) -> None:
     """Handles SIGINT and SIGTERM alike."""
+    global _interrupted
+    _interrupted = True
     raise Interrupted
 
 

@@ -18,7 +18,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from amc_core.errors import AmcError
-from sweeps.__main__ import interrupt
 from sweeps.plan import Plan
 from sweeps.progress import Progress
 from sweeps.store import Store
@@ -65,8 +64,9 @@ def launch(
     if gpus_per_trial is not None:
         gpu_share(gpus_per_trial)
     os.environ.update(_ENVIRONMENT)
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     address = os.environ.get("RAY_ADDRESS") if address is None else address
-    with _ray(address), _orderly_sigterm():
+    with _ray(address), _own_sigterm(on_sigterm):
         from ray import tune
 
         from sweeps.feed import Feed
@@ -234,9 +234,9 @@ def _require_cluster(address: str) -> None:
 
 
 @contextmanager
-def _orderly_sigterm():
+def _own_sigterm(handler):
     """Let SIGTERM end the launch the way Ctrl-C does; Ray has put a handler of its own there."""
-    previous = signal.signal(signal.SIGTERM, interrupt)
+    previous = signal.signal(signal.SIGTERM, handler)
     try:
         yield
     finally:
