@@ -1,11 +1,12 @@
 """SQL over the four tables of a store, answered by DuckDB straight from its Parquet files.
 
-Views: runs, epochs, cells and confusion, with the columns of `analysis.load`. A scenario's number that is a distribution
-is NULL there, and told in train_distributions or test_distributions: "rolloff uniform(0.1, 0.5)".
+Views: runs, epochs, cells and confusion, with the columns of `analysis.load`. A scenario's number that varies from
+instance to instance is NULL, and told in train_varies or test_varies: "rolloff uniform(0.1, 0.5)".
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import duckdb
@@ -13,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from amc_core.errors import AmcError
-from amc_core.scenario import NUMBER_FIELDS, SCENARIO_FIELDS
+from amc_core.scenario import Scenario
 from analysis.tables import COLUMNS, TEST, load, scenario_columns
 from sweeps.store import CELL_SCHEMA, Store
 from sweeps.study import Study, load_study
@@ -56,14 +57,12 @@ def connect(
     modulation_sets = list(dict.fromkeys(sets))
     connection.register("run_table", _arrow(runs.assign(modulation_set=sets.map(modulation_sets.index)), "train"))
     connection.register("epoch_table", _arrow(load("epochs", store, selected), "train"))
-    files = Store(store).cell_dataset(runs["run"])
-    connection.register("cell_files", CELL_SCHEMA.empty_table() if files is None else files)
+    connection.register("cell_files", Store(store).cell_dataset(runs["run"]))
     texts = [text for (text,) in connection.execute("SELECT DISTINCT test_scenario FROM cell_files").fetchall()]
-    tests = pd.DataFrame([scenario_columns("test", _json(text)) for text in texts], columns=TEST)
+    tests = pd.DataFrame([scenario_columns("test", json.loads(text)) for text in texts], columns=TEST)
     connection.register("test_table", _arrow(tests.assign(test_scenario=pd.array(texts, "str")), "test"))
-    once = "SELECT 1 FROM cell_files GROUP BY cell, snr_db HAVING count(*) > 1 LIMIT 1"
-    source = "cell_files"
-    if connection.execute(once).fetchall():  # two launches computed a cell at once
+    source, twice = "cell_files", "SELECT 1 FROM cell_files GROUP BY cell, snr_db HAVING count(*) > 1 LIMIT 1"
+    if connection.execute(twice).fetchall():  # two launches computed a cell at once
         source = "(SELECT * FROM cell_files QUALIFY row_number() OVER (PARTITION BY cell, snr_db) = 1)"
     if selected is not None:
         keys = sorted({run.cell_key(test) for run in selected.runs() for test in selected.tests(run)})
@@ -72,7 +71,7 @@ def connect(
     joined = f"{source} JOIN run_table USING (run) JOIN test_table USING (test_scenario)"
     connection.execute("CREATE VIEW runs AS SELECT * EXCLUDE modulation_set FROM run_table")
     connection.execute("CREATE VIEW epochs AS FROM epoch_table")
-    columns = ", ".join([*(name for name in COLUMNS["cells"] if name != "accuracy"), *_DISTRIBUTIONS])
+    columns = ", ".join([*(name for name in COLUMNS["cells"] if name != "accuracy"), *_VARIES])
     connection.execute(f"CREATE VIEW cells AS SELECT {columns}, correct / n AS accuracy FROM {joined}")
     connection.execute(f"CREATE VIEW confusion AS {_confusion(joined, modulation_sets)}")
     for setting in _SETTINGS:
@@ -80,7 +79,7 @@ def connect(
     return connection
 
 
-_DISTRIBUTIONS = ("train_distributions", "test_distributions")
+_VARIES = ("train_varies", "test_varies")
 
 
 def _confusion(joined: str, modulation_sets: list[tuple[str, ...]]) -> str:
@@ -89,7 +88,7 @@ def _confusion(joined: str, modulation_sets: list[tuple[str, ...]]) -> str:
     Lists of literals are unnested far faster than names are looked up for every count.
     """
     own = {"sent", "recognised", "count"}
-    columns = ", ".join([*(name for name in COLUMNS["confusion"] if name not in own), *_DISTRIBUTIONS])
+    columns = ", ".join([*(name for name in COLUMNS["confusion"] if name not in own), *_VARIES])
     parts = [
         f"SELECT {columns}, unnest({_literal(sent for sent in names for _ in names)}) AS sent, "
         f"unnest({_literal(names * len(names))}) AS recognised, unnest(confusion)::BIGINT AS count "
@@ -105,13 +104,18 @@ def _literal(names) -> str:
 
 
 def _arrow(table: pd.DataFrame, side: str) -> pa.Table:
-    """A table with one type per column: of a scenario's numbers, those that are drawn become NULL and are told in words."""
-    names = [f"{side}_{name}" for name in SCENARIO_FIELDS if f"{side}_{name}" in table]
-    drawn = table[[name for name in names if name.partition("_")[2] in NUMBER_FIELDS]]
-    told = [
-        ", ".join(f"{name.partition('_')[2]} {value}" for name, value in zip(drawn.columns, row, strict=True) if isinstance(value, str))
-        for row in drawn.itertuples(index=False)
+    """The table with one type per column: numbers that vary become NULL, and are told in words in a column of their own."""
+    usual = {f"{side}_{name}": value for name, value in Scenario().columns().items()}
+    numbers = [name for name in table if isinstance(usual.get(name), float)]
+    varies = [
+        ", ".join(
+            f"{name.removeprefix(side + '_')} {value}"
+            for name, value in zip(numbers, row, strict=True)
+            if isinstance(value, str)
+        )
+        for row in table[numbers].itertuples(index=False)
     ]
-    numbers = {name: pd.to_numeric(drawn[name], errors="coerce").astype("float64") for name in drawn}
-    texts = {name: table[name].astype("str") for name in names if name not in numbers}
-    return pa.Table.from_pandas(table.assign(**numbers, **texts, **{f"{side}_distributions": pd.array(told, "str")}), preserve_index=False)
+    columns = {name: pd.to_numeric(table[name], errors="coerce").astype("float64") for name in numbers}
+    columns |= {name: table[name].astype("str") for name in usual if name in table and name not in numbers}
+    table = table.assign(**columns, **{f"{side}_varies": pd.array(varies, "str")})
+    return pa.Table.from_pandas(table, preserve_index=False)

@@ -328,7 +328,9 @@ def _cells(store: Store, runs: pd.DataFrame, cells: set[str] | None, columns: li
     counts = {"n", "correct"} if "accuracy" in wanted else {"n", "correct"} & wanted
     tested = _tested(store, runs, cells, counts | ({"evaluated_at"} & wanted), filters)
     left = {name: filters[name] for name in ("n", "correct", "accuracy", "evaluated_at") if name in filters}
-    table = pd.DataFrame({name: tested.column(name) for name in {**dict.fromkeys(columns), **left} if name != "accuracy"})
+    table = pd.DataFrame(
+        {name: tested.column(name) for name in {**dict.fromkeys(columns), **left} if name != "accuracy"}
+    )
     if "accuracy" in wanted:
         table["accuracy"] = tested.rows["correct"].to_numpy() / tested.rows["n"].to_numpy()
     return _kept(table, left)[columns]

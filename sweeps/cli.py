@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from amc_core.errors import AmcError
@@ -142,11 +143,7 @@ def results(
     writers = (csv, lambda path: cells.to_csv(path, index=False)), (parquet, cells.astype(mixed).to_parquet)
     for path, write in writers:
         if path is not None:
-            try:
-                write(path)
-            except OSError as error:
-                raise AmcError(f"{str(path)!r} cannot be written: {error}") from None
-            out.print(f"{len(cells)} rows written to {path}", highlight=False)
+            _written_to(path, write, len(cells))
 
 
 @app.command()
@@ -322,8 +319,45 @@ def _defaults(spec) -> str:
     return ", ".join(f"{name} {value}" for name, value in named.items())
 
 
+@app.command()
+def query(
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="A SELECT over runs, epochs, cells and confusion.")],
+    store: StoreDir = "results",
+    study: Annotated[str | None, typer.Option("--study", help="Only what this study selects.")] = None,
+    scale: Scale = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write the rows to this CSV file.")] = None,
+) -> None:
+    """Answer a question in SQL from the tables of a store.
+
+    Example: amc query "SELECT model, snr_db, sum(correct) / sum(n) AS accuracy FROM cells GROUP BY ALL ORDER BY ALL"
+    """
+    from analysis.query import query as answer
+
+    rows = answer(sql, store, study, scale)
+    if csv is not None:
+        _written_to(csv, lambda path: rows.to_csv(path, index=False), len(rows))
+        return
+    shown = Table(*rows.columns, box=SIMPLE_HEAD)
+    for row in rows.head(_MOST_ROWS).itertuples(index=False):
+        shown.add_row(*(f"{value:.6g}" if isinstance(value, float) else escape(str(value)) for value in row))
+    out.print(shown)
+    if len(rows) > _MOST_ROWS:
+        out.print(f"{len(rows) - _MOST_ROWS:,} more rows: --csv FILE writes all.", highlight=False)
+
+
+_MOST_ROWS = 200  # of a query, on the terminal
+
+
 def _listed(modulations: str) -> str | list[str]:
     return [name.strip() for name in modulations.split(",")] if "," in modulations else modulations
+
+
+def _written_to(path: Path, write, rows: int) -> None:
+    try:
+        write(path)
+    except OSError as error:
+        raise AmcError(f"{str(path)!r} cannot be written: {error}") from None
+    out.print(f"{rows} rows written to {path}", highlight=False)
 
 
 def _written(save, figure, path: Path) -> None:
