@@ -73,7 +73,7 @@ def load(
 
     store: directory. study: path or name of a study, whose runs and cells alone are taken; None takes the whole
     store. scale: the scale at which that study was run. columns: those that are wanted, by default all. filters:
-    column → the value or the list of values to keep. Runs, rows and columns that are not asked for are not read,
+    column → the value or the list of values to keep, None where there is none. Runs, rows and columns that are not asked for are not read,
     or let go file by file. Rows are sorted by what they describe, so equal results are equal tables. An empty
     selection is an empty table with the same columns. Raises AmcError for an unknown table, column or study.
     """
@@ -222,7 +222,8 @@ def _kept(table: pd.DataFrame, filters: Filters) -> pd.DataFrame:
     """The rows with a wanted value in every filtered column."""
     keep = np.ones(len(table), bool)
     for name, values in filters.items():
-        keep &= table[name].isin(_listed(values)).to_numpy()
+        wanted = _listed(values)
+        keep &= (table[name].isin(wanted) | (table[name].isna() & (None in wanted))).to_numpy()
     return table[keep].reset_index(drop=True)
 
 

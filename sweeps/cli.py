@@ -348,6 +348,34 @@ def query(
 _MOST_ROWS = 200  # of a query, on the terminal
 
 
+@app.command()
+def compare(
+    study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="Only numbers that this study gives.")] = None,
+    store: StoreDir = "results",
+    scale: Scale = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write the rows, with the papers' words, here.")] = None,
+) -> None:
+    """Set results beside the numbers that the two papers report, with the scale at which they were computed.
+
+    Example: amc compare p1-fig02 --scale small
+    """
+    from analysis.compare import compare as set_beside
+    from analysis.compare import in_words
+
+    rows = set_beside(study, store, scale)
+    if csv is not None:
+        _written_to(csv, lambda path: rows.to_csv(path, index=False), len(rows))
+        return
+    shown = Table("what", "where", "published", "ours", "run at", "verdict", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for row in rows.to_dict("records"):
+        shown.add_row(row["what"], f"{row['paper']} {row['place']}", *in_words(row), row["run_at"], row["verdict"])
+    out.print(shown)
+    verdicts = rows["verdict"].value_counts()
+    out.print(", ".join(f"{count} {name}" for name, count in verdicts.items()), highlight=False)
+    if set(verdicts.index) != {"not run"}:
+        out.print("Intervals are 95 %; they cover the test instances drawn, not another training.", highlight=False)
+
+
 def _listed(modulations: str) -> str | list[str]:
     return [name.strip() for name in modulations.split(",")] if "," in modulations else modulations
 
