@@ -16,7 +16,7 @@ import pyarrow as pa
 from amc_core.errors import AmcError
 from amc_core.scenario import Scenario
 from analysis.tables import COLUMNS, TEST, load, scenario_columns
-from sweeps.store import CELL_SCHEMA, Store
+from sweeps.store import Store
 from sweeps.study import Study, load_study
 
 # Nothing in a statement reaches the file system, the network, or this process; and the small tables are
@@ -104,7 +104,7 @@ def _literal(names) -> str:
 
 
 def _arrow(table: pd.DataFrame, side: str) -> pa.Table:
-    """The table with one type per column: numbers that vary become NULL, and are told in words in a column of their own."""
+    """The table with one type per column: numbers that vary become NULL, told in words in a column of their own."""
     usual = {f"{side}_{name}": value for name, value in Scenario().columns().items()}
     numbers = [name for name in table if isinstance(usual.get(name), float)]
     varies = [

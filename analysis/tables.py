@@ -73,9 +73,10 @@ def load(
 
     store: directory. study: path or name of a study, whose runs and cells alone are taken; None takes the whole
     store. scale: the scale at which that study was run. columns: those that are wanted, by default all. filters:
-    column → the value or the list of values to keep, None where there is none. Runs, rows and columns that are not asked for are not read,
-    or let go file by file. Rows are sorted by what they describe, so equal results are equal tables. An empty
-    selection is an empty table with the same columns. Raises AmcError for an unknown table, column or study.
+    column → the value or the list of values to keep, None for where there is none. Runs, rows and columns that are
+    not asked for are not read, or let go file by file. Rows are sorted by what they describe, so equal results are
+    equal tables. An empty selection is an empty table with the same columns. Raises AmcError for an unknown table,
+    column or study.
     """
     if table not in TABLES:
         raise AmcError(f"table {table!r} is not known{suggest(table, TABLES)}")

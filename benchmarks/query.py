@@ -2,9 +2,9 @@
 
     python benchmarks/query.py [--runs 21]
 
-With 20 modulations a (cell, SNR) row of a store holds 400 counts: 21 runs × 960 test scenarios × 13 SNRs are 262,080 such
-rows, 104,832,000 rows of the table confusion. Counts are random. Each contestant runs in a process of its own; its time
-includes reading the files, its memory is the peak of the process. Both must give the same numbers.
+With 20 modulations a (cell, SNR) row of a store holds 400 counts: 21 runs × 960 test scenarios × 13 SNRs are 262,080
+such rows, 104,832,000 rows of the table confusion. Counts are random. Each contestant runs in a process of its own;
+its time includes reading the files, its memory is the peak of the process. Both must give the same numbers.
 """
 
 from __future__ import annotations
