@@ -47,12 +47,12 @@ class Tables:
 
     @property
     def scale(self) -> str:
-        """The scale in words: instances are those of a modulation and SNR, epochs those of the longest recipe."""
+        """The scale's name, and instances (of a modulation and SNR) × epochs (of the longest recipe)."""
         whole = self.study.instances >= self.study.file.instances and self.study.epochs_factor >= 1
         name = "paper" if whole else self.study.scale
         epochs = self.runs.loc[self.runs["parent"] == "", "epochs"].max()
         seeds = len(self.study.file.seeds)
-        return f"{name}: {self.study.instances} inst., {epochs} epochs, {seeds} seed{'s' * (seeds > 1)}"
+        return f"{name}: {self.study.instances} × {epochs}" + (f", {seeds} seeds" if seeds > 1 else "")
 
 
 def compare(study: str | None = None, store: str | Path = "results", scale: str | None = None) -> pd.DataFrame:
@@ -103,8 +103,11 @@ def _tables(study: str, store: str | Path, scale: str | None, all_studies: bool)
 
 
 def verdict(entry: Published, ours: Interval | None) -> str:
-    """ "agrees" where the published number, give or take its tolerance, lies within our interval or, of a bound, on
-    its right side; "direction agrees" where a difference has the published sign beyond doubt; "differs"; "not run".
+    """How the published number, give or take its tolerance, and our interval go together.
+
+    "agrees": it lies within the interval or, of a bound, the interval lies on its right side. "direction agrees": the
+    sizes differ, and a difference has the published sign beyond doubt. "undecided": the interval is so wide that
+    the opposite could be true as well. "differs". "not run".
     """
     if ours is None:
         return "not run"
@@ -112,16 +115,19 @@ def verdict(entry: Published, ours: Interval | None) -> str:
     if entry.quantity == "offset":
         published, low, high = (math.log10(value) for value in (published, low, high))
     tolerance = 0 if entry.quantity == "parameters" else entry.tolerance
-    if entry.value == 0 and entry.bound != "about":  # the paper says "more" or "less": the sign is to be beyond doubt
-        agrees = low > 0 if entry.bound == "at least" else high < 0
-    elif entry.bound == "about":
-        agrees = low - tolerance <= published <= high + tolerance
+    sure_sign = low > 0 or high < 0
+    if entry.bound == "about":
+        if low - tolerance <= published <= high + tolerance:
+            signed = entry.quantity in _DIFFERENCES and abs(published) > tolerance
+            return "undecided" if signed and not sure_sign else "agrees"
     else:
-        agrees = low <= published + tolerance if entry.bound == "at most" else high >= published - tolerance
-    if agrees:
-        return "agrees"
-    same_sign = entry.quantity in _DIFFERENCES and (low > 0 if published > 0 else high < 0 and published < 0)
-    return "direction agrees" if same_sign else "differs"
+        side = 1 if entry.bound == "at least" else -1
+        nearest, farthest = sorted((side * low, side * high))
+        bound = side * published - (tolerance if published else 0)  # 0 says "more" or "less", and has no rounding
+        if nearest >= bound or farthest >= bound:
+            return "agrees" if nearest >= bound else "undecided"
+    same_sign = sure_sign and published != 0 and (low > 0) == (published > 0)
+    return "direction agrees" if entry.quantity in _DIFFERENCES and same_sign else "differs"
 
 
 def measure(entry: Published, tables: Tables) -> Interval:

@@ -373,7 +373,8 @@ def compare(
     verdicts = rows["verdict"].value_counts()
     out.print(", ".join(f"{count} {name}" for name, count in verdicts.items()), highlight=False)
     if set(verdicts.index) != {"not run"}:
-        out.print("Intervals are 95 %; they cover the test instances drawn, not another training.", highlight=False)
+        note = "run at: scale, instances of a modulation and SNR × epochs; intervals: 95 %, of the instances tested."
+        out.print(note, highlight=False)
 
 
 def _listed(modulations: str) -> str | list[str]:

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -50,13 +49,17 @@ def test_the_numbers_stand_in_the_words_that_are_quoted():
         (0.20, "about", (0.21, 0.19, 0.23), "agrees"),
         (0.20, "about", (0.30, 0.28, 0.32), "direction agrees"),
         (0.20, "about", (0.01, -0.01, 0.03), "differs"),
+        (0.20, "about", (0.10, -0.05, 0.25), "undecided"),
         (0.20, "about", (-0.10, -0.12, -0.08), "differs"),
         (0.20, "at most", (0.05, 0.03, 0.07), "agrees"),
         (0.20, "at most", (0.30, 0.28, 0.32), "direction agrees"),
         (0.20, "at least", (0.30, 0.28, 0.32), "agrees"),
         (0.20, "at least", (0.10, 0.08, 0.12), "direction agrees"),
         (0.00, "at least", (0.02, 0.01, 0.03), "agrees"),
-        (0.00, "at least", (0.01, -0.01, 0.03), "differs"),
+        (0.20, "at most", (0.18, 0.10, 0.26), "undecided"),
+        (0.20, "at least", (0.18, 0.10, 0.26), "undecided"),
+        (0.00, "at least", (0.01, -0.01, 0.03), "undecided"),
+        (0.00, "at least", (-0.02, -0.03, -0.01), "differs"),
         (0.00, "at most", (-0.02, -0.03, -0.01), "agrees"),
         (0.20, "about", (math.nan,) * 3, "differs"),
     ],
@@ -149,7 +152,7 @@ def test_results_are_told_with_their_scale(small):
     accuracy = cells.groupby("test_channel")[["correct", "n"]].sum()
     accuracy = accuracy["correct"] / accuracy["n"]
     assert rows["ours"][0] == pytest.approx(accuracy["awgn"] - accuracy["rician"])
-    assert rows["run_at"].tolist() == ["small: 10 inst., 1 epochs, 1 seed", ""]
+    assert rows["run_at"].tolist() == ["small: 10 × 1", ""]
     assert rows["verdict"][1] == "not run" and math.isnan(rows["ours"][1])
     assert set(compare(path, store)["verdict"]) == {"not run"}  # at the scale as written
 
@@ -173,16 +176,3 @@ def test_a_study_without_published_numbers_is_refused(amc):
 def test_all_studies_can_be_compared_with_an_empty_store(tmp_path):
     rows = compare(None, tmp_path / "nothing")
     assert len(rows) == len(PUBLISHED) and set(rows["verdict"]) == {"not run"}
-
-
-@pytest.mark.parametrize(
-    "path", sorted(SHIPPED.glob("p[12]-*.yaml")) + sorted(SHIPPED.glob("open-*.yaml")), ids=lambda p: p.stem
-)
-def test_shipped_studies_are_sound_at_every_scale(path: Path):
-    for scale in (None, "smoke", "small", "paper"):
-        if "radioml" in path.stem:
-            with pytest.raises(AmcError, match=r"recording|RML|GOLD"):
-                load_study(path.stem, scale)
-        else:
-            study = load_study(path.stem, scale)
-            assert study.runs() and study.file.description
