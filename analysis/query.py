@@ -40,10 +40,11 @@ def query(
         kinds = [statement.type for statement in duckdb.extract_statements(sql)]
         if len(kinds) != 1 or kinds[0] not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
             raise AmcError("the query is not a single SELECT statement: results are read, never changed")
-        return connect(store, study, scale).execute(sql).df()
+        rows = connect(store, study, scale).execute(sql).df()
     except duckdb.Error as error:
         sentence = " ".join(str(error).partition("\n\nLINE")[0].split())
         raise AmcError(f"the query cannot be answered: {sentence}") from None
+    return rows.astype({name: "str" for name in rows if rows[name].dtype == "category"})
 
 
 def connect(
@@ -55,12 +56,12 @@ def connect(
     connection = duckdb.connect()
     sets = runs["modulations"].map(tuple)
     modulation_sets = list(dict.fromkeys(sets))
-    connection.register("run_table", _arrow(runs.assign(modulation_set=sets.map(modulation_sets.index)), "train"))
-    connection.register("epoch_table", _arrow(load("epochs", store, selected), "train"))
+    connection.register("run_table", _typed(runs.assign(modulation_set=sets.map(modulation_sets.index)), "train"))
+    connection.register("epoch_table", _typed(load("epochs", store, selected), "train"))
     connection.register("cell_files", Store(store).cell_dataset(runs["run"]))
     texts = [text for (text,) in connection.execute("SELECT DISTINCT test_scenario FROM cell_files").fetchall()]
     tests = pd.DataFrame([scenario_columns("test", json.loads(text)) for text in texts], columns=TEST)
-    connection.register("test_table", _arrow(tests.assign(test_scenario=pd.array(texts, "str")), "test"))
+    connection.register("test_table", _typed(tests.assign(test_scenario=pd.array(texts, "str")), "test"))
     source, twice = "cell_files", "SELECT 1 FROM cell_files GROUP BY cell, snr_db HAVING count(*) > 1 LIMIT 1"
     if connection.execute(twice).fetchall():  # two launches computed a cell at once
         source = "(SELECT * FROM cell_files QUALIFY row_number() OVER (PARTITION BY cell, snr_db) = 1)"
@@ -103,8 +104,11 @@ def _literal(names) -> str:
     return "[" + ", ".join("'" + name.replace("'", "''") + "'" for name in names) + "]"
 
 
-def _arrow(table: pd.DataFrame, side: str) -> pa.Table:
-    """The table with one type per column: numbers that vary become NULL, told in words in a column of their own."""
+def _typed(table: pd.DataFrame, side: str) -> pd.DataFrame:
+    """The table with one type per column: numbers that vary become NULL, told in words in a column of their own.
+
+    Texts become categories, by which DuckDB groups many times faster.
+    """
     usual = {f"{side}_{name}": value for name, value in Scenario().columns().items()}
     numbers = [name for name in table if isinstance(usual.get(name), float)]
     varies = [
@@ -117,5 +121,8 @@ def _arrow(table: pd.DataFrame, side: str) -> pa.Table:
     ]
     columns = {name: pd.to_numeric(table[name], errors="coerce").astype("float64") for name in numbers}
     columns |= {name: table[name].astype("str") for name in usual if name in table and name not in numbers}
-    table = table.assign(**columns, **{f"{side}_varies": pd.array(varies, "str")})
-    return pa.Table.from_pandas(table, preserve_index=False)
+    columns |= {f"{side}_varies": pd.Series(varies, table.index, "str")}
+    if len(table):  # without rows there are no categories
+        columns |= {name: table[name].astype("str") for name in ("model", "hyperparameters") if name in table}
+        columns |= {name: column.astype("category") for name, column in columns.items() if column.dtype == "str"}
+    return table.assign(**columns)
