@@ -6,16 +6,19 @@ Shaded bands and whiskers are 95 % intervals of the test instances drawn.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, PercentFormatter, ScalarFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 
 from amc_core.models import MODELS
-from analysis.tables import accuracy_by, drop_from_training
+from analysis.query import query
+from analysis.tables import accuracy_by, drop_from_training, load
+from sweeps.study import load_study
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -57,7 +60,7 @@ def line_panels(
     """
     cells = cells.assign(_panel="") if panels is None else cells.rename(columns={panels: "_panel"})
     shown = _ordered(cells["_panel"])
-    figure = Figure(figsize=(1.2 + 4.2 * len(shown), 4.2), layout="constrained")
+    figure = Figure(figsize=(max(7, 1.2 + 4.2 * len(shown)), 4.2), layout="constrained")
     axes = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     factor = 1e-3 if x.endswith("sample_rate") else 1
     for axis, panel in zip(axes, shown, strict=True):
@@ -114,6 +117,7 @@ def learning_curves(epochs: pd.DataFrame) -> Figure:
         axis.plot(mean.index, 1 - mean["train_accuracy"], color=style["color"], linestyle=":", linewidth=1.4)
     chance = 1 - 1 / epochs["classes"].max()
     axis.axhline(chance, color="0.4", linewidth=1, linestyle=(0, (1, 3)), label="chance")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set(xlabel="epochs", ylabel="error rate (dotted: training part)", ylim=(0, 1))
     _finish(axis)
     _legend(figure, axis)
@@ -141,14 +145,14 @@ def pareto_front(cells: pd.DataFrame, runs: pd.DataFrame) -> Figure:
     return figure
 
 
-def confusion_matrices(counts: pd.DataFrame) -> Figure:
+def confusion_matrices(counts: pd.DataFrame, modulations: Sequence[str]) -> Figure:
     """What is recognised (columns) of what was sent (rows), in shares of the sent, a panel per model.
 
-    counts: columns model, sent, recognised, count, each combination once; its order is that of the modulations.
+    counts: columns model, sent, recognised, count, each combination once. modulations: in the order to be shown.
     """
-    names, models = list(dict.fromkeys(counts["sent"])), _ordered(counts["model"])
+    names, models = list(modulations), _ordered(counts["model"])
     side = 1.2 + 0.24 * len(names)
-    figure = Figure(figsize=(1.2 + side * len(models), 0.8 + side), layout="constrained")
+    figure = Figure(figsize=(1.2 + side * len(models), 1.6 + side), layout="constrained")
     axes = figure.subplots(1, len(models), sharey=True, squeeze=False)[0]
     for axis, model in zip(axes, models, strict=True):
         of_model = counts[counts["model"] == model]
@@ -176,11 +180,12 @@ def _style(place: int) -> dict:
 def _scaled(axis: Axes, scale: str, values: pd.Series) -> None:
     if scale == "symlog":
         axis.set_xscale("symlog", linthresh=values.abs()[values != 0].min())
+        axis.tick_params(axis="x", labelsize=7)
     elif scale == "log":
         axis.set_xscale("log", base=2)
     if scale != "symlog" and values.nunique() <= 10:
         axis.set_xticks(sorted(values.unique()))
-        axis.xaxis.set_major_formatter(ScalarFormatter())
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.xaxis.set_minor_formatter(NullFormatter())
         axis.tick_params(axis="x", labelsize=8)
 
@@ -194,7 +199,14 @@ def _finish(axis: Axes) -> None:
 def _legend(figure: Figure, axis: Axes) -> None:
     """Below all panels."""
     handles, labels = axis.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), fontsize=9, frameon=False)
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=min(max(2, int(figure.get_figwidth() // 3)), len(labels)),
+        fontsize=9,
+        frameon=False,
+    )
 
 
 def _drops(cells: pd.DataFrame) -> Figure:
@@ -210,9 +222,9 @@ def _transfers(cells: pd.DataFrame) -> Figure:
     parts = {"head": "last dense layers", "stn_block": "last ResNeXt block of the STN"}
     share = (100 * cells["label_fraction"] / 3).map("{:.0f} %".format)  # of each of the mixture's three channels
     variant = (cells["retrain"].map(parts) + ", " + share).where(cells["parent"] != "", "without transfer")
-    table = accuracy_by(cells.assign(variant=variant), ["test_channel", "variant"])
-    order = {name: place for place, name in enumerate(sorted(set(variant), key=lambda n: (n != "without transfer", n)))}
-    return bar_groups(table.sort_values("variant", key=lambda names: names.map(order)), "test_channel", "variant")
+    by = ["parent", "retrain", "label_fraction", "test_channel", "variant"]
+    table = accuracy_by(cells.assign(variant=variant, parent=cells["parent"] != ""), by)
+    return bar_groups(table, "test_channel", "variant")
 
 
 def _sampling_frequencies(cells: pd.DataFrame) -> Figure:
@@ -220,13 +232,9 @@ def _sampling_frequencies(cells: pd.DataFrame) -> Figure:
     adapted = (cells["train_sample_rate"] == 200e3) & (cells["retrain"] == "head")
     retrained = cells["start"] == "sample_rate=200000.0"
     share = (100 * cells["label_fraction"] / 3).map("with transfer, {:.0f} %".format)
-    cells = cells.assign(variant=share.where(retrained, "without transfer"))[adapted | retrained]
-    return line_panels(
-        cells.sort_values("variant", key=lambda c: c != "without transfer"),
-        "test_sample_rate",
-        "variant",
-        "test_channel",
-    )
+    cells = cells.assign(variant=share.where(retrained, "without transfer"), retrained=retrained)[adapted | retrained]
+    cells = cells.sort_values(["retrained", "label_fraction"], kind="stable")
+    return line_panels(cells, "test_sample_rate", "variant", "test_channel")
 
 
 def _across_upsampling(cells: pd.DataFrame) -> Figure:
@@ -279,3 +287,26 @@ FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
     "p2-fig04": _offsets,
     "open-question-fs": lambda cells: line_panels(cells, "test_sample_rate", "model", "test_channel"),
 }
+
+
+def study_figures(study: str, store: str, scale: str | None, cells: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
+    """The figures that a study's results allow, each with a word for its kind: "published", "learning", …"""
+    name = Path(study).name.removesuffix(".yaml")
+    told = f"{name}: {cells['instances'].max()} instances × {cells['epochs'].max()} epochs"
+    chosen = load_study(study, scale)
+
+    def titled(figure: Figure) -> Figure:
+        figure.suptitle(f"{told}, {cells['classes'].max()} modulations", fontsize=10)
+        return figure
+
+    if name in FIGURES:
+        yield "published", titled(FIGURES[name](cells))
+    epochs = load("epochs", store, chosen)
+    networks = [model for model in epochs["model"].unique() if MODELS[model].epochs]
+    if networks and epochs["epoch"].max() > 1:
+        yield "learning", titled(learning_curves(epochs[epochs["model"].isin(networks)]))
+    runs = load("runs", store, chosen)
+    if cells["model"].nunique() > 1:
+        yield "pareto", titled(pareto_front(cells, runs))
+    sql = "SELECT model, sent, recognised, sum(count) AS count FROM confusion GROUP BY ALL"
+    yield "confusion", titled(confusion_matrices(query(sql, store, chosen), runs["modulations"].iloc[0]))

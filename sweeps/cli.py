@@ -153,15 +153,20 @@ def figures(
     scale: Scale = None,
     to: Annotated[Path, typer.Option("--to", help="Directory for the figures.")] = Path("figures"),
 ) -> None:
-    """Draw a study's figures as PNG and SVG.
+    """Draw a study's figures as PNG and SVG: the train × test heat map; of a shipped study, the paper's figure.
+
+    Learning curves, confusion matrices and accuracy against parameters come beside it.
 
     Example: amc figures quickstart --to figures
     """
     from analysis.figures import save, train_test_heat_map
+    from analysis.published_figures import study_figures
 
     cells = _cells(study, store, scale)
     name = "-".join([Path(study).name.removesuffix(".yaml"), *([scale] if scale else [])])
     _written(save, train_test_heat_map(cells, f"Accuracy across unseen settings: {name}"), to / name)
+    for kind, figure in study_figures(study, store, scale, cells):
+        _written(save, figure, to / f"{name}-{kind}")
 
 
 @app.command(name="simulate")
