@@ -50,7 +50,7 @@ def fill(store: Store, runs: int) -> None:
         run = Run("cnn1d", Dataset(train, modulations, _SNRS, 1000), Recipe(), seed=place)
         counts = random.integers(0, 10, (len(tests), len(_SNRS), len(modulations), len(modulations)), np.int64)
         store.save_run(run, *_finished())
-        store.save_cells(run, list(zip(tests, counts, strict=True)))
+        store.save_cells(run, list(zip(tests, counts, strict=True)), 1.0)
 
 
 def _finished() -> tuple[dict, dict]:
