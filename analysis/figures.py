@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import wrap
 
 import matplotlib
 import numpy as np
@@ -44,7 +45,9 @@ def train_test_heat_map(cells: pd.DataFrame, title: str) -> Figure:
     models = sorted(cells["model"].unique(), key=list(MODELS).index)
     panels = [table[table.index.get_level_values("model") == model] for model in models]
     height, width = max(len(panel) for panel in panels), len(table.columns)
-    size = (2.8 + 0.58 * width * len(models), 2.2 + 0.4 * height)
+    rows = [_row_label(panel.index.names[1:], entry[1:]) for panel in panels for entry in _entries(panel)]
+    labels = 0.075 * max(len(line) for row in rows for line in row.split("\n"))  # inches
+    size = (max(7.5, 2.0 + labels + 0.58 * width * len(models)), 2.2 + 0.4 * height)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(1, len(models), sharey=True, squeeze=False)[0]
     highest = np.ceil(10 * np.nanmax(table.to_numpy())) / 10  # of the colour scale, which starts at 0
@@ -61,10 +64,12 @@ def train_test_heat_map(cells: pd.DataFrame, title: str) -> Figure:
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1))
     snrs = cells["snr_db"]
     note = f"{cells['classes'].max()} modulations, mean over SNR {snrs.min():g} … {snrs.max():g} dB"
-    figure.suptitle(f"{title}\n", fontsize=12)
+    note = f"Accuracy in %, {note}; {_fixed(cells)}; a frame marks the setting of training."
+    lines = wrap(note, int(size[0] / 0.075))
+    figure.suptitle(title + "\n" * len(lines), fontsize=12)
     axes[0].annotate(
-        f"Accuracy in %, {note}; {_fixed(cells)}; a frame marks the setting of training.",
-        (0.5, 0.93),
+        "\n".join(lines),
+        (0.5, 1 - 0.33 / size[1]),  # below the title
         xycoords=figure.transFigure,
         ha="center",
         va="top",
@@ -98,7 +103,8 @@ def _row_label(names: list[str], entry: tuple) -> str:
     sides = {"train": [], "test": []}
     for name, value in zip(names, entry, strict=True):
         side, _, field = name.partition("_")
-        sides.setdefault(side if field in _LABELS else "train", []).append(_value(name, value))
+        if value != "":
+            sides.setdefault(side if field in _LABELS else "train", []).append(_value(name, value))
     train, test = (", ".join(sides[side]) for side in ("train", "test"))
     return f"{train} → {test}" if train and test else (train and f"train {train}") or (test and f"test {test}")
 

@@ -1,4 +1,4 @@
-"""The four tables of a store as pandas data frames, and the train × test table.
+"""The four tables of a store as pandas data frames, and what is read off them: pivots, drops, thresholds.
 
 runs       a row per run: model, recipe, training scenario (train_…), outcome, times
 epochs     a row per run and epoch: loss and accuracy on the training and validation parts
@@ -9,13 +9,15 @@ confusion  a row per run, test scenario, SNR, sent and recognised modulation: co
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from amc_core.errors import AmcError, suggest
 from amc_core.run import Recipe
@@ -25,8 +27,8 @@ from sweeps.study import Study, load_study
 
 TABLES = ("runs", "epochs", "cells", "confusion")
 TRAIN = [f"train_{name}" for name in SCENARIO_FIELDS]
-RECIPE = [f.name for f in fields(Recipe)]
 TEST = [f"test_{name}" for name in SCENARIO_FIELDS]
+RECIPE = [f.name for f in fields(Recipe)]
 
 # What of its run stands beside every row of the other tables.
 _IDENTITY = [
@@ -41,30 +43,61 @@ _IDENTITY = [
     "start",
     "parent",
 ]
+_OUTCOME = ["parameters", "kept_epoch", "validation_accuracy", "seconds", "device", "host", "torch"]
+_EPOCH = ["epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]
+_EPOCH += ["learning_rate", "instances_per_second", "micro_batch"]
+# Of the run, in the table epochs; a learning rate may change from epoch to epoch.
+_OF_EPOCHS = {name: "of_epochs" if name == "epochs" else name for name in _IDENTITY if name != "learning_rate"}
+_TESTED = ["run", *_IDENTITY, "cell", *TEST, "test_length", "snr_db"]
+
+COLUMNS = {
+    "runs": ["run", *_IDENTITY, *_OUTCOME, "started_at", "finished_at", "modulations"],
+    "epochs": ["run", *_OF_EPOCHS.values(), *_EPOCH],
+    "cells": [*_TESTED, "n", "correct", "accuracy", "evaluated_at"],
+    "confusion": [*_TESTED, "sent", "recognised", "count", "evaluated_at"],
+}
+
+Filters = Mapping[str, Any]  # column → the value that rows have there, or the list of those they may have
 
 
 def load(
-    table: str, store: str | Path = "results", study: str | Study | None = None, scale: str | None = None
+    table: str,
+    store: str | Path = "results",
+    study: str | Study | None = None,
+    scale: str | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+    filters: Filters | None = None,
 ) -> pd.DataFrame:
     """One of the tables "runs", "epochs", "cells", "confusion".
 
     store: directory. study: path or name of a study, whose runs and cells alone are taken; None takes the whole
-    store. scale: the scale at which that study was run. Rows are sorted by what they describe, so equal results
-    are equal tables. An empty selection is an empty table with the same columns. Raises AmcError for an unknown
-    table or study.
+    store. scale: the scale at which that study was run. columns: those that are wanted, by default all. filters:
+    column → the value or the list of values to keep, None for where there is none. Runs, rows and columns that are
+    not asked for are not read, or let go file by file. Rows are sorted by what they describe, so equal results are
+    equal tables. An empty selection is an empty table with the same columns. Raises AmcError for an unknown table,
+    column or study.
     """
     if table not in TABLES:
         raise AmcError(f"table {table!r} is not known{suggest(table, TABLES)}")
+    columns, filters = list(COLUMNS[table] if columns is None else columns), dict(filters or {})
+    for name in (*columns, *filters):
+        if name not in COLUMNS[table]:
+            raise AmcError(f"table {table!r} has no column {name!r}{suggest(name, COLUMNS[table])}")
     selected = load_study(study, scale) if isinstance(study, str | Path) else study
     store = Store(store)
     keys = {run.key for run in selected.runs()} & store.trained() if selected else store.trained()
     runs = _runs(store, sorted(keys))
-    if table == "runs":
-        return _sorted(runs, [*_IDENTITY, "run"])
     if table == "epochs":
-        return _epochs(store, runs)
+        runs = runs[["run", *_OF_EPOCHS]].rename(columns=_OF_EPOCHS)
+    of_runs = {name: filters.pop(name) for name in list(filters) if name in runs}
+    runs = _kept(runs, of_runs)
+    if table == "runs":
+        return runs[columns]
+    if table == "epochs":
+        return _epochs(store, runs, filters)[columns]
     cells = {run.cell_key(test) for run in selected.runs() for test in selected.tests(run)} if selected else None
-    return _cells(store, runs, cells) if table == "cells" else _confusion(store, runs, cells)
+    return (_cells if table == "cells" else _confusion)(store, runs, cells, columns, filters)
 
 
 def wilson(correct: np.ndarray, n: np.ndarray, z: float = 1.959964) -> tuple[np.ndarray, np.ndarray]:
@@ -72,6 +105,17 @@ def wilson(correct: np.ndarray, n: np.ndarray, z: float = 1.959964) -> tuple[np.
     centre = (correct + z**2 / 2) / (n + z**2)
     half = z / (n + z**2) * np.sqrt(correct * (n - correct) / n + z**2 / 4)
     return centre - half, centre + half
+
+
+def difference(
+    correct: np.ndarray, n: np.ndarray, reference_correct: np.ndarray, reference_n: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """95 % interval of reference accuracy − accuracy, from the Wilson intervals of both (Newcombe 1998, method 10)."""
+    accuracy, reference = correct / n, reference_correct / reference_n
+    (low, high), (reference_low, reference_high) = wilson(correct, n), wilson(reference_correct, reference_n)
+    below = np.hypot(reference - reference_low, high - accuracy)
+    above = np.hypot(reference_high - reference, accuracy - low)
+    return reference - accuracy - below, reference - accuracy + above
 
 
 def accuracy_by(cells: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
@@ -86,23 +130,84 @@ def varied(cells: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     return [name for name in columns if cells.groupby("model")[name].nunique().max() > 1]
 
 
+def varied_settings(cells: pd.DataFrame) -> list[str]:
+    """What varies of models, training and test settings, but for seeds and SNRs."""
+    of_runs = [name for name in _IDENTITY if name not in ("model", "seed", "parent")]
+    return varied(cells, [*of_runs, *TEST, "test_length"])
+
+
 def train_test(cells: pd.DataFrame, rows: Sequence[str] | None = None, column: str | None = None) -> pd.DataFrame:
     """Accuracy of every training setting (rows) in every test setting (columns), pooled over SNRs and seeds.
 
     column: the field along the columns; by default the test field with most values. rows: by default the model
-    and all other fields that vary.
+    and all other fields that vary. Both may be any columns of `cells`.
     """
     if column is None:
         column = max(TEST, key=lambda name: cells[name].nunique())
     if rows is None:
-        sizes = ["classes", "instances", "length"]
-        settings = varied(cells, ["hyperparameters", "start", *TRAIN, *sizes, *RECIPE, *TEST, "test_length"])
-        rows = ["model", *(name for name in settings if name != column)]
+        rows = ["model", *(name for name in varied_settings(cells) if name != column)]
     pooled = accuracy_by(cells, [*rows, column])
     return pooled.pivot(index=list(rows), columns=column, values="accuracy")
 
 
-def _columns(side: str, scenario: dict) -> dict:
+def in_training_setting(cells: pd.DataFrame) -> np.ndarray:
+    """Of every row: was it tested in the setting, length included, that its run was trained in?"""
+    train, test = cells[[*TRAIN, "length"]].to_numpy(object), cells[[*TEST, "test_length"]].to_numpy(object)
+    return ((train == test) | (pd.isna(train) & pd.isna(test))).all(axis=1)
+
+
+def drop_from_training(cells: pd.DataFrame, by: Sequence[str] | None = None) -> pd.DataFrame:
+    """How much less accurate a classifier is in each test setting than in the setting that it was trained in.
+
+    Counts are pooled over everything but `by`, by default the model and the settings that vary; where `by` has
+    snr_db, both sides are taken at that SNR. Columns: `by`, n, correct, accuracy, training_accuracy, drop =
+    training_accuracy − accuracy, and its 95 % interval drop_low, drop_high; these four are NaN where the
+    training setting was not tested.
+    """
+    by = ["model", *varied_settings(cells)] if by is None else list(by)
+    shared = [name for name in by if name not in (*TEST, "test_length")]
+    if not shared:
+        raise AmcError(f"by {by!r} is not allowed: name at least one field of the training, such as model")
+    renamed = {"n": "_n", "correct": "_correct", "accuracy": "training_accuracy"}
+    trained = accuracy_by(cells[in_training_setting(cells)], shared).rename(columns=renamed)
+    pooled = accuracy_by(cells, by).drop(columns=["accuracy_low", "accuracy_high"])
+    joined = pooled.merge(trained[[*shared, *renamed.values()]], on=shared, how="left")
+    counts = joined[["correct", "n", "_correct", "_n"]].to_numpy(float)
+    low, high = difference(*counts.T)
+    joined = joined.assign(drop=joined["training_accuracy"] - joined["accuracy"], drop_low=low, drop_high=high)
+    return joined.drop(columns=["_n", "_correct"])
+
+
+def snr_at(cells: pd.DataFrame, target: float, by: Sequence[str]) -> pd.DataFrame:
+    """The SNR at which the accuracy first reaches `target`, interpolated linearly between tested SNRs.
+
+    target: in (0, 1). Counts are pooled over everything but `by` and the SNR. Columns: `by`; snr_db; snr_low and
+    snr_high, where the upper and the lower bound of the 95 % Wilson interval reach it. NaN where it is never
+    reached; the lowest tested SNR where that reaches it already.
+    """
+    if not 0 < target < 1:
+        raise AmcError(f"target {target!r} is not allowed: it is an accuracy between 0 and 1")
+    curves = {"snr_db": "accuracy", "snr_low": "accuracy_high", "snr_high": "accuracy_low"}
+    rows = []
+    for values, curve in accuracy_by(cells, [*by, "snr_db"]).groupby(list(by), sort=True, dropna=False):
+        snrs = curve["snr_db"].to_numpy(float)
+        reached = {name: _first_at(snrs, curve[bound].to_numpy(float), target) for name, bound in curves.items()}
+        rows.append(dict(zip(by, values, strict=True)) | reached)
+    return pd.DataFrame(rows, columns=[*by, *curves])
+
+
+def _first_at(x: np.ndarray, y: np.ndarray, target: float) -> float:
+    """Where the line through (x, y), x ascending, first reaches target."""
+    reached = np.flatnonzero(y >= target)
+    if not len(reached):
+        return np.nan
+    i = reached[0]
+    if i == 0:
+        return float(x[0])
+    return float(x[i - 1] + (x[i] - x[i - 1]) * (target - y[i - 1]) / (y[i] - y[i - 1]))
+
+
+def scenario_columns(side: str, scenario: dict) -> dict:
     """A scenario's fields as columns "train_…" or "test_…"."""
     return {f"{side}_{name}": value for name, value in scenario_from(scenario).columns().items()}
 
@@ -114,33 +219,43 @@ def _sorted(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     )
 
 
+def _kept(table: pd.DataFrame, filters: Filters) -> pd.DataFrame:
+    """The rows with a wanted value in every filtered column."""
+    keep = np.ones(len(table), bool)
+    for name, values in filters.items():
+        wanted = _listed(values)
+        keep &= (table[name].isin(wanted) | (table[name].isna() & (None in wanted))).to_numpy()
+    return table[keep].reset_index(drop=True)
+
+
+def _listed(values: Any) -> list:
+    return [values] if isinstance(values, str) or not np.iterable(values) else list(values)
+
+
 def _runs(store: Store, keys: list[str]) -> pd.DataFrame:
     rows = []
     for key in keys:
         record = store.run_record(key)
         dataset, recipe = record["dataset"], record["recipe"]
-        outcome = ("parameters", "kept_epoch", "validation_accuracy", "seconds", "device", "host", "torch")
         rows.append(
             {
                 "run": key,
                 "model": record["model"],
                 "hyperparameters": json.dumps(record["hyperparameters"], sort_keys=True),
                 "seed": record["seed"],
-                **_columns("train", dataset["scenario"]),
+                **scenario_columns("train", dataset["scenario"]),
                 "classes": len(dataset["modulations"]),
                 **{name: dataset[name] for name in ("instances", "length")},
                 **{name: recipe[name] for name in RECIPE},
                 "start": _start(store, record),
                 "parent": record["parent"] or "",
-                **{name: record[name] for name in outcome},
+                **{name: record[name] for name in _OUTCOME},
                 "started_at": pd.Timestamp(record["started_at"]),
                 "finished_at": pd.Timestamp(record["finished_at"]),
                 "modulations": dataset["modulations"],
             }
         )
-    columns = ["run", *_IDENTITY, "parameters", "kept_epoch", "validation_accuracy"]
-    columns += ["seconds", "device", "host", "torch", "started_at", "finished_at", "modulations"]
-    return pd.DataFrame(rows, columns=columns)
+    return _sorted(pd.DataFrame(rows, columns=COLUMNS["runs"]), [*_IDENTITY, "run"])
 
 
 def _start(store: Store, record: dict) -> str:
@@ -154,41 +269,98 @@ def _start(store: Store, record: dict) -> str:
     return ", ".join(f"{name}={start[name]}" for name in own if start[name] != own[name]) or "the same setting"
 
 
-def _epochs(store: Store, runs: pd.DataFrame) -> pd.DataFrame:
+def _epochs(store: Store, runs: pd.DataFrame, filters: Filters) -> pd.DataFrame:
     frames = [store.epochs(key).to_pandas().assign(run=key) for key in runs["run"]]
-    columns = ["run", "epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]
-    columns += ["learning_rate", "instances_per_second", "micro_batch"]
-    epochs = pd.concat(frames)[columns] if frames else pd.DataFrame(columns=columns)
-    identity = runs[["run", *(name for name in _IDENTITY if name != "learning_rate")]].rename(
-        columns={"epochs": "of_epochs"}
+    epochs = pd.concat(frames)[["run", *_EPOCH]] if frames else pd.DataFrame(columns=["run", *_EPOCH])
+    return _kept(_sorted(runs.merge(epochs, on="run"), [*_OF_EPOCHS.values(), "run", "epoch"]), filters)
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """Rows of the cells files that are wanted, sorted, and what they stand for."""
+
+    rows: pa.Table
+    runs: pd.DataFrame
+    run: np.ndarray  # of each row, its place in runs
+    tests: pd.DataFrame  # a row per test scenario
+    test: np.ndarray  # of each row, its place in tests
+
+    def column(self, name: str):
+        """A column that has one value per row of the cells files."""
+        if name in self.runs:
+            return self.runs[name].take(self.run).array
+        return self.tests[name].take(self.test).array if name in self.tests else self.rows[name].to_pandas().array
+
+
+def _tested(store: Store, runs: pd.DataFrame, cells: set[str] | None, extra: set[str], filters: Filters) -> _Tested:
+    """What the filters keep of the cells of runs, each once; `extra` columns beside those that tell cells apart."""
+    columns = ["run", "cell", "test_scenario", "test_length", "snr_db", *sorted(extra)]
+    by_value = {name: pa.array(_listed(filters[name])) for name in ("cell", "test_length", "snr_db") if name in filters}
+    of_tests = {name: values for name, values in filters.items() if name in TEST}
+    if cells is not None:
+        by_value["cell"] = pa.array(sorted(cells & set(_listed(filters.get("cell", cells)))), pa.string())
+    scenarios: dict[str, dict] = {}
+    kept = [pa.schema([CELL_SCHEMA.field(name) for name in columns]).empty_table()]
+    for table in store.cell_tables(runs["run"], columns):
+        found = table["test_scenario"].unique().to_pylist()
+        scenarios |= {text: scenario_columns("test", json.loads(text)) for text in found if text not in scenarios}
+        keep = pc.is_in(table["test_scenario"], pa.array(_matching(scenarios, found, of_tests), pa.string()))
+        for name, values in by_value.items():
+            keep = pc.and_(keep, pc.is_in(table[name], values.cast(table[name].type)))
+        kept.append(table.select(columns).filter(keep))
+    rows = pa.concat_tables(kept)
+    tests = pd.DataFrame(scenarios.values(), columns=TEST).assign(test_scenario=list(scenarios))
+    tests = _sorted(tests, [*TEST, "test_scenario"])
+    run = pd.Index(runs["run"]).get_indexer(rows["run"].to_pandas())
+    test = pd.Index(tests["test_scenario"]).get_indexer(rows["test_scenario"].to_pandas())
+    cell = pd.factorize(rows["cell"].to_pandas(), sort=True)[0]
+    order = np.lexsort((cell, rows["snr_db"].to_numpy(), rows["test_length"].to_numpy(), test, run))
+    first = ~pd.DataFrame({"cell": cell[order], "snr_db": rows["snr_db"].to_numpy()[order]}).duplicated().to_numpy()
+    order = order[first]
+    return _Tested(rows.take(order), runs, run[order], tests, test[order])
+
+
+def _matching(scenarios: dict[str, dict], texts: list[str], filters: Filters) -> list[str]:
+    wanted = {name: _listed(values) for name, values in filters.items()}
+    return [text for text in texts if all(scenarios[text][name] in values for name, values in wanted.items())]
+
+
+def _cells(store: Store, runs: pd.DataFrame, cells: set[str] | None, columns: list[str], filters: Filters):
+    wanted = {*columns, *filters}
+    counts = {"n", "correct"} if "accuracy" in wanted else {"n", "correct"} & wanted
+    tested = _tested(store, runs, cells, counts | ({"evaluated_at"} & wanted), filters)
+    left = {name: filters[name] for name in ("n", "correct", "accuracy", "evaluated_at") if name in filters}
+    table = pd.DataFrame(
+        {name: tested.column(name) for name in {**dict.fromkeys(columns), **left} if name != "accuracy"}
     )
-    joined = identity.merge(epochs, on="run")
-    return _sorted(joined, [*identity.columns[1:], "run", "epoch"])
+    if "accuracy" in wanted:
+        table["accuracy"] = tested.rows["correct"].to_numpy() / tested.rows["n"].to_numpy()
+    return _kept(table, left)[columns]
 
 
-def _cells(store: Store, runs: pd.DataFrame, selected: set[str] | None, counts: bool = False) -> pd.DataFrame:
-    columns = [name for name in CELL_SCHEMA.names if counts or name != "confusion"]
-    tables = list(store.cell_tables(runs["run"], columns))
-    cells = pa.concat_tables(tables).to_pandas() if tables else pd.DataFrame(columns=columns)
-    cells = cells.drop_duplicates(["cell", "snr_db"])
-    scenarios = {text: _columns("test", json.loads(text)) for text in cells["test_scenario"].unique()}
-    tests = pd.DataFrame(scenarios.values(), columns=TEST, index=list(scenarios))
-    place = cells.columns.get_loc("test_scenario")
-    for name in reversed(TEST):
-        cells.insert(place, name, cells["test_scenario"].map(tests[name]))
-    cells = cells.drop(columns="test_scenario")
-    if selected is not None:
-        cells = cells[cells["cell"].isin(selected)]
-    joined = runs[["run", *_IDENTITY]].merge(cells, on="run")
-    joined.insert(joined.columns.get_loc("correct") + 1, "accuracy", joined["correct"] / joined["n"])
-    return _sorted(joined, [*_IDENTITY, *TEST, "test_length", "snr_db", "cell"])
-
-
-def _confusion(store: Store, runs: pd.DataFrame, selected: set[str] | None) -> pd.DataFrame:
-    cells = _cells(store, runs, selected, counts=True).drop(columns=["n", "correct", "accuracy"])
-    names = runs.set_index("run")["modulations"]
-    pairs = [[(sent, seen) for sent in names[run] for seen in names[run]] for run in cells["run"]]
-    cells["sent"] = [[sent for sent, _ in pair] for pair in pairs]
-    cells["recognised"] = [[recognised for _, recognised in pair] for pair in pairs]
-    long = cells.rename(columns={"confusion": "count"}).explode(["sent", "recognised", "count"], ignore_index=True)
-    return long.astype({"count": "int64"})
+def _confusion(store: Store, runs: pd.DataFrame, cells: set[str] | None, columns: list[str], filters: Filters):
+    tested = _tested(store, runs, cells, {"confusion"} | ({"evaluated_at"} & {*columns, *filters}), filters)
+    names = list(dict.fromkeys(name for listed in runs["modulations"] for name in listed))
+    place = np.arange(tested.rows.num_rows)
+    # The modulations of a run, in the order of its counts; rows of a run stand together.
+    codes = [np.array([names.index(name) for name in listed], np.int16) for listed in runs["modulations"]]
+    rows_of = np.bincount(tested.run, minlength=len(codes))
+    flat = {
+        "sent": [np.tile(np.repeat(code, len(code)), m) for code, m in zip(codes, rows_of, strict=True)],
+        "recognised": [np.tile(code, len(code) * m) for code, m in zip(codes, rows_of, strict=True)],
+    }
+    flat = {name: np.concatenate([np.empty(0, np.int16), *parts]) for name, parts in flat.items()}
+    sizes = np.array([len(code) ** 2 for code in codes], np.int64)[tested.run]
+    row = np.repeat(place, sizes)
+    count = tested.rows["confusion"].combine_chunks().flatten().to_numpy().astype(np.int64)
+    keep = np.ones(len(row), bool)
+    for name in ("sent", "recognised"):
+        if name in filters:
+            keep &= np.isin(flat[name], [names.index(value) for value in _listed(filters[name]) if value in names])
+    if not keep.all():
+        row, count, flat = row[keep], count[keep], {name: values[keep] for name, values in flat.items()}
+    own = {name: pd.Categorical.from_codes(values, names) for name, values in flat.items()} | {"count": count}
+    left = {name: filters[name] for name in ("count", "evaluated_at") if name in filters}
+    wanted = {**dict.fromkeys(columns), **left}
+    table = pd.DataFrame({name: own[name] if name in own else tested.column(name).take(row) for name in wanted})
+    return _kept(table, left)[columns]

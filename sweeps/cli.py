@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from amc_core.errors import AmcError
@@ -142,11 +143,7 @@ def results(
     writers = (csv, lambda path: cells.to_csv(path, index=False)), (parquet, cells.astype(mixed).to_parquet)
     for path, write in writers:
         if path is not None:
-            try:
-                write(path)
-            except OSError as error:
-                raise AmcError(f"{str(path)!r} cannot be written: {error}") from None
-            out.print(f"{len(cells)} rows written to {path}", highlight=False)
+            _written_to(path, write, len(cells))
 
 
 @app.command()
@@ -156,15 +153,20 @@ def figures(
     scale: Scale = None,
     to: Annotated[Path, typer.Option("--to", help="Directory for the figures.")] = Path("figures"),
 ) -> None:
-    """Draw a study's figures as PNG and SVG.
+    """Draw a study's figures as PNG and SVG: the train × test heat map; of a shipped study, the paper's figure.
+
+    Learning curves, confusion matrices and accuracy against parameters come beside it.
 
     Example: amc figures quickstart --to figures
     """
     from analysis.figures import save, train_test_heat_map
+    from analysis.published_figures import study_figures
 
     cells = _cells(study, store, scale)
     name = "-".join([Path(study).name.removesuffix(".yaml"), *([scale] if scale else [])])
     _written(save, train_test_heat_map(cells, f"Accuracy across unseen settings: {name}"), to / name)
+    for kind, figure in study_figures(study, store, scale, cells):
+        _written(save, figure, to / f"{name}-{kind}")
 
 
 @app.command(name="simulate")
@@ -322,8 +324,74 @@ def _defaults(spec) -> str:
     return ", ".join(f"{name} {value}" for name, value in named.items())
 
 
+@app.command()
+def query(
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="A SELECT over runs, epochs, cells and confusion.")],
+    store: StoreDir = "results",
+    study: Annotated[str | None, typer.Option("--study", help="Only what this study selects.")] = None,
+    scale: Scale = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write the rows to this CSV file.")] = None,
+) -> None:
+    """Answer a question in SQL from the tables of a store.
+
+    Example: amc query "SELECT model, snr_db, sum(correct) / sum(n) AS accuracy FROM cells GROUP BY ALL ORDER BY ALL"
+    """
+    from analysis.query import query as answer
+
+    rows = answer(sql, store, study, scale)
+    if csv is not None:
+        _written_to(csv, lambda path: rows.to_csv(path, index=False), len(rows))
+        return
+    shown = Table(*rows.columns, box=SIMPLE_HEAD)
+    for row in rows.head(_MOST_ROWS).itertuples(index=False):
+        shown.add_row(*(f"{value:.6g}" if isinstance(value, float) else escape(str(value)) for value in row))
+    out.print(shown)
+    if len(rows) > _MOST_ROWS:
+        out.print(f"{len(rows) - _MOST_ROWS:,} more rows: --csv FILE writes all.", highlight=False)
+
+
+_MOST_ROWS = 200  # of a query, on the terminal
+
+
+@app.command()
+def compare(
+    study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="Only numbers that this study gives.")] = None,
+    store: StoreDir = "results",
+    scale: Scale = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write the rows, with the papers' words, here.")] = None,
+) -> None:
+    """Set results beside the numbers that the two papers report, with the scale at which they were computed.
+
+    Example: amc compare p1-fig02 --scale small
+    """
+    from analysis.compare import compare as set_beside
+    from analysis.compare import in_words
+
+    rows = set_beside(study, store, scale)
+    if csv is not None:
+        _written_to(csv, lambda path: rows.to_csv(path, index=False), len(rows))
+        return
+    shown = Table("what", "where", "published", "ours", "run at", "verdict", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for row in rows.to_dict("records"):
+        shown.add_row(row["what"], f"{row['paper']} {row['place']}", *in_words(row), row["run_at"], row["verdict"])
+    out.print(shown)
+    verdicts = rows["verdict"].value_counts()
+    out.print(", ".join(f"{count} {name}" for name, count in verdicts.items()), highlight=False)
+    if set(verdicts.index) != {"not run"}:
+        note = "run at: scale, instances of a modulation and SNR × epochs; intervals: 95 %, of the instances tested."
+        out.print(note, highlight=False)
+
+
 def _listed(modulations: str) -> str | list[str]:
     return [name.strip() for name in modulations.split(",")] if "," in modulations else modulations
+
+
+def _written_to(path: Path, write, rows: int) -> None:
+    try:
+        write(path)
+    except OSError as error:
+        raise AmcError(f"{str(path)!r} cannot be written: {error}") from None
+    out.print(f"{rows} rows written to {path}", highlight=False)
 
 
 def _written(save, figure, path: Path) -> None:

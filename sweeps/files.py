@@ -2,6 +2,7 @@
 
 list(folder)         file name → when it was written (seconds since 1970), of all files below a folder
 read(name, last)     the bytes of a file, or only its last ones; FileNotFoundError where there is none
+for_arrow(names)     Arrow's file system, and the paths there of these files
 write(name, bytes)   all of it or nothing: no reader, at any time, sees a part
 delete(name)         no matter whether it is there
 move(name, to)       under another name
@@ -98,6 +99,9 @@ class Directory:
                 temporary.unlink(missing_ok=True)
             _sync(path.parent)
 
+    def for_arrow(self, names: list[str]) -> tuple[pyarrow.fs.FileSystem, list[str]]:
+        return pyarrow.fs.LocalFileSystem(), [f"{self.path}/{name}" for name in names]
+
     def delete(self, name: str) -> None:
         with self._explained("written"):
             (self.path / name).unlink(missing_ok=True)
@@ -179,6 +183,9 @@ class Bucket:
     def write(self, name: str, content: bytes) -> None:
         with self._explained(), self._filesystem().open_output_stream(f"{self.root}/{name}") as file:
             file.write(content)
+
+    def for_arrow(self, names: list[str]) -> tuple[pyarrow.fs.FileSystem, list[str]]:
+        return self._filesystem(), [f"{self.root}/{name}" for name in names]
 
     def delete(self, name: str) -> None:
         with self._explained(), suppress(FileNotFoundError):

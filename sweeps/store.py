@@ -32,6 +32,7 @@ from statistics import median
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset
 from pyarrow.fs import FileSystem
 
 from amc_core.errors import AmcError
@@ -121,6 +122,12 @@ class Store:
         read = self._read_table
         for tables in self._map(lambda key: self._each_cell_file(key, lambda *file: read(*file, columns)), keys):
             yield from tables
+
+    def cell_dataset(self, keys: Iterable[str]) -> pyarrow.dataset.Dataset:
+        """The cells of runs as one dataset, of which a query reads what it asks for, digests unseen."""
+        names = [f"runs/{key}/{name}" for key in keys for name in self._cell_files(key)]
+        filesystem, paths = self.files.for_arrow(names)
+        return pyarrow.dataset.dataset(paths, schema=CELL_SCHEMA, format="parquet", filesystem=filesystem)
 
     def checkpoint(self, key: str) -> dict | None:
         """The training state saved last, None where there is none; damaged ones are set aside and passed over."""

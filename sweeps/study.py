@@ -180,8 +180,8 @@ class Study:
     def runs(self) -> list[Run]:
         """Every training run, each once and after the run that it starts from.
 
-        Models × lengths × training scenarios × recipes × seeds; then, for each stage of transfer, those of these
-        runs that it takes × training scenarios × recipes.
+        Models × lengths × training scenarios × recipes × seeds; then, for each stage of transfer, those of the
+        runs before it, earlier stages included, that it takes × training scenarios × recipes.
         """
         return [run for run, _ in self._named.values()]
 
@@ -210,9 +210,11 @@ class Study:
         parents = [run for run, _ in named.values() if MODELS[run.model].epochs]
         for place, stage in enumerate(file.transfer):
             try:
-                for run in self._transferred(stage, parents):
+                stage_runs = {run.key: run for run in self._transferred(stage, parents)}
+                for run in stage_runs.values():
                     tested = named[run.key][1] if run.key in named else ()
                     named[run.key] = run, (*tested, *(file.test if stage.test is None else stage.test))
+                parents += stage_runs.values()
             except AmcError as error:
                 raise AmcError(f"transfer.{place}: {error}") from None
         return named

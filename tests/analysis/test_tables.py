@@ -4,13 +4,14 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
-from amc_core import AmcError
-from analysis import accuracy_by, load, train_test
+from amc_core import AmcError, Scenario
+from analysis import accuracy_by, drop_from_training, load, snr_at, train_test
 from analysis.figures import save, train_test_heat_map
-from analysis.tables import TABLES, wilson
+from analysis.tables import TABLES, difference, wilson
 from sweeps.plan import make_plan
 from sweeps.store import Store
 from sweeps.study import load_study
@@ -98,3 +99,121 @@ def test_the_heat_map_says_what_it_shows(store, tmp_path):
     # Each of the two training channels was also tested: AWGN only, Rician being unseen.
     frames = [patch for patch in figure.axes[0].patches if patch.get_edgecolor()[:3] != (0, 0, 0)]
     assert len(frames) == 1
+
+
+def table_of(rows: list[dict]) -> pd.DataFrame:
+    """A table of cells made by hand: what a row leaves out is the usual scenario, at length 128."""
+    usual = {"model": "cnn1d", "seed": 0, "length": 128, "test_length": 128, "snr_db": 0.0, "n": 100}
+    usual |= {f"{side}_{name}": value for side in ("train", "test") for name, value in Scenario().columns().items()}
+    return pd.DataFrame([usual | row for row in rows])
+
+
+def test_filters_and_columns_select_what_the_whole_table_holds(store):
+    whole = load("cells", store)
+    filters = {"seed": 1, "test_channel": ["rician"], "snr_db": 18, "test_upsampling": [4, 32]}
+    columns = ["model", "test_upsampling", "accuracy", "train_channel"]
+    expected = whole[(whole["seed"] == 1) & (whole["test_channel"] == "rician")]
+    expected = expected[(expected["snr_db"] == 18) & (expected["test_upsampling"] == 4)]
+    chosen = load("cells", store, columns=columns, filters=filters)
+    pd.testing.assert_frame_equal(chosen, expected[columns].reset_index(drop=True))
+    assert len(load("cells", store, filters={"patience": None})) == len(whole)
+    assert load("cells", store, filters={"patience": 3}).empty
+
+
+def test_filters_and_columns_of_the_other_tables_do_the_same(store):
+    confusion = load("confusion", store)
+    expected = confusion[(confusion["sent"] == "GFSK") & (confusion["count"] > 0) & (confusion["seed"] == 0)]
+    filters = {"sent": "GFSK", "count": list(range(1, 100)), "seed": 0}
+    chosen = load("confusion", store, columns=["recognised", "count"], filters=filters)
+    assert (
+        chosen.astype({"recognised": "str"}).to_numpy().tolist()
+        == expected[["recognised", "count"]].to_numpy().tolist()
+    )
+    assert load("runs", store, columns=["seed"], filters={"train_channel": "awgn"})["seed"].tolist() == [0, 1]
+    assert load("epochs", store, columns=["epoch"], filters={"seed": 1, "epoch": [1, 7]})["epoch"].tolist() == [1, 1]
+
+
+def test_rows_that_are_not_wanted_are_let_go_before_they_are_joined(store, monkeypatch):
+    read = []
+    tables = Store.cell_tables
+    monkeypatch.setattr(Store, "cell_tables", lambda *a: (read.append(t) or t for t in tables(*a)))
+    load("cells", store, columns=["snr_db"], filters={"seed": 1})
+    assert sum(table.num_rows for table in read) == 2 * 4 * 2
+    assert not {"confusion", "correct", "n"} & set(read[0].column_names)
+
+
+def test_an_unknown_column_or_filter_is_refused(store):
+    with pytest.raises(AmcError, match="no column 'modle'; did you mean 'model'"):
+        load("cells", store, columns=["modle"])
+    with pytest.raises(AmcError, match="'test_chanel'"):
+        load("cells", store, filters={"test_chanel": "awgn"})
+
+
+def test_any_two_fields_make_a_pivot():
+    cells = table_of(
+        [
+            {
+                "train_upsampling": train,
+                "test_sample_rate": rate,
+                "seed": seed,
+                "correct": 10 * train + rate / 1e5 + seed,
+            }
+            for train in (2.0, 4.0)
+            for rate in (200e3, 600e3)
+            for seed in (0, 1)
+        ]
+    )
+    table = train_test(cells, rows=["train_upsampling"], column="test_sample_rate")
+    assert table.loc[4.0, 600e3] == (46 + 47) / 200
+    turned = train_test(cells, rows=["test_sample_rate"], column="train_upsampling")
+    assert (turned.to_numpy() == table.to_numpy().T).all()
+
+
+def test_the_drop_is_taken_from_the_setting_of_training():
+    cells = table_of(
+        [
+            {"test_upsampling": 8.0, "correct": 80},
+            {"test_upsampling": 8.0, "correct": 84, "seed": 1},
+            {"test_upsampling": 2.0, "correct": 20},
+            {"test_upsampling": 2.0, "correct": 22, "seed": 1},
+            {"test_upsampling": 8.0, "correct": 50, "test_length": 64},
+            {"test_upsampling": 8.0, "correct": 95, "model": "hoc_svm", "train_upsampling": 4.0},
+        ]
+    )
+    drops = drop_from_training(cells, ["model", "test_upsampling", "test_length"])
+    drops = drops.set_index(["model", "test_upsampling", "test_length"])
+    assert drops.loc[("cnn1d", 2.0, 128), "drop"] == pytest.approx(0.82 - 0.21)
+    assert drops.loc[("cnn1d", 8.0, 128), "drop"] == 0
+    assert drops.loc[("cnn1d", 8.0, 64), "drop"] == pytest.approx(0.32)
+    assert np.isnan(drops.loc[("hoc_svm", 8.0, 128), "drop"])  # whose setting of training was not tested
+    inside = drops.dropna()
+    assert ((inside["drop_low"] < inside["drop"]) & (inside["drop"] < inside["drop_high"])).all()
+
+
+def test_the_drop_is_taken_at_the_same_snr_where_snrs_are_told_apart():
+    cells = table_of(
+        [
+            {"test_rolloff": a, "snr_db": s, "correct": c}
+            for a, s, c in ((0.35, 0, 40), (0.35, 9, 90), (0.1, 0, 30), (0.1, 9, 85))
+        ]
+    )
+    drops = drop_from_training(cells, ["model", "test_rolloff", "snr_db"])
+    assert drops[drops["test_rolloff"] == 0.1]["drop"].tolist() == pytest.approx([0.1, 0.05])
+
+
+def test_the_interval_of_a_difference_is_newcombes():
+    # Newcombe 1998, Statistics in Medicine 17, Table II (a): 56/70 and 48/80, method 10.
+    low, high = difference(np.array(48.0), np.array(80.0), np.array(56.0), np.array(70.0))
+    assert (low, high) == pytest.approx((0.0524, 0.3339), abs=1e-4)
+
+
+def test_the_snr_at_an_accuracy_is_interpolated():
+    cells = table_of(
+        [{"snr_db": snr, "correct": correct, "n": 10_000} for snr, correct in ((0, 2000), (10, 6000), (20, 6400))]
+    )
+    at = {target: snr_at(cells, target, ["model"]).iloc[0] for target in (0.1, 0.5, 0.62, 0.9)}
+    assert at[0.5]["snr_db"] == pytest.approx(7.5) and at[0.62]["snr_db"] == pytest.approx(15)
+    assert at[0.1]["snr_db"] == 0 and np.isnan(at[0.9]["snr_db"])
+    assert at[0.5]["snr_low"] < 7.5 < at[0.5]["snr_high"]
+    with pytest.raises(AmcError, match="between 0 and 1"):
+        snr_at(cells, 50, ["model"])

@@ -144,6 +144,12 @@ def test_what_is_written_is_read_back(store):
     assert [table.column_names for table in store.cell_tables([RUN.key], ["n", "correct"])] == [["n", "correct"]]
 
 
+def test_a_dataset_of_cells_holds_what_their_tables_hold(store):
+    assert store.cell_dataset([]).count_rows() == store.cell_dataset([RUN.key]).count_rows() == 0
+    fill(store)
+    assert store.cell_dataset([RUN.key]).to_table().to_pylist() == rows(store)
+
+
 def test_a_pickled_store_is_the_same_store(store):
     fill(store)
     assert pickle.loads(pickle.dumps(store)).trained() == {RUN.key}

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from amc_core import AmcError
+from amc_core import AmcError, Scenario
 from sweeps.study import SHIPPED, load_study
 
 _HUNDRED = f"[{', '.join(str(n / 200) for n in range(100))}]"
@@ -154,9 +154,15 @@ def test_a_name_that_no_file_can_have_is_refused(name):
         load_study(name)
 
 
-def test_every_shipped_study_is_valid():
-    for path in SHIPPED.glob("*.yaml"):
-        assert load_study(path.stem).runs()
+@pytest.mark.parametrize("name", sorted(path.stem for path in SHIPPED.glob("*.yaml")))
+def test_every_shipped_study_is_valid_or_names_the_recording_it_needs(name):
+    for scale in (None, "smoke", "small", "paper"):
+        if "radioml" in name:
+            with pytest.raises(AmcError, match=r"train: '.*(RML2016|GOLD_XYZ)\S+' cannot be read"):
+                load_study(name, scale)
+        else:
+            study = load_study(name, scale)
+            assert study.runs() and study.file.description
 
 
 @pytest.mark.parametrize(
@@ -268,3 +274,10 @@ def test_garbage_never_raises_anything_but_a_refusal(study_file, tmp_path):
             load_study(str(path))
         except AmcError as refusal:
             assert "\n" not in str(refusal)
+
+
+def test_a_stage_of_transfer_starts_from_every_run_above_it(study_file):
+    stages = "[{train: {channel: rician}}, {train: {upsampling: 4}}]"
+    study = load_study(study_file(models="[mod_lcnn]", train="{channel: awgn}", transfer=stages))
+    assert [bool(run.parent and run.parent.parent) for run in study.runs()] == [False, False, False, True]
+    assert study.runs()[3].dataset.scenario == Scenario(channel="rician", upsampling=4)

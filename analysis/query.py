@@ -1,0 +1,128 @@
+"""SQL over the four tables of a store, answered by DuckDB straight from its Parquet files.
+
+Views: runs, epochs, cells and confusion, with the columns of `analysis.load`. A scenario's number that varies from
+instance to instance is NULL, and told in train_varies or test_varies: "rolloff uniform(0.1, 0.5)".
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+
+from amc_core.errors import AmcError
+from amc_core.scenario import Scenario
+from analysis.tables import COLUMNS, TEST, load, scenario_columns
+from sweeps.store import Store
+from sweeps.study import Study, load_study
+
+# Nothing in a statement reaches the file system, the network, or this process; and the small tables are
+# what joins keep in memory, whatever size is guessed for the files of cells.
+_SETTINGS = (
+    "SET disabled_optimizers = 'join_order,build_side_probe_side'",
+    "SET enable_external_access = false",
+    "SET python_enable_replacements = false",
+    "SET lock_configuration = true",
+)
+
+
+def query(
+    sql: str, store: str | Path = "results", study: str | Study | None = None, scale: str | None = None
+) -> pd.DataFrame:
+    """The rows that one SELECT statement gives; raises AmcError, in one sentence, for anything else.
+
+    store, study and scale select runs and cells as in `analysis.load`.
+    """
+    try:
+        kinds = [statement.type for statement in duckdb.extract_statements(sql)]
+        if len(kinds) != 1 or kinds[0] not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
+            raise AmcError("the query is not a single SELECT statement: results are read, never changed")
+        rows = connect(store, study, scale).execute(sql).df()
+    except duckdb.Error as error:
+        sentence = " ".join(str(error).partition("\n\nLINE")[0].split())
+        raise AmcError(f"the query cannot be answered: {sentence}") from None
+    return rows.astype({name: "str" for name in rows if rows[name].dtype == "category"})
+
+
+def connect(
+    store: str | Path = "results", study: str | Study | None = None, scale: str | None = None
+) -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection with the views, which cannot reach files, the network or Python's variables."""
+    selected = load_study(study, scale) if isinstance(study, str | Path) else study
+    runs = load("runs", store, selected)
+    connection = duckdb.connect()
+    sets = runs["modulations"].map(tuple)
+    modulation_sets = list(dict.fromkeys(sets))
+    connection.register("run_table", _typed(runs.assign(modulation_set=sets.map(modulation_sets.index)), "train"))
+    connection.register("epoch_table", _typed(load("epochs", store, selected), "train"))
+    connection.register("cell_files", Store(store).cell_dataset(runs["run"]))
+    texts = [text for (text,) in connection.execute("SELECT DISTINCT test_scenario FROM cell_files").fetchall()]
+    tests = pd.DataFrame([scenario_columns("test", json.loads(text)) for text in texts], columns=TEST)
+    connection.register("test_table", _typed(tests.assign(test_scenario=pd.array(texts, "str")), "test"))
+    source, twice = "cell_files", "SELECT 1 FROM cell_files GROUP BY cell, snr_db HAVING count(*) > 1 LIMIT 1"
+    if connection.execute(twice).fetchall():  # two launches computed a cell at once
+        source = "(SELECT * FROM cell_files QUALIFY row_number() OVER (PARTITION BY cell, snr_db) = 1)"
+    if selected is not None:
+        keys = sorted({run.cell_key(test) for run in selected.runs() for test in selected.tests(run)})
+        connection.register("wanted_cells", pa.table({"cell": pa.array(keys, pa.string())}))
+        source = f"(SELECT * FROM {source} SEMI JOIN wanted_cells USING (cell))"
+    joined = f"{source} JOIN run_table USING (run) JOIN test_table USING (test_scenario)"
+    connection.execute("CREATE VIEW runs AS SELECT * EXCLUDE modulation_set FROM run_table")
+    connection.execute("CREATE VIEW epochs AS FROM epoch_table")
+    columns = ", ".join([*(name for name in COLUMNS["cells"] if name != "accuracy"), *_VARIES])
+    connection.execute(f"CREATE VIEW cells AS SELECT {columns}, correct / n AS accuracy FROM {joined}")
+    connection.execute(f"CREATE VIEW confusion AS {_confusion(joined, modulation_sets)}")
+    for setting in _SETTINGS:
+        connection.execute(setting)
+    return connection
+
+
+_VARIES = ("train_varies", "test_varies")
+
+
+def _confusion(joined: str, modulation_sets: list[tuple[str, ...]]) -> str:
+    """The counts of a row beside the names they stand for, a part per set of modulations.
+
+    Lists of literals are unnested far faster than names are looked up for every count.
+    """
+    own = {"sent", "recognised", "count"}
+    columns = ", ".join([*(name for name in COLUMNS["confusion"] if name not in own), *_VARIES])
+    parts = [
+        f"SELECT {columns}, unnest({_literal(sent for sent in names for _ in names)}) AS sent, "
+        f"unnest({_literal(names * len(names))}) AS recognised, unnest(confusion)::BIGINT AS count "
+        f"FROM {joined} WHERE modulation_set = {place}"
+        for place, names in enumerate(modulation_sets)
+    ]
+    nothing = f"SELECT {columns}, '' AS sent, '' AS recognised, 0::BIGINT AS count FROM {joined} WHERE false"
+    return " UNION ALL ".join(parts or [nothing])
+
+
+def _literal(names) -> str:
+    return "[" + ", ".join("'" + name.replace("'", "''") + "'" for name in names) + "]"
+
+
+def _typed(table: pd.DataFrame, side: str) -> pd.DataFrame:
+    """The table with one type per column: numbers that vary become NULL, told in words in a column of their own.
+
+    Texts become categories, by which DuckDB groups many times faster.
+    """
+    usual = {f"{side}_{name}": value for name, value in Scenario().columns().items()}
+    numbers = [name for name in table if isinstance(usual.get(name), float)]
+    varies = [
+        ", ".join(
+            f"{name.removeprefix(side + '_')} {value}"
+            for name, value in zip(numbers, row, strict=True)
+            if isinstance(value, str)
+        )
+        for row in table[numbers].itertuples(index=False)
+    ]
+    columns = {name: pd.to_numeric(table[name], errors="coerce").astype("float64") for name in numbers}
+    columns |= {name: table[name].astype("str") for name in usual if name in table and name not in numbers}
+    columns |= {f"{side}_varies": pd.Series(varies, table.index, "str")}
+    if len(table):  # without rows there are no categories
+        columns |= {name: table[name].astype("str") for name in ("model", "hyperparameters") if name in table}
+        columns |= {name: column.astype("category") for name, column in columns.items() if column.dtype == "str"}
+    return table.assign(**columns)

@@ -1,0 +1,105 @@
+"""SQL over a store that was filled without Ray."""
+
+import numpy as np
+import pytest
+
+from amc_core import AmcError
+from analysis import load
+from analysis.query import query
+from sweeps.plan import make_plan
+from sweeps.store import Store
+from sweeps.study import load_study
+from sweeps.trial import compute
+
+
+@pytest.fixture
+def store(study_file, tmp_path):
+    train = "{channel: [awgn, rayleigh], rolloff: [{uniform: [0.1, 0.5]}, 0.35]}"
+    study, store = load_study(study_file(models="[hoc_svm]", train=train)), Store(tmp_path / "store")
+    for plan in make_plan(study, store).incomplete:
+        list(compute(plan.run, study.tests(plan.run), store))
+    return store.path
+
+
+def test_views_have_the_rows_of_the_tables(store):
+    for table in ("runs", "epochs", "cells", "confusion"):
+        assert query(f"SELECT count(*) AS rows FROM {table}", store)["rows"].tolist() == [len(load(table, store))]
+
+
+def test_a_train_test_pivot_in_sql_is_that_of_the_data_frame(store):
+    sql = """SELECT train_channel, test_upsampling, sum(count) FILTER (sent = recognised) / sum(count) AS accuracy
+             FROM confusion WHERE test_channel = 'rician' GROUP BY ALL ORDER BY ALL"""
+    cells = load("cells", store, filters={"test_channel": "rician"})
+    pooled = cells.groupby(["train_channel", "test_upsampling"])[["correct", "n"]].sum()
+    answer = query(sql, store)
+    assert answer["accuracy"].to_numpy() == pytest.approx((pooled["correct"] / pooled["n"]).to_numpy())
+
+
+def test_every_count_has_its_modulations(store):
+    by = ["run", "cell", "snr_db", "sent", "recognised"]
+    answer = query(f"SELECT {', '.join(by)}, count FROM confusion", store).sort_values(by, ignore_index=True)
+    expected = load("confusion", store, columns=[*by, "count"]).astype({"sent": "str", "recognised": "str"})
+    assert (answer.to_numpy() == expected.sort_values(by, ignore_index=True).to_numpy()).all()
+
+
+def test_a_number_that_varies_is_null_and_told_in_words(store):
+    answer = query("SELECT train_rolloff, train_varies FROM runs ORDER BY train_rolloff NULLS LAST", store)
+    assert answer["train_rolloff"].tolist()[:2] == [0.35, 0.35] and np.isnan(answer["train_rolloff"][3])
+    assert answer["train_varies"].tolist() == ["", "", *["rolloff uniform(0.1, 0.5)"] * 2]
+
+
+def test_a_study_selects_what_is_queried(store, study_file):
+    path = study_file("other", models="[hoc_svm]", test="{channel: rician, upsampling: [8, 16]}")
+    rows = query("SELECT DISTINCT test_channel, test_upsampling FROM cells", store, path)
+    assert rows.to_numpy().tolist() == [["rician", 8.0]]
+
+
+def test_a_cell_that_two_launches_computed_counts_once(store, study_file):
+    before = len(load("cells", store))
+    place, study = Store(store), load_study(study_file(models="[hoc_svm]"))
+    run = study.runs()[0]
+    counts = np.ones((2, 3, 3), np.int64)
+    place.save_cells(run, [(study.tests(run)[0], counts)], 1.0)  # its other tests are in other files
+    assert len(load("cells", store)) == before
+    assert query("SELECT count(*) AS rows FROM cells", store)["rows"][0] == before
+    assert query("SELECT count(*) AS rows FROM confusion", store)["rows"][0] == 9 * before
+
+
+def test_an_empty_store_can_be_queried(tmp_path):
+    for table in ("runs", "epochs", "cells", "confusion"):
+        assert query(f"SELECT * FROM {table}", tmp_path / "nothing").empty
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM read_text('/etc/hostname')",
+        "SELECT * FROM '/etc/hostname'",
+        "COPY (SELECT 1) TO 'written.csv'",
+        "ATTACH 'written.db'",
+        "SET memory_limit = '1GB'",
+        "DROP VIEW cells",
+        "SELECT 1; SELECT 2",
+        "SELEC model FROM cells",
+        "SELECT modle FROM cells",
+        "SELECT * FROM store",
+        "",
+    ],
+)
+def test_anything_but_a_sound_select_is_refused_in_one_sentence(amc, store, sql, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refused = amc("query", sql, "--store", str(store))
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1 and "query" in refused.stderr
+    assert not list(tmp_path.glob("written*"))
+    with pytest.raises(AmcError):
+        query(sql, store)
+
+
+def test_the_command_prints_rows_or_writes_all_of_them(amc, store, tmp_path):
+    sql = "SELECT model, snr_db, sum(n) AS n FROM cells GROUP BY ALL ORDER BY ALL"
+    shown = amc("query", sql, "--store", str(store))
+    assert shown.returncode == 0 and "hoc_svm" in shown.stdout and "snr_db" in shown.stdout
+    csv = tmp_path / "rows.csv"
+    assert amc("query", "SELECT * FROM confusion", "--store", str(store), "--csv", str(csv)).returncode == 0
+    assert len(csv.read_text().splitlines()) == 1 + len(load("confusion", store))
