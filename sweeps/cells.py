@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -45,31 +45,34 @@ class Footer:
     seconds: float
 
 
-def cell_table(run: Run, evaluated: Iterable[tuple[Dataset, np.ndarray]]) -> pa.Table:
+def cell_table(run: Run, evaluated: Sequence[tuple[Dataset, np.ndarray]]) -> pa.Table:
     """Rows of CELL_SCHEMA from test datasets and their (SNRs, classes, classes) confusion counts."""
-    rows = []
-    for test, confusion in evaluated:
-        shared = {
-            "run": run.key,
-            "cell": run.cell_key(test),
-            "test_scenario": json.dumps(test.scenario.as_dict()),
-            "test_length": test.length,
-            "evaluated_at": datetime.now(UTC),
-        }
-        for snr_db, counts in zip(test.snrs_db, confusion, strict=True):
-            correct = {"n": int(counts.sum()), "correct": int(counts.trace()), "confusion": counts.ravel().tolist()}
-            rows.append(shared | {"snr_db": snr_db} | correct)
-    return pa.Table.from_pylist(rows, CELL_SCHEMA)
+    tests = [test for test, _ in evaluated]
+    rows = np.repeat(np.arange(len(tests)), [len(test.snrs_db) for test in tests])  # which test each row is of
+    counts = np.concatenate([confusion for _, confusion in evaluated])
+    flat = counts.reshape(len(counts), -1)
+    columns = {
+        "run": pa.array([run.key]).take(pa.array(np.zeros_like(rows))),
+        "cell": pa.array([run.cell_key(test) for test in tests]).take(pa.array(rows)),
+        "test_scenario": pa.array([json.dumps(test.scenario.as_dict()) for test in tests]).take(pa.array(rows)),
+        "test_length": np.array([test.length for test in tests])[rows],
+        "snr_db": np.concatenate([test.snrs_db for test in tests]),
+        "n": flat.sum(1),
+        "correct": counts.trace(axis1=1, axis2=2),
+        "confusion": pa.FixedSizeListArray.from_arrays(flat.ravel().astype(np.int32), flat.shape[1]),
+        "evaluated_at": pa.array([datetime.now(UTC)]).take(pa.array(np.zeros_like(rows))),
+    }
+    return pa.table(columns).cast(CELL_SCHEMA)
 
 
 def merge(tables: Iterable[pa.Table]) -> pa.Table:
     """One table, in an order of its own; of a cell that is there twice the earlier is kept."""
-    order = [(name, "ascending") for name in ("cell", "evaluated_at", "snr_db")]
+    order = [(name, "ascending") for name in ("cell", "snr_db", "evaluated_at")]
     table = pa.concat_tables(tables, promote_options="default")
     table = table.take(pc.sort_indices(table, sort_keys=order))
-    _, first, cell = np.unique(table["cell"].to_numpy(), return_index=True, return_inverse=True)
-    evaluated_at = table["evaluated_at"].to_numpy()
-    return table.filter(pa.array(evaluated_at == evaluated_at[first][cell]))
+    cell, snr_db = table["cell"].to_numpy(), table["snr_db"].to_numpy()
+    first = np.append(True, (cell[1:] != cell[:-1]) | (snr_db[1:] != snr_db[:-1]))
+    return table.filter(pa.array(first))
 
 
 def cell_bytes(table: pa.Table, instances: int, seconds: float) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import time
 from collections.abc import Iterator
@@ -18,10 +19,11 @@ from amc_core.training import new_model, train
 from sweeps.store import Store
 
 _FLUSH_SECONDS = 20  # how much evaluation a crash may lose
+_PROGRESS_SECONDS = 2  # between reports of evaluation, each of which costs the driver milliseconds
 
 
 def compute(run: Run, tests: list[Dataset], store: Store, device: str = "cpu") -> Iterator[dict]:
-    """Do what is missing of a run, yielding progress after every epoch and every cell.
+    """Do what is missing of a run, yielding progress after every epoch and now and then while evaluating.
 
     Progress holds "epoch", "cells" (evaluated by this trial and durable), "accuracy" (on the validation part
     while training, over the last cell while evaluating), "trained" (the run's weights are durable) and, after an epoch,
@@ -66,15 +68,17 @@ def _evaluate(run: Run, tests: list[Dataset], store: Store, device: str) -> Iter
     model = new_model(run, device)
     model.load_state_dict(store.weights(run.key))
     unsaved: list[tuple[Dataset, np.ndarray]] = []
-    saved, flushed = 0, time.monotonic()
+    saved, flushed, told = 0, time.monotonic(), -math.inf
     for test in missing:
         result = evaluate(model, Instances(test, "test", device), device)
         unsaved.append((test, result.confusion.numpy()))
-        if test is missing[-1] or time.monotonic() - flushed > _FLUSH_SECONDS:
-            now = time.monotonic()
+        now, last = time.monotonic(), test is missing[-1]
+        if last or now - flushed > _FLUSH_SECONDS:
             store.save_cells(run, unsaved, now - flushed)
             saved, unsaved, flushed = saved + len(unsaved), [], now
-        yield _progress(run.recipe.epochs, saved, result.accuracy)
+        if last or now - told > _PROGRESS_SECONDS:
+            told = now
+            yield _progress(run.recipe.epochs, saved, result.accuracy)
     store.compact(run.key)
 
 
