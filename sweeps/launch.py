@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -50,14 +51,16 @@ def launch(
     address: str | None = None,
     gpus_per_trial: float | None = None,
     log: str | None = None,
+    work: Callable[..., Iterator[dict]] | None = None,
 ) -> None:
     """Do everything in `plan` that is incomplete; results are in the store when this returns.
 
     address: of a running Ray cluster, None for a Ray of our own on this machine. gpus_per_trial: overrides the
-    study. log: a kind of `Curves` to write beside the store. A trial that fails is retried from its last checkpoint,
-    then recorded as failed, and the others go on; one that would fail in the same way again (a loss that is no
-    number, say) is not retried. Raises AmcError if the cluster cannot be reached, or this machine lacks the resources
-    of a single trial (a cluster may still grow).
+    study. log: a kind of `Curves` to write beside the store. work: what a trial does in the place of `trial.compute`.
+
+    A trial that fails is retried from its last checkpoint, then recorded as failed, and the others go on; one that
+    would fail in the same way again (a loss that is no number, say) is not retried. Raises AmcError if the cluster
+    cannot be reached, or this machine lacks the resources of a single trial (a cluster may still grow).
     """
     store.require_writable()
     curves = _curves(log, study) if log else []
@@ -72,7 +75,7 @@ def launch(
         from sweeps.feed import Feed
 
         cpus, gpus = _resources(study, gpus_per_trial, local=address is None)
-        trial = tune.with_parameters(_trial, study=study, store=store, threads=cpus)
+        trial = tune.with_parameters(_trial, study=study, store=store, threads=cpus, work=work)
         _remove_left_over()
         with _scratch(store, shared=address is not None) as (place, filesystem):
             tuner = tune.Tuner(
@@ -115,7 +118,7 @@ def _remove_left_over() -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _trial(config: dict, study: Study, store: Store, threads: int) -> None:
+def _trial(config: dict, study: Study, store: Store, threads: int, work: Callable | None) -> None:
     """What a Tune worker does with one run."""
     import torch
     from ray import tune
@@ -128,7 +131,7 @@ def _trial(config: dict, study: Study, store: Store, threads: int) -> None:
     run = config["run"]
     device = "cuda" if torch.cuda.is_available() else "cpu"  # a trial without a GPU sees none
     try:
-        for step in compute(run, study.tests(run), store, device):
+        for step in (work or compute)(run, study.tests(run), store, device):
             tune.report(step)
     except AmcError as error:  # which would only come again: no retry
         tune.report({"failure": str(error)})
