@@ -1,4 +1,7 @@
-"""Which run Tune starts next: those of a plan, each as soon as the run that it starts from is trained, then proposals."""
+"""Which run Tune starts next: those of a plan, then those of a search's proposals.
+
+Each comes as soon as the run that it starts from is trained.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from sweeps.search import Proposal, Search
 
 
 class Feed(Searcher):
-    """Hands the incomplete runs of a plan to Tune as its free resources ask for them, then those that a search proposes.
+    """Hands the incomplete runs of a plan to Tune as its free resources ask for them, then those of proposals.
 
     A run whose parent failed is never handed out. A proposal is made only when a slot is free for it, so that it can
     heed all that is known; one whose runs are in the store already is told at once. slots: how many runs go at a time.
@@ -32,6 +35,7 @@ class Feed(Searcher):
         self.waiting: dict[str, Run] = {entry.run.key: entry.run for entry in plan.incomplete}
         self.untrained = {entry.run.key for entry in plan.incomplete if not entry.trained}
         self.running: dict[str, Run] = {}  # Tune's trial → run
+        self.ended: list[str] = []  # keys of runs, since the last time that proposals were looked at
         self.failed: dict[str, str] = {}  # run key → why
         self.search, self.slots, self.added, self.pruned = search, slots, added, pruned
         self.planned = set(self.waiting)
@@ -40,13 +44,25 @@ class Feed(Searcher):
 
     def suggest(self, trial_id: str) -> dict | str | None:
         """The next run whose parent is trained; None while there may yet be one."""
+        self._settle()
+        run = self._ready()
+        if run is None:
+            return None if self.running else Searcher.FINISHED
+        self.running[trial_id] = self.waiting.pop(run.key)
+        return {"run": run, "values": self.values.get(run.key)}
+
+    def has_work(self) -> bool:
+        """Is there anything to compute? Proposals whose runs are in the store are made and told on the way."""
+        return self._ready() is not None
+
+    def _ready(self) -> Run | None:
+        """The next run that can start, proposals made until there is one or none is wanted."""
         while True:
             for run in self.waiting.values():
                 if run.parent is None or run.parent.key not in self.untrained:
-                    self.running[trial_id] = self.waiting.pop(run.key)
-                    return {"run": run, "values": self.values.get(run.key)}
-            if self.search is None or not self.search.wanted or len(self.running) >= max(1, self.slots()):
-                return None if self.running else Searcher.FINISHED
+                    return run
+            if self.search is None or not self.search.wanted or (self.running and len(self.running) >= self.slots()):
+                return None
             proposal = self.search.ask()
             if proposal is not None:
                 self._admit(proposal)
@@ -73,11 +89,17 @@ class Feed(Searcher):
             return
         if error or (result or {}).get("failure"):
             self.failed[run.key] = (result or {}).get("failure") or "its worker died"
-        for proposal in [proposal for proposal in self.proposals if run.key in proposal.missing]:
-            proposal.missing.discard(run.key)
-            if run.key in self.failed or not proposal.missing:
-                self.proposals.remove(proposal)
-                self._admit(proposal)
+        self.ended.append(run.key)  # an exception here would be swallowed by Tune, so the rest comes with `suggest`
+
+    def _settle(self) -> None:
+        """See to the proposals whose runs have ended."""
+        while self.ended:
+            key = self.ended.pop()
+            for proposal in [proposal for proposal in self.proposals if key in proposal.missing]:
+                proposal.missing.discard(key)
+                if key in self.failed or not proposal.missing:
+                    self.proposals.remove(proposal)
+                    self._admit(proposal)
 
     def _admit(self, proposal: Proposal) -> None:
         """See what a proposal lacks: nothing, and it is told; a run that failed, and so has it; else that is to do."""
@@ -87,7 +109,9 @@ class Feed(Searcher):
         if failed is not None:
             self.search.fail(proposal, f"run {failed}: {self.failed[failed]}")
             needed = self.planned.union(*(other.missing for other in self.proposals))
-            self.waiting = {key: run for key, run in self.waiting.items() if key in needed or key not in proposal.missing}
+            self.waiting = {
+                key: run for key, run in self.waiting.items() if key in needed or key not in proposal.missing
+            }
             return
         if not incomplete:
             self.search.complete(proposal)

@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import warnings
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +21,6 @@ import numpy as np
 
 from amc_core.errors import AmcError
 from amc_core.run import Dataset, Run
-from sweeps.plan import make_plan
 from sweeps.space import Dimension, Values
 from sweeps.store import Store
 from sweeps.study import OBJECTIVES, SearchStudy, Study, last_runs, unseen_tests
@@ -48,9 +48,9 @@ class Search:
         self.study, self.store = study, store
         self.optuna = _open(study, store)
         self._propose_again()
-        grid = self.study.space.grid() if study.search.sampler == "grid" else None
-        self._grid = grid and {_text(values): values for values in grid}
-        self.trials = min(study.search.trials or len(grid), len(grid)) if grid else study.search.trials
+        grid = study.space.grid() if study.search.sampler == "grid" else []
+        self._grid = {_text(values): values for values in grid}
+        self.trials = study.trials
         self.left = self.trials - self._count("COMPLETE", "PRUNED", "RUNNING")
 
     @property
@@ -91,7 +91,9 @@ class Search:
         self._tell(proposal.trial, "FAIL", reason=reason)
 
     def prune(self, proposal: Proposal, epoch: int, accuracy: float) -> bool:
-        """Report a validation accuracy; where the pruner then gives the proposal up, it is told so."""
+        """Report a validation accuracy to the pruner, if there is one; where it gives the proposal up, that is told."""
+        if self.study.search.pruner == "none":
+            return False
         proposal.trial.report(accuracy, epoch)
         if not proposal.trial.should_prune():
             return False
@@ -175,6 +177,35 @@ def _dominates(first: tuple, second: tuple) -> bool:
     return first != second and all(a >= b for a, b in zip(first, second, strict=True))
 
 
+def state(trial: Any) -> str:
+    """The state of a trial in a word; one whose driver died before its end is "interrupted"."""
+    if trial.state.name == "FAIL":
+        return "failed" if "failure" in trial.user_attrs else "interrupted"
+    return trial.state.name.lower()
+
+
+def trial_table(study: SearchStudy, store: Store):
+    """A data frame of a search's trials: number, state, "best", objectives, dimensions, last runs, why it failed.
+
+    A dimension that does not apply to a trial is missing there.
+    """
+    import pandas as pd
+
+    found = trials(study, store)
+    chosen = {trial.number for trial in best(study, found)}
+    names = [dimension.name for dimension in study.space.dimensions]
+    rows = []
+    for trial in found:
+        rows.append(
+            [trial.number, state(trial), "best" if trial.number in chosen else ""]
+            + list(trial.values or [None] * len(study.search.objective))
+            + [_values(trial).get(name) for name in names]
+            + [" ".join(trial.user_attrs.get("runs", ())), trial.user_attrs.get("failure", "")]
+        )
+    columns = ["trial", "state", "best", *study.search.objective, *names, "runs", "failure"]
+    return pd.DataFrame(rows, columns=columns, dtype=object)
+
+
 def objective(study: Study, store: Store, names: tuple[str, ...]) -> list[float]:
     """The objectives of a proposal that is complete, over its last runs (those after transfer, where there is any).
 
@@ -184,17 +215,17 @@ def objective(study: Study, store: Store, names: tuple[str, ...]) -> list[float]
     runs = last_runs(study)
     values = {}
     if "accuracy" in names:
-        values["accuracy"] = _accuracy(store, {run: study.tests(run) for run in runs})
+        values["accuracy"] = _accuracy(store, [(run, study.tests(run)) for run in runs])
     if "unseen_accuracy" in names:
-        values["unseen_accuracy"] = _accuracy(store, {run: unseen_tests(study, run) for run in runs})
+        values["unseen_accuracy"] = _accuracy(store, [(run, unseen_tests(study, run)) for run in runs])
     if "parameters" in names:
         values["parameters"] = float(np.mean([store.run_record(run.key)["parameters"] for run in runs]))
     return [values[name] for name in names]
 
 
-def _accuracy(store: Store, tests: dict[Run, list[Dataset]]) -> float:
+def _accuracy(store: Store, tests: Iterable[tuple[Run, Sequence[Dataset]]]) -> float:
     accuracies = []
-    for run, datasets in tests.items():
+    for run, datasets in tests:
         wanted, counts = {run.cell_key(test) for test in datasets}, {}
         for table in store.cell_tables([run.key], ["cell", "snr_db", "n", "correct"]):
             for cell, snr, n, correct in zip(*(column.to_pylist() for column in table.columns), strict=True):
@@ -243,7 +274,9 @@ def location(study: SearchStudy, store: Store) -> str:
     if study.search.storage:
         return study.search.storage
     if "://" in str(store.path):
-        raise AmcError(f"search.storage is missing: a search on {store.path} needs the URL of a database for its trials")
+        raise AmcError(
+            f"search.storage is missing: a search on {store.path} needs the URL of a database for its trials"
+        )
     return str(Path(store.path) / "searches" / f"{study.name}-{study.key}.journal")
 
 
@@ -321,8 +354,7 @@ def _sampler(study: SearchStudy, trials: int):
 def _pruner(study: SearchStudy):
     import optuna
 
-    proposals = [study.proposal(values) for _, values in study.space.ends()]
-    epochs = max(run.recipe.epochs for proposal in proposals for run in proposal.runs())
+    epochs = max(run.recipe.epochs for proposal in study.ends for run in proposal.runs())
     return {
         "none": optuna.pruners.NopPruner,
         "asha": optuna.pruners.SuccessiveHalvingPruner,
@@ -347,7 +379,7 @@ def _driver(process: int) -> str | None:
 
 def _alive(driver: str | None) -> bool:
     """Does the driver of a trial still run? One on another machine is taken for dead, and so is an earlier self."""
-    host, process, *_ = (driver or "").split() + ["", ""]
+    host, process, *_ = [*(driver or "").split(), "", ""]
     if host != socket.gethostname() or not process.isdigit() or int(process) == os.getpid():
         return False
     return _driver(int(process)) == driver

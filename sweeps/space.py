@@ -109,7 +109,7 @@ class Space:
         return content
 
     def ends(self) -> Iterator[tuple[str, Values]]:
-        """For each model: the first values of all dimensions, then each dimension at each of its ends, told in words."""
+        """For each model: the first values of all dimensions, then each dimension at each of its ends; with words."""
         named = {dimension.name: dimension for dimension in self.dimensions}
         seen = []
         for model in named[MODEL].ends if MODEL in named else (None,):

@@ -305,6 +305,17 @@ class SearchStudy(Study):
     def _named(self) -> dict[str, tuple[Run, tuple[Grid, ...]]]:
         return {key: named for study in self.proposals for key, named in study._named.items()}
 
+    @cached_property
+    def ends(self) -> tuple[Study, ...]:
+        """A proposal for every end of every dimension, the others at their first values."""
+        return tuple(self.proposal(values) for _, values in self.space.ends())
+
+    @property
+    def trials(self) -> int:
+        """How many proposals are to be evaluated."""
+        trials, grid = self.search.trials, self.search.sampler == "grid" and len(self.space.grid())
+        return min(trials or grid, grid) if grid else trials
+
     def proposal(self, values: Values) -> Study:
         """The plain study that these values of the dimensions make. Raises AmcError where they do not go together."""
         try:
@@ -323,8 +334,7 @@ class SearchStudy(Study):
         `trials` and `storage` are left out, so that a search can be extended and its storage be moved.
         """
         fixed = {}
-        for _, values in self.space.ends():
-            study = self.proposal(values)
+        for study in self.ends:
             fixed |= {run.key: [run.cell_key(test) for test in study.tests(run)] for run in study.runs()}
         space = [replace(dimension, place=()).__dict__ for dimension in self.space.dimensions]
         how = self.search.model_dump(exclude={"trials", "storage"})
