@@ -198,7 +198,7 @@ def trial_table(study: SearchStudy, store: Store):
     for trial in found:
         rows.append(
             [trial.number, state(trial), "best" if trial.number in chosen else ""]
-            + list(trial.values or [None] * len(study.search.objective))
+            + (list(trial.values) if trial.state.name == "COMPLETE" else [None] * len(study.search.objective))
             + [_values(trial).get(name) for name in names]
             + [" ".join(trial.user_attrs.get("runs", ())), trial.user_attrs.get("failure", "")]
         )
@@ -357,7 +357,7 @@ def _pruner(study: SearchStudy):
     epochs = max(run.recipe.epochs for proposal in study.ends for run in proposal.runs())
     return {
         "none": optuna.pruners.NopPruner,
-        "asha": optuna.pruners.SuccessiveHalvingPruner,
+        "asha": lambda: optuna.pruners.SuccessiveHalvingPruner(min_resource=1),  # looks after epochs 1, 4, 16, …
         "median": optuna.pruners.MedianPruner,
         "hyperband": lambda: optuna.pruners.HyperbandPruner(max_resource=epochs),
     }[study.search.pruner]()

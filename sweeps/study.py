@@ -28,9 +28,9 @@ from sweeps.space import Space, Values, read_space
 
 SHIPPED = Path(__file__).parent / "studies"
 
-# What `--scale` sets where the study has no `scales` entry of that name; `paper` is P1 §IV-C.
+# What `--scale` sets (trials of a search only) where the study has no `scales` entry of that name; `paper` is P1 §IV-C.
 SCALES = {
-    "smoke": {"instances": 10, "epochs": 1},
+    "smoke": {"instances": 10, "epochs": 1, "trials": 3},
     "small": {"instances": 100, "epochs": 20},
     "paper": {"instances": 1000, "epochs": 80},
 }
@@ -89,6 +89,7 @@ class ResourcesSection(_Section):
 class ScaleSection(_Section):
     instances: int | None = Field(None, ge=10, le=10_000_000)
     epochs: int | None = Field(None, ge=1, le=1_000_000)
+    trials: int | None = Field(None, ge=1, le=1_000_000)
 
 
 _Length = Annotated[int, Field(ge=8, le=1 << 20)]
@@ -202,6 +203,7 @@ class Study:
     scale: str | None
     instances: int
     epochs_factor: float  # what the scale makes of every recipe's epochs
+    scaled_trials: int | None  # what the scale makes of a search's trials
 
     def dataset(self, scenario: Scenario | Mixture, length: int) -> Dataset:
         """The instances of a scenario that this study trains on or tests on."""
@@ -313,14 +315,17 @@ class SearchStudy(Study):
     @property
     def trials(self) -> int:
         """How many proposals are to be evaluated."""
-        trials, grid = self.search.trials, self.search.sampler == "grid" and len(self.space.grid())
+        trials, grid = (
+            self.scaled_trials or self.search.trials,
+            self.search.sampler == "grid" and len(self.space.grid()),
+        )
         return min(trials or grid, grid) if grid else trials
 
     def proposal(self, values: Values) -> Study:
         """The plain study that these values of the dimensions make. Raises AmcError where they do not go together."""
         try:
             file = _validated(self.space.fill(values), self.folder)
-            study = Study(self.name, file, self.scale, self.instances, self.epochs_factor)
+            study = Study(self.name, file, self.scale, self.instances, self.epochs_factor, None)
             for run in study.runs():
                 study.tests(run)
         except ValidationError as error:
@@ -445,7 +450,7 @@ def _validated(content: dict, folder: Path) -> StudyFile:
 def _search_study(name: str, space: Space, folder: Path, scale: str | None) -> SearchStudy:
     files = [_validated(space.fill(values), folder) for _, values in space.ends()]
     first = _at_scale(name, files, scale)
-    study = SearchStudy(name, first.file, scale, first.instances, first.epochs_factor, space, folder)
+    study = SearchStudy(**first.__dict__, space=space, folder=folder)
     study.require_searchable()
     return study
 
@@ -460,7 +465,8 @@ def _at_scale(name: str, files: list[StudyFile], scale: str | None) -> Study:
         raise AmcError(f"scale {scale!r} is not known{suggest(scale, sizes)}")
     chosen = sizes[scale] if scale else {}
     longest = max(fields.get("epochs", Recipe.epochs) for file in files for fields in file.recipe)
-    return Study(name, file, scale, chosen.get("instances", file.instances), chosen.get("epochs", longest) / longest)
+    factor = chosen.get("epochs", longest) / longest
+    return Study(name, file, scale, chosen.get("instances", file.instances), factor, chosen.get("trials"))
 
 
 def _find(name: str) -> Path:
