@@ -445,12 +445,13 @@ def show_search(
     if not isinstance(chosen, SearchStudy):
         raise AmcError(f"{study} searches nothing: it has no section search")
     table = trial_table(chosen, place)
+    columns = [name for name in table if name != "failure" or table[name].any()]
     shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in table:
+    for name in columns:
         title = _words(name.removeprefix("models.").removeprefix("recipe.").replace(".recipe.", "."))
         shown.add_column(title.replace(".", "\n"), vertical="bottom", overflow="fold")
-    for row in table.itertuples(index=False):
-        shown.add_row(*("" if value is None else _words(value) for value in row))
+    for row in table[columns].itertuples(index=False):
+        shown.add_row(*map(_told, row))
     out.print(shown)
     _show_trials(chosen, place)
     if csv is not None:
@@ -473,7 +474,7 @@ def _show_trials(study: Study, store: Store) -> None:
     title = "Best" if len(study.search.objective) == 1 else "Pareto front"
     for trial in best(study, found):
         values = [f"{name} {value:.4g}" for name, value in zip(study.search.objective, trial.values, strict=True)]
-        chosen = [f"{name.removeprefix('models.')} {_words(value)}" for name, value in trial.params.items()]
+        chosen = [f"{name.removeprefix('models.')} {_told(value)}" for name, value in trial.params.items()]
         line = f"{title}: trial {trial.number}, {_words(', '.join(values))}: {', '.join(chosen)}"
         out.print(line, highlight=False, markup=False, soft_wrap=True)
 
@@ -508,6 +509,11 @@ def _show_table(table) -> None:
         entry = entry if isinstance(entry, tuple) else (entry,)
         shown.add_row(*map(_words, entry), *("" if a != a else f"{100 * a:.1f}" for a in accuracies))
     out.print(shown)
+
+
+def _told(value: object) -> str:
+    """A value of a dimension, as the study has it."""
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _words(value: object) -> str:

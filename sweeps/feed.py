@@ -10,6 +10,7 @@ from collections.abc import Callable
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from amc_core.errors import AmcError
 from amc_core.run import Run
 from sweeps.plan import Plan, RunPlan, make_plan
 from sweeps.search import Proposal, Search
@@ -77,7 +78,10 @@ class Feed(Searcher):
             return False
         key = self.running[trial_id].key
         proposal = next((proposal for proposal in self.proposals if key in proposal.missing), None)
-        if proposal is None or not self.search.prune(proposal, result["epoch"], result["accuracy"]):
+        try:
+            if proposal is None or not self.search.prune(proposal, result["epoch"], result["accuracy"]):
+                return False
+        except AmcError:  # Tune would take it for the run's; if the search cannot go on, `suggest` will say so
             return False
         self.proposals.remove(proposal)
         self.pruned(key)

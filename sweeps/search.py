@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,21 @@ from sweeps.store import Store
 from sweeps.study import OBJECTIVES, SearchStudy, Study, last_runs, unseen_tests
 
 _NAMED = ("COMPLETE", "RUNNING", "WAITING")  # states of the trials whose runs a search study names
+
+
+def _stored(method):
+    """Turns what a storage raises into an AmcError."""
+
+    @wraps(method)
+    def call(self, *arguments):
+        from optuna.exceptions import StorageInternalError
+
+        try:
+            return method(self, *arguments)
+        except (StorageInternalError, OSError) as error:
+            raise _unusable(location(self.study, self.store), error) from None
+
+    return call
 
 
 @dataclass(eq=False)
@@ -54,6 +70,7 @@ class Search:
         self.left = self.trials - self._count("COMPLETE", "PRUNED", "RUNNING")
 
     @property
+    @_stored
     def wanted(self) -> bool:
         """Is another proposal to be made?"""
         return self.left > 0 and self._count("COMPLETE", "PRUNED", "RUNNING") < self.trials
@@ -63,6 +80,7 @@ class Search:
         """Trials that are complete, those that a pruner stopped among them."""
         return self._count("COMPLETE", "PRUNED")
 
+    @_stored
     def ask(self) -> Proposal | None:
         """The next proposal; None where its values do not go together, which is recorded, or where there is none."""
         self.left -= 1
@@ -82,14 +100,17 @@ class Search:
         trial.set_user_attr("runs", [run.key for run in last_runs(study)])
         return Proposal(trial, values, study)
 
+    @_stored
     def complete(self, proposal: Proposal) -> None:
         """Tell Optuna the objective of a proposal, all of whose runs are complete."""
         self._tell(proposal.trial, "COMPLETE", objective(proposal.study, self.store, self.study.search.objective))
 
+    @_stored
     def fail(self, proposal: Proposal, reason: str) -> None:
         """Tell Optuna that a run of the proposal failed."""
         self._tell(proposal.trial, "FAIL", reason=reason)
 
+    @_stored
     def prune(self, proposal: Proposal, epoch: int, accuracy: float) -> bool:
         """Report a validation accuracy to the pruner, if there is one; where it gives the proposal up, that is told."""
         if self.study.search.pruner == "none":
@@ -311,8 +332,7 @@ def _open(study: SearchStudy, store: Store, begin: bool = True):
         except KeyError:
             return None
         except Exception as error:  # databases and their drivers raise whatever they like
-            reason = " ".join(str(error).split())[:200]
-            raise AmcError(f"search storage {_public(place)!r} cannot be used: {reason}") from None
+            raise _unusable(place, error) from None
 
 
 def _journal(path: Path, begin: bool):
@@ -385,7 +405,9 @@ def _alive(driver: str | None) -> bool:
     return _driver(int(process)) == driver
 
 
-def _public(place: str) -> str:
-    """A database's URL without its password."""
-    scheme, _, rest = place.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}" if rest else place
+def _unusable(place: str, error: Exception) -> AmcError:
+    """What to say of a storage that raises; its URL may hold a password, which is left out."""
+    scheme, separator, rest = place.partition("://")
+    place = f"{scheme}://{rest.rpartition('@')[2]}" if separator else place
+    reason = " ".join(str(error).split())[:200]
+    return AmcError(f"search storage {place!r} cannot be used: {reason}")
