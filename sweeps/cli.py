@@ -262,7 +262,8 @@ def draw_saliency(
     from analysis.figures import save
     from analysis.saliency import read, saliency_figure, select
 
-    chosen, place = load_study(study, scale), Store(store)
+    place = Store(store)
+    chosen = proposed(load_study(study, scale), place)
     names = [name.strip() for name in modulations.split(",")] if modulations else chosen.file.modulations[:2]
     selection = select(chosen, place, names, model)
     level = max(chosen.file.snr_db) if snr is None else snr

@@ -107,7 +107,7 @@ class Feed(Searcher):
 
     def _admit(self, proposal: Proposal) -> None:
         """See what a proposal lacks: nothing, and it is told; a run that failed, and so has it; else that is to do."""
-        incomplete = make_plan(proposal.study, self.search.store).incomplete
+        incomplete = make_plan(proposal.study, self.search.store, few=True).incomplete
         proposal.missing = {entry.run.key for entry in incomplete}
         failed = next((key for key in proposal.missing if key in self.failed), None)
         if failed is not None:
