@@ -29,7 +29,7 @@ def test_the_schema_itself_is_valid_and_knows_every_key():
         "{models: hoc_svm, train: {upsampling: 32/3, rolloff: {uniform: [0, 1]}}, snr_db: {from: 0, to: 4, step: 2}}",
         "{models: lstm, train: {zip: {upsampling: [4, 8], rolloff: [0.1, 0.2]}}, test: [{vary: upsampling}, {}]}",
         "{models: lstm, train: {mixture: [{channel: awgn, weight: 3}, {channel: {name: own, max_doppler: 5}}]}}",
-        "{models: {classnet: {blocks: {int: [1, 4], step: 1}}}, search: {trials: 9, objective: [accuracy, parameters]}}",
+        "{models: {classnet: {blocks: {int: [1, 4]}}}, search: {trials: 9, objective: [accuracy, parameters]}}",
         "{models: lstm, recipe: {learning_rate: {float: [1e-4, 1e-2], log: true}}, search: {sampler: random}}",
         "{models: lstm, recipe: [{learning_rate: [1e-3, 1e-2]}], transfer: {recipe: {retrain: head}, models: [lstm]}}",
     ],
