@@ -35,7 +35,8 @@ err = Console(stderr=True)
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a shipped study.")]
 StoreDir = Annotated[str, typer.Option("--store", help="Directory that holds runs and cells of all studies.")]
 Scale = Annotated[
-    str | None, typer.Option("--scale", help="smoke, small, paper, or a scale of the study: sets instances, epochs and trials.")
+    str | None,
+    typer.Option("--scale", help="smoke, small, paper, or a scale of the study: sets instances, epochs and trials."),
 ]
 
 
