@@ -472,6 +472,12 @@ def _show_trials(study: Study, store: Store) -> None:
     found = trials(study, store)
     states = Counter(state(trial) for trial in found)
     told = "".join(f", {count} {word}" for word, count in sorted(states.items()) if word != "complete")
+    if not found:
+        sizes = [(len(end.runs()), sum(len(end.tests(run)) for run in end.runs())) for end in study.ends]
+        runs, cells = (
+            " to ".join(f"{n:,}" for n in sorted({min(size), max(size)})) for size in zip(*sizes, strict=True)
+        )
+        out.print(f"To do: {study.trials:,} trials, each of {runs} runs and {cells} cells.", highlight=False)
     out.print(f"Search: {states['complete']} of {study.trials} trials complete{told}.", highlight=False)
     title = "Best" if len(study.search.objective) == 1 else "Pareto front"
     for trial in best(study, found):
@@ -483,6 +489,8 @@ def _show_trials(study: Study, store: Store) -> None:
 
 def _show_plan(study: Study, plan: Plan) -> None:
     """A line per kind of work: what the study names, what the store has, what is missing."""
+    if isinstance(study, SearchStudy) and not plan.runs:
+        return
     table = Table(
         "", "in the study", "in the store", "missing", title=f"{study.name}, scale: {study.scale or 'as written'}"
     )

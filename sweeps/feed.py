@@ -62,7 +62,7 @@ class Feed(Searcher):
             for run in self.waiting.values():
                 if run.parent is None or run.parent.key not in self.untrained:
                     return run
-            if self.search is None or not self.search.wanted or (self.running and len(self.running) >= self.slots()):
+            if self.search is None or (self.running and len(self.running) >= self.slots()) or not self.search.wanted:
                 return None
             proposal = self.search.ask()
             if proposal is not None:
