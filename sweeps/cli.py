@@ -80,7 +80,8 @@ def run(
     chosen, place = load_study(study, scale), Store(store)
     for damaged in place.verify(run.key for run in proposed(chosen, place).runs()):
         err.print(f"damaged, set aside in {store}/damaged: {damaged}", highlight=False, markup=False, soft_wrap=True)
-    before = make_plan(completed(chosen, place), place)  # of a search; what it has begun, it proposes again
+    chosen = completed(chosen, place)  # of a search; what it has begun, it proposes again
+    before = make_plan(chosen, place)
     require_recordings(before)
     _show_plan(chosen, before)
     search = None

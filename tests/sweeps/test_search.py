@@ -475,6 +475,11 @@ def test_a_driver_killed_in_mid_search_ends_with_exactly_the_trials_and_trains_n
     for trial in trials(study, store):
         if trial.state.name == "COMPLETE":
             assert trial.values == objective(study.proposal(trial.params), store, ("unseen_accuracy",))
+    lost = next(iter(before))
+    shutil.rmtree(store.path / "runs" / lost)  # of a trial that is complete, and stays so
+    assert amc("run", path, "--store", str(store.path)).returncode == 0
+    assert len(store.trained()) == 6
+    assert states(study, store).count("complete") == 6
 
 
 def test_looking_at_a_search_before_it_runs_writes_nothing(amc, search_file, store):
