@@ -501,6 +501,8 @@ def test_every_command_takes_the_runs_proposed_so_far(amc, search_file, store, t
     assert "3 runs trained" in amc("status", path, *place).stdout
     assert amc("results", path, *place).returncode == 0
     assert len(load("runs", store.path, path)) == 3 and len(load("cells", store.path, path)) == 3 * 4
+    assert "12" in amc("query", "SELECT count(*) AS cells FROM cells", "--study", path, *place).stdout
+    assert amc("figures", path, *place, "--to", str(tmp_path)).returncode == 0
     again = amc("run", path, *place)
     assert again.returncode == 0 and "3 of 3 trials complete" in again.stdout
     refused = amc("search", search_file("plain", recipe="{epochs: 1}", search=None), *place)
