@@ -16,6 +16,7 @@ import pyarrow as pa
 from amc_core.errors import AmcError
 from amc_core.scenario import Scenario
 from analysis.tables import COLUMNS, TEST, load, scenario_columns
+from sweeps.search import proposed
 from sweeps.store import Store
 from sweeps.study import Study, load_study
 
@@ -52,6 +53,7 @@ def connect(
 ) -> duckdb.DuckDBPyConnection:
     """A DuckDB connection with the views, which cannot reach files, the network or Python's variables."""
     selected = load_study(study, scale) if isinstance(study, str | Path) else study
+    selected = selected and proposed(selected, Store(store))
     runs = load("runs", store, selected)
     connection = duckdb.connect()
     sets = runs["modulations"].map(tuple)

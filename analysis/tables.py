@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from amc_core.errors import AmcError, suggest
 from amc_core.run import Recipe
 from amc_core.scenario import SCENARIO_FIELDS, scenario_from
+from sweeps.search import proposed
 from sweeps.store import CELL_SCHEMA, Store
 from sweeps.study import Study, load_study
 
@@ -86,6 +87,7 @@ def load(
             raise AmcError(f"table {table!r} has no column {name!r}{suggest(name, COLUMNS[table])}")
     selected = load_study(study, scale) if isinstance(study, str | Path) else study
     store = Store(store)
+    selected = selected and proposed(selected, store)
     keys = {run.key for run in selected.runs()} & store.trained() if selected else store.trained()
     runs = _runs(store, sorted(keys))
     if table == "epochs":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -16,8 +18,9 @@ from rich.table import Table
 from amc_core.errors import AmcError
 from amc_core.modulations import MODULATIONS, modulation_names
 from sweeps.plan import Plan, expected_seconds, make_plan, require_recordings
+from sweeps.search import Search, best, completed, location, proposed, state, trial_table, trials
 from sweeps.store import Store
-from sweeps.study import Study, load_study, parse_scenario
+from sweeps.study import SearchStudy, Study, load_study, parse_scenario
 
 app = typer.Typer(
     help="Scenario and hyperparameter sweeps for automatic modulation classification.",
@@ -32,7 +35,8 @@ err = Console(stderr=True)
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a shipped study.")]
 StoreDir = Annotated[str, typer.Option("--store", help="Directory that holds runs and cells of all studies.")]
 Scale = Annotated[
-    str | None, typer.Option("--scale", help="smoke, small, paper, or a scale of the study: sets instances and epochs.")
+    str | None,
+    typer.Option("--scale", help="smoke, small, paper, or a scale of the study: sets instances, epochs and trials."),
 ]
 
 
@@ -42,13 +46,15 @@ def plan(study: StudyName, store: StoreDir = "results", scale: Scale = None) -> 
 
     Example: amc plan quickstart --store results
     """
-    chosen, place = load_study(study, scale), Store(store)
+    place = Store(store)
+    chosen = proposed(load_study(study, scale), place)
     found = make_plan(chosen, place)
     require_recordings(found)
     _show_plan(chosen, found)
     for device, seconds in sorted(expected_seconds(found, place).items()):
         duration = timedelta(seconds=max(1, round(seconds)))
         out.print(f"By what runs in the store took, that is {duration} for one trial at a time on {device}.")
+    _show_trials(chosen, place)
 
 
 @app.command()
@@ -72,19 +78,27 @@ def run(
     Example: amc run quickstart --store results --scale smoke
     """
     chosen, place = load_study(study, scale), Store(store)
-    for damaged in place.verify(run.key for run in chosen.runs()):
+    for damaged in place.verify(run.key for run in proposed(chosen, place).runs()):
         err.print(f"damaged, set aside in {store}/damaged: {damaged}", highlight=False, markup=False, soft_wrap=True)
+    chosen = completed(chosen, place)  # of a search; what it has begun, it proposes again
     before = make_plan(chosen, place)
     require_recordings(before)
     _show_plan(chosen, before)
-    if not before.incomplete:
+    search = None
+    if isinstance(chosen, SearchStudy):
+        require_recordings(make_plan(replace(chosen, proposals=chosen.ends), place))
+        place.require_writable()
+        search = Search(chosen, place)
+    if not before.incomplete and not (search and search.wanted):
+        _show_trials(chosen, place)
         return
     from sweeps.launch import launch
     from sweeps.progress import Progress
 
-    with Progress(before, out) as progress:
-        launch(chosen, before, place, progress, address, gpus_per_trial, log)
-    after = make_plan(chosen, place)
+    with Progress(before, out, lambda: f"trials {search.done}/{search.trials}" if search else "") as progress:
+        launch(chosen, before, place, progress, address, gpus_per_trial, log, search)
+    after = make_plan(completed(chosen, place), place)
+    _show_trials(chosen, place)
     if after.incomplete:
         for left in after.incomplete:
             start = left.run.parent
@@ -94,6 +108,11 @@ def run(
         err.print(
             f"{len(after.incomplete)} of {len(after.runs)} runs are incomplete; the same command tries them again."
         )
+        raise typer.Exit(1)
+    if search and search.done < search.trials:
+        for key, reason in progress.failures.items():
+            err.print(f"run {key}: {reason}", highlight=False, markup=False, soft_wrap=True)
+        err.print(f"{search.done} of {search.trials} trials are complete; the same command proposes others.")
         raise typer.Exit(1)
     out.print(f"{chosen.name} is complete: {len(after.runs)} runs, {after.cells} cells in {store}.", highlight=False)
 
@@ -111,8 +130,9 @@ def status(
     place = Store(store)
     trained, training, failures = place.trained(), place.training(), place.failures()
     if study is not None:
-        chosen = load_study(study, scale)
+        chosen = proposed(load_study(study, scale), place)
         _show_plan(chosen, make_plan(chosen, place))
+        _show_trials(chosen, place)
         keys = {run.key for run in chosen.runs()}
         trained, training = trained & keys, training & keys
         failures = {key: failure for key, failure in failures.items() if key in keys}
@@ -244,7 +264,8 @@ def draw_saliency(
     from analysis.figures import save
     from analysis.saliency import read, saliency_figure, select
 
-    chosen, place = load_study(study, scale), Store(store)
+    place = Store(store)
+    chosen = proposed(load_study(study, scale), place)
     names = [name.strip() for name in modulations.split(",")] if modulations else chosen.file.modulations[:2]
     selection = select(chosen, place, names, model)
     level = max(chosen.file.snr_db) if snr is None else snr
@@ -412,8 +433,65 @@ def _cells(study: str, store: str, scale: str | None):
     return cells
 
 
+@app.command(name="search")
+def show_search(
+    study: StudyName,
+    store: StoreDir = "results",
+    scale: Scale = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write the trials to this CSV file.")] = None,
+) -> None:
+    """Show what a study's search has tried, how well it did, and which is best. Works while it runs.
+
+    Example: amc search architecture-search --csv trials.csv
+    """
+    chosen, place = load_study(study, scale), Store(store)
+    if not isinstance(chosen, SearchStudy):
+        raise AmcError(f"{study} searches nothing: it has no section search")
+    table = trial_table(chosen, place)
+    columns = [name for name in table if name != "failure" or table[name].any()]
+    shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in columns:
+        title = _words(name.removeprefix("models.").removeprefix("recipe.").replace(".recipe.", "."))
+        shown.add_column(title.replace(".", "\n"), vertical="bottom", overflow="fold")
+    for row in table[columns].itertuples(index=False):
+        shown.add_row(*map(_told, row))
+    out.print(shown)
+    _show_trials(chosen, place)
+    if csv is not None:
+        try:
+            table.to_csv(csv, index=False)
+        except OSError as error:
+            raise AmcError(f"{str(csv)!r} cannot be written: {error}") from None
+        out.print(f"{len(table)} rows written to {csv}", highlight=False)
+    out.print(f"Live in a browser: optuna-dashboard {location(chosen, place)}", highlight=False, soft_wrap=True)
+
+
+def _show_trials(study: Study, store: Store) -> None:
+    """Of a search, how far it is and what is best so far; nothing of another study."""
+    if not isinstance(study, SearchStudy):
+        return
+    found = trials(study, store)
+    states = Counter(state(trial) for trial in found)
+    told = "".join(f", {count} {word}" for word, count in sorted(states.items()) if word != "complete")
+    if not found:
+        sizes = [(len(end.runs()), sum(len(end.tests(run)) for run in end.runs())) for end in study.ends]
+        runs, cells = (
+            " to ".join(f"{n:,}" for n in sorted({min(size), max(size)})) for size in zip(*sizes, strict=True)
+        )
+        out.print(f"To do: {study.trials:,} trials, each of {runs} runs and {cells} cells.", highlight=False)
+    out.print(f"Search: {states['complete']} of {study.trials} trials complete{told}.", highlight=False)
+    title = "Best" if len(study.search.objective) == 1 else "Pareto front"
+    for trial in best(study, found):
+        values = [f"{name} {value:.4g}" for name, value in zip(study.search.objective, trial.values, strict=True)]
+        chosen = [f"{name.removeprefix('models.')} {_told(value)}" for name, value in trial.params.items()]
+        line = f"{title}: trial {trial.number}, {_words(', '.join(values))}: {', '.join(chosen)}"
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
 def _show_plan(study: Study, plan: Plan) -> None:
     """A line per kind of work: what the study names, what the store has, what is missing."""
+    if isinstance(study, SearchStudy) and not plan.runs:
+        return
     table = Table(
         "", "in the study", "in the store", "missing", title=f"{study.name}, scale: {study.scale or 'as written'}"
     )
@@ -422,7 +500,8 @@ def _show_plan(study: Study, plan: Plan) -> None:
         table.add_row(name, f"{total:,}", f"{total - missing:,}", f"{missing:,}")
     out.print(table)
     if not plan.incomplete:
-        out.print("Nothing is missing.")
+        if not isinstance(study, SearchStudy):  # of which this is only what was proposed
+            out.print("Nothing is missing.")
         return
     training = sum(entry.training_work for entry in plan.incomplete)
     evaluation = sum(entry.evaluation_work for entry in plan.incomplete)
@@ -441,6 +520,11 @@ def _show_table(table) -> None:
         entry = entry if isinstance(entry, tuple) else (entry,)
         shown.add_row(*map(_words, entry), *("" if a != a else f"{100 * a:.1f}" for a in accuracies))
     out.print(shown)
+
+
+def _told(value: object) -> str:
+    """A value of a dimension, as the study has it."""
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _words(value: object) -> str:

@@ -7,6 +7,7 @@ relies on. Actors are reused, since starting one takes seconds, and Tune's logge
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shutil
 import signal
@@ -21,6 +22,7 @@ from pathlib import Path
 from amc_core.errors import AmcError
 from sweeps.plan import Plan
 from sweeps.progress import Progress
+from sweeps.search import Search
 from sweeps.store import Store
 from sweeps.study import Study, gpu_share
 
@@ -51,9 +53,10 @@ def launch(
     address: str | None = None,
     gpus_per_trial: float | None = None,
     log: str | None = None,
+    search: Search | None = None,
     work: Callable[..., Iterator[dict]] | None = None,
 ) -> None:
-    """Do everything in `plan` that is incomplete; results are in the store when this returns.
+    """Do everything in `plan` that is incomplete, then what `search` proposes; results are in the store at the return.
 
     address: of a running Ray cluster, None for a Ray of our own on this machine. gpus_per_trial: overrides the
     study. log: a kind of `Curves` to write beside the store. work: what a trial does in the place of `trial.compute`.
@@ -69,10 +72,13 @@ def launch(
     os.environ.update(_ENVIRONMENT)
     on_sigterm = signal.getsignal(signal.SIGTERM)
     address = os.environ.get("RAY_ADDRESS") if address is None else address
+    from sweeps.feed import Feed, Pruning
+
+    feed = Feed(plan, search, lambda: _slots(study, gpus_per_trial), progress.add, progress.prune)
+    if not feed.has_work():
+        return
     with _ray(address), _own_sigterm(on_sigterm):
         from ray import tune
-
-        from sweeps.feed import Feed
 
         cpus, gpus = _resources(study, gpus_per_trial, local=address is None)
         trial = tune.with_parameters(_trial, study=study, store=store, threads=cpus, work=work)
@@ -81,7 +87,8 @@ def launch(
             tuner = tune.Tuner(
                 tune.with_resources(trial, {"cpu": cpus, "gpu": gpus}),
                 tune_config=tune.TuneConfig(
-                    search_alg=Feed(plan),
+                    search_alg=feed,
+                    scheduler=Pruning(feed) if search else None,
                     num_samples=-1,  # as many as the feed has
                     reuse_actors=True,
                     trial_name_creator=lambda trial: trial.trial_id,
@@ -128,10 +135,11 @@ def _trial(config: dict, study: Study, store: Store, threads: int, work: Callabl
 
     torch.set_num_threads(threads)
     keep_freed_memory()
-    run = config["run"]
+    run, values = config["run"], config["values"]
+    named = study if values is None else study.proposal(dict(values))
     device = "cuda" if torch.cuda.is_available() else "cpu"  # a trial without a GPU sees none
     try:
-        for step in (work or compute)(run, study.tests(run), store, device):
+        for step in (work or compute)(run, named.tests(run), store, device):
             tune.report(step)
     except AmcError as error:  # which would only come again: no retry
         tune.report({"failure": str(error)})
@@ -189,6 +197,14 @@ def _resources(study: Study, gpus_per_trial: float | None, local: bool) -> tuple
             f"{available.get('CPU', 0):g} and {have:g}: lower resources in the study, or --gpus-per-trial"
         )
     return cpus, gpus
+
+
+def _slots(study: Study, gpus_per_trial: float | None) -> int:
+    """How many trials the cluster, as it is now, can hold."""
+    import ray
+
+    have, (cpus, gpus) = ray.cluster_resources(), _resources(study, gpus_per_trial, local=False)
+    return int(min(have.get("CPU", 0) // cpus, have.get("GPU", 0) // gpus if gpus else math.inf))
 
 
 @contextmanager

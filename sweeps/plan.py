@@ -56,9 +56,10 @@ class Plan:
         return sum(len(plan.missing) for plan in self.runs)
 
 
-def make_plan(study: Study, store: Store) -> Plan:
-    """Compare a study with a store."""
-    listing, runs = store.listing(), study.runs()
+def make_plan(study: Study, store: Store, few: bool = False) -> Plan:
+    """Compare a study with a store. few: the study has few of the store's runs, which is then not listed as a whole."""
+    runs = study.runs()
+    listing = store.listing([run.key for run in runs] if few else None)
     trained, plans = listing.trained(), []
     for run, evaluated in zip(runs, listing.cells(run.key for run in runs), strict=True):
         tests = study.tests(run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rich.console import Console, Group
@@ -27,7 +28,7 @@ class _Trial:
     epoch: int = 0
     cells: int = 0
     accuracy: float | None = None
-    state: str = "waiting"  # running, finished, failed
+    state: str = "waiting"  # running, finished, pruned, failed
 
     @property
     def work(self) -> float:
@@ -35,7 +36,7 @@ class _Trial:
 
     @property
     def done(self) -> float:
-        if self.state in ("finished", "failed"):
+        if self.state in ("finished", "pruned", "failed"):
             return self.work
         trained = self.plan.training_work * min(self.epoch / self.epochs, 1)
         evaluated = self.plan.evaluation_work * self.cells / max(len(self.plan.missing), 1)
@@ -47,10 +48,13 @@ class _Trial:
 
 
 class Progress:
-    """Counts runs and cells of a plan as trials report them, and shows them. Use as a context manager."""
+    """Counts runs and cells of a plan as trials report them, and shows them. Use as a context manager.
 
-    def __init__(self, plan: Plan, console: Console):
-        self.plan, self.console = plan, console
+    heading: what to say before them, asked anew each time.
+    """
+
+    def __init__(self, plan: Plan, console: Console, heading: Callable[[], str] = lambda: ""):
+        self.plan, self.console, self.heading = plan, console, heading
         self.trials = {plan.run.key: _Trial(plan) for plan in plan.incomplete}
         self.failures: dict[str, str] = {}  # run key → why
         self.began: tuple[float, float] | None = None  # when the first report came, and the fraction done by then
@@ -65,18 +69,31 @@ class Progress:
     def __exit__(self, *exception) -> None:
         self.live.stop()
 
+    def add(self, plans: tuple[RunPlan, ...]) -> None:
+        """A search has proposed more runs."""
+        keys = {plan.run.key for plan in plans}
+        self.plan = Plan((*(plan for plan in self.plan.runs if plan.run.key not in keys), *plans))
+        self.trials |= {plan.run.key: _Trial(plan) for plan in plans}
+
+    def prune(self, key: str) -> None:
+        """A pruner has stopped a run, which is going to end for that reason."""
+        self.trials[key].state = "pruned"
+
     def advance(self, key: str, epoch: int, cells: int, accuracy: float) -> None:
         """A trial has finished an epoch, or evaluated a cell."""
         trial = self.trials[key]
-        trial.epoch, trial.cells, trial.accuracy, trial.state = epoch, cells, accuracy, "running"
+        trial.epoch, trial.cells, trial.accuracy = epoch, cells, accuracy
+        trial.state = "pruned" if trial.state == "pruned" else "running"
         self.began = self.began or (time.monotonic(), self._fraction())
         if time.monotonic() - self.printed > _PLAIN_SECONDS:
             self._line(self._summary())
 
     def finish(self, key: str) -> None:
         """A trial has ended well."""
-        self.trials[key].state = "finished"
-        self._line(f"{describe(self.trials[key].plan.run)}: done · {self._summary()}")
+        trial = self.trials[key]
+        trial.state = "pruned" if trial.state == "pruned" else "finished"
+        told = f"stopped after epoch {trial.epoch}" if trial.state == "pruned" else "done"
+        self._line(f"{describe(trial.plan.run)}: {told} · {self._summary()}")
 
     def fail(self, key: str, reason: str) -> None:
         """A trial has ended with an error, after its retries."""
@@ -91,13 +108,13 @@ class Progress:
 
     def _summary(self) -> str:
         trials = self.trials.values()
-        left = sum(trial.state != "finished" for trial in trials)
+        left = sum(trial.state not in ("finished", "pruned") for trial in trials)
         cells = self.plan.cells - self.plan.missing_cells
         cells += sum(len(t.plan.missing) if t.state == "finished" else t.cells for t in trials)
         failed = sum(trial.state == "failed" for trial in trials)
         parts = [f"runs {len(self.plan.runs) - left}/{len(self.plan.runs)}", f"cells {cells}/{self.plan.cells}"]
         parts += [f"{failed} failed"] if failed else []
-        return " · ".join([*parts, self._time_left()])
+        return " · ".join(part for part in (self.heading(), *parts, self._time_left()) if part)
 
     def _fraction(self) -> float:
         return sum(t.done for t in self.trials.values()) / max(sum(t.work for t in self.trials.values()), 1)

@@ -9,7 +9,7 @@ from amc_core.models import MODELS, Hyperparameter
 from amc_core.modulations import MODULATION_SETS, MODULATIONS
 from amc_core.run import KEPT, OPTIMISERS, RETRAINED, SCHEDULES, Recipe
 from amc_core.scenario import CHANNELS, DISTRIBUTIONS, FILE_FIELDS, PULSES, SCENARIO_FIELDS, Channel
-from sweeps.study import StudyFile
+from sweeps.study import OBJECTIVES, StudyFile
 
 _NUMBER = {"type": ["number", "string"]}  # YAML reads 1e-3 and 32/3 as texts
 _COUNT = {"type": "integer", "minimum": 1}
@@ -20,6 +20,8 @@ def study_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of a study file. What it lets pass may still be refused with a better sentence."""
     known = StudyFile.model_json_schema()
     sections = {"$defs": known["$defs"], "properties": known["properties"]}
+    sections["$defs"]["Dimension"] = _dimension()
+    sections["$defs"]["SearchSection"]["properties"]["objective"] = _one_or_list({"enum": list(OBJECTIVES)})
     for section in ("TransferSection", None):
         place = sections["$defs"][section] if section else sections
         place["properties"] |= {name: _GRIDS[name] for name in _GRIDS if name in place["properties"]}
@@ -64,19 +66,31 @@ def _scenario_fields() -> dict[str, dict]:
 
 
 def _recipe() -> dict:
-    """A recipe, each field one value or several."""
+    """A recipe, each field one value, several, or searched."""
     values = {
         f.name: {"type": "boolean"} if isinstance(f.default, bool) else _NUMBER if f.default is not None else {}
         for f in fields(Recipe)
     }
     values |= {name: {"enum": list(allowed)} for name, allowed in _CHOICES.items()}
-    return _object({name: _one_or_list(value) for name, value in values.items()})
+    return _object({name: _searched(_one_or_list(value)) for name, value in values.items()})
+
+
+def _dimension() -> dict:
+    """What a search decides, in the place of a value."""
+    ends = {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}
+    kinds = {"int": ends, "float": ends, "choice": {"type": "array", "minItems": 1}}
+    more = {"step": _NUMBER, "log": {"type": "boolean"}, "when": {"type": "object", "minProperties": 1}}
+    return _object(kinds | more) | {"oneOf": [{"required": [kind]} for kind in kinds]}
+
+
+def _searched(value: dict) -> dict:
+    return _either(value, {"$ref": "#/$defs/Dimension"})
 
 
 def _model() -> dict:
     """A model's name, or its name with hyperparameters."""
     models = {
-        name: _object({key: _hyperparameter(entry) for key, entry in spec.hyperparameters.items()})
+        name: _object({key: _searched(_hyperparameter(entry)) for key, entry in spec.hyperparameters.items()})
         for name, spec in MODELS.items()
     }
     return _either({"enum": list(MODELS)}, _object(models) | {"minProperties": 1, "maxProperties": 1})

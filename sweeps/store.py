@@ -61,9 +61,12 @@ class Store:
 
     # -- what is there ---------------------------------------------------------------------------------
 
-    def listing(self) -> Listing:
-        """What the store holds now, found in one look."""
-        return Listing(self, self.files.list("runs"))
+    def listing(self, keys: Iterable[str] | None = None) -> Listing:
+        """What the store holds now, found in one look; or what it holds of some runs."""
+        folders = ["runs"] if keys is None else [f"runs/{key}" for key in keys]
+        return Listing(
+            self, {file: written for files in self._map(self.files.list, folders) for file, written in files.items()}
+        )
 
     def trained(self) -> set[str]:
         """Keys of the runs that are finished."""

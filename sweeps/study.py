@@ -1,16 +1,19 @@
 """The study file: a short YAML that names runs and cells, validated to the last field.
 
 A study owns nothing; it selects. Editing it and running it again computes what it now names and the store lacks.
+Where fields of it are to be searched, it is a `SearchStudy`, and every proposal for them a plain `Study`.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
@@ -21,12 +24,13 @@ from amc_core.modulations import MODULATION_SETS, modulation_names
 from amc_core.run import Dataset, Recipe, Run
 from amc_core.scenario import AUGMOD, AUGMOD_OFFSETS, CHANNELS, SCENARIO_FIELDS, Mixture, Scenario
 from sweeps.grid import LARGEST, Grid, model_grid, model_names, recipe_grid, scenario_grid
+from sweeps.space import Space, Values, read_space
 
 SHIPPED = Path(__file__).parent / "studies"
 
-# What `--scale` sets where the study has no `scales` entry of that name; `paper` is P1 §IV-C.
+# What `--scale` sets (trials of a search only) where the study has no `scales` entry of that name; `paper` is P1 §IV-C.
 SCALES = {
-    "smoke": {"instances": 10, "epochs": 1},
+    "smoke": {"instances": 10, "epochs": 1, "trials": 3},
     "small": {"instances": 100, "epochs": 20},
     "paper": {"instances": 1000, "epochs": 80},
 }
@@ -85,6 +89,7 @@ class ResourcesSection(_Section):
 class ScaleSection(_Section):
     instances: int | None = Field(None, ge=10, le=10_000_000)
     epochs: int | None = Field(None, ge=1, le=1_000_000)
+    trials: int | None = Field(None, ge=1, le=1_000_000)
 
 
 _Length = Annotated[int, Field(ge=8, le=1 << 20)]
@@ -97,6 +102,32 @@ class TransferSection(_Section):
     train: _TrainGrids = (Grid(),)
     recipe: _Recipes = ({},)
     test: _TestGrids | None = None
+
+
+OBJECTIVES = {"unseen_accuracy": "maximize", "accuracy": "maximize", "parameters": "minimize"}
+
+
+class SearchSection(_Section):
+    """How the dimensions of a study are searched.
+
+    trials: how many proposals are to be evaluated; those that a pruner stops count. storage: the URL of a database that
+    keeps them, None for a journal file in the store.
+    """
+
+    trials: int | None = Field(None, ge=1, le=1_000_000)
+    sampler: Literal["tpe", "random", "cmaes", "grid"] = "tpe"
+    pruner: Literal["none", "asha", "median", "hyperband"] = "none"
+    objective: tuple[Literal[tuple(OBJECTIVES)], ...] = ("unseen_accuracy",)
+    seed: int = Field(0, ge=0, lt=1 << 32)
+    storage: str | None = Field(None, pattern=r"^[a-z0-9+]+://.")
+
+    @field_validator("objective", mode="before")
+    @classmethod
+    def _objectives(cls, value: Any) -> Any:
+        listed = value if isinstance(value, list) else [value]
+        if not listed or any(entry in listed[:place] for place, entry in enumerate(listed)):
+            raise AmcError(f"{value!r} is not allowed: name one or more of {', '.join(OBJECTIVES)}, each once")
+        return listed
 
 
 class StudyFile(_Section):
@@ -117,6 +148,7 @@ class StudyFile(_Section):
     transfer: tuple[TransferSection, ...] = ()
     scales: dict[str, ScaleSection] = {}
     resources: ResourcesSection = ResourcesSection()
+    search: SearchSection | None = None
 
     @field_validator("modulations", mode="before")
     @classmethod
@@ -171,6 +203,7 @@ class Study:
     scale: str | None
     instances: int
     epochs_factor: float  # what the scale makes of every recipe's epochs
+    scaled_trials: int | None  # what the scale makes of a search's trials
 
     def dataset(self, scenario: Scenario | Mixture, length: int) -> Dataset:
         """The instances of a scenario that this study trains on or tests on."""
@@ -255,6 +288,108 @@ class Study:
         return {}
 
 
+@dataclass(frozen=True)
+class SearchStudy(Study):
+    """A study whose models and recipes are searched; its runs are those of the proposals made so far.
+
+    file: of the first values of all dimensions; what is no dimension is the same in every proposal.
+    """
+
+    space: Space
+    folder: Path
+    proposals: tuple[Study, ...] = ()
+
+    @property
+    def search(self) -> SearchSection:
+        return self.file.search
+
+    @cached_property
+    def _named(self) -> dict[str, tuple[Run, tuple[Grid, ...]]]:
+        return {key: named for study in self.proposals for key, named in study._named.items()}
+
+    @cached_property
+    def ends(self) -> tuple[Study, ...]:
+        """A proposal for every end of every dimension, the others at their first values."""
+        return tuple(self.proposal(values) for _, values in self.space.ends())
+
+    @property
+    def trials(self) -> int:
+        """How many proposals are to be evaluated."""
+        trials, grid = (
+            self.scaled_trials or self.search.trials,
+            self.search.sampler == "grid" and len(self.space.grid()),
+        )
+        return min(trials or grid, grid) if grid else trials
+
+    def proposal(self, values: Values) -> Study:
+        """The plain study that these values of the dimensions make. Raises AmcError where they do not go together."""
+        try:
+            file = _validated(self.space.fill(values), self.folder)
+            study = Study(self.name, file, self.scale, self.instances, self.epochs_factor, None)
+            for run in study.runs():
+                study.tests(run)
+        except ValidationError as error:
+            raise AmcError(_sentence(error)) from None
+        return study
+
+    @cached_property
+    def key(self) -> str:
+        """16 hex digits that identify the search: the space, what is fixed, and how proposals are made and judged.
+
+        `trials` and `storage` are left out, so that a search can be extended and its storage be moved.
+        """
+        fixed = {}
+        for study in self.ends:
+            fixed |= {run.key: [run.cell_key(test) for test in study.tests(run)] for run in study.runs()}
+        space = [replace(dimension, place=()).__dict__ for dimension in self.space.dimensions]
+        how = self.search.model_dump(exclude={"trials", "storage"})
+        text = json.dumps([space, how, fixed], sort_keys=True, default=str)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    def require_searchable(self) -> None:
+        """Try every dimension at its ends. Raises AmcError for what a search could not do, before any work."""
+        search = self.search
+        if search.sampler == "grid":
+            self.space.grid()
+        elif search.trials is None:
+            raise AmcError("search.trials is missing: say how many proposals are to be evaluated")
+        numbers = [d for d in self.space.dimensions if d.kind != "choice" and d.low < d.high and not d.when]
+        if search.sampler == "cmaes" and (len(numbers) < 2 or len(search.objective) > 1):
+            raise AmcError(
+                "search.sampler: cmaes needs two or more unconditional int or float dimensions, one objective"
+            )
+        if search.pruner != "none" and (len(search.objective) > 1 or "accuracy" not in search.objective[0]):
+            raise AmcError(f"search.pruner: {search.pruner} compares accuracies: it needs one objective, an accuracy")
+        for words, values in self.space.ends():
+            try:
+                study = self.proposal(values)
+            except AmcError as error:
+                raise AmcError(f"{words}{error}") from None
+            if search.pruner != "none" and len(study.runs()) > 1:
+                raise AmcError(
+                    f"search.pruner: {search.pruner} stops a run by its epochs, and a proposal has {len(study.runs())} "
+                    "runs here: pruning needs one training scenario, one seed and no transfer"
+                )
+            if "unseen_accuracy" in search.objective and not any(unseen_tests(study, run) for run in last_runs(study)):
+                raise AmcError(f"search.objective: {words}no test scenario is unseen: add one that is not trained on")
+
+
+def last_runs(study: Study) -> list[Run]:
+    """The runs from which no other of the study starts: those after transfer, where there is any."""
+    runs = study.runs()
+    started = {run.parent.key for run in runs if run.parent}
+    return [run for run in runs if run.key not in started]
+
+
+def unseen_tests(study: Study, run: Run) -> list[Dataset]:
+    """The test datasets of a run in scenarios that neither it nor a run that it descends from was trained in."""
+    seen, trained = set(), run
+    while trained:
+        seen |= set(trained.dataset.scenario.components)
+        trained = trained.parent
+    return [test for test in study.tests(run) if test.scenario not in seen]
+
+
 def load_study(name: str, scale: str | None = None) -> Study:
     """Read and validate a study: a path, or the name of one that is shipped with the package.
 
@@ -278,8 +413,10 @@ def load_study(name: str, scale: str | None = None) -> Study:
     if not isinstance(content, dict):
         raise AmcError(f"{path}: a study is a mapping of keys to values, such as 'models: [cnn1d]'")
     try:
-        file = StudyFile.model_validate(content, context={"folder": path.absolute().parent})
-        study = _at_scale(path.stem, file, scale)
+        space, folder = read_space(content), path.absolute().parent
+        if space.dimensions:
+            return _search_study(path.stem, space, folder, scale)
+        study = _at_scale(path.stem, [_validated(content, folder)], scale)
         for run in study.runs():
             study.tests(run)
     except ValidationError as error:
@@ -306,15 +443,30 @@ def parse_scenario(text: str) -> Scenario:
     return Scenario(**fields)
 
 
-def _at_scale(name: str, file: StudyFile, scale: str | None) -> Study:
+def _validated(content: dict, folder: Path) -> StudyFile:
+    return StudyFile.model_validate(content, context={"folder": folder})
+
+
+def _search_study(name: str, space: Space, folder: Path, scale: str | None) -> SearchStudy:
+    files = [_validated(space.fill(values), folder) for _, values in space.ends()]
+    first = _at_scale(name, files, scale)
+    study = SearchStudy(**first.__dict__, space=space, folder=folder)
+    study.require_searchable()
+    return study
+
+
+def _at_scale(name: str, files: list[StudyFile], scale: str | None) -> Study:
+    """The first of the files as a study; the longest recipe of all has the epochs that the scale says."""
+    file = files[0]
     sizes = {key: dict(values) for key, values in SCALES.items()}
     for key, section in file.scales.items():
         sizes.setdefault(key, {}).update(section.model_dump(exclude_none=True))
     if scale is not None and scale not in sizes:
         raise AmcError(f"scale {scale!r} is not known{suggest(scale, sizes)}")
     chosen = sizes[scale] if scale else {}
-    longest = max(fields.get("epochs", Recipe.epochs) for fields in file.recipe)
-    return Study(name, file, scale, chosen.get("instances", file.instances), chosen.get("epochs", longest) / longest)
+    longest = max(fields.get("epochs", Recipe.epochs) for file in files for fields in file.recipe)
+    factor = chosen.get("epochs", longest) / longest
+    return Study(name, file, scale, chosen.get("instances", file.instances), factor, chosen.get("trials"))
 
 
 def _find(name: str) -> Path:
@@ -359,6 +511,7 @@ def _sentence(error: ValidationError) -> str:
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         sections = {"transfer": TransferSection, "resources": ResourcesSection, "scales": ScaleSection}
+        sections["search"] = SearchSection
         section = sections.get(first["loc"][0], StudyFile) if len(first["loc"]) > 1 else StudyFile
         return f"key {place!r} is not known{suggest(first['loc'][-1], section.model_fields)}"
     if first["type"] == "missing":

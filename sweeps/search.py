@@ -1,0 +1,413 @@
+"""Architecture and hyperparameter search: Optuna proposes, the store remembers what a proposal costs.
+
+A search is an Optuna study of our own in a storage of its own, a journal file in the store unless the study names a
+database. A proposal is a plain study; its objective is worked out from the store when its runs are complete. What a
+driver that died left unfinished is proposed again, so the same command goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import warnings
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from amc_core.errors import AmcError
+from amc_core.run import Dataset, Run
+from sweeps.space import Dimension, Values
+from sweeps.store import Store
+from sweeps.study import OBJECTIVES, SearchStudy, Study, last_runs, unseen_tests
+
+_NAMED = ("COMPLETE", "RUNNING", "WAITING")  # states of the trials whose runs a search study names
+
+
+def _stored(method):
+    """Turns what a storage raises into an AmcError."""
+
+    @wraps(method)
+    def call(self, *arguments):
+        from optuna.exceptions import StorageInternalError
+
+        try:
+            return method(self, *arguments)
+        except (StorageInternalError, OSError) as error:
+            raise _unusable(location(self.study, self.store), error) from None
+
+    return call
+
+
+@dataclass(eq=False)
+class Proposal:
+    """Values for all dimensions, as the plain study that they make."""
+
+    trial: Any  # Optuna's
+    values: Values
+    study: Study
+    missing: set[str] = field(default_factory=set)  # keys of its runs that are still to be computed
+
+
+class Search:
+    """The trials of a search, opened to propose more of them; at most as many more as were missing at the start.
+
+    Raises AmcError where the storage cannot be used.
+    """
+
+    def __init__(self, study: SearchStudy, store: Store):
+        self.study, self.store = study, store
+        self.optuna = _open(study, store)
+        self._propose_again()
+        grid = study.space.grid() if study.search.sampler == "grid" else []
+        self._grid = {_text(values): values for values in grid}
+        self.trials = study.trials
+        self.left = self.trials - self._count("COMPLETE", "PRUNED", "RUNNING")
+
+    @property
+    @_stored
+    def wanted(self) -> bool:
+        """Is another proposal to be made?"""
+        return self.left > 0 and self._count("COMPLETE", "PRUNED", "RUNNING") < self.trials
+
+    @property
+    def done(self) -> int:
+        """Trials that are complete, those that a pruner stopped among them."""
+        return self._count("COMPLETE", "PRUNED")
+
+    @_stored
+    def ask(self) -> Proposal | None:
+        """The next proposal; None where its values do not go together, which is recorded, or where there is none."""
+        self.left -= 1
+        if self._grid and not self._count("WAITING") and not self._enqueue_from_grid():
+            self.left = 0
+            return None
+        # A seed of its own for every trial: a relaunch would otherwise draw what the first launch has drawn.
+        self.optuna.sampler = _sampler(self.study, len(self.optuna.get_trials(deepcopy=False)))
+        trial = self.optuna.ask()
+        trial.set_user_attr("driver", _driver(os.getpid()))
+        values = self.study.space.choose(lambda dimension: _suggest(trial, dimension))
+        try:
+            study = self.study.proposal(values)
+        except AmcError as error:
+            self._tell(trial, "FAIL", reason=str(error))
+            return None
+        trial.set_user_attr("runs", [run.key for run in last_runs(study)])
+        return Proposal(trial, values, study)
+
+    @_stored
+    def complete(self, proposal: Proposal) -> None:
+        """Tell Optuna the objective of a proposal, all of whose runs are complete."""
+        self._tell(proposal.trial, "COMPLETE", objective(proposal.study, self.store, self.study.search.objective))
+
+    @_stored
+    def fail(self, proposal: Proposal, reason: str) -> None:
+        """Tell Optuna that a run of the proposal failed."""
+        self._tell(proposal.trial, "FAIL", reason=reason)
+
+    @_stored
+    def prune(self, proposal: Proposal, epoch: int, accuracy: float) -> bool:
+        """Report a validation accuracy to the pruner, if there is one; where it gives the proposal up, that is told."""
+        if self.study.search.pruner == "none":
+            return False
+        proposal.trial.report(accuracy, epoch)
+        if not proposal.trial.should_prune():
+            return False
+        self._tell(proposal.trial, "PRUNED")
+        return True
+
+    def _tell(self, trial: Any, state: str, values: list[float] | None = None, reason: str | None = None) -> None:
+        from optuna.exceptions import UpdateFinishedTrialError
+        from optuna.trial import TrialState
+
+        with suppress(UpdateFinishedTrialError):  # a driver on another machine took us for dead
+            if reason is not None:
+                trial.set_user_attr("failure", reason.strip().splitlines()[-1][:500])
+            self.optuna.tell(trial, values, TrialState[state])
+
+    def _count(self, *states: str) -> int:
+        return sum(trial.state.name in states for trial in self.optuna.get_trials(deepcopy=False))
+
+    def _enqueue_from_grid(self) -> bool:
+        """Enqueue the first combination that no trial has; one that failed is tried again by the next launch."""
+        trials = self.optuna.get_trials(deepcopy=False)
+        ours = _driver(os.getpid())
+        taken = {
+            _text(_values(trial))
+            for trial in trials
+            if trial.state.name != "FAIL" or trial.user_attrs.get("driver") == ours
+        }
+        untried = next((values for text, values in self._grid.items() if text not in taken), None)
+        if untried is not None:
+            self.optuna.enqueue_trial(untried)
+        return untried is not None
+
+    def _propose_again(self) -> None:
+        """Fail the trials whose driver is dead, and enqueue their values, which the next driver is then given first."""
+        from optuna.trial import TrialState
+
+        trials = self.optuna.get_trials(deepcopy=False)
+        waiting = [_values(trial) for trial in trials if trial.state.name == "WAITING"]
+        for trial in trials:
+            if trial.state.name == "RUNNING" and not _alive(trial.user_attrs.get("driver")):
+                values = _values(trial)
+                if values and values not in waiting:
+                    self.optuna.enqueue_trial(values)
+                self.optuna.tell(trial.number, state=TrialState.FAIL)
+
+
+def proposed(study: Study, store: Store) -> Study:
+    """The study with the runs that its search, if it has one, has proposed so far; those given up are not among them.
+
+    Reads the search's storage and writes nothing.
+    """
+    if not isinstance(study, SearchStudy):
+        return study
+    return replace(study, proposals=tuple(_studies(study, trials(study, store), _NAMED)))
+
+
+def completed(study: Study, store: Store) -> Study:
+    """As `proposed`, with the proposals whose objective is known alone."""
+    if not isinstance(study, SearchStudy):
+        return study
+    return replace(study, proposals=tuple(_studies(study, trials(study, store), ("COMPLETE",))))
+
+
+def trials(study: SearchStudy, store: Store) -> list:
+    """Optuna's frozen trials of a search so far; none where it has not begun."""
+    opened = _open(study, store, begin=False)
+    return opened.get_trials(deepcopy=False) if opened else []
+
+
+def best(study: SearchStudy, trials: list) -> list:
+    """Of one objective the best complete trial; of several the Pareto front: the trials that no other dominates."""
+    complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
+    signs = [1 if OBJECTIVES[name] == "maximize" else -1 for name in study.search.objective]
+    goods = [tuple(sign * value for sign, value in zip(signs, trial.values, strict=True)) for trial in complete]
+    if len(signs) == 1:
+        return [complete[goods.index(max(goods))]] if goods else []
+    return [trial for trial, good in zip(complete, goods, strict=True) if not any(_dominates(o, good) for o in goods)]
+
+
+def _dominates(first: tuple, second: tuple) -> bool:
+    return first != second and all(a >= b for a, b in zip(first, second, strict=True))
+
+
+def state(trial: Any) -> str:
+    """The state of a trial in a word; one whose driver died before its end is "interrupted"."""
+    if trial.state.name == "FAIL":
+        return "failed" if "failure" in trial.user_attrs else "interrupted"
+    return trial.state.name.lower()
+
+
+def trial_table(study: SearchStudy, store: Store):
+    """A data frame of a search's trials: number, state, "best", objectives, dimensions, last runs, why it failed.
+
+    A dimension that does not apply to a trial is missing there.
+    """
+    import pandas as pd
+
+    found = trials(study, store)
+    chosen = {trial.number for trial in best(study, found)}
+    names = [dimension.name for dimension in study.space.dimensions]
+    rows = []
+    for trial in found:
+        rows.append(
+            [trial.number, state(trial), "best" if trial.number in chosen else ""]
+            + (list(trial.values) if trial.state.name == "COMPLETE" else [None] * len(study.search.objective))
+            + [_values(trial).get(name) for name in names]
+            + [" ".join(trial.user_attrs.get("runs", ())), trial.user_attrs.get("failure", "")]
+        )
+    columns = ["trial", "state", "best", *study.search.objective, *names, "runs", "failure"]
+    return pd.DataFrame(rows, columns=columns, dtype=object)
+
+
+def objective(study: Study, store: Store, names: tuple[str, ...]) -> list[float]:
+    """The objectives of a proposal that is complete, over its last runs (those after transfer, where there is any).
+
+    "accuracy" is the mean over their cells, each pooled over SNRs, "unseen_accuracy" that over the cells in scenarios
+    not trained in, "parameters" the mean number of trained values.
+    """
+    runs = last_runs(study)
+    values = {}
+    if "accuracy" in names:
+        values["accuracy"] = _accuracy(store, [(run, study.tests(run)) for run in runs])
+    if "unseen_accuracy" in names:
+        values["unseen_accuracy"] = _accuracy(store, [(run, unseen_tests(study, run)) for run in runs])
+    if "parameters" in names:
+        values["parameters"] = float(np.mean([store.run_record(run.key)["parameters"] for run in runs]))
+    return [values[name] for name in names]
+
+
+def _accuracy(store: Store, tests: Iterable[tuple[Run, Sequence[Dataset]]]) -> float:
+    accuracies = []
+    for run, datasets in tests:
+        wanted, counts = {run.cell_key(test) for test in datasets}, {}
+        for table in store.cell_tables([run.key], ["cell", "snr_db", "n", "correct"]):
+            for cell, snr, n, correct in zip(*(column.to_pylist() for column in table.columns), strict=True):
+                if cell in wanted:
+                    counts[cell, snr] = n, correct  # one that two launches computed at once comes twice
+        for cell in sorted(wanted):
+            n, correct = np.sum([count for (key, _), count in counts.items() if key == cell], axis=0)
+            accuracies.append(correct / n)
+    return float(np.mean(accuracies))
+
+
+def _studies(study: SearchStudy, trials: list, states: tuple[str, ...]) -> list[Study]:
+    found = {}
+    for trial in trials:
+        values = _values(trial)
+        if trial.state.name in states and _text(values) not in found:
+            with suppress(AmcError, KeyError, StopIteration):  # a driver died between its values
+                if set(values) == set(study.space.choose(lambda dimension, values=values: values[dimension.name])):
+                    found[_text(values)] = study.proposal(values)
+    return list(found.values())
+
+
+def _values(trial: Any) -> Values:
+    """The values of a trial, those included that it was enqueued with and has not taken yet."""
+    return trial.system_attrs.get("fixed_params", {}) | trial.params
+
+
+def _text(values: Values) -> str:
+    return json.dumps(values, sort_keys=True)
+
+
+def _suggest(trial: Any, dimension: Dimension) -> Any:
+    if dimension.kind == "choice":
+        return trial.suggest_categorical(dimension.name, dimension.ends)
+    if dimension.kind == "int":
+        step = dimension.step or 1
+        return trial.suggest_int(dimension.name, dimension.low, dimension.high, step=step, log=dimension.log)
+    return trial.suggest_float(dimension.name, dimension.low, dimension.high, step=dimension.step, log=dimension.log)
+
+
+# -- Optuna ------------------------------------------------------------------------------------------------
+
+
+def location(study: SearchStudy, store: Store) -> str:
+    """Where the trials of a search are kept: a database's URL, or the path of a journal file."""
+    if study.search.storage:
+        return study.search.storage
+    if "://" in str(store.path):
+        raise AmcError(
+            f"search.storage is missing: a search on {store.path} needs the URL of a database for its trials"
+        )
+    return str(Path(store.path) / "searches" / f"{study.name}-{study.key}.journal")
+
+
+def _open(study: SearchStudy, store: Store, begin: bool = True):
+    """Optuna's study; where it is not there, a new one if it is to `begin`, else None."""
+    place = location(study, store)
+    name = f"{study.name}-{study.key}"
+    file = place.removeprefix("sqlite:///") if place.startswith("sqlite:///") else None if "://" in place else place
+    if not begin and file is not None and not Path(file).exists():
+        return None
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        try:
+            if "://" in place:
+                storage = optuna.storages.RDBStorage(place)
+            else:
+                storage = _journal(Path(place), begin)
+            if not begin:
+                return optuna.load_study(study_name=name, storage=storage)
+            opened = optuna.create_study(
+                storage=storage,
+                study_name=name,
+                load_if_exists=True,
+                directions=[OBJECTIVES[objective] for objective in study.search.objective],
+                pruner=_pruner(study),
+            )
+            opened.set_metric_names(list(study.search.objective))
+            return opened
+        except KeyError:
+            return None
+        except Exception as error:  # databases and their drivers raise whatever they like
+            raise _unusable(place, error) from None
+
+
+def _journal(path: Path, begin: bool):
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
+    lock = JournalFileOpenLock(str(path))  # exclusive creation, which holds on NFS as well
+    if begin:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            _mend(path, lock)
+    return JournalStorage(JournalFileBackend(str(path), lock))
+
+
+def _mend(path: Path, lock: Any) -> None:
+    """Cut off a last line that a crash left unfinished: the next would be written behind it, and neither be read."""
+    with path.open("rb+") as file:
+        if file.seek(0, os.SEEK_END) and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
+            lock.acquire()
+            try:
+                content = path.read_bytes()
+                file.truncate(content.rfind(b"\n") + 1)
+            finally:
+                lock.release()
+
+
+def _sampler(study: SearchStudy, trials: int):
+    import optuna
+
+    seed = int(np.random.SeedSequence([study.search.seed, trials]).generate_state(1)[0])
+    samplers = optuna.samplers
+    if study.search.sampler == "tpe":
+        return samplers.TPESampler(seed=seed, constant_liar=True)  # those that run count as bad: no two alike
+    if study.search.sampler == "cmaes":
+        return samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
+    return samplers.RandomSampler(seed=seed)
+
+
+def _pruner(study: SearchStudy):
+    import optuna
+
+    epochs = max(run.recipe.epochs for proposal in study.ends for run in proposal.runs())
+    return {
+        "none": optuna.pruners.NopPruner,
+        "asha": lambda: optuna.pruners.SuccessiveHalvingPruner(min_resource=1),  # looks after epochs 1, 4, 16, …
+        "median": optuna.pruners.MedianPruner,
+        "hyperband": lambda: optuna.pruners.HyperbandPruner(max_resource=epochs),
+    }[study.search.pruner]()
+
+
+def _driver(process: int) -> str | None:
+    """What tells a process on this machine from one that had its number before; None where there is none."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    with suppress(OSError):
+        state, *_ = told = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        return None if state == "Z" else f"{socket.gethostname()} {process} {told[19]}"  # when it started
+    return f"{socket.gethostname()} {process}"
+
+
+def _alive(driver: str | None) -> bool:
+    """Does the driver of a trial still run? One on another machine is taken for dead, and so is an earlier self."""
+    host, process, *_ = [*(driver or "").split(), "", ""]
+    if host != socket.gethostname() or not process.isdigit() or int(process) == os.getpid():
+        return False
+    return _driver(int(process)) == driver
+
+
+def _unusable(place: str, error: Exception) -> AmcError:
+    """What to say of a storage that raises; its URL may hold a password, which is left out."""
+    scheme, separator, rest = place.partition("://")
+    place = f"{scheme}://{rest.rpartition('@')[2]}" if separator else place
+    reason = " ".join(str(error).split())[:200]
+    return AmcError(f"search storage {place!r} cannot be used: {reason}")
