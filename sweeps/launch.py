@@ -131,6 +131,7 @@ def _trial(config: dict, study: Study, store: Store, threads: int, work: Callabl
     from ray import tune
 
     from amc_core.memory import keep_freed_memory
+    from sweeps.log import RunLog
     from sweeps.trial import compute
 
     torch.set_num_threads(threads)
@@ -139,8 +140,10 @@ def _trial(config: dict, study: Study, store: Store, threads: int, work: Callabl
     named = study if values is None else study.proposal(dict(values))
     device = "cuda" if torch.cuda.is_available() else "cpu"  # a trial without a GPU sees none
     try:
-        for step in (work or compute)(run, named.tests(run), store, device):
-            tune.report(step)
+        with RunLog(run, store) as log:
+            for step in (work or compute)(run, named.tests(run), store, device):
+                log.step(step)
+                tune.report(step)
     except AmcError as error:  # which would only come again: no retry
         tune.report({"failure": str(error)})
 

@@ -7,6 +7,7 @@
                            cells-<digest>.parquet          counts of some cells, a row per test scenario and SNR
                            checkpoint-<epoch>-<digest>.pt  while it is being trained: the newest two
                            failure.json                    why it last failed
+                           log.txt                         what its trials did, and when
     <store>/damaged/<run key>/<time>-<name>                what was found torn or altered, set aside
 
 Every file appears at once and whole, and what is missing is found by looking. A file's name holds the digest of its
@@ -132,6 +133,13 @@ class Store:
         filesystem, paths = self.files.for_arrow(names)
         return pyarrow.dataset.dataset(paths, schema=CELL_SCHEMA, format="parquet", filesystem=filesystem)
 
+    def log(self, key: str) -> str:
+        """What a run's trials have told so far."""
+        try:
+            return self.files.read(f"runs/{key}/log.txt").decode(errors="replace")
+        except FileNotFoundError:
+            return ""
+
     def checkpoint(self, key: str) -> dict | None:
         """The training state saved last, None where there is none; damaged ones are set aside and passed over."""
         for name in reversed(self._checkpoints(key)):
@@ -223,6 +231,11 @@ class Store:
         with suppress(AmcError):  # the failure itself matters more
             self.files.write(f"runs/{key}/failure.json", json.dumps(failure, indent=1).encode())
 
+    def save_log(self, key: str, text: str) -> None:
+        """Keep what a run's trials tell, where the store can still be written."""
+        with suppress(AmcError):
+            self.files.write(f"runs/{key}/log.txt", text.encode())
+
     def clear_failure(self, key: str) -> None:
         """Forget why a run failed, since it is complete."""
         self._delete(key, ["failure.json"])
@@ -248,7 +261,7 @@ class Store:
         if "run.json" in names:
             record = self.run_record(key) if "run.json" in sound else None
             if record is None or not set(record["files"].values()) <= sound:
-                sound = {name for name in sound if name.startswith(("checkpoint", "failure"))}
+                sound = {name for name in sound if name.startswith(("checkpoint", "failure", "log"))}
         return sorted(names - sound)
 
     def _is_sound(self, key: str, name: str) -> bool:

@@ -26,8 +26,13 @@ def test_a_run_that_diverges_is_recorded_with_the_reason_and_the_rest_of_the_stu
     assert len(cells) == 4 * 2 and set(cells["learning_rate"]) == {1e-3}
     moved = cells[cells["parent"] != ""]
     assert set(moved["start"]) == {"channel=awgn"} and set(moved["retrain"]) == {"head", "all"}
-    reasons = [failure["reason"] for failure in Store(tmp_path / "store").failures().values()]
-    assert len(reasons) == 1 and reasons[0].startswith("training diverged")
+    store = Store(tmp_path / "store")
+    [(failed, failure)] = store.failures().items()
+    assert failure["reason"].startswith("training diverged")
+    assert "ended by AmcError: training diverged" in store.log(failed)
+    for key in store.trained():
+        log = store.log(key)
+        assert log.count("epoch ") == len(store.epochs(key)) and "cells evaluated" in log and log.endswith("ended\n")
 
 
 def feed_of(study_file, tmp_path) -> Feed:
