@@ -42,6 +42,7 @@ _ENVIRONMENT = {
 }
 _RETRIES = {"here": 1, "cluster": 10}  # whose spot machines come and go
 _SCRATCH = ".amc-tune-"  # and the driver's process number: Tune's directory, of no use after the launch
+_GPU_FILLED, _TRIALS_PER_GPU = 0.9, 8  # of its memory, by trials whose need is known; and how many take turns on it
 _OBJECT_STORE_BYTES = 256 << 20  # trials exchange no data through Ray
 
 
@@ -74,13 +75,15 @@ def launch(
     address = os.environ.get("RAY_ADDRESS") if address is None else address
     from sweeps.feed import Feed, Pruning
 
-    feed = Feed(plan, search, lambda: _slots(study, gpus_per_trial), progress.add, progress.prune)
+    share = study.file.resources.gpus_per_trial
+    share = _measured_share(study, store) if share is None else share
+    feed = Feed(plan, search, lambda: _slots(study, share, gpus_per_trial), progress.add, progress.prune)
     if not feed.has_work():
         return
     with _ray(address), _own_sigterm(on_sigterm):
         from ray import tune
 
-        cpus, gpus = _resources(study, gpus_per_trial, local=address is None)
+        cpus, gpus = _resources(study, share, gpus_per_trial, local=address is None)
         trial = tune.with_parameters(_trial, study=study, store=store, threads=cpus, work=work)
         _remove_left_over()
         with _scratch(store, shared=address is not None) as (place, filesystem):
@@ -184,16 +187,13 @@ def _curves(kind: str, study: Study) -> list:
     return [Curves(kind, study.name)]
 
 
-def _resources(study: Study, gpus_per_trial: float | None, local: bool) -> tuple[int, float]:
-    """CPUs and GPUs of one trial."""
+def _resources(study: Study, share: float, gpus_per_trial: float | None, local: bool) -> tuple[int, float]:
+    """CPUs and GPUs of one trial: `gpus_per_trial` whatever there is, else `share` where there are GPUs."""
     import ray
 
     available = ray.cluster_resources()
     cpus, have = study.file.resources.cpus_per_trial, available.get("GPU", 0)
-    gpus = gpus_per_trial
-    if gpus is None:
-        wanted = study.file.resources.gpus_per_trial
-        gpus = (1.0 if wanted is None else wanted) if have else 0.0
+    gpus = (share if have else 0.0) if gpus_per_trial is None else gpus_per_trial
     if local and (cpus > available.get("CPU", 0) or gpus > have):
         raise AmcError(
             f"a trial asks for {cpus} CPUs and {gpus:g} GPUs, and this machine has "
@@ -202,12 +202,19 @@ def _resources(study: Study, gpus_per_trial: float | None, local: bool) -> tuple
     return cpus, gpus
 
 
-def _slots(study: Study, gpus_per_trial: float | None) -> int:
+def _slots(study: Study, share: float, gpus_per_trial: float | None) -> int:
     """How many trials the cluster, as it is now, can hold."""
     import ray
 
-    have, (cpus, gpus) = ray.cluster_resources(), _resources(study, gpus_per_trial, local=False)
+    have, (cpus, gpus) = ray.cluster_resources(), _resources(study, share, gpus_per_trial, local=False)
     return int(min(have.get("CPU", 0) // cpus, have.get("GPU", 0) // gpus if gpus else math.inf))
+
+
+def _measured_share(study: Study, store: Store) -> float:
+    """The part of a GPU for a trial, from what training its models took before; a whole one where that is not known."""
+    shares = store.gpu_shares()
+    largest = max(shares.get(model, 1.0) for model, _ in study.file.models)
+    return 1 / max(1, min(_TRIALS_PER_GPU, int(_GPU_FILLED / largest)))
 
 
 @contextmanager

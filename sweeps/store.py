@@ -46,7 +46,7 @@ __all__ = ["CELL_SCHEMA", "Damaged", "Listing", "Store"]
 _DIGEST = re.compile(r"-([0-9a-f]{32})\.")
 _CHECKPOINTS = 2  # should the newest be damaged, there is the one before
 _PARTS = 16  # files with cells that a run may have before they become one
-_TIMED_RUNS = 200  # the newest runs, that speeds are taken from
+_TIMED_RUNS = 200  # the newest runs, that speeds and shares of memory are taken from
 
 
 class Damaged(AmcError):
@@ -91,16 +91,27 @@ class Store:
         device: "cpu" or a GPU's name. Medians over the runs finished last. Cells are taken to have been evaluated on
         the device that their run was trained on, at its length.
         """
-        names = self.listing().names
-        finished = [key for key in names if "run.json" in names[key]]
-        newest = sorted(finished, key=lambda key: -names[key]["run.json"])[:_TIMED_RUNS]
         trained, classified = defaultdict(list), defaultdict(list)
-        for record, footers in self._map(self._timing, newest):
+        for record, footers in self._map(self._timing, self._newest()):
             if record.get("seconds"):
                 place, length = (record["device"], record["model"]), record["dataset"]["length"]
                 trained[place].append(record["instances_trained"] * length / record["seconds"])
                 classified[place] += [f.instances * length / f.seconds for f in footers if f.seconds]
         return {place: (median(trained[place]), median(classified[place])) for place in trained if classified[place]}
+
+    def gpu_shares(self) -> dict[str, float]:
+        """Model → the largest part of a GPU's memory that training it took, of the runs finished last."""
+        shares: dict[str, float] = {}
+        for record, _ in self._map(self._timing, self._newest()):
+            if record.get("gpu_share"):
+                shares[record["model"]] = max(record["gpu_share"], shares.get(record["model"], 0))
+        return shares
+
+    def _newest(self) -> list[str]:
+        """Keys of the runs finished last."""
+        names = self.listing().names
+        finished = [key for key in names if "run.json" in names[key]]
+        return sorted(finished, key=lambda key: -names[key]["run.json"])[:_TIMED_RUNS]
 
     # -- reading ---------------------------------------------------------------------------------------
 

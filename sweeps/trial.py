@@ -53,6 +53,7 @@ def _train(run: Run, store: Store, device: str) -> Iterator[dict]:
         "started_at": started.isoformat(),
         "seconds": seconds,
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+        "gpu_share": _gpu_share() if device == "cuda" else None,
         "host": socket.gethostname(),
         "torch": torch.__version__,
     }
@@ -80,6 +81,12 @@ def _evaluate(run: Run, tests: list[Dataset], store: Store, device: str) -> Iter
             told = now
             yield _progress(run.recipe.epochs, saved, result.accuracy)
     store.compact(run.key)
+
+
+def _gpu_share() -> float:
+    """The part of the GPU's memory that this process has taken at most, with half a GiB for CUDA itself."""
+    _, total = torch.cuda.mem_get_info()
+    return (torch.cuda.max_memory_reserved() + (1 << 29)) / total
 
 
 def _progress(epoch: int, cells: int, accuracy: float, trained: bool = True) -> dict:

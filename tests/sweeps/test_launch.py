@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
 from analysis import load
+from sweeps import launch
 from sweeps.feed import Feed
 from sweeps.plan import make_plan
 from sweeps.store import Store
@@ -33,6 +36,22 @@ def test_a_run_that_diverges_is_recorded_with_the_reason_and_the_rest_of_the_stu
     for key in store.trained():
         log = store.log(key)
         assert log.count("epoch ") == len(store.epochs(key)) and "cells evaluated" in log and log.endswith("ended\n")
+
+
+@pytest.mark.parametrize(
+    ("models", "shares", "share"),
+    [
+        ("[mod_lcnn]", {"mod_lcnn": 0.2}, 1 / 4),  # four take 80 % of the memory
+        ("[mod_lcnn, hoc_svm]", {"mod_lcnn": 0.2, "hoc_svm": 0.3}, 1 / 3),
+        ("[mod_lcnn, hoc_svm]", {"mod_lcnn": 0.2}, 1),  # nothing is known of one of them
+        ("[mod_lcnn]", {"mod_lcnn": 0.6}, 1),
+        ("[mod_lcnn]", {"mod_lcnn": 0.001}, 1 / 8),  # more than eight only wait for each other
+    ],
+)
+def test_trials_share_a_gpu_by_the_memory_that_their_models_took_before(study_file, monkeypatch, models, shares, share):
+    store = Store("nowhere")
+    monkeypatch.setattr(store, "gpu_shares", lambda: shares)
+    assert launch._measured_share(load_study(study_file(models=models)), store) == share
 
 
 def feed_of(study_file, tmp_path) -> Feed:
