@@ -403,6 +403,30 @@ def compare(
         out.print(note, highlight=False)
 
 
+@app.command()
+def report(
+    study: Annotated[
+        list[str], typer.Argument(metavar="STUDY…|all", help="Studies; all: shipped and local ones with cells in the store.")
+    ],
+    store: StoreDir = "results",
+    scale: Scale = None,
+    to: Annotated[Path, typer.Option("--to", help="The HTML file to write.")] = Path("report.html"),
+) -> None:
+    """Write studies as one HTML page: heat maps, confusion matrices, curves, and how to reproduce them.
+
+    Example: amc report quickstart --to report.html
+    """
+    from analysis.report import found, write
+
+    studies = found(store, scale) if study == ["all"] else [(name, load_study(name, scale)) for name in study]
+    try:
+        size = write(to, store, studies).stat().st_size
+    except OSError as error:
+        raise AmcError(f"{str(to)!r} cannot be written: {error.strerror or error}") from None
+    told = ", ".join(dict.fromkeys(chosen.name for _, chosen in studies))
+    out.print(f"report of {told}: {to}, {size / 1e6:.1f} MB", highlight=False, markup=False, soft_wrap=True)
+
+
 def _listed(modulations: str) -> str | list[str]:
     return [name.strip() for name in modulations.split(",")] if "," in modulations else modulations
 

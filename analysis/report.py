@@ -1,0 +1,375 @@
+"""The report of a study: one HTML file with its counts and the page that shows them, which needs nothing else.
+
+`report.html` is the frame, `report.css` and `report.js` the looks and the behaviour; all go into the file, together
+with the data as JSON. Whole arrays of it are deflated, see `_packed`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import zlib
+from collections.abc import Hashable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from amc_core.errors import AmcError
+from amc_core.models import MODELS, validate_hyperparameters
+from amc_core.run import PARTS, VERSION
+from analysis.tables import RECIPE, TEST, TRAIN, load, wilson
+from sweeps.store import Store
+from sweeps.study import SCALES, SHIPPED, Study, load_study
+
+# Characters that the confusion counts of a page may take; those of a study that does not fit are left out.
+LARGEST_CONFUSION = 10_000_000
+
+_HERE = Path(__file__).parent
+_OF_RUN = ["model", "hyperparameters", "start", *TRAIN, "classes", "instances", "length", *RECIPE, "seed"]
+_OF_TEST = [*TEST, "test_length"]
+_LEARNING = ["train_loss", "validation_loss", "train_accuracy", "validation_accuracy"]
+
+# What scenario fields are called on the page, where their name with blanks does not say it all.
+_CALLED = {
+    "upsampling": "samples per symbol L",
+    "rolloff": "roll-off α",
+    "timing_offset": "timing offset, symbols",
+    "phase_offset": "phase offset, rad",
+    "carrier_offset": "carrier offset, Hz",
+    "relative_carrier_offset": "carrier offset, cycles per sample",
+    "sample_rate_offset": "sample-rate offset, ppm",
+    "start": "started from a run with",
+}
+
+
+def write(
+    path: str | Path,
+    store: str | Path,
+    studies: Sequence[tuple[str, Study]],
+    comparisons: Mapping[str, pd.DataFrame] | None = None,
+) -> Path:
+    """Write the report of studies as one HTML file, and return its path.
+
+    store: directory. studies: what each is called on the command line (a path or a shipped name), and the study.
+    comparisons: study name → a table that is shown as it is, of published beside computed numbers. Raises AmcError
+    for a study of which the store holds no cells.
+    """
+    room, told = LARGEST_CONFUSION, []
+    for name, study in studies:
+        told.append(study_data(name, study, store, (comparisons or {}).get(study.name), room))
+        room -= sum(len(pack["data"]) for pack in told[-1]["confusion"] or ())
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(_page(told), encoding="utf-8")
+    return path
+
+
+def found(store: str | Path, scale: str | None = None) -> list[tuple[str, Study]]:
+    """The shipped studies, and the study files of the working directory, of which a store holds cells.
+
+    Each is taken at `scale`; without one, at every scale at which the store holds some. As in `write`, a study
+    comes with what it is called on the command line.
+    """
+    present, place, taken = Store(store).trained(), Store(store), {}
+    names = [path.stem for path in sorted(SHIPPED.glob("*.yaml"))] + [str(path) for path in sorted(Path().glob("*.yaml"))]
+    for name in names:
+        try:
+            written = load_study(name, scale)
+        except AmcError:  # some other YAML file, or a study without such a scale
+            continue
+        scales = [] if scale else sorted({*SCALES, *written.file.scales})
+        for study in (written, *(load_study(name, other) for other in scales)):
+            runs = {run.key: run for run in study.runs() if run.key in present}
+            identity = frozenset(run.key for run in study.runs())  # of two scales that set the same, the first
+            if identity not in taken and any(
+                place.cells(key) & {run.cell_key(test) for test in study.tests(run)} for key, run in runs.items()
+            ):
+                taken[identity] = name, study
+    if not taken:
+        raise AmcError(f"store {str(store)!r} holds no cells of a shipped study or of a study file in this directory")
+    return list(taken.values())
+
+
+def study_data(
+    name: str, study: Study, store: str | Path, comparison: pd.DataFrame | None = None, room: int = LARGEST_CONFUSION
+) -> dict:
+    """What the page shows of one study, as plain values that JSON can hold.
+
+    Cells are numbered run by run: "run", "seen" and the codes of every field are arrays over cells, "n" and
+    "correct" over cells × SNRs, and "confusion" has, of every run, an array over its cells × SNRs × sent ×
+    recognised; None where these would take more than `room` characters. Raises AmcError where the store holds no
+    cells of the study.
+    """
+    runs, cells = load("runs", store, study), load("cells", store, study)
+    scale = f" --scale {study.scale}" if study.scale else ""
+    if cells.empty:
+        raise AmcError(f"store {str(store)!r} holds no cells of {name}: 'amc run {name}{scale} --store {store}'")
+    runs = runs.sort_values("model", key=lambda models: models.map(list(MODELS).index), kind="stable")
+    place = {key: i for i, key in enumerate(runs["run"])}
+    each = cells.drop_duplicates("cell").sort_values("run", key=lambda keys: keys.map(place), kind="stable")
+    each = each.reset_index(drop=True)
+    snrs = np.unique(cells["snr_db"].to_numpy(float))
+    where = cells["cell"].map(pd.Series(each.index, each["cell"])), np.searchsorted(snrs, cells["snr_db"])
+    n, correct = np.zeros((2, len(each), len(snrs)), int)
+    n[where], correct[where] = cells["n"], cells["correct"]
+    seen, total_cells = _seen(study, each["cell"])
+    each["hyperparameters"] = _telling_hyperparameters(each)
+    fields = [_field(each, column) for column in (*_OF_RUN, *_OF_TEST) if _varies(each, column)]
+    confusion, characters = _confusion(store, runs["run"], each, snrs, room)
+    file, dataset = study.file, study.runs()[0].dataset
+    return {
+        "name": study.name,
+        "scale": study.scale,
+        "description": file.description.strip(),
+        "command": f"amc run {name}{scale} --store {store}",
+        "load": {"store": str(store), "study": name, "scale": study.scale},
+        "source": _source(name),
+        "modulations": list(file.modulations),
+        "snrs": snrs.tolist(),
+        "instances": study.instances,
+        "parts": {part: len(dataset.indices(part)) for part in PARTS},
+        "lengths": list(file.length),
+        "seeds": list(file.seeds),
+        "fixed": [[_label(c), _told(c, each[c].iloc[0])] for c in (*TRAIN, *_OF_TEST) if _worth_telling(each, c)],
+        "total": {"runs": len(study.runs()), "cells": total_cells},
+        "summary": _summary(each, fields, seen, n.sum(axis=1), correct.sum(axis=1), runs),
+        "fields": [field | {"codes": _packed(field["codes"])} for field in fields],
+        "runs": _runs(runs, fields, each, load("epochs", store, study)),
+        "cells": each["cell"].tolist(),
+        "run": _packed(each["run"].map(place).to_numpy()),
+        "seen": _packed(seen),
+        "n": _packed(n),
+        "correct": _packed(correct),
+        "confusion": confusion,
+        "confusion_characters": characters,
+        "comparison": None if comparison is None else _plain_table(comparison),
+    }
+
+
+def _page(studies: list[dict]) -> str:
+    script, style, frame = ((_HERE / f"report.{kind}").read_text(encoding="utf-8") for kind in ("js", "css", "html"))
+    content = {"version": _version(), "definitions": VERSION, "largest": LARGEST_CONFUSION, "studies": studies}
+    # With "<" written as an escape, no text of a study can end the element that holds it.
+    data = json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    title = "Report: " + ", ".join(dict.fromkeys(study["name"] for study in studies))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return Template(frame).substitute(
+        title=html.escape(title if len(title) < 80 else title[:79] + "…"),
+        policy=f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'",
+        style=style,
+        data=data,
+        script=script,
+    )
+
+
+def _version() -> str:
+    try:
+        return version("amc-sweeps")
+    except PackageNotFoundError:  # run from its files
+        return "not installed"
+
+
+def _source(name: str) -> str:
+    path = Path(name)
+    return (path if path.is_file() else SHIPPED / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def _seen(study: Study, cells: pd.Series) -> tuple[np.ndarray, int]:
+    """Of every cell, was it tested in the setting its run was trained in? And how many cells the study names.
+
+    A mixture was trained in the settings of all its parts, and random lengths from the shortest to the longest.
+    """
+    seen, total = {}, 0
+    for run in study.runs():
+        shortest = run.recipe.min_length or run.dataset.length
+        for test in study.tests(run):
+            total += 1
+            lengths = shortest <= test.length <= run.dataset.length
+            seen[run.cell_key(test)] = lengths and test.scenario in run.dataset.scenario.components
+    return cells.map(seen).to_numpy(bool), total
+
+
+def _varies(each: pd.DataFrame, column: str) -> bool:
+    """Does a column take several values, those that follow from the model alone left aside?"""
+    by = each.groupby("model") if column != "model" else each
+    return np.max(by[column].nunique(dropna=False)) > 1
+
+
+def _worth_telling(each: pd.DataFrame, column: str) -> bool:
+    """Is a field of the scenarios the same everywhere, and not an offset of zero or a file that is not there?"""
+    value = each[column].iloc[0]
+    return not _varies(each, column) and value == value and value not in ("", 0)
+
+
+def _telling_hyperparameters(each: pd.DataFrame) -> pd.Series:
+    """Hyperparameters as "blocks=4", those alone in which runs of the model differ."""
+    told = {}
+    for model, texts in each.groupby("model")["hyperparameters"]:
+        given = {text: validate_hyperparameters(model, json.loads(text)) for text in texts.unique()}
+        names = sorted({name for values in given.values() for name in values})
+        differing = [name for name in names if len({str(values[name]) for values in given.values()}) > 1]
+        for text, values in given.items():
+            told[model, text] = ", ".join(f"{name}={values[name]}" for name in differing)
+    return pd.Series([told[pair] for pair in zip(each["model"], each["hyperparameters"], strict=True)], each.index)
+
+
+def _field(each: pd.DataFrame, column: str) -> dict:
+    """An axis of the heat map: its values in words, in order, and which of them every cell has."""
+    values = [None if value != value else value for value in each[column].tolist()]
+    order = sorted(dict.fromkeys(values), key=lambda value: _rank(column, value))
+    codes = {value: code for code, value in enumerate(order)}
+    side = "test" if column in _OF_TEST else "train"
+    told = [_told(column, value) for value in order]
+    return {"name": column, "label": _label(column), "side": side, "values": told, "codes": [codes[v] for v in values]}
+
+
+def _rank(column: str, value: Hashable) -> tuple:
+    """Numbers, then texts, then what is not known; models as in the registry."""
+    if column == "model":
+        return (list(MODELS).index(value),)
+    return value is None, isinstance(value, str), value if value is not None else 0
+
+
+def _label(column: str) -> str:
+    side, _, field = column.partition("_")
+    if column in (*TRAIN, *_OF_TEST):
+        return f"{'training' if side == 'train' else side} {_CALLED.get(field, field.replace('_', ' '))}"
+    return _CALLED.get(column, column.replace("_", " "))
+
+
+def _told(column: str, value: Any) -> str:
+    if value is None or value != value or value == "":
+        return "–"
+    if column == "model":
+        return MODELS[value].title
+    if column.endswith("sample_rate") and isinstance(value, float):
+        return f"{value / 1e3:g} kHz"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _summary(
+    each: pd.DataFrame, fields: list[dict], seen: np.ndarray, n: np.ndarray, correct: np.ndarray, runs: pd.DataFrame
+) -> list[dict]:
+    """Of every model: runs, time, and the pooled accuracy seen, unseen, and of its best and worst unseen setting."""
+    codes = pd.DataFrame({field["name"]: field["codes"] for field in fields if field["name"] != "seed"}, each.index)
+    counts = codes.assign(model=each["model"], seen=seen, n=n, correct=correct)
+    rows = []
+    for model in runs["model"].unique():
+        own = counts[counts["model"] == model]
+        by = [name for name in codes if name != "model"]
+        unseen = own[~own["seen"]]
+        settings = unseen.groupby(by)[["n", "correct"]].sum().reset_index() if by and len(unseen) else unseen
+        accuracy = settings["correct"] / settings["n"]
+        extremes = {"best": accuracy.idxmax(), "worst": accuracy.idxmin()} if len(settings) else {}
+        of_model = runs[runs["model"] == model]
+        rows.append(
+            {
+                "model": MODELS[model].title,
+                "runs": len(of_model),
+                "seconds": float(of_model["seconds"].sum()),
+                "parameters": sorted({int(value) for value in of_model["parameters"]}),
+                "seen": _proportion(own[own["seen"]]),
+                "unseen": _proportion(unseen),
+                **{
+                    name: _proportion(settings.loc[[i]])
+                    | {"where": [[f["label"], f["values"][settings.at[i, f["name"]]]] for f in fields if f["name"] in by]}
+                    for name, i in extremes.items()
+                },
+            }
+        )
+    return rows
+
+
+def _proportion(counts: pd.DataFrame) -> dict | None:
+    n, correct = int(counts["n"].sum()), int(counts["correct"].sum())
+    if not n:
+        return None
+    low, high = wilson(np.array(float(correct)), np.array(float(n)))
+    return {"n": n, "correct": correct, "accuracy": correct / n, "low": float(low), "high": float(high)}
+
+
+def _runs(runs: pd.DataFrame, fields: list[dict], each: pd.DataFrame, epochs: pd.DataFrame) -> list[dict]:
+    """A row of the table of runs each, with the learning curves."""
+    first = each.drop_duplicates("run").set_index("run").index  # a cell of every run tells its settings
+    cell_of = dict(zip(first, each.index[~each["run"].duplicated()], strict=True))
+    curves = {key: rows for key, rows in epochs.groupby("run", sort=False)}
+    told = []
+    for run in runs.itertuples():
+        curve, cell = curves[run.run], cell_of.get(run.run)
+        told.append(
+            {
+                "key": run.run,
+                "model": MODELS[run.model].title,
+                "seed": run.seed,
+                "settings": [
+                    None if cell is None else field["values"][field["codes"][cell]]
+                    for field in fields
+                    if field["side"] == "train" and field["name"] not in ("model", "seed")
+                ],
+                "parameters": run.parameters,
+                "kept_epoch": run.kept_epoch,
+                "epochs": len(curve),
+                "validation_accuracy": run.validation_accuracy,
+                "seconds": run.seconds,
+                "device": run.device,
+                "torch": run.torch,
+                "finished": run.finished_at.strftime("%Y-%m-%d %H:%M"),
+                "parent": run.parent,
+                "curves": {"epoch": curve["epoch"].tolist()} | {name: _short(curve[name]) for name in _LEARNING},
+            }
+        )
+    return told
+
+
+def _short(values: pd.Series) -> list[float | None]:
+    return [float(f"{value:.4g}") if np.isfinite(value) else None for value in values.astype(float)]
+
+
+def _confusion(
+    store: str | Path, keys: Sequence[str], each: pd.DataFrame, snrs: np.ndarray, room: int
+) -> tuple[list[dict] | None, int]:
+    """Confusion counts of every run, (its cells, SNRs, sent, recognised), and the characters they take."""
+    packs, characters = [], 0
+    for key in keys:
+        cells = {cell: i for i, cell in enumerate(each["cell"][each["run"] == key])}
+        counts = None
+        for table in Store(store).cell_tables([key], ["cell", "snr_db", "confusion"]):
+            squares = table["confusion"].combine_chunks()
+            side = round((len(squares.flatten()) / max(1, len(squares))) ** 0.5)
+            if counts is None:
+                counts = np.zeros((len(cells), len(snrs), side, side), int)
+            own = np.array([cell in cells for cell in table["cell"].to_pylist()], bool)
+            rows = [cells[cell] for cell in table["cell"].to_pylist() if cell in cells]
+            levels = np.searchsorted(snrs, table["snr_db"].to_numpy()[own])
+            counts[rows, levels] = squares.flatten().to_numpy().reshape(-1, side, side)[own]
+        packs.append(_packed(np.zeros(0) if counts is None else counts))
+        characters += len(packs[-1]["data"])
+    return (packs if characters <= room else None), characters
+
+
+def _packed(values: Sequence[int] | np.ndarray) -> dict:
+    """Counts as the narrowest unsigned integers that hold them, little-endian, deflated, in base64."""
+    values = np.asarray(values)
+    largest = int(values.max(initial=0))
+    kind = next(kind for kind in ("uint8", "uint16", "uint32") if largest <= np.iinfo(kind).max)
+    raw = values.astype(np.dtype(kind).newbyteorder("<")).tobytes()
+    return {"type": kind, "data": base64.b64encode(zlib.compress(raw, 9)).decode()}
+
+
+def _plain_table(table: pd.DataFrame) -> dict:
+    rows = [[_plain(value) for value in row] for row in table.itertuples(index=False)]
+    return {"columns": [str(name) for name in table.columns], "rows": rows}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or value is pd.NaT or value != value:
+        return None
+    return value if isinstance(value, bool | int | float | str) else str(value)
