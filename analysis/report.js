@@ -58,6 +58,7 @@ function wilson(correct, n) {
 }
 
 const percent = (share, digits = 1) => (100 * share).toFixed(digits);
+const decibels = (snr) => String(snr).replace("-", "−");
 const count = (number) => number.toLocaleString("en");
 const proportion = (p) => `${percent(p.accuracy)} % (${percent(p.low)} … ${percent(p.high)} %), n = ${count(p.n)}`;
 const plural = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
@@ -70,7 +71,7 @@ function duration(seconds) {
 
 function snrWords() {
   const [from, to] = [study.snrs[state.from], study.snrs[state.to]];
-  return state.from === state.to ? `SNR ${from} dB` : `SNR ${from} … ${to} dB`;
+  return state.from === state.to ? `SNR ${decibels(from)} dB` : `SNR ${decibels(from)} … ${decibels(to)} dB`;
 }
 
 // -- elements -----------------------------------------------------------------------------------------------
@@ -173,8 +174,9 @@ function combinations(cells, names) {
   return [...found.values()].sort((a, b) => a.codes.reduce((sign, code, i) => sign || code - b.codes[i], 0));
 }
 
-/** "training channel awgn, test samples per symbol L 8" */
-const told = (names, codes) => names.map((name, i) => `${study.byName[name].label} ${study.byName[name].values[codes[i]]}`).join(", ");
+/** "training channel awgn, test samples per symbol L 8"; "train channel awgn, test L 8" with the names called "short" */
+const told = (names, codes, called = "label") =>
+  names.map((name, i) => `${study.byName[name][called]} ${study.byName[name].values[codes[i]]}`).join(", ");
 
 /** The panels of the heat map: one for each model, unless models are along an axis; each with its rows and groups. */
 function panels() {
@@ -184,7 +186,7 @@ function panels() {
   const kept = [...study.run.keys()].filter((cell) =>
     filters.every(([name, code]) => study.byName[name].codes[cell] === code) &&
     (!model || state.model === "all" || model.codes[cell] === state.model));
-  const filtered = filters.map(([name, code]) => told([name], [code]));
+  const filtered = filters.map(([name, code]) => told([name], [code], "short"));
   const split = model && !onAxis ? combinations(kept, ["model"]).map(({ codes }) => codes[0]) : [null];
   const acrossColumns = combinations(kept, columns);
   return split.map((code) => {
@@ -216,15 +218,17 @@ function drawHeatMap() {
   }
   target.replaceChildren(...found.map(drawPanel));
   for (const table of target.querySelectorAll("table")) stickRowHeadings(table);
-  const trained = squares.find((square) => square.cells.every((cell) => study.seen[cell])) ?? squares[0];
   paintHeatMap();
-  choose(trained ? [trained] : []);
+  // To begin with, where a network was trained: there all that follows has something to show.
+  const learnt = (square) => square.cells.some((cell) => study.runs[study.run[cell]].epochs > 1);
+  const trained = squares.filter((square) => square.cells.every((cell) => study.seen[cell]));
+  choose([trained.find(learnt) ?? trained[0] ?? squares[0]].filter(Boolean));
 }
 
 function drawPanel(panel) {
   const columnHead = panel.columnNames.map((name, level) => el("tr", {},
     level === 0 && panel.rowNames.map((row) =>
-      el("th", { class: "name", scope: "col", rowspan: panel.columnNames.length }, study.byName[row].label)),
+      el("th", { class: "name", scope: "col", rowspan: panel.columnNames.length, title: study.byName[row].label }, study.byName[row].short)),
     !panel.rowNames.length && level === 0 && el("th", { class: "name", rowspan: panel.columnNames.length }, ""),
     spans(panel.columns, level).map(({ code, span }) => heading(panel.columns.length, name, code, { scope: "col", colspan: span }))));
   const title = panel.columnNames.map((name) => study.byName[name].label).join(", ") || "all test settings";
@@ -232,7 +236,7 @@ function drawPanel(panel) {
     el("tr", {}, el("th", { class: "name", colspan: Math.max(1, panel.rowNames.length), "aria-hidden": true }, ""),
       el("th", { class: "title", scope: "colgroup", colspan: panel.columns.length }, title)), columnHead,
     !panel.columnNames.length && panel.rowNames.length > 0 && el("tr", {},
-      panel.rowNames.map((row) => el("th", { class: "name", scope: "col" }, study.byName[row].label)), el("th", {}, "all")));
+      panel.rowNames.map((row) => el("th", { class: "name", scope: "col", title: study.byName[row].label }, study.byName[row].short)), el("th", {}, "all")));
   const levels = panel.rowNames.map((_, level) => spans(panel.rows, level));
   const body = panel.rows.map((row, r) => el("tr", {},
     levels.map((level, i) => {
@@ -256,7 +260,7 @@ function drawSquare(panel, row, r, column, c) {
   const seen = cells.filter((cell) => study.seen[cell]).length;
   const kind = seen === cells.length ? "trained" : seen ? "partly" : "";
   const element = el("td", { class: kind, role: "gridcell", tabindex: -1, "data-square": squares.length });
-  const labels = [panel.title, ...panel.filtered, told(panel.rowNames, row.codes), told(panel.columnNames, column.codes)];
+  const labels = [panel.title, ...panel.filtered, told(panel.rowNames, row.codes, "short"), told(panel.columnNames, column.codes, "short")];
   const label = labels.filter(Boolean).join(", ");
   const frame = { trained: "\nthe setting of training", partly: "\nin part the setting of training" }[kind] ?? "";
   const runs = new Set(cells.map((cell) => study.run[cell])).size;
@@ -377,7 +381,9 @@ function drawChosen() {
   const counts = tally(square.cells);
   target.replaceChildren(el("strong", {}, counts.n ? `${percent(counts.accuracy)} %` : "no counts"),
     counts.n ? ` 95 % interval ${percent(counts.low)} … ${percent(counts.high)} %; ${count(counts.correct)} of ${count(counts.n)} right` : "",
-    el("br"), `${square.label || "all settings"}, ${snrWords()}`);
+    el("br"), `${square.label || "all settings"}, ${snrWords()}. `,
+    el("span", { class: "unprinted small" }, "Below: ", [["confusion", "confusion matrix"], ["snr-curves", "SNR curves"], ["learning", "learning curves"], ["reproduce", "how to reproduce"]]
+      .map(([id, text], i) => [i ? ", " : "", el("a", { href: `#at-${id}` }, text)])));
   drawConfusion(square);
   drawSnrCurves();
   drawReproduction(square);
@@ -418,13 +424,13 @@ async function drawConfusion(square) {
   const cellAt = (sent, seen) => {
     const number = sum[sent * side + seen];
     const shown = state.counts ? count(number) : percent(share(sent, seen), 0);
-    const cell = el("td", { class: number ? (sent === seen ? "trained" : "") : "zero", "data-sent": sent, "data-seen": seen,
+    const cell = el("td", { class: number ? null : "zero", "data-sent": sent, "data-seen": seen,
       "data-count": number, "aria-label": words(sent, seen).replace("\n", ": ") }, shown);
     paint(cell, share(sent, seen));
     if (!number) cell.classList.remove("deep", "light");
     return cell;
   };
-  const table = el("table", { class: "map confusion dense", "aria-label": "Confusion matrix" },
+  const table = el("table", { class: side > 12 ? "map confusion many" : "map confusion", "aria-label": "Confusion matrix" },
     el("thead", {},
       el("tr", {}, el("th", { class: "name" }, "sent ↓"), el("th", { class: "title", colspan: side, scope: "colgroup" }, "recognised as →"), el("th")),
       el("tr", {}, el("th", { class: "name" }), names.map((name) => el("th", { scope: "col", class: "upright" }, el("span", {}, name))), el("th", { scope: "col" }, "n"))),
@@ -453,10 +459,12 @@ function ticks(low, high, wanted) {
 
 /**
  * A line chart with legend and, folded, its numbers as a table.
- * curves: [{name, x, y, low?, high?, colour?, dashed?, other?, dot? (a place in x), pick?}]; missing values are null.
+ * curves: [{name, x, y, low?, high?, colour?, dashed?, unlisted?, other?, end?, dot? (a place in x)}]; missing values
+ * are null; `end` is written where the curve ends, if every curve has one and they are few; others are grey.
  */
 function chart({ label, curves, xLabel, yLabel, yRange, yTold, range, chance }) {
-  const [W, H, left, right, top, bottom] = [640, 340, 58, 14, 14, 46];
+  const ends = curves.length <= 10 && curves.every((c) => c.end != null);
+  const [W, H, left, right, top, bottom] = [640, 340, 68, ends ? 62 : 14, 14, 46];
   const xs = [...new Set(curves.flatMap((c) => c.x))].sort((a, b) => a - b), ys = curves.flatMap((c) => c.y).filter((v) => v != null);
   const [xLow, xHigh] = xs.length > 1 ? [xs[0], xs.at(-1)] : [xs[0] - 1, xs[0] + 1];
   const [yLow, yHigh] = yRange ?? [Math.min(0, ...ys), Math.max(...ys) * 1.05 || 1];
@@ -471,18 +479,23 @@ function chart({ label, curves, xLabel, yLabel, yRange, yTold, range, chance }) 
     svg("path", { class: `curve ${c.dashed ? "dashed" : ""} ${c.other ? "other" : ""}`, d: path(c), style: c.other ? {} : { stroke: c.colour } }),
     c.x.map((x, i) => c.y[i] != null && (c.x.length === 1 || c.dot === i) &&
       svg("circle", { class: "dot", cx: X(x), cy: Y(c.y[i]), r: 5, style: { fill: c.colour ?? "var(--muted)" } }))));
+  const places = []; // of the labels at the ends of curves, moved down where they would overlap
+  for (const [y, k] of ends ? curves.map((c, k) => [Y(c.y.at(-1)), k]).sort((a, b) => a[0] - b[0]) : [])
+    places.push({ k, y: Math.max(y, (places.at(-1)?.y ?? -99) + 14) });
+  const spill = Math.max(0, (places.at(-1)?.y ?? 0) - (H - bottom)); // back up, where that goes below the axis
   const ordered = [...groups.keys()].sort((a, b) => !!curves[b].other - !!curves[a].other); // the chosen ones on top
   const drawing = svg("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": label },
     range && svg("rect", { class: "range", x: X(range[0]) - 4, width: X(range[1]) - X(range[0]) + 8, y: top, height: H - top - bottom }),
     ticks(yLow, yHigh, 5).map((y) => [svg("line", { class: "grid", x1: left, x2: W - right, y1: Y(y), y2: Y(y) }),
       svg("text", { x: left - 8, y: Y(y) + 4, "text-anchor": "end" }, yTold(y))]),
-    xTicks.map((x) => svg("text", { x: X(x), y: H - bottom + 20, "text-anchor": "middle" }, String(x))),
+    xTicks.map((x) => svg("text", { x: X(x), y: H - bottom + 20, "text-anchor": "middle" }, decibels(x))),
     svg("line", { class: "axis", x1: left, x2: W - right, y1: H - bottom, y2: H - bottom }),
     chance != null && [svg("line", { class: "chance", x1: left, x2: W - right, y1: Y(chance), y2: Y(chance) }),
-      svg("text", { x: W - right, y: Y(chance) - 5, "text-anchor": "end" }, "chance")],
+      svg("text", { x: W - right - 4, y: Y(chance) - 5, "text-anchor": "end" }, "chance")],
     svg("text", { x: (left + W - right) / 2, y: H - 6, "text-anchor": "middle" }, xLabel),
     svg("text", { transform: `translate(14 ${(H - bottom + top) / 2}) rotate(-90)`, "text-anchor": "middle" }, yLabel),
-    ordered.map((i) => groups[i]));
+    ordered.map((i) => groups[i]),
+    places.map(({ k, y }) => svg("text", { x: W - right + 8, y: y + 4 - spill, style: curves[k].other ? {} : { fill: curves[k].colour, fontWeight: 600 } }, curves[k].end)));
   const light = (i) => groups.forEach((group, k) => group.classList.toggle("lit", k === i));
   drawing.addEventListener("mousemove", (event) => {
     const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(drawing.getScreenCTM().inverse());
@@ -497,14 +510,14 @@ function chart({ label, curves, xLabel, yLabel, yRange, yTold, range, chance }) 
       { left: event.clientX, width: 0, top: event.clientY - 6, bottom: event.clientY + 6 });
   });
   drawing.addEventListener("mouseleave", () => (light(-1), tip(null)));
-  const legend = el("ul", { class: "legend" }, curves.map((c, i) => el("li", { onmouseenter: () => light(i), onmouseleave: () => light(-1) },
-    el("i", { class: c.other ? "other" : c.dashed ? "dashed" : "", style: c.other ? {} : { borderTopColor: c.colour } }), c.name)));
+  const legend = el("ul", { class: "legend" }, curves.map((c, i) => !c.unlisted && el("li", { onmouseenter: () => light(i), onmouseleave: () => light(-1) },
+    el("i", { class: c.other ? "other" : null, style: c.other ? {} : { borderTopColor: c.colour } }), c.name)));
   const numbers = el("details", { class: "unprinted" }, el("summary", {}, "These numbers as a table"));
   numbers.addEventListener("toggle", () => { // filled when it is opened first
     if (numbers.children.length > 1) return;
     numbers.append(el("div", { class: "scroll tall" }, el("table", { class: "plain" },
       el("thead", {}, el("tr", {}, el("th", { scope: "col" }, xLabel), curves.map((c) => el("th", { scope: "col", class: "number" }, c.name)))),
-      el("tbody", {}, xs.map((x) => el("tr", {}, el("th", { scope: "row" }, String(x)), curves.map((c) => {
+      el("tbody", {}, xs.map((x) => el("tr", {}, el("th", { scope: "row" }, decibels(x)), curves.map((c) => {
         const y = c.y[c.x.indexOf(x)];
         return el("td", { class: "number" }, y == null ? "" : yTold(y, 1));
       })))))));
@@ -518,18 +531,19 @@ const asPercent = (share, digits = 0) => `${percent(share, digits)} %`;
 function drawSnrCurves() {
   const rows = new Set(state.chosen.map((square) => `${squareRow(square)}`));
   const others = squares.filter((square) => !state.chosen.includes(square) && rows.has(squareRow(square)));
-  const several = rows.size > 1;
+  const several = rows.size > 1, severalPanels = new Set(state.chosen.map((square) => square.panel)).size > 1;
   const curve = (square, i) => {
     const points = study.snrs.map((x, level) => ({ x, ...tally(square.cells, level, level) })).filter((point) => point.n);
-    const row = told(square.panel.rowNames, square.panel.rows[square.row].codes);
-    const column = told(square.panel.columnNames, square.panel.columns[square.column].codes);
-    const name = [several && square.panel.title, (several || !column) && row, column].filter(Boolean).join(", ") || square.panel.title;
+    const row = told(square.panel.rowNames, square.panel.rows[square.row].codes, "short");
+    const column = told(square.panel.columnNames, square.panel.columns[square.column].codes, "short");
+    const name = [several && severalPanels && square.panel.title, (several || !column) && row, column].filter(Boolean).join(", ") || square.panel.title;
     const values = (key) => points.map((point) => point[key]);
-    return { name, x: values("x"), y: values("accuracy"), low: values("low"), high: values("high"), other: i === null, colour: LINES[i % LINES.length] };
+    return { name, x: values("x"), y: values("accuracy"), low: values("low"), high: values("high"), other: i === null, colour: LINES[i % LINES.length],
+      end: several || !column ? null : square.panel.columnNames.map((field, j) => study.byName[field].values[square.panel.columns[square.column].codes[j]]).join(", ").slice(0, 9) };
   };
   const row = state.chosen.at(-1);
   byId("snr-curves").replaceChildren(
-    el("p", { class: "muted small" }, [row.panel.title, told(row.panel.rowNames, row.panel.rows[row.row].codes)].filter(Boolean).join(", "),
+    el("p", { class: "muted small" }, [row.panel.title, told(row.panel.rowNames, row.panel.rows[row.row].codes, "short")].filter(Boolean).join(", "),
       others.length ? `: the chosen ${state.chosen.length > 1 ? "cells" : "cell"} (coloured, with 95 % intervals) and the others in the row (grey).` : "."),
     ...chart({
       label: "Accuracy against SNR of the chosen cells", xLabel: "SNR in dB", yLabel: "accuracy", yRange: [0, 1], yTold: asPercent,
@@ -548,23 +562,26 @@ function runsOfRows() {
   return [...runs].sort((a, b) => a - b);
 }
 
-const runWords = (run) => [run.model, ...settingsOf(run).map(([label, value]) => `${label.replace("training ", "")} ${value}`), `seed ${run.seed}`].join(", ");
+/** A run by what tells it from others: "Mod-LCNN, train channel awgn, seed 1" */
+function runWords(run, others) {
+  const differing = settingFields().map((field, i) => others.some((other) => other.settings[i] !== run.settings[i]) && `${field.short} ${run.settings[i]}`);
+  return [others.some((other) => other.model !== run.model) && run.model, ...differing, `seed ${run.seed}`].filter(Boolean).join(", ");
+}
 const settingFields = () => study.fields.filter((field) => field.side === "train" && !["model", "seed"].includes(field.name));
-const settingsOf = (run) => settingFields().map((field, i) => [field.label, run.settings[i]]).filter(([, value]) => value !== null && value !== "–");
 
 function drawLearningCurves() {
   const target = byId("learning"), all = runsOfRows().map((i) => study.runs[i]);
   const learnt = all.filter((run) => run.epochs > 1), shown = learnt.slice(0, MOST_CURVES);
   if (!shown.length)
-    return target.replaceChildren(el("p", { class: "muted" }, `${all[0]?.model ?? "It"} was fitted in one step, or trained for one epoch: there is no curve.`));
+    return target.replaceChildren(el("p", { class: "muted" }, all.length ? `${all[0].model} was fitted in one step, or trained for one epoch: there is no curve.` : "No cell is chosen."));
   const curves = (part) => shown.flatMap((run, i) => ["validation", "train"].map((side) => ({
-    name: `${shown.length > 1 ? runWords(run) : `${run.model}, seed ${run.seed}`}, ${side === "train" ? "training" : side}`,
+    name: `${runWords(run, shown)}${side === "train" ? ", training" : ""}`, unlisted: side === "train",
     x: run.curves.epoch, y: run.curves[`${side}_${part}`], colour: LINES[i % LINES.length], dashed: side === "train",
     dot: side === "validation" ? run.curves.epoch.indexOf(run.kept_epoch) : null,
   })));
   const number = (value) => +value.toPrecision(3) + "";
   target.replaceChildren(
-    el("p", { class: "muted small" }, `The ${learnt.length > 1 ? plural(learnt.length, "run") : "run"} of the chosen row; validation solid, training dashed; the dot is the epoch whose weights were kept.`,
+    el("p", { class: "muted small" }, `${[...new Set(learnt.map((run) => run.model))].join(", ")}: the ${learnt.length > 1 ? plural(learnt.length, "run") : "run"} of the chosen row; validation solid, training dashed; the dot is the epoch whose weights were kept.`,
       learnt.length > shown.length && ` The first ${shown.length} are drawn: choose a row with fewer to see the others.`),
     el("div", { class: "beside" },
       el("section", {}, el("h3", {}, "Loss"), ...chart({ label: "Loss per epoch", curves: curves("loss"), xLabel: "epoch", yLabel: "cross-entropy, nats", yTold: number }).filter(Boolean)),
@@ -578,7 +595,7 @@ function drawRuns() {
   const chosen = new Set(runsOfRows());
   const columns = [
     ["model", (run) => run.model],
-    ...settingFields().map((field, i) => [field.label, (run) => run.settings[i] ?? "–", field.values]),
+    ...settingFields().map((field, i) => [field.short, (run) => run.settings[i] ?? "–", field.values]),
     ["seed", (run) => run.seed], ["parameters", (run) => run.parameters, null, count],
     ["kept epoch", (run) => run.kept_epoch, null, (value, run) => `${value} of ${run.epochs}`],
     ["validation accuracy", (run) => run.validation_accuracy, null, (value) => (value == null ? "" : `${percent(value)} %`)],
@@ -642,7 +659,9 @@ function summary() {
   const tile = (term, value, small) => el("div", {}, el("dt", {}, term), el("dd", {}, value, small && el("small", {}, small)));
   const missing = total.runs > runs.length || total.cells > study.cells.length;
   const accuracy = (p) => (p ? [`${percent(p.accuracy)} %`, el("small", {}, `${percent(p.low)} … ${percent(p.high)} %`)] : "–");
-  const extreme = (p) => (p ? [`${percent(p.accuracy)} %`, el("small", {}, p.where.map(([label, value]) => `${label} ${value}`).join(", "))] : "–");
+  const extreme = (p) => (p ? [el("button", { class: "link", type: "button", onclick: () => lookAt(p.where), title: "choose it in the heat map" }, `${percent(p.accuracy)} %`),
+    el("small", {}, told(...settingOf(p.where)))] : "–");
+  const settingOf = ({ model, ...where }) => [Object.keys(where), Object.values(where)]; // the model stands in the row
   const testing = [["best", "best unseen setting"], ["worst", "worst unseen setting"]];
   return [
     el("h1", {}, study.name, study.scale && el("span", { class: "muted" }, `, scale ${study.scale}`)),
@@ -653,21 +672,33 @@ function summary() {
       tile("Runs", `${count(runs.length)} of ${count(total.runs)}`, "trained"),
       tile("Cells", `${count(study.cells.length)} of ${count(total.cells)}`, "runs × test settings"),
       tile("Modulations", count(study.modulations.length), study.modulations.join(", ")),
-      tile("SNR", snrs.length > 1 ? `${snrs[0]} … ${snrs.at(-1)} dB` : `${snrs[0]} dB`, plural(snrs.length, "value")),
+      tile("SNR", snrs.length > 1 ? `${decibels(snrs[0])} … ${decibels(snrs.at(-1))} dB` : `${decibels(snrs[0])} dB`, plural(snrs.length, "value")),
       tile("Instances", count(study.instances), `per modulation, SNR and setting: ${count(parts.train)} to train, ${count(parts.validation)} to validate, ${count(parts.test)} to test`),
       tile("Length", study.lengths.map(count).join(", "), "samples"),
       tile("Seeds", study.seeds.join(", "), "pooled, where they are not an axis"),
       tile("Time", duration(seconds), `of training; last finished ${runs.map((run) => run.finished).sort().at(-1)} UTC`),
       tile("Devices", [...devices.keys()].join(", "), [...devices].map(([, number]) => plural(number, "run")).join(", "))),
-    study.fixed.length > 0 && el("p", { class: "muted small" }, `The same everywhere: ${study.fixed.map(([label, value]) => `${label} ${value}`).join(", ")}.`),
+    study.fixed.length > 0 && el("p", { class: "muted small" }, `The same everywhere: ${study.fixed.join(", ")}.`),
     el("div", { class: "scroll" }, el("table", { class: "plain", id: "models" },
       el("thead", {}, el("tr", {}, ["model", "where trained", "unseen, mean", ...testing.map(([, label]) => label), "parameters", "runs", "training time"].map((name, i) =>
         el("th", { scope: "col", class: i > 4 ? "number" : null }, name)))),
-      el("tbody", {}, study.summary.map((row) => el("tr", {}, el("th", { scope: "row" }, row.model), el("td", {}, accuracy(row.seen)), el("td", {}, accuracy(row.unseen)),
+      el("tbody", {}, study.summary.map((row) => el("tr", {}, el("th", { scope: "row" }, row.model), ["seen", "unseen"].map((key) => el("td", { class: "tight" }, accuracy(row[key]))),
         testing.map(([key]) => el("td", {}, extreme(row[key]))), el("td", { class: "number" }, row.parameters.map(count).join(", ")),
         el("td", { class: "number" }, count(row.runs)), el("td", { class: "number" }, duration(row.seconds))))))),
     el("p", { class: "muted small" }, "Accuracies are pooled over all SNRs and seeds, with 95 % Wilson intervals; unseen is every test setting in which the run was not trained."),
   ];
+}
+
+/** Chooses the square of a setting, {name of field: code}, on the axes with which the page opens. */
+function lookAt(where) {
+  Object.assign(state, { model: "all", rows: "rest", columns: usualColumns(), filters: {} });
+  drawControls();
+  drawHeatMap();
+  const square = squares.find(({ cells }) => Object.entries(where).every(([name, code]) => study.byName[name].codes[cells[0]] === code));
+  if (!square) return;
+  choose([square]);
+  square.element.focus();
+  square.element.scrollIntoView({ block: "center" });
 }
 
 function select(label, id, options, value, change) {
@@ -729,7 +760,7 @@ function snrControls() {
   };
   from.hidden = to.hidden = true;
   out.textContent = snrWords();
-  return el("fieldset", { id: "snr" }, el("legend", {}, "SNR"), last > 0 && [modes, from, to], out);
+  return el("div", { id: "snr", class: "group", role: "group", "aria-label": "SNR" }, el("span", {}, "SNR"), last > 0 && [modes, from, to], out);
 }
 
 async function show(index) {
@@ -738,14 +769,14 @@ async function show(index) {
   state = { model: "all", rows: "rest", columns: null, filters: {}, snrMode: "all", from: 0, to: last, fitted: true, chosen: [], counts: false, sort: { column: null, descending: false } };
   state.columns = usualColumns();
   document.title = `Report: ${study.name}`;
-  const section = (title, id, ...before) => el("section", {}, el("h2", {}, title), ...before, el("div", { id }));
-  byId("page").replaceChildren(
+  const section = (title, id, ...before) => el("section", { id: `at-${id}` }, el("h2", {}, title), ...before, el("div", { id }));
+  put(byId("page"), {}, [byId("page").replaceChildren(),
     el("header", {}, summary()),
     el("section", { "aria-label": "Accuracy of train × test pairs" },
       el("h2", {}, "Train × test"),
       el("div", { id: "controls", class: "controls" }),
       el("div", { class: "controls", style: { marginTop: ".4rem" } }, snrControls(),
-        el("fieldset", {}, el("label", {}, el("input", { type: "checkbox", id: "fitted", checked: true, onchange: (event) => { state.fitted = event.target.checked; paintHeatMap(); } }), "colours fitted to the numbers"))),
+        el("div", { class: "group" }, el("label", {}, el("input", { type: "checkbox", id: "fitted", checked: true, onchange: (event) => { state.fitted = event.target.checked; paintHeatMap(); } }), "colours fitted to the numbers"))),
       el("div", { class: "key" },
         el("span", {}, el("span", { id: "scale-low" }), el("i", { class: "bar" }), el("span", { id: "scale-high" }), " accuracy; numbers are in %"),
         el("span", {}, el("i", { class: "frame" }), "the setting of training"), el("span", {}, el("i", { class: "dashed" }), "in part the setting of training"),
@@ -753,13 +784,13 @@ async function show(index) {
       el("div", { id: "panels", class: "panels" }),
       el("p", { id: "chosen", class: "chosen-cell", role: "status" })),
     el("div", { class: "beside" },
-      section("Confusion matrix", "confusion", el("fieldset", { class: "unprinted" }, el("label", {}, el("input", { type: "checkbox", id: "counts",
+      section("Confusion matrix", "confusion", el("div", { class: "group unprinted" }, el("label", {}, el("input", { type: "checkbox", id: "counts",
         onchange: (event) => { state.counts = event.target.checked; drawConfusion(state.chosen.at(-1)); } }), "show counts instead of %"))),
       section("Accuracy against SNR", "snr-curves")),
     section("Learning curves", "learning"),
     section("Runs", "runs"),
     study.comparison && el("section", {}, el("h2", {}, "Beside the papers"), drawComparison()),
-    section("How to reproduce", "reproduce"));
+    section("How to reproduce", "reproduce")]);
   drawControls();
   drawHeatMap();
   for (const [i, link] of [...document.querySelectorAll("#studies a")].entries())

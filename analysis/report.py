@@ -23,6 +23,7 @@ import pandas as pd
 from amc_core.errors import AmcError
 from amc_core.models import MODELS, validate_hyperparameters
 from amc_core.run import PARTS, VERSION
+from amc_core.scenario import SCENARIO_FIELDS, Scenario
 from analysis.tables import RECIPE, TEST, TRAIN, load, wilson
 from sweeps.store import Store
 from sweeps.study import SCALES, SHIPPED, Study, load_study
@@ -46,6 +47,7 @@ _CALLED = {
     "sample_rate_offset": "sample-rate offset, ppm",
     "start": "started from a run with",
 }
+_SYMBOLS = {"upsampling": "L", "rolloff": "α", "sample_rate": "f_s", "start": "start"}  # for narrow headings
 
 
 def write(
@@ -136,7 +138,7 @@ def study_data(
         "parts": {part: len(dataset.indices(part)) for part in PARTS},
         "lengths": list(file.length),
         "seeds": list(file.seeds),
-        "fixed": [[_label(c), _told(c, each[c].iloc[0])] for c in (*TRAIN, *_OF_TEST) if _worth_telling(each, c)],
+        "fixed": _fixed(each),
         "total": {"runs": len(study.runs()), "cells": total_cells},
         "summary": _summary(each, fields, seen, n.sum(axis=1), correct.sum(axis=1), runs),
         "fields": [field | {"codes": _packed(field["codes"])} for field in fields],
@@ -201,10 +203,20 @@ def _varies(each: pd.DataFrame, column: str) -> bool:
     return np.max(by[column].nunique(dropna=False)) > 1
 
 
-def _worth_telling(each: pd.DataFrame, column: str) -> bool:
-    """Is a field of the scenarios the same everywhere, and not an offset of zero or a file that is not there?"""
-    value = each[column].iloc[0]
-    return not _varies(each, column) and value == value and value not in ("", 0)
+def _fixed(each: pd.DataFrame) -> list[str]:
+    """What of the scenarios is the same everywhere, but for offsets of zero and what has its default."""
+    usual, told = Scenario().columns(), []
+    for name in SCENARIO_FIELDS:
+        sides = [f"{side}_{name}" for side in ("train", "test") if not _varies(each, f"{side}_{name}")]
+        values = {column: each[column].iloc[0] for column in sides}
+        values = {column: value for column, value in values.items() if value == value and value != ""}
+        if name not in ("channel", "upsampling", "rolloff", "sample_rate"):  # told even at their default
+            values = {column: value for column, value in values.items() if value != usual[name]}
+        if len(values) == 2 and len(set(values.values())) == 1:
+            told.append(f"{_CALLED.get(name, name.replace('_', ' '))} {_told(name, values[f'train_{name}'])}")
+        else:
+            told += [f"{_label(column)} {_told(column, value)}" for column, value in values.items()]
+    return told
 
 
 def _telling_hyperparameters(each: pd.DataFrame) -> pd.Series:
@@ -226,7 +238,8 @@ def _field(each: pd.DataFrame, column: str) -> dict:
     codes = {value: code for code, value in enumerate(order)}
     side = "test" if column in _OF_TEST else "train"
     told = [_told(column, value) for value in order]
-    return {"name": column, "label": _label(column), "side": side, "values": told, "codes": [codes[v] for v in values]}
+    names = {"name": column, "label": _label(column), "short": _label(column, _SYMBOLS)}
+    return names | {"side": side, "values": told, "codes": [codes[value] for value in values]}
 
 
 def _rank(column: str, value: Hashable) -> tuple:
@@ -236,11 +249,12 @@ def _rank(column: str, value: Hashable) -> tuple:
     return value is None, isinstance(value, str), value if value is not None else 0
 
 
-def _label(column: str) -> str:
+def _label(column: str, called: Mapping[str, str] = _CALLED) -> str:
     side, _, field = column.partition("_")
     if column in (*TRAIN, *_OF_TEST):
-        return f"{'training' if side == 'train' else side} {_CALLED.get(field, field.replace('_', ' '))}"
-    return _CALLED.get(column, column.replace("_", " "))
+        side = "training" if side == "train" and called is _CALLED else side
+        return f"{side} {called.get(field, field.replace('_', ' '))}"
+    return called.get(column, column.replace("_", " "))
 
 
 def _told(column: str, value: Any) -> str:
@@ -258,7 +272,7 @@ def _summary(
 ) -> list[dict]:
     """Of every model: runs, time, and the pooled accuracy seen, unseen, and of its best and worst unseen setting."""
     codes = pd.DataFrame({field["name"]: field["codes"] for field in fields if field["name"] != "seed"}, each.index)
-    counts = codes.assign(model=each["model"], seen=seen, n=n, correct=correct)
+    counts = codes.rename(columns={"model": "model_code"}).assign(model=each["model"], seen=seen, n=n, correct=correct)
     rows = []
     for model in runs["model"].unique():
         own = counts[counts["model"] == model]
@@ -266,6 +280,7 @@ def _summary(
         unseen = own[~own["seen"]]
         settings = unseen.groupby(by)[["n", "correct"]].sum().reset_index() if by and len(unseen) else unseen
         accuracy = settings["correct"] / settings["n"]
+        code = {"model": int(own["model_code"].iloc[0])} if "model" in codes else {}
         extremes = {"best": accuracy.idxmax(), "worst": accuracy.idxmin()} if len(settings) else {}
         of_model = runs[runs["model"] == model]
         rows.append(
@@ -278,7 +293,7 @@ def _summary(
                 "unseen": _proportion(unseen),
                 **{
                     name: _proportion(settings.loc[[i]])
-                    | {"where": [[f["label"], f["values"][settings.at[i, f["name"]]]] for f in fields if f["name"] in by]}
+                    | {"where": {name: int(settings.at[i, name]) for name in by} | code}
                     for name, i in extremes.items()
                 },
             }
