@@ -79,7 +79,9 @@ def found(store: str | Path, scale: str | None = None) -> list[tuple[str, Study]
     comes with what it is called on the command line.
     """
     present, place, taken = Store(store).trained(), Store(store), {}
-    names = [path.stem for path in sorted(SHIPPED.glob("*.yaml"))] + [str(path) for path in sorted(Path().glob("*.yaml"))]
+    names = [path.stem for path in sorted(SHIPPED.glob("*.yaml"))] + [
+        str(path) for path in sorted(Path().glob("*.yaml"))
+    ]
     for name in names:
         try:
             written = load_study(name, scale)

@@ -406,7 +406,8 @@ def compare(
 @app.command()
 def report(
     study: Annotated[
-        list[str], typer.Argument(metavar="STUDY…|all", help="Studies; all: shipped and local ones with cells in the store.")
+        list[str],
+        typer.Argument(metavar="STUDY…|all", help="Studies, or all: those here whose cells are in the store."),
     ],
     store: StoreDir = "results",
     scale: Scale = None,

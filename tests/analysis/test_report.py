@@ -1,0 +1,489 @@
+"""The report: what is in the file equals the tables, and the page in a browser shows it. No Ray is needed."""
+
+import base64
+import contextlib
+import hashlib
+import io
+import json
+import re
+import shutil
+import zlib
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from amc_core import AmcError
+from analysis import accuracy_by, load, train_test
+from analysis import report as report_module
+from analysis.report import found, study_data, write
+from analysis.tables import wilson
+from sweeps.plan import make_plan
+from sweeps.store import Store
+from sweeps.study import load_study
+from sweeps.trial import compute
+
+DESCRIPTION = "</script><script>alert(1)</script><img src=x onerror=alert(2)><!-- ü & 'so' on"
+STUDY = f"""
+description: {json.dumps(DESCRIPTION)}
+modulations: [BPSK, 16QAM, GFSK]
+snr_db: [0, 6, 18]
+instances: 20
+length: 128
+models: [hoc_svm, mod_lcnn]
+recipe: {{epochs: 3, batch_size: 16}}
+seeds: [0, 1]
+train: {{channel: [awgn, rayleigh]}}
+test: {{channel: [awgn, rician], upsampling: [4, 8, 10.67]}}
+"""
+
+
+def fill(path: Path, store: Path, runs: int | None = None) -> None:
+    torch.set_num_threads(1)
+    study = load_study(str(path))
+    for plan in make_plan(study, Store(store)).incomplete[:runs]:
+        list(compute(plan.run, study.tests(plan.run), Store(store)))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A directory with a study file, and a store that holds all of it."""
+    folder = tmp_path_factory.mktemp("report")
+    (folder / "fading.yaml").write_text(STUDY)
+    fill(folder / "fading.yaml", folder / "store")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def study(place):
+    return str(place / "fading.yaml"), load_study(str(place / "fading.yaml"))
+
+
+class Elements(HTMLParser):
+    """Start tags of a page with their attributes, and the text of its scripts."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.tags, self.scripts, self.title, self.inside = [], [], "", ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        self.inside = tag
+
+    def handle_endtag(self, tag):
+        self.inside = ""
+
+    def handle_data(self, text):
+        if self.inside == "script":
+            self.scripts.append(text)
+        elif self.inside == "title":
+            self.title += text
+
+
+def embedded(path: Path) -> dict:
+    return json.loads(Elements(path.read_text(encoding="utf-8")).scripts[0])
+
+
+def unpacked(pack: dict) -> np.ndarray:
+    return np.frombuffer(zlib.decompress(base64.b64decode(pack["data"])), np.dtype(pack["type"]).newbyteorder("<"))
+
+
+@pytest.fixture(scope="module")
+def written(place, study):
+    return write(place / "report.html", place / "store", [study])
+
+
+# -- the data ------------------------------------------------------------------------------------------------
+
+
+def test_the_counts_in_the_page_are_those_of_the_cells_table(written, place):
+    data, cells = embedded(written)["studies"][0], load("cells", place / "store")
+    shape = len(data["cells"]), len(data["snrs"])
+    for name in ("n", "correct"):
+        counts = pd.DataFrame(unpacked(data[name]).reshape(shape), index=data["cells"], columns=data["snrs"])
+        expected = cells.pivot(index="cell", columns="snr_db", values=name)
+        assert counts.loc[expected.index].to_numpy().tolist() == expected.to_numpy().tolist()
+    runs = [data["runs"][i]["key"] for i in unpacked(data["run"])]
+    assert runs == cells.drop_duplicates("cell").set_index("cell")["run"].loc[data["cells"]].tolist()
+
+
+def test_the_fields_in_the_page_are_those_that_vary_with_the_values_of_the_cells_table(written, place):
+    data, cells = embedded(written)["studies"][0], load("cells", place / "store").drop_duplicates("cell")
+    assert [f["name"] for f in data["fields"]] == ["model", "train_channel", "seed", "test_channel", "test_upsampling"]
+    own = cells.set_index("cell").loc[data["cells"]]
+    for field in data["fields"][1:]:
+        told = [f"{value:g}" if isinstance(value, float) else str(value) for value in own[field["name"]]]
+        assert [field["values"][code] for code in unpacked(field["codes"])] == told
+    upsampling = data["fields"][-1]
+    assert upsampling["values"] == ["4", "8", "10.67"] and upsampling["label"] == "test samples per symbol L"
+
+
+def test_the_confusion_counts_in_the_page_are_those_of_the_confusion_table(written, place):
+    data, long = embedded(written)["studies"][0], load("confusion", place / "store")
+    order = {name: i for i, name in enumerate(data["modulations"])}
+    long = long.assign(sent=long["sent"].map(order), recognised=long["recognised"].map(order))
+    square = len(data["snrs"]), len(order), len(order)
+    of_run = [unpacked(pack).reshape(-1, *square) for pack in data["confusion"]]
+    counts = dict(zip(data["cells"], np.concatenate(of_run), strict=True))
+    assert len(long) == sum(array.size for array in of_run)
+    for row in long.itertuples():
+        assert counts[row.cell][data["snrs"].index(row.snr_db), row.sent, row.recognised] == row.count
+
+
+def test_learning_curves_and_outcomes_in_the_page_are_those_of_the_tables(written, place):
+    data, epochs = embedded(written)["studies"][0], load("epochs", place / "store")
+    runs = load("runs", place / "store").set_index("run")
+    for run in data["runs"]:
+        own = epochs[epochs["run"] == run["key"]]
+        assert run["curves"]["epoch"] == own["epoch"].tolist()
+        assert run["curves"]["validation_loss"] == pytest.approx(own["validation_loss"].tolist(), rel=1e-3)
+        assert run["seconds"] == runs.loc[run["key"], "seconds"] and run["seed"] == runs.loc[run["key"], "seed"]
+
+
+def test_best_and_worst_unseen_settings_leave_the_setting_of_training_out(written, place):
+    data, cells = embedded(written)["studies"][0], load("cells", place / "store")
+    trained = (cells["train_channel"] == cells["test_channel"]) & (cells["test_upsampling"] == 8)
+    codes = {field["name"]: field["values"] for field in data["fields"]}
+    for row, model in zip(data["summary"], ("hoc_svm", "mod_lcnn"), strict=True):
+        own, by = cells[~trained & (cells["model"] == model)], ["train_channel", "test_channel", "test_upsampling"]
+        pooled = accuracy_by(own, by)
+        assert row["best"]["accuracy"] == pooled["accuracy"].max()
+        assert row["worst"]["accuracy"] == pooled["accuracy"].min()
+        told = {name: codes[name][code] for name, code in row["best"]["where"].items()}
+        best = pooled[pooled["accuracy"] == pooled["accuracy"].max()]
+        assert [told["train_channel"], told["test_channel"], told["test_upsampling"]] in [
+            [a, b, f"{c:g}"] for a, b, c in best[by].itertuples(index=False)
+        ]
+        assert row["unseen"]["n"] == own["n"].sum() and row["unseen"]["correct"] == own["correct"].sum()
+
+
+def test_a_part_of_a_mixture_counts_as_a_setting_of_training(tmp_path):
+    path = tmp_path / "mixed.yaml"
+    text = STUDY.replace("[hoc_svm, mod_lcnn]", "[hoc_svm]").replace("[0, 1]", "[0]")
+    path.write_text(text.replace("{channel: [awgn, rayleigh]}", "{mixture: [{channel: awgn}, {channel: rician}]}"))
+    fill(path, tmp_path / "store")
+    data = study_data(str(path), load_study(str(path)), tmp_path / "store")
+    test = {f["name"]: [f["values"][code] for code in unpacked(f["codes"])] for f in data["fields"]}
+    assert unpacked(data["seen"]).astype(bool).tolist() == [value == "8" for value in test["test_upsampling"]]
+
+
+def test_what_the_store_lacks_is_counted(place, tmp_path):
+    fill(place / "fading.yaml", tmp_path / "store", runs=1)
+    name = str(place / "fading.yaml")
+    data = study_data(name, load_study(name), tmp_path / "store")
+    assert (len(data["runs"]), len(data["cells"]), data["total"]) == (1, 6, {"runs": 8, "cells": 48})
+
+
+def test_a_study_without_cells_is_refused_with_the_command_that_computes_them(place, study, tmp_path):
+    with pytest.raises(AmcError, match=r"holds no cells of .*fading.yaml: 'amc run"):
+        write(tmp_path / "report.html", tmp_path / "nothing", [study])
+
+
+def test_confusion_counts_that_take_too_much_room_are_left_out(place, study, tmp_path, monkeypatch):
+    monkeypatch.setattr(report_module, "LARGEST_CONFUSION", 100)
+    data = embedded(write(tmp_path / "report.html", place / "store", [study]))["studies"][0]
+    assert data["confusion"] is None and data["confusion_characters"] > 100
+
+
+def test_equal_results_give_the_same_file(place, study, written, tmp_path):
+    assert write(tmp_path / "again.html", place / "store", [study]).read_bytes() == written.read_bytes()
+
+
+# -- the file ------------------------------------------------------------------------------------------------
+
+
+def test_texts_of_a_study_stay_texts(written):
+    page = Elements(written.read_text(encoding="utf-8"))
+    assert [tag for tag, _ in page.tags].count("script") == 2 and "img" not in [tag for tag, _ in page.tags]
+    assert json.loads(page.scripts[0])["studies"][0]["description"] == DESCRIPTION
+
+
+def test_a_name_with_markup_is_escaped_in_the_title(place, tmp_path):
+    path = tmp_path / "a<b>&amp;<script>.yaml"
+    shutil.copy(place / "fading.yaml", path)
+    page = Elements(write(tmp_path / "r.html", place / "store", [(str(path), load_study(str(path)))]).read_text())
+    assert page.title == "Report: a<b>&amp;<script>" and [tag for tag, _ in page.tags].count("script") == 2
+
+
+def test_the_file_names_nothing_outside_itself_and_runs_no_script_but_its_own(written):
+    page = Elements(written.read_text(encoding="utf-8"))
+    references = [a[name] for _, a in page.tags for name in ("src", "href", "action") if name in a]
+    assert references == ["data:,", "#page"]
+    policy = next(a["content"] for _, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
+    digest = base64.b64encode(hashlib.sha256("".join(page.scripts[1:]).encode()).digest()).decode()
+    assert "default-src 'none'" in policy and f"script-src 'sha256-{digest}'" in policy
+
+
+def test_the_report_of_all_has_the_studies_and_scales_whose_cells_the_store_holds(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(place / "fading.yaml", "fading.yaml")
+    Path("absent.yaml").write_text(STUDY.replace("[0, 6, 18]", "[3]"))
+    Path("cluster.yaml").write_text("cluster_name: this is no study")
+    assert [(name, study.scale) for name, study in found(place / "store")] == [("fading.yaml", None)]
+    Path("fading.yaml").write_text(STUDY.replace("instances: 20", "instances: 50\nscales: {tiny: {instances: 20}}"))
+    assert [(name, study.scale) for name, study in found(place / "store")] == [("fading.yaml", "tiny")]
+    with pytest.raises(AmcError, match="holds no cells of a shipped study or of a study file"):
+        found(tmp_path / "nothing")
+
+
+def test_the_command_writes_the_file_and_says_how_large_it_is(amc, place, tmp_path):
+    path = tmp_path / "deep" / "page.html"
+    done = amc("report", str(place / "fading.yaml"), "--store", str(place / "store"), "--to", str(path))
+    assert done.returncode == 0 and "report of fading" in done.stdout and "MB" in done.stdout
+    assert len(embedded(path)["studies"]) == 1
+
+
+def test_a_report_that_cannot_be_written_is_one_sentence(amc, place, tmp_path):
+    (tmp_path / "file").touch()
+    to = str(tmp_path / "file" / "page.html")
+    done = amc("report", str(place / "fading.yaml"), "--store", str(place / "store"), "--to", to)
+    assert done.returncode == 2 and "cannot be written" in done.stderr and "Traceback" not in done.stderr
+
+
+# -- the page in a browser -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api")
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("no Chromium is installed")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser):
+    """Opens a report; at the end nothing was asked of the network, and no error came."""
+    pages, complaints, requests = [], [], []
+
+    def open_page(path: Path):
+        page = browser.new_page(viewport={"width": 1300, "height": 900})
+        page.set_default_timeout(5000)
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", lambda dialog: complaints.append(dialog.message))
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(path.as_uri())
+        page.wait_for_selector("#confusion > *")
+        pages.append((page, path.as_uri()))
+        return page
+
+    yield open_page
+    for page, _ in pages:
+        page.close()
+    assert complaints == [] and requests == [address for _, address in pages]
+
+
+TITLES = {"hoc_svm": "HOC-SVM", "mod_lcnn": "Mod-LCNN"}
+
+
+def square(page, *labels: str):
+    return page.locator(f'#panels td[aria-label^="{", ".join(labels)};"]')
+
+
+def told(p) -> str:
+    """What the tip and the label of a square say of pooled counts."""
+    low, high = wilson(np.array(float(p.correct)), np.array(float(p.n)))
+    numbers = f"{100 * p.correct / p.n:.1f} % (95 % interval {100 * low:.1f} … {100 * high:.1f} %)"
+    return f"{numbers}; {p.correct} of {p.n} right"
+
+
+def assert_the_map_shows(page, cells):
+    """Every square of the page's first axes has the number of the train × test table, with n and interval."""
+    pooled = accuracy_by(cells, ["model", "train_channel", "test_channel", "test_upsampling"])
+    assert page.locator("#panels td").count() == len(pooled)
+    for p in pooled.itertuples():
+        labels = f"train channel {p.train_channel}", f"test channel {p.test_channel}", f"test L {p.test_upsampling:g}"
+        shown = square(page, TITLES[p.model], *labels)
+        assert shown.inner_text() == f"{100 * p.accuracy:.1f}" and told(p) in shown.get_attribute("aria-label")
+
+
+def set_snr(page, mode: str, *places: int):
+    page.check(f"input[name=snr-mode][value={mode}]")
+    for slider, value in zip(("#snr-from", "#snr-to"), places, strict=False):
+        page.locator(slider).fill(str(value))
+
+
+def test_the_heat_map_is_the_train_test_table_at_every_snr(visit, written, place):
+    cells, page = load("cells", place / "store"), visit(written)
+    assert page.locator("#panels td").count() == train_test(cells).notna().to_numpy().sum()
+    assert_the_map_shows(page, cells)
+    set_snr(page, "one", 2)
+    assert "SNR 18 dB" in page.locator("#snr-told").inner_text()
+    assert_the_map_shows(page, cells[cells["snr_db"] == 18])
+    set_snr(page, "range", 1, 2)
+    assert_the_map_shows(page, cells[cells["snr_db"] >= 6])
+    set_snr(page, "all")
+    assert_the_map_shows(page, cells)
+
+
+def test_the_setting_of_training_is_framed(visit, written):
+    page = visit(written)
+    framed = [label.split(";")[0] for label in page.locator("td.trained").evaluate_all("a => a.map(t => t.ariaLabel)")]
+    assert framed == [f"{title}, train channel awgn, test channel awgn, test L 8" for title in TITLES.values()]
+    page.select_option("#rows", "train_channel")  # the two test channels are pooled now
+    partly = page.locator("td.partly").evaluate_all("cells => cells.map(cell => cell.ariaLabel)")
+    assert [label.split(";")[0] for label in partly] == [f"{t}, train channel awgn, test L 8" for t in TITLES.values()]
+
+
+def test_any_varied_field_may_stand_along_either_axis_and_be_filtered(visit, written, place):
+    cells, page = load("cells", place / "store"), visit(written)
+    page.select_option("#rows", "model")
+    page.select_option("#columns", "train_channel")
+    for p in accuracy_by(cells, ["model", "train_channel"]).itertuples():
+        shown = square(page, f"model {TITLES[p.model]}", f"train channel {p.train_channel}")
+        assert told(p) in shown.get_attribute("aria-label")
+    page.select_option("#filter-test_upsampling", label="4")
+    page.select_option("#filter-seed", label="1")
+    kept = cells[(cells["test_upsampling"] == 4) & (cells["seed"] == 1)]
+    for p in accuracy_by(kept, ["model", "train_channel"]).itertuples():
+        shown = page.locator(f'#panels td[aria-label*="model {TITLES[p.model]}, train channel {p.train_channel};"]')
+        assert told(p) in shown.get_attribute("aria-label")
+    page.select_option("#columns", "model")  # rows give way
+    assert page.locator("#rows").input_value() == "rest" and page.locator("#panels table").count() == 1
+
+
+def counts_shown(page) -> list[list[int]]:
+    return page.locator("#confusion tbody tr").evaluate_all(
+        "rows => rows.map(row => [...row.querySelectorAll('td')].map(cell => Number(cell.textContent)))"
+    )
+
+
+def test_a_click_shows_the_confusion_counts_at_the_chosen_snrs(visit, written, place):
+    long, page = load("confusion", place / "store"), visit(written)
+    page.check("#counts")
+    chosen = long[
+        (long["model"] == "hoc_svm")
+        & (long["train_channel"] == "rayleigh")
+        & (long["test_channel"] == "rician")
+        & (long["test_upsampling"] == 4)
+    ]
+    names = ["BPSK", "16QAM", "GFSK"]
+    square(page, "HOC-SVM", "train channel rayleigh", "test channel rician", "test L 4").click()
+    for mode, places, snrs in (("all", (), [0, 6, 18]), ("one", (0,), [0]), ("range", (1, 2), [6, 18])):
+        set_snr(page, mode, *places)
+        of_snrs = chosen[chosen["snr_db"].isin(snrs)]
+        expected = of_snrs.pivot_table(index="sent", columns="recognised", values="count", aggfunc="sum")
+        page.wait_for_function(
+            "n => [...document.querySelectorAll('#confusion .total')].reduce((a, b) => a + +b.textContent, 0) === n",
+            arg=int(of_snrs["count"].sum()),
+        )
+        assert counts_shown(page) == expected.loc[names, names].to_numpy().tolist()
+    page.uncheck("#counts")
+    share = 100 * expected.loc["BPSK", "BPSK"] / expected.loc["BPSK"].sum()
+    page.wait_for_function(
+        "text => document.querySelector('#confusion td').textContent === text", arg=f"{share:.0f}", timeout=3000
+    )
+
+
+def test_the_keyboard_reaches_every_square_and_adds_curves(visit, written):
+    page = visit(written)
+    chosen = page.locator("#chosen")
+    assert "Mod-LCNN, train channel awgn, test channel awgn, test L 8" in chosen.inner_text()
+    page.locator('#panels td[tabindex="0"]').last.focus()
+    assert "95 % interval" in page.locator("#tip").inner_text()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    assert "train channel awgn, test channel rician, test L 4" in chosen.inner_text()
+    assert page.locator("#snr-curves path.curve:not(.other)").count() == 1
+    assert page.locator("#snr-curves path.curve.other").count() == 2
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Shift+Enter")
+    assert page.locator("#snr-curves path.curve:not(.other)").count() == 2
+    assert page.locator("#panels td[aria-selected=true]").count() == 2
+
+
+def test_the_curves_have_the_accuracies_of_the_table(visit, written, place):
+    cells, page = load("cells", place / "store"), visit(written)
+    square(page, "HOC-SVM", "train channel awgn", "test channel awgn", "test L 4").click()
+    page.locator("#snr-curves summary").click()
+    own = cells[(cells["model"] == "hoc_svm") & (cells["train_channel"] == "awgn") & (cells["test_channel"] == "awgn")]
+    table = train_test(own, ["snr_db"], "test_upsampling")
+    rows = [line.split("\t") for line in page.locator("#snr-curves tbody").inner_text().splitlines()]
+    assert rows == [
+        [f"{snr:g}", *(f"{100 * row[L]:.1f} %" for L in (4.0, 8.0, 10.67))] for snr, row in table.iterrows()
+    ]
+    assert "fitted in one step" in page.locator("#learning").inner_text()
+
+
+def test_learning_curves_are_those_of_the_chosen_rows_runs(visit, written, place):
+    epochs, page = load("epochs", place / "store"), visit(written)
+    page.locator("#learning summary").first.click()
+    own = epochs[(epochs["model"] == "mod_lcnn") & (epochs["train_channel"] == "awgn")]
+    losses = own.pivot(index="epoch", columns="seed", values="validation_loss")
+    shown = [line.split("\t") for line in page.locator("#learning tbody").first.inner_text().splitlines()]
+    assert [[float(row[1]), float(row[3])] for row in shown] == [
+        pytest.approx([row[0], row[1]], rel=1e-2) for _, row in losses.iterrows()
+    ]
+
+
+def test_the_snippet_gives_the_number_that_is_chosen(visit, written):
+    page = visit(written)
+    square(page, "Mod-LCNN", "train channel rayleigh", "test channel awgn", "test L 4").click()
+    set_snr(page, "range", 0, 1)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(page.locator("#snippet").inner_text(), {})
+    assert f"{100 * float(printed.getvalue()):.1f} %" == page.locator("#chosen strong").inner_text()
+    assert page.locator("#reproduce pre").first.inner_text().startswith("amc run ")
+
+
+def test_runs_are_sorted_by_the_column_that_is_clicked(visit, written, place):
+    page, seconds = visit(written), load("runs", place / "store")["seconds"]
+    keys = load("runs", place / "store").set_index("seconds")["run"]
+    page.locator("#runs th button", has_text="training time").click()
+    shown = page.locator("#runs tbody tr").evaluate_all("rows => rows.map(row => row.dataset.run)")
+    assert shown == [keys[value] for value in sorted(seconds)]
+    page.locator("#runs th button", has_text="training time").click()
+    assert page.locator("#runs tbody tr").first.get_attribute("data-run") == keys[seconds.max()]
+
+
+def test_the_summary_leads_to_the_worst_unseen_setting(visit, written, place):
+    page, data = visit(written), embedded(written)["studies"][0]
+    page.locator("#models button.link").nth(3).click()
+    assert f"{100 * data['summary'][1]['worst']['accuracy']:.1f} %" == page.locator("#chosen strong").inner_text()
+    assert page.locator("#chosen").inner_text().count("Mod-LCNN") == 1
+
+
+def test_a_description_with_markup_is_shown_as_it_was_written(visit, written):
+    page = visit(written)
+    assert page.locator(".description").inner_text() == DESCRIPTION
+    assert page.locator("img").count() == 0
+
+
+def test_the_page_says_what_was_left_out_and_shows_a_comparison(visit, place, study, tmp_path, monkeypatch):
+    monkeypatch.setattr(report_module, "LARGEST_CONFUSION", 100)
+    papers = pd.DataFrame({"where": ["<b>Fig. 2</b>"], "published_accuracy": [0.6123], "computed": [np.nan]})
+    page = visit(write(tmp_path / "report.html", place / "store", [study], {"fading": papers}))
+    assert "are left out" in page.locator("#confusion").inner_text()
+    assert page.locator("#comparison").inner_text().split() == [
+        "where",
+        "published",
+        "accuracy",
+        "computed",
+        "<b>Fig.",
+        "2</b>",
+        "0.6123",
+    ]
+
+
+def test_several_studies_are_chosen_from_the_navigation(visit, place, study, tmp_path):
+    other = tmp_path / "awgn.yaml"
+    other.write_text(STUDY.replace("[awgn, rayleigh]", "awgn").replace("[hoc_svm, mod_lcnn]", "hoc_svm"))
+    both = [study, (str(other), load_study(str(other)))]
+    page = visit(write(tmp_path / "report.html", place / "store", both))
+    assert page.locator("nav a").all_inner_texts() == ["fading", "awgn"]
+    page.locator("nav a", has_text="awgn").click()
+    page.wait_for_function("() => document.querySelector('h1').textContent === 'awgn'")
+    assert page.locator("nav a[aria-current]").inner_text() == "awgn"
+    page.wait_for_selector("#confusion table")
+    assert page.locator("#panels table").count() == 1 and re.search(r"2 of 2", page.locator(".tiles").inner_text())
