@@ -1,6 +1,6 @@
 """The report of a study: one HTML file with its counts and the page that shows them, which needs nothing else.
 
-`report.html` is the frame, `report.css` and `report.js` the looks and the behaviour; all go into the file, together
+`page/page.html` is the frame, `page/page.css` the looks and `page/*.js` the behaviour; all go into the file, together
 with the data as JSON. Whole arrays of it are deflated, see `_packed`.
 """
 
@@ -31,7 +31,8 @@ from sweeps.study import SCALES, SHIPPED, Study, load_study
 # Characters that the confusion counts of a page may take; those of a study that does not fit are left out.
 LARGEST_CONFUSION = 10_000_000
 
-_HERE = Path(__file__).parent
+_PAGE = Path(__file__).parent / "page"
+_SCRIPTS = ("data.js", "map.js", "curves.js", "page.js")
 _OF_RUN = ["model", "hyperparameters", "start", *TRAIN, "classes", "instances", "length", *RECIPE, "seed"]
 _OF_TEST = [*TEST, "test_length"]
 _LEARNING = ["train_loss", "validation_loss", "train_accuracy", "validation_accuracy"]
@@ -157,7 +158,10 @@ def study_data(
 
 
 def _page(studies: list[dict]) -> str:
-    script, style, frame = ((_HERE / f"report.{kind}").read_text(encoding="utf-8") for kind in ("js", "css", "html"))
+    frame, style, *scripts = (
+        (_PAGE / name).read_text(encoding="utf-8") for name in ("page.html", "page.css", *_SCRIPTS)
+    )
+    script = "\n".join(scripts)
     content = {"version": _version(), "definitions": VERSION, "largest": LARGEST_CONFUSION, "studies": studies}
     # With "<" written as an escape, no text of a study can end the element that holds it.
     data = json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
@@ -332,8 +336,8 @@ def _runs(runs: pd.DataFrame, fields: list[dict], each: pd.DataFrame, epochs: pd
                 "parameters": run.parameters,
                 "kept_epoch": run.kept_epoch,
                 "epochs": len(curve),
-                "validation_accuracy": run.validation_accuracy,
-                "seconds": run.seconds,
+                "validation_accuracy": _plain(run.validation_accuracy),
+                "seconds": _plain(run.seconds),
                 "device": run.device,
                 "torch": run.torch,
                 "finished": run.finished_at.strftime("%Y-%m-%d %H:%M"),
