@@ -476,6 +476,46 @@ def test_the_page_says_what_was_left_out_and_shows_a_comparison(visit, place, st
     ]
 
 
+def test_many_settings_open_as_training_against_test_settings(visit, tmp_path):
+    path = tmp_path / "square.yaml"
+    path.write_text(
+        "{modulations: [BPSK, QPSK], snr_db: 10, instances: 10, length: 128, models: hoc_svm, "
+        "train: {upsampling: [2, 3, 4, 5, 6, 7, 8], rolloff: [0.2, 0.35, 0.5]}, test: {vary: [upsampling, rolloff]}}"
+    )
+    fill(path, tmp_path / "store")
+    page = visit(write(tmp_path / "report.html", tmp_path / "store", [(str(path), load_study(str(path)))]))
+    assert [page.locator(name).input_value() for name in ("#rows", "#columns")] == ["train", "test"]
+    assert page.locator("#panels td").count() == 21 * 21
+    framed = page.locator("td.trained").evaluate_all(
+        "cells => cells.map(td => [td.parentElement.rowIndex, td.ariaLabel])"
+    )
+    assert len(framed) == 21 and len({row for row, _ in framed}) == 21
+    for _, label in framed:
+        train, test = re.findall("train (.*?), train (.*?), ", label), re.findall("test (.*?), test (.*?);", label)
+        assert train == test
+    page.select_option("#columns", "test_upsampling")
+    page.select_option("#rows", "rest")
+    assert page.locator("#panels tbody tr").count() == 7 * 3 * 3
+
+
+def test_a_test_field_that_follows_the_training_is_no_heading_of_its_own(visit, tmp_path):
+    path = tmp_path / "follows.yaml"
+    path.write_text(
+        "{modulations: [BPSK, QPSK], snr_db: 10, instances: 10, length: 128, models: hoc_svm, "
+        "train: {rolloff: [0.2, 0.5]}, test: {channel: [awgn, rician, rayleigh]}}"
+    )
+    fill(path, tmp_path / "store")
+    page = visit(write(tmp_path / "report.html", tmp_path / "store", [(str(path), load_study(str(path)))]))
+    assert page.locator("#panels tr", has_text="awgn").inner_text().split() == [
+        "train",
+        "α",
+        "awgn",
+        "rayleigh",
+        "rician",
+    ]
+    assert page.locator("#snr input").count() == 0  # of one SNR there is nothing to choose
+
+
 def test_several_studies_are_chosen_from_the_navigation(visit, place, study, tmp_path):
     other = tmp_path / "awgn.yaml"
     other.write_text(STUDY.replace("[awgn, rayleigh]", "awgn").replace("[hoc_svm, mod_lcnn]", "hoc_svm"))
