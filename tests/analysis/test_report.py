@@ -171,6 +171,20 @@ def test_a_part_of_a_mixture_counts_as_a_setting_of_training(tmp_path):
     assert unpacked(data["seen"]).astype(bool).tolist() == [value == "8" for value in test["test_upsampling"]]
 
 
+def test_another_length_is_not_the_setting_of_training(tmp_path):
+    path = tmp_path / "lengths.yaml"
+    text = (
+        STUDY.replace("[hoc_svm, mod_lcnn]", "[hoc_svm]").replace("[0, 1]", "[0]").replace("upsampling: ", "rolloff: ")
+    )
+    path.write_text(text.replace("[4, 8, 10.67]", "0.35") + "test_length: [64, 128]")
+    fill(path, tmp_path / "store")
+    data = study_data(str(path), load_study(str(path)), tmp_path / "store")
+    told = {f["name"]: [f["values"][code] for code in unpacked(f["codes"])] for f in data["fields"]}
+    settings = zip(told["train_channel"], told["test_channel"], told["test_length"], strict=True)
+    seen = [setting for setting, seen in zip(settings, unpacked(data["seen"]), strict=True) if seen]
+    assert seen == [("awgn", "awgn", "128")]
+
+
 def test_what_the_store_lacks_is_counted(place, tmp_path):
     fill(place / "fading.yaml", tmp_path / "store", runs=1)
     name = str(place / "fading.yaml")
