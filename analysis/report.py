@@ -24,9 +24,12 @@ from amc_core.errors import AmcError
 from amc_core.models import MODELS, validate_hyperparameters
 from amc_core.run import PARTS, VERSION
 from amc_core.scenario import SCENARIO_FIELDS, Scenario
+from analysis.compare import compare, in_words
+from analysis.published import PUBLISHED
 from analysis.tables import RECIPE, TEST, TRAIN, load, wilson
+from sweeps.search import proposed
 from sweeps.store import Store
-from sweeps.study import SCALES, SHIPPED, Study, load_study
+from sweeps.study import SCALES, SHIPPED, Study, load_study, unseen_tests
 
 # Characters that the confusion counts of a page may take; those of a study that does not fit are left out.
 LARGEST_CONFUSION = 10_000_000
@@ -51,21 +54,15 @@ _CALLED = {
 _SYMBOLS = {"upsampling": "L", "rolloff": "α", "sample_rate": "f_s", "start": "start"}  # for narrow headings
 
 
-def write(
-    path: str | Path,
-    store: str | Path,
-    studies: Sequence[tuple[str, Study]],
-    comparisons: Mapping[str, pd.DataFrame] | None = None,
-) -> Path:
+def write(path: str | Path, store: str | Path, studies: Sequence[tuple[str, Study]]) -> Path:
     """Write the report of studies as one HTML file, and return its path.
 
     store: directory. studies: what each is called on the command line (a path or a shipped name), and the study.
-    comparisons: study name → a table that is shown as it is, of published beside computed numbers. Raises AmcError
-    for a study of which the store holds no cells.
+    Raises AmcError for a study of which the store holds no cells.
     """
     room, told = LARGEST_CONFUSION, []
     for name, study in studies:
-        told.append(study_data(name, study, store, (comparisons or {}).get(study.name), room))
+        told.append(study_data(name, study, store, room))
         room -= sum(len(pack["data"]) for pack in told[-1]["confusion"] or ())
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +76,9 @@ def found(store: str | Path, scale: str | None = None) -> list[tuple[str, Study]
     Each is taken at `scale`; without one, at every scale at which the store holds some. As in `write`, a study
     comes with what it is called on the command line.
     """
-    present, place, taken = Store(store).trained(), Store(store), {}
+    place, taken = Store(store), {}
+    listing = place.listing()
+    present = listing.trained()
     names = [path.stem for path in sorted(SHIPPED.glob("*.yaml"))] + [
         str(path) for path in sorted(Path().glob("*.yaml"))
     ]
@@ -90,10 +89,12 @@ def found(store: str | Path, scale: str | None = None) -> list[tuple[str, Study]
             continue
         scales = [] if scale else sorted({*SCALES, *written.file.scales})
         for study in (written, *(load_study(name, other) for other in scales)):
-            runs = {run.key: run for run in study.runs() if run.key in present}
+            study = proposed(study, place)
+            runs = [run for run in study.runs() if run.key in present]
+            held = zip(runs, listing.cells(run.key for run in runs), strict=True)
             identity = frozenset(run.key for run in study.runs())  # of two scales that set the same, the first
             if identity not in taken and any(
-                place.cells(key) & {run.cell_key(test) for test in study.tests(run)} for key, run in runs.items()
+                cells & {run.cell_key(test) for test in study.tests(run)} for run, cells in held
             ):
                 taken[identity] = name, study
     if not taken:
@@ -101,16 +102,15 @@ def found(store: str | Path, scale: str | None = None) -> list[tuple[str, Study]
     return list(taken.values())
 
 
-def study_data(
-    name: str, study: Study, store: str | Path, comparison: pd.DataFrame | None = None, room: int = LARGEST_CONFUSION
-) -> dict:
+def study_data(name: str, study: Study, store: str | Path, room: int = LARGEST_CONFUSION) -> dict:
     """What the page shows of one study, as plain values that JSON can hold.
 
-    Cells are numbered run by run: "run", "seen" and the codes of every field are arrays over cells, "n" and
-    "correct" over cells × SNRs, and "confusion" has, of every run, an array over its cells × SNRs × sent ×
-    recognised; None where these would take more than `room` characters. Raises AmcError where the store holds no
-    cells of the study.
+    Cells are numbered run by run: "run", "trained" (in the setting of its test) and the codes of every field are
+    arrays over cells, "n" and "correct" over cells × SNRs. "confusion" has, of every run, an array over its cells ×
+    SNRs × sent × recognised; it is None where these would take more than `room` characters. Raises AmcError where
+    the store holds no cells of the study.
     """
+    study = proposed(study, Store(store))
     runs, cells = load("runs", store, study), load("cells", store, study)
     scale = f" --scale {study.scale}" if study.scale else ""
     if cells.empty:
@@ -123,7 +123,7 @@ def study_data(
     where = cells["cell"].map(pd.Series(each.index, each["cell"])), np.searchsorted(snrs, cells["snr_db"])
     n, correct = np.zeros((2, len(each), len(snrs)), int)
     n[where], correct[where] = cells["n"], cells["correct"]
-    seen, total_cells = _seen(study, each["cell"])
+    trained, unseen, total_cells = _seen(study, each["cell"])
     each["hyperparameters"] = _telling_hyperparameters(each)
     fields = [_field(each, column) for column in (*_OF_RUN, *_OF_TEST) if _varies(each, column)]
     confusion, characters = _confusion(store, runs["run"], each, snrs, room)
@@ -143,17 +143,17 @@ def study_data(
         "seeds": list(file.seeds),
         "fixed": _fixed(each),
         "total": {"runs": len(study.runs()), "cells": total_cells},
-        "summary": _summary(each, fields, seen, n.sum(axis=1), correct.sum(axis=1), runs),
+        "summary": _summary(each, fields, trained, unseen, n.sum(axis=1), correct.sum(axis=1), runs),
         "fields": [field | {"codes": _packed(field["codes"])} for field in fields],
         "runs": _runs(runs, fields, each, load("epochs", store, study)),
         "cells": each["cell"].tolist(),
         "run": _packed(each["run"].map(place).to_numpy()),
-        "seen": _packed(seen),
+        "trained": _packed(trained),
         "n": _packed(n),
         "correct": _packed(correct),
         "confusion": confusion,
         "confusion_characters": characters,
-        "comparison": None if comparison is None else _plain_table(comparison),
+        "comparison": _comparison(name, study, store),
     }
 
 
@@ -188,19 +188,20 @@ def _source(name: str) -> str:
     return (path if path.is_file() else SHIPPED / f"{name}.yaml").read_text(encoding="utf-8")
 
 
-def _seen(study: Study, cells: pd.Series) -> tuple[np.ndarray, int]:
-    """Of every cell, was it tested in the setting its run was trained in? And how many cells the study names.
+def _seen(study: Study, cells: pd.Series) -> tuple[np.ndarray, np.ndarray, int]:
+    """Of every cell: was its run trained in that setting? Is it unseen? And how many cells the study names.
 
     A mixture was trained in the settings of all its parts, and random lengths from the shortest to the longest.
+    Unseen is a scenario in which neither the run nor one that it descends from was trained, at whatever length.
     """
-    seen, total = {}, 0
+    trained, unseen = {}, set()
     for run in study.runs():
         shortest = run.recipe.min_length or run.dataset.length
+        unseen |= {run.cell_key(test) for test in unseen_tests(study, run)}
         for test in study.tests(run):
-            total += 1
-            lengths = shortest <= test.length <= run.dataset.length
-            seen[run.cell_key(test)] = lengths and test.scenario in run.dataset.scenario.components
-    return cells.map(seen).to_numpy(bool), total
+            length = shortest <= test.length <= run.dataset.length
+            trained[run.cell_key(test)] = length and test.scenario in run.dataset.scenario.components
+    return cells.map(trained).to_numpy(bool), cells.isin(unseen).to_numpy(), len(trained)
 
 
 def _varies(each: pd.DataFrame, column: str) -> bool:
@@ -274,29 +275,35 @@ def _told(column: str, value: Any) -> str:
 
 
 def _summary(
-    each: pd.DataFrame, fields: list[dict], seen: np.ndarray, n: np.ndarray, correct: np.ndarray, runs: pd.DataFrame
+    each: pd.DataFrame,
+    fields: list[dict],
+    trained: np.ndarray,
+    unseen: np.ndarray,
+    n: np.ndarray,
+    correct: np.ndarray,
+    runs: pd.DataFrame,
 ) -> list[dict]:
-    """Of every model: runs, time, and the pooled accuracy seen, unseen, and of its best and worst unseen setting."""
+    """Of every model: runs, time, and the pooled accuracy where trained, unseen, and best and worst unseen."""
     codes = pd.DataFrame({field["name"]: field["codes"] for field in fields if field["name"] != "seed"}, each.index)
-    counts = codes.rename(columns={"model": "model_code"}).assign(model=each["model"], seen=seen, n=n, correct=correct)
+    counts = codes.rename(columns={"model": "model_code"}).assign(model=each["model"], n=n, correct=correct)
     rows = []
     for model in runs["model"].unique():
-        own = counts[counts["model"] == model]
+        of_model = (each["model"] == model).to_numpy()
+        own, unseen_counts = counts[of_model], counts[of_model & unseen]
         by = [name for name in codes if name != "model"]
-        unseen = own[~own["seen"]]
-        settings = unseen.groupby(by)[["n", "correct"]].sum().reset_index() if by and len(unseen) else unseen
+        settings = unseen_counts.groupby(by)[["n", "correct"]].sum().reset_index() if by else unseen_counts
         accuracy = settings["correct"] / settings["n"]
         code = {"model": int(own["model_code"].iloc[0])} if "model" in codes else {}
         extremes = {"best": accuracy.idxmax(), "worst": accuracy.idxmin()} if len(settings) else {}
-        of_model = runs[runs["model"] == model]
+        own_runs = runs[runs["model"] == model]
         rows.append(
             {
                 "model": MODELS[model].title,
-                "runs": len(of_model),
-                "seconds": float(of_model["seconds"].sum()),
-                "parameters": sorted({int(value) for value in of_model["parameters"]}),
-                "seen": _proportion(own[own["seen"]]),
-                "unseen": _proportion(unseen),
+                "runs": len(own_runs),
+                "seconds": float(own_runs["seconds"].sum()),
+                "parameters": sorted({int(value) for value in own_runs["parameters"]}),
+                "trained": _proportion(counts[of_model & trained]),
+                "unseen": _proportion(unseen_counts),
                 **{
                     name: _proportion(settings.loc[[i]])
                     | {"where": {name: int(settings.at[i, name]) for name in by} | code}
@@ -383,9 +390,17 @@ def _packed(values: Sequence[int] | np.ndarray) -> dict:
     return {"type": kind, "data": base64.b64encode(zlib.compress(raw, 9)).decode()}
 
 
-def _plain_table(table: pd.DataFrame) -> dict:
-    rows = [[_plain(value) for value in row] for row in table.itertuples(index=False)]
-    return {"columns": [str(name) for name in table.columns], "rows": rows}
+def _comparison(name: str, study: Study, store: str | Path) -> list[dict] | None:
+    """What the papers report of a study beside our numbers, as `amc compare` shows it; None for any other study."""
+    if study.name not in {entry.study for entry in PUBLISHED}:
+        return None
+    rows = compare(name, store, study.scale).to_dict("records")
+    return [
+        {"what": row["what"], "where": f"{row['paper']} {row['place']}"}
+        | dict(zip(("published", "ours"), in_words(row), strict=True))
+        | {"run at": row["run_at"], "verdict": row["verdict"], "in the paper's words": row["quote"]}
+        for row in rows
+    ]
 
 
 def _plain(value: Any) -> Any:

@@ -22,13 +22,13 @@ async function unpack({ type, data }) {
 
 /** A study with its arrays unpacked; confusion counts stay packed until a cell of their run is chosen. */
 async function open(packed) {
-  const [run, seen, n, correct] = await Promise.all(["run", "seen", "n", "correct"]
+  const [run, trained, n, correct] = await Promise.all(["run", "trained", "n", "correct"]
     .map((name) => unpack(packed[name])));
   const fields = await Promise.all(packed.fields.map(async (f) => ({ ...f, codes: await unpack(f.codes) })));
   const firstCell = []; // of every run: the cells of a run are numbered one after another
   run.forEach((r, cell) => (firstCell[r] ??= cell));
   const byName = Object.fromEntries(fields.map((field) => [field.name, field]));
-  return { ...packed, run, seen, n, correct, fields, byName, firstCell, confusions: new Map() };
+  return { ...packed, run, trained, n, correct, fields, byName, firstCell, confusions: new Map() };
 }
 
 /** Confusion counts of a run, over its cells × SNRs × sent × recognised. */

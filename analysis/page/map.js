@@ -116,7 +116,7 @@ function drawHeatMap() {
   paintHeatMap();
   // To begin with, where a network was trained: there all that follows has something to show.
   const learnt = (square) => square.cells.some((cell) => study.runs[study.run[cell]].epochs > 1);
-  const trained = squares.filter((square) => square.cells.every((cell) => study.seen[cell]));
+  const trained = squares.filter((square) => square.cells.every((cell) => study.trained[cell]));
   choose([trained.find(learnt) ?? trained[0] ?? squares[0]].filter(Boolean));
 }
 
@@ -157,8 +157,8 @@ function drawPanel(panel) {
 function drawSquare(panel, row, r, column, c) {
   const cells = panel.groups.get(`${row.key}|${column.key}`);
   if (!cells) return el("td", { class: "empty", role: "gridcell", "aria-label": "not in the store" });
-  const seen = cells.filter((cell) => study.seen[cell]).length;
-  const kind = seen === cells.length ? "trained" : seen ? "partly" : "";
+  const inTraining = cells.filter((cell) => study.trained[cell]).length;
+  const kind = inTraining === cells.length ? "trained" : inTraining ? "partly" : "";
   const element = el("td", { class: kind, role: "gridcell", tabindex: -1, "data-square": squares.length });
   const labels = [panel.title, ...panel.filtered, told(panel.rowNames, row.codes, "short"),
     told(panel.columnNames, column.codes, "short")];

@@ -63,16 +63,12 @@ function drawReproduction(square) {
     el("details", {}, el("summary", {}, "The study file"), el("pre", { tabindex: 0 }, study.source)));
 }
 
+/** The papers' numbers and ours; numbers of ours that were computed at another scale than the paper's say so. */
 function drawComparison() {
-  const { columns, rows } = study.comparison;
-  const number = (i) => rows.some((row) => typeof row[i] === "number");
-  const cell = (value) => (value === null ? "" : typeof value === "number" && !Number.isInteger(value)
-    ? +value.toPrecision(4) + "" : String(value));
-  return el("div", { class: "scroll" }, el("table", { class: "plain", id: "comparison" },
-    el("thead", {}, el("tr", {}, columns.map((name, i) =>
-      el("th", { scope: "col", class: number(i) ? "number" : null }, name.replaceAll("_", " "))))),
-    el("tbody", {}, rows.map((row) => el("tr", {}, row
-      .map((value, i) => el("td", { class: number(i) ? "number" : null }, cell(value))))))));
+  const names = Object.keys(study.comparison[0]);
+  return el("div", { class: "scroll tall" }, el("table", { class: "plain wrapped", id: "comparison" },
+    el("thead", {}, el("tr", {}, names.map((name) => el("th", { scope: "col" }, name)))),
+    el("tbody", {}, study.comparison.map((row) => el("tr", {}, names.map((name) => el("td", {}, row[name])))))));
 }
 
 // -- the page -----------------------------------------------------------------------------------------------
@@ -117,12 +113,12 @@ function summary() {
         "parameters", "runs", "training time"].map((name, i) =>
         el("th", { scope: "col", class: i > 4 ? "number" : null }, name)))),
       el("tbody", {}, study.summary.map((row) => el("tr", {}, el("th", { scope: "row" }, row.model),
-        ["seen", "unseen"].map((key) => el("td", { class: "tight" }, accuracy(row[key]))),
+        ["trained", "unseen"].map((key) => el("td", { class: "tight" }, accuracy(row[key]))),
         testing.map(([key]) => el("td", {}, extreme(row[key]))),
           el("td", { class: "number" }, row.parameters.map(count).join(", ")),
         el("td", { class: "number" }, count(row.runs)), el("td", { class: "number" }, duration(row.seconds))))))),
     el("p", { class: "muted small" }, "Accuracies are pooled over all SNRs and seeds, with 95 % Wilson intervals; " +
-      "unseen is every test setting in which the run was not trained."),
+      "unseen is every test scenario in which neither the run nor one it started from was trained."),
   ];
 }
 

@@ -18,7 +18,9 @@ import torch
 
 from amc_core import AmcError
 from analysis import accuracy_by, load, train_test
+from analysis import compare as compare_module
 from analysis import report as report_module
+from analysis.published import Published
 from analysis.report import found, study_data, write
 from analysis.tables import wilson
 from sweeps.plan import make_plan
@@ -168,7 +170,7 @@ def test_a_part_of_a_mixture_counts_as_a_setting_of_training(tmp_path):
     fill(path, tmp_path / "store")
     data = study_data(str(path), load_study(str(path)), tmp_path / "store")
     test = {f["name"]: [f["values"][code] for code in unpacked(f["codes"])] for f in data["fields"]}
-    assert unpacked(data["seen"]).astype(bool).tolist() == [value == "8" for value in test["test_upsampling"]]
+    assert unpacked(data["trained"]).astype(bool).tolist() == [value == "8" for value in test["test_upsampling"]]
 
 
 def test_another_length_is_not_the_setting_of_training(tmp_path):
@@ -181,7 +183,7 @@ def test_another_length_is_not_the_setting_of_training(tmp_path):
     data = study_data(str(path), load_study(str(path)), tmp_path / "store")
     told = {f["name"]: [f["values"][code] for code in unpacked(f["codes"])] for f in data["fields"]}
     settings = zip(told["train_channel"], told["test_channel"], told["test_length"], strict=True)
-    seen = [setting for setting, seen in zip(settings, unpacked(data["seen"]), strict=True) if seen]
+    seen = [setting for setting, seen in zip(settings, unpacked(data["trained"]), strict=True) if seen]
     assert seen == [("awgn", "awgn", "128")]
 
 
@@ -474,20 +476,24 @@ def test_a_description_with_markup_is_shown_as_it_was_written(visit, written):
     assert page.locator("img").count() == 0
 
 
-def test_the_page_says_what_was_left_out_and_shows_a_comparison(visit, place, study, tmp_path, monkeypatch):
+def test_the_page_says_which_counts_were_left_out(visit, place, study, tmp_path, monkeypatch):
     monkeypatch.setattr(report_module, "LARGEST_CONFUSION", 100)
-    papers = pd.DataFrame({"where": ["<b>Fig. 2</b>"], "published_accuracy": [0.6123], "computed": [np.nan]})
-    page = visit(write(tmp_path / "report.html", place / "store", [study], {"fading": papers}))
+    page = visit(write(tmp_path / "report.html", place / "store", [study]))
     assert "are left out" in page.locator("#confusion").inner_text()
-    assert page.locator("#comparison").inner_text().split() == [
-        "where",
-        "published",
-        "accuracy",
-        "computed",
-        "<b>Fig.",
-        "2</b>",
-        "0.6123",
-    ]
+
+
+def test_what_the_papers_report_stands_beside_our_numbers(visit, place, study, tmp_path, monkeypatch):
+    words = {"what": "HOC-SVM <b>in</b> AWGN", "paper": "P1", "place": "Fig. 2", "quote": "about half"}
+    rows = {"model": "hoc_svm", "train_channel": "awgn"}
+    entry = Published(**words, value=0.5, study="fading", quantity="accuracy", rows=rows)
+    for module in (report_module, compare_module):
+        monkeypatch.setattr(module, "PUBLISHED", (entry,))
+    page = visit(write(tmp_path / "report.html", place / "store", [study]))
+    cells = load("cells", place / "store")
+    own = cells[(cells["model"] == "hoc_svm") & (cells["train_channel"] == "awgn")]
+    shown = page.locator("#comparison tbody").inner_text().split("\t")
+    assert shown[:3] == ["HOC-SVM <b>in</b> AWGN", "P1 Fig. 2", "50.0 %"] and shown[-1] == "about half"
+    assert shown[3].startswith(f"{100 * own['correct'].sum() / own['n'].sum():.1f} % [")
 
 
 def test_many_settings_open_as_training_against_test_settings(visit, tmp_path):
