@@ -59,7 +59,7 @@ function drawReproduction(square) {
       `print(chosen["correct"].sum() / chosen["n"].sum())  # ${tally(square.cells).accuracy.toFixed(6)}`),
     el("p", {}, `Its ${runs.length === 1 ? "run is" : `${runs.length} runs are`} `,
       runs.slice(0, 30).flatMap((key, i) => [i ? ", " : "", el("code", {}, key)]),
-      runs.length > 30 ? " …" : "", `, each in runs/KEY of the store.`),
+      runs.length > 30 ? " …" : "", ", in the store under runs/."),
     el("details", {}, el("summary", {}, "The study file"), el("pre", { tabindex: 0 }, study.source)));
 }
 
@@ -262,7 +262,8 @@ function follow() {
 
 if (content.studies.length > 1) {
   byId("studies").hidden = false;
-  byId("studies").append(...content.studies.map((each, i) => el("a", { href: `#study-${i}` }, each.name, each.scale
+  byId("studies").append(...content.studies.map((each, i) => el("a",
+    { href: `#study-${i}`, title: `${count(each.cells.length)} of ${plural(each.total.cells, "cell")}` }, each.name, each.scale
     && ` (${each.scale})`)));
 }
 addEventListener("hashchange", () => { if (!location.hash || location.hash.startsWith("#study-")) follow(); });
