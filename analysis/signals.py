@@ -75,3 +75,77 @@ def _draw_plane(axis, scenario: Scenario, instances: np.ndarray) -> None:
 
 def _title(scenario: Scenario, snr_db: float) -> str:
     return in_words(scenario.columns()) + (", no noise" if math.isinf(snr_db) else f", SNR {snr_db:g} dB")
+
+
+# -- P1 Figs. 7 to 9, which need no trained run -------------------------------------------------------------------
+
+_PAIR = ("16QAM", "16APSK")
+
+
+def constellations_by_setting(scenarios: dict[str, Scenario], snr_db: float, samples: int = 4096) -> Figure:
+    """All samples of 16QAM and 16APSK (rows) in the I/Q plane, in each of the named settings (columns)."""
+    figure = Figure(figsize=(2.3 * len(scenarios), 5.2), layout="constrained")
+    axes = figure.subplots(2, len(scenarios), squeeze=False, sharex=True, sharey=True)
+    for row, name in zip(axes, _PAIR, strict=True):
+        for axis, (told, scenario) in zip(row, scenarios.items(), strict=True):
+            points = simulate(scenario, name, snr_db, range(4), samples // 4).numpy().ravel()
+            axis.plot(points.real, points.imag, ".", color=_COLOURS[0], markersize=1.5, alpha=0.4)
+            axis.set(aspect="equal", xlim=(-2.2, 2.2), ylim=(-2.2, 2.2))
+            axis.set_title(told if axis in axes[0] else "", fontsize=10)
+        row[0].set_ylabel(f"{name}\nQ")
+    figure.supxlabel("I")
+    figure.suptitle(f"Constellations, SNR {snr_db:g} dB")
+    return figure
+
+
+def cumulants_by_setting(settings: dict[str, dict[str, Scenario]]) -> Figure:
+    """Mean and standard deviation of C63 and C84 (columns) of 16QAM and 16APSK along each of the axes (rows).
+
+    settings: what an axis is called → its settings. 100 instances at each SNR from 0 to 18 dB (P1 Fig. 9).
+    """
+    import torch
+
+    from amc_core.cumulants import CUMULANTS, cumulants
+
+    figure = Figure(figsize=(10, 3.2 * len(settings)), layout="constrained")
+    axes = figure.subplots(len(settings), 2, squeeze=False)
+    for row, (along, scenarios) in zip(axes, settings.items(), strict=True):
+        for axis, kind in zip(row, ("C63", "C84"), strict=True):
+            for place, (name, colour, hatch) in enumerate(zip(_PAIR, _COLOURS, ("", "//"), strict=True)):
+                found = [
+                    torch.cat([cumulants(simulate(scenario, name, snr, range(100))) for snr in range(0, 19, 2)])
+                    for scenario in scenarios.values()
+                ]
+                values = [each[:, CUMULANTS.index(kind)].real.double() for each in found]
+                means, spreads = [v.mean().item() for v in values], [v.std().item() for v in values]
+                positions = np.arange(len(values)) + 0.4 * place - 0.2
+                style = dict(color=colour, hatch=hatch, edgecolor="white", capsize=3, ecolor="0.3", label=name)
+                axis.bar(positions, means, 0.38, yerr=spreads, **style)
+            axis.set_xticks(range(len(scenarios)), list(scenarios))
+            axis.set(xlabel=along, ylabel=f"normalised {kind[0]}$_{{{kind[1:]}}}$")
+            axis.axhline(0, color="0.3", linewidth=0.8)
+            axis.grid(axis="y", alpha=0.3)
+    axes[0, 0].legend()
+    figure.suptitle("Mean and standard deviation of two cumulants, SNR 0 … 18 dB")
+    return figure
+
+
+_UPSAMPLINGS, _RATES = (2, 4, 8, 16, 32), (200e3, 600e3, 1e6, 1.5e6, 2e6)
+
+SIGNAL_FIGURES = {
+    "p1-fig07": lambda: constellations_by_setting({f"L = {n}": Scenario(upsampling=n) for n in (1, 2, 4, 8)}, 18),
+    "p1-fig08": lambda: constellations_by_setting(
+        {
+            "AWGN": Scenario(upsampling=1),
+            "Rician, 200 kHz (flat)": Scenario("rician", 1),
+            "Rician, 2 MHz": Scenario("rician", 1, 0.35, 2e6),
+        },
+        18,
+    ),
+    "p1-fig09": lambda: cumulants_by_setting(
+        {
+            "samples per symbol L, AWGN": {f"{n}": Scenario(upsampling=n) for n in _UPSAMPLINGS},
+            "sample rate in kHz, Rician, L = 8": {f"{f / 1e3:g}": Scenario("rician", 8, 0.35, f) for f in _RATES},
+        }
+    ),
+}

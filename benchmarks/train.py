@@ -164,11 +164,12 @@ def our_evaluation(model: str, device: str) -> Iterator[float]:
 
 
 def our_step(model: str, device: str) -> Iterator[list[float]]:
-    """Seconds of an epoch in simulation, forward pass, backward pass, optimiser."""
+    """Seconds of an epoch in simulation, forward pass, backward pass, optimiser, and what else `train` does."""
     network, instances = new_model(run_of(model), device), Instances(DATASET, "train", device)
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
     while True:
-        seconds, start = [0.0] * 4, synchronised(device)
+        seconds, start = [0.0] * 5, synchronised(device)
+        loss_sum, correct = torch.zeros((), device=device), torch.zeros((), dtype=torch.int64, device=device)
 
         def lap(part: int, seconds=seconds) -> None:
             nonlocal start
@@ -178,13 +179,17 @@ def our_step(model: str, device: str) -> Iterator[list[float]]:
 
         for x, labels, _ in instances.batches(torch.randperm(len(instances)), BATCH):
             lap(0)
-            loss = cross_entropy(network(x), labels)
+            scores = network(x)
+            loss = cross_entropy(scores, labels)
             lap(1)
-            optimiser.zero_grad()
             loss.backward()
             lap(2)
             optimiser.step()
             lap(3)
+            optimiser.zero_grad()
+            loss_sum += loss.detach() * len(labels)
+            correct += (scores.argmax(1) == labels).sum()
+            lap(4)
         yield seconds
 
 
@@ -263,7 +268,7 @@ def cells_of(model: str, device: str, seconds: float, lightning: bool) -> list[s
             return ""
         return f"{statistics.median(b / a for a, b in zip(rates['plain'], rates[name], strict=True)):.2f}"
 
-    shares = [statistics.median(epoch[part] / sum(epoch) for epoch in split) for part in range(4)]
+    shares = [statistics.median(epoch[part] / sum(epoch) for epoch in split) for part in range(5)]
     parameters = sum(parameter.numel() for parameter in new_model(run_of(model)).parameters())
     return [
         *(model, f"{parameters:,}", rate(trained, "plain"), rate(trained, "lightning"), rate(trained, "ours")),
@@ -275,7 +280,7 @@ def cells_of(model: str, device: str, seconds: float, lightning: bool) -> list[s
 
 COLUMNS = {
     **{"": 12, "parameters": 12, "plain": 8, "Lightning": 11, "ours": 8, "×": 6, "per core": 10, "× ": 6},
-    **{"  plain": 9, "ours ": 8, "×  ": 6, "simulate %": 13, "forward": 9, "backward": 10, "optimiser": 11},
+    **{"  plain": 9, "ours ": 8, "×  ": 6, "simulate %": 13, "forward": 9, "backward": 10, "optimiser": 11, "other": 7},
 }
 
 
@@ -312,7 +317,7 @@ def main() -> None:
     print(f"Instances of {DATASET.length} samples a second, {len(DATASET.modulations)} classes, batches of {BATCH}")
     print(f"{device}; {torch.get_num_threads()} threads by torch's own choice; torch {torch.__version__}, ", end="")
     print(f"lightning {lightning or 'not installed'}")
-    print(f"{'':<24}{'training':>27}{'':>22}{'evaluation':>23}{'share of a step, %':>43}")
+    print(f"{'':<24}{'training':>27}{'':>22}{'evaluation':>23}{'share of a step, %':>50}")
     print(_line(list(COLUMNS)), flush=True)
     for model in models:
         print(_line(cells_of(model, arguments.device, arguments.seconds, bool(lightning))), flush=True)

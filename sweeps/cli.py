@@ -175,13 +175,18 @@ def figures(
 ) -> None:
     """Draw a study's figures as PNG and SVG: the train × test heat map; of a shipped study, the paper's figure.
 
-    Learning curves, confusion matrices and accuracy against parameters come beside it.
+    Learning curves, confusion matrices and accuracy against parameters come beside it. p1-fig07, p1-fig08 and
+    p1-fig09 are figures of signals, which need no store.
 
     Example: amc figures quickstart --to figures
     """
     from analysis.figures import save, train_test_heat_map
     from analysis.published_figures import study_figures
+    from analysis.signals import SIGNAL_FIGURES
 
+    if study in SIGNAL_FIGURES:
+        _written(save, SIGNAL_FIGURES[study](), to / study)
+        return
     cells = _cells(study, store, scale)
     name = "-".join([Path(study).name.removesuffix(".yaml"), *([scale] if scale else [])])
     _written(save, train_test_heat_map(cells, f"Accuracy across unseen settings: {name}"), to / name)

@@ -1,9 +1,12 @@
 """Study files: what they expand to, and how they are refused."""
 
+import copy
+import os
 import pickle
 import random
 
 import pytest
+import yaml
 
 from amc_core import AmcError, Scenario
 from sweeps.study import SHIPPED, SearchStudy, load_study
@@ -275,6 +278,63 @@ def test_garbage_never_raises_anything_but_a_refusal(study_file, tmp_path):
             load_study(str(path))
         except AmcError as refusal:
             assert "\n" not in str(refusal)
+
+
+RICH = """
+modulations: [BPSK, 16QAM]
+snr_db: {from: 0, to: 4, step: 2}
+instances: 20
+length: [128, 256]
+test_length: [64]
+models: [hoc_svm, mod_lcnn, {stn_resnext: {blocks: {int: [2, 4]}, transform: {choice: [time, time_iq]}}}]
+recipe: [{epochs: 3, learning_rate: {float: [1e-4, 1e-2], log: true}}, {patience: 2, schedule: [cosine, step]}]
+seeds: [0, 1]
+train:
+- zip: {upsampling: [4, 8], rolloff: [0.2, {uniform: [0.1, 0.5]}]}
+- mixture: [{channel: awgn, weight: 2}, {channel: {name: own, path_delays: [0, 1e-6], path_gains_db: [0, -3]}}]
+test: [{vary: upsampling, channel: [awgn, rician]}, {phase_offset: 0.1}]
+transfer: [{models: mod_lcnn, train: {channel: rician}, recipe: {retrain: [all, head], label_fraction: 0.1}, test: {}}]
+scales: {tiny: {instances: 10, epochs: 1}}
+resources: {cpus_per_trial: 1, gpus_per_trial: 0.5}
+search: {trials: 3, sampler: tpe, objective: [unseen_accuracy, parameters]}
+"""
+JUNK = (None, True, -1, 0, 1.5, 1e300, float("nan"), 10**30, "", "awgn", "10.67", "é\x00", [], {}, [[]], [None])
+JUNK += ({"a": 1}, {"int": [1, 2]}, {"choice": []}, {"float": ["x", 1]}, {"uniform": [2, 1]}, {"mixture": []})
+
+
+def test_studies_with_parts_replaced_removed_and_moved_never_raise_anything_but_a_refusal(tmp_path):
+    draw, path, refused = random.Random(2), tmp_path / "study.yaml", 0
+    trials = int(os.environ.get("AMC_TEST_FUZZ", 300))  # 10,000 take a few minutes
+    for _ in range(trials):
+        content = yaml.safe_load(RICH)
+        for key in draw.sample(sorted(content), draw.randrange(len(content) - 2)):
+            content.pop(key)
+        for _ in range(draw.randint(1, 4)):
+            places = list(parts(content))
+            holder, key = draw.choice(places)
+            kind = draw.random()
+            if kind < 0.6:
+                holder[key] = draw.choice(JUNK)
+            elif kind < 0.8:
+                other, place = draw.choice(places)
+                holder[key] = copy.deepcopy(other[place])
+            elif isinstance(holder, dict):
+                holder[draw.choice(["upsampling", "epochs", "models", "when", "", 7, None])] = holder.pop(key)
+        path.write_text(yaml.safe_dump(content, allow_unicode=True))
+        try:
+            load_study(str(path))
+        except AmcError as refusal:
+            refused += 1
+            assert "\n" not in str(refusal)
+    assert 0.5 * trials < refused < trials
+
+
+def parts(content):
+    """(holder, key) of every value in a document."""
+    entries = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for key, value in list(entries):
+        yield content, key
+        yield from parts(value)
 
 
 def test_a_stage_of_transfer_starts_from_every_run_above_it(study_file):
