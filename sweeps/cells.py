@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from amc_core.run import Dataset, Run
+from amc_core.scenario import Scenario
 
 CELL_SCHEMA = pa.schema(
     [
@@ -54,7 +56,7 @@ def cell_table(run: Run, evaluated: Sequence[tuple[Dataset, np.ndarray]]) -> pa.
     columns = {
         "run": pa.array([run.key]).take(pa.array(np.zeros_like(rows))),
         "cell": pa.array([run.cell_key(test) for test in tests]).take(pa.array(rows)),
-        "test_scenario": pa.array([json.dumps(test.scenario.as_dict()) for test in tests]).take(pa.array(rows)),
+        "test_scenario": pa.array([_text(test.scenario) for test in tests]).take(pa.array(rows)),
         "test_length": np.array([test.length for test in tests])[rows],
         "snr_db": np.concatenate([test.snrs_db for test in tests]),
         "n": flat.sum(1),
@@ -63,6 +65,11 @@ def cell_table(run: Run, evaluated: Sequence[tuple[Dataset, np.ndarray]]) -> pa.
         "evaluated_at": pa.array([datetime.now(UTC)]).take(pa.array(np.zeros_like(rows))),
     }
     return pa.table(columns).cast(CELL_SCHEMA)
+
+
+@lru_cache(maxsize=4096)  # the runs of a study share their test scenarios
+def _text(scenario: Scenario) -> str:
+    return json.dumps(scenario.as_dict())
 
 
 def merge(tables: Iterable[pa.Table]) -> pa.Table:

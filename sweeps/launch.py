@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import pickle
 import shutil
 import signal
 import socket
@@ -17,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 from amc_core.errors import AmcError
@@ -84,7 +86,7 @@ def launch(
         from ray import tune
 
         cpus, gpus = _resources(study, share, gpus_per_trial, local=address is None)
-        trial = tune.with_parameters(_trial, study=study, store=store, threads=cpus, work=work)
+        trial = tune.with_parameters(_trial, study=pickle.dumps(study), store=store, threads=cpus, work=work)
         _remove_left_over()
         with _scratch(store, shared=address is not None) as (place, filesystem):
             tuner = tune.Tuner(
@@ -128,7 +130,7 @@ def _remove_left_over() -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _trial(config: dict, study: Study, store: Store, threads: int, work: Callable | None) -> None:
+def _trial(config: dict, study: bytes, store: Store, threads: int, work: Callable | None) -> None:
     """What a Tune worker does with one run."""
     import torch
     from ray import tune
@@ -140,7 +142,7 @@ def _trial(config: dict, study: Study, store: Store, threads: int, work: Callabl
     torch.set_num_threads(threads)
     keep_freed_memory()
     run, values = config["run"], config["values"]
-    named = study if values is None else study.proposal(dict(values))
+    named = _unpickled(study) if values is None else _unpickled(study).proposal(dict(values))
     device = "cuda" if torch.cuda.is_available() else "cpu"  # a trial without a GPU sees none
     try:
         with RunLog(run, store) as log:
@@ -149,6 +151,11 @@ def _trial(config: dict, study: Study, store: Store, threads: int, work: Callabl
                 tune.report(step)
     except AmcError as error:  # which would only come again: no retry
         tune.report({"failure": str(error)})
+
+
+@lru_cache(maxsize=1)  # a worker that does one trial after another expands the study once
+def _unpickled(study: bytes) -> Study:
+    return pickle.loads(study)
 
 
 def _report_to(progress: Progress, store: Store):
