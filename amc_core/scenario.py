@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from amc_core.errors import AmcError, suggest
+from amc_core.errors import AmcError, require_known, suggest
 from amc_core.fingerprint import fingerprint
 
 DISTRIBUTIONS = ("uniform", "log_uniform", "signed_log_uniform", "reciprocal_uniform")
@@ -293,9 +293,7 @@ def _channel(value: Any) -> str | Channel:
         return value.name if value.name in CHANNELS else value
     if isinstance(value, Mapping):
         known = [field.name for field in fields(Channel)]
-        unknown = next((key for key in value if key not in known), None)
-        if unknown is not None:
-            raise AmcError(f"channel field {unknown!r} is not known{suggest(unknown, known)}")
+        require_known("channel field", value, known)
         return _channel(Channel(**value))
     if not isinstance(value, str) or value not in CHANNELS:
         raise AmcError(f"channel {value!r} is not known{suggest(value, CHANNELS)}")

@@ -58,12 +58,13 @@ def command(study: Path, store: Path, *more: str) -> list[str]:
 def suffer(fault: str, study: Path, store: Path, moment: float) -> bool:
     """Launch; `moment` seconds after the first new file in the store comes the fault. True if it came to that."""
     with ExitStack() as stack:
-        cluster, options = None, ()
+        cluster, options, environment = None, (), None
         if fault == NODE:
-            cluster = stack.enter_context(two_workers())
-            options = ("--address", cluster.address)
+            cluster = stack.enter_context(two_workers(study.with_name("auth_token")))
+            options, environment = ("--address", cluster.address), cluster.environment
         before = files(store)
-        driver = subprocess.Popen(command(study, store, *options), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        driver = subprocess.Popen(command(study, store, *options), env=environment, **quiet)
         try:
             while driver.poll() is None and files(store) == before:
                 time.sleep(0.05)
@@ -71,7 +72,7 @@ def suffer(fault: str, study: Path, store: Path, moment: float) -> bool:
             if driver.poll() is not None:
                 return False
             if fault == NODE:
-                cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
+                cluster.lose_one()
             else:
                 strike(fault, driver)
             driver.wait(300)
@@ -108,19 +109,52 @@ def descendants(pid: int) -> list[psutil.Process]:
         return []
 
 
-@contextmanager
-def two_workers():
-    """A Ray cluster of a head without CPUs and two nodes, on this machine."""
-    from ray.cluster_utils import Cluster
+class TwoWorkers:
+    """A Ray cluster of a head without CPUs and two nodes, on this machine.
 
-    os.environ["RAY_AUTH_MODE"] = "token"
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    A process of its own has it: Ray keeps what it knows of tokens and addresses for as long as a process lives.
+    environment: what drivers need to be let in.
+    """
+
+    HOST = """
+import sys
+from ray.cluster_utils import Cluster
+memory = {"object_store_memory": 80 << 20}
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **memory})
+workers = [cluster.add_node(num_cpus=int(sys.argv[1]), num_gpus=int(sys.argv[2]), **memory) for _ in range(2)]
+print(cluster.address, flush=True)
+for line in sys.stdin:
+    cluster.remove_node(workers.pop(), allow_graceful=False)
+    print("removed", flush=True)
+cluster.shutdown()
+"""
+
+    def __init__(self, token: Path, cpus: int, gpus: int):
+        token.write_text("0" * 64)
+        token.chmod(0o600)
+        tokens = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+        self.environment = os.environ | tokens | {"RAY_USAGE_STATS_ENABLED": "0"}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        host = [sys.executable, "-c", self.HOST, str(cpus), str(gpus)]
+        self.process = subprocess.Popen(host, text=True, env=self.environment, **pipes)
+        self.address = self.process.stdout.readline().strip()
+
+    def lose_one(self) -> None:
+        """End a node without a word to the others."""
+        self.process.stdin.write("remove\n")
+        self.process.stdin.flush()
+        self.process.stdout.readline()
+
+
+@contextmanager
+def two_workers(token: Path, cpus: int = 1, gpus: int = 0):
+    """A cluster that ends with the context; `token` is written there."""
+    cluster = TwoWorkers(token, cpus, gpus)
     try:
-        for _ in range(2):
-            cluster.add_node(num_cpus=1)
         yield cluster
     finally:
-        cluster.shutdown()
+        cluster.process.stdin.close()
+        cluster.process.wait(60)
 
 
 def files(store: Path) -> set[tuple[str, int]]:

@@ -13,7 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from amc_core.errors import AmcError, suggest
+from amc_core.errors import AmcError, require_known, suggest
 from amc_core.models import MODELS, Hyperparameter, model_spec, validate_hyperparameters
 from amc_core.run import Recipe
 from amc_core.scenario import FILE_FIELDS, SCENARIO_FIELDS, Mixture, Scenario
@@ -93,9 +93,7 @@ def recipe_grid(content: Any) -> list[Setting]:
             raise AmcError(
                 f"{section!r} is not a recipe: map its fields to values (known: {', '.join(_RECIPE_FIELDS)})"
             )
-        unknown = next((name for name in section if name not in _RECIPE_FIELDS), None)
-        if unknown is not None:
-            raise AmcError(f"recipe field {unknown!r} is not known{suggest(unknown, _RECIPE_FIELDS)}")
+        require_known("recipe field", section, _RECIPE_FIELDS)
         lists = {name: value if isinstance(value, list) else [value] for name, value in section.items()}
         combinations += _product(lists)
     if not combinations:
@@ -157,9 +155,7 @@ def _values(name: str, values: Any, folder: Path) -> list:
 def _zipped(content: Any, folder: Path) -> tuple[Setting, ...]:
     if not isinstance(content, dict) or not content:
         raise AmcError("zip is not understood: map scenario fields to lists of the same length")
-    unknown = next((name for name in content if name not in SCENARIO_FIELDS), None)
-    if unknown is not None:
-        raise AmcError(f"scenario field {unknown!r} is not known{suggest(unknown, SCENARIO_FIELDS)}")
+    require_known("scenario field", content, SCENARIO_FIELDS)
     lists = {name: _values(name, values, folder) for name, values in content.items()}
     lengths = {name: len(values) for name, values in lists.items()}
     if len(set(lengths.values())) > 1:

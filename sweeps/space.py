@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from amc_core.errors import AmcError, suggest
+from amc_core.errors import AmcError, require_known, suggest
 from sweeps.grid import LARGEST, model_grid, recipe_grid
 
 MODEL = "model"  # the dimension that chooses among several models
@@ -219,9 +219,7 @@ def _section(section: dict, name: str, place: tuple, accept: Callable[[str, Any]
 
 
 def _dimension(content: dict, name: str, place: tuple) -> Dimension:
-    unknown = next((key for key in content if key not in _KEYS), None)
-    if unknown is not None:
-        raise AmcError(f"{unknown!r} is not known of a dimension{suggest(unknown, _KEYS)}")
+    require_known("dimension's key", content, _KEYS)
     kinds = [kind for kind in _KINDS if kind in content]
     if len(kinds) != 1:
         raise AmcError("a dimension is one of {int: [low, high]}, {float: [low, high]} and {choice: [value, …]}")

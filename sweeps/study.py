@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from amc_core.errors import AmcError, suggest
+from amc_core.errors import AmcError, require_known, suggest
 from amc_core.models import MODELS, shortest_length
 from amc_core.modulations import MODULATION_SETS, modulation_names
 from amc_core.run import Dataset, Recipe, Run
@@ -437,9 +437,7 @@ def parse_scenario(text: str) -> Scenario:
         raise AmcError(f"scenario {text!r} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(fields, dict):
         raise AmcError(f"scenario {text!r} is not known{suggest(text, named)}, nor fields such as '{{upsampling: 4}}'")
-    unknown = next((name for name in fields if name not in SCENARIO_FIELDS), None)
-    if unknown is not None:
-        raise AmcError(f"scenario field {unknown!r} is not known{suggest(unknown, SCENARIO_FIELDS)}")
+    require_known("scenario field", fields, SCENARIO_FIELDS)
     return Scenario(**fields)
 
 

@@ -12,55 +12,28 @@ import yaml
 from packaging.requirements import Requirement
 
 from analysis import load
+from benchmarks.faults import TwoWorkers, two_workers
 from sweeps.store import Store
 
 ROOT = Path(__file__).parents[2]
 
-# A process of its own has the cluster: Ray keeps what it knows of tokens and addresses for as long as a process lives.
-NODES = """
-import sys
-from ray.cluster_utils import Cluster
-memory = {"object_store_memory": 80 << 20}
-cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **memory})
-workers = [cluster.add_node(num_cpus=2, num_gpus=1, **memory) for _ in range(2)]
-print(cluster.address, flush=True)
-for line in sys.stdin:
-    cluster.remove_node(workers.pop(), allow_graceful=False)
-    print("removed", flush=True)
-cluster.shutdown()
-"""
-
 
 @pytest.fixture
-def nodes(tmp_path_factory, monkeypatch):
-    """A head without CPUs and two workers that ask for a token; a line of input removes one."""
-    token = tmp_path_factory.mktemp("token") / "auth_token"
-    token.write_text("0" * 64)
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    with subprocess.Popen(
-        [sys.executable, "-c", NODES],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        process.address = process.stdout.readline().strip()
-        assert process.address
-        yield process
-        process.stdin.close()
+def nodes(tmp_path):
+    with two_workers(tmp_path / "auth_token", cpus=2, gpus=1) as cluster:
+        yield cluster
 
 
-def amc(*arguments: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "sweeps", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+def amc(nodes: TwoWorkers, *arguments: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "sweeps", *arguments, "--address", nodes.address]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, text=True, cwd=ROOT, env=nodes.environment, **pipes)
 
 
 def test_a_study_survives_the_loss_of_a_node(nodes, study_file, tmp_path):
     study = study_file(models="mod_lcnn", recipe="{epochs: 60, batch_size: 8}", seeds="[0, 1]")
     store = tmp_path / "store"
-    driver = amc("run", study, "--store", str(store), "--address", nodes.address, "--gpus-per-trial", "0.6")
+    driver = amc(nodes, "run", study, "--store", str(store), "--gpus-per-trial", "0.6")
     deadline = time.monotonic() + 120
     while len(Store(store).training()) < 2:
         assert driver.poll() is None and time.monotonic() < deadline, driver.communicate()
@@ -69,9 +42,7 @@ def test_a_study_survives_the_loss_of_a_node(nodes, study_file, tmp_path):
     # A worker has CPUs for two trials, and a GPU, which may be feigned, for one.
     assert len(Store(store).training()) == 2
     assert not Store(store).trained()
-    nodes.stdin.write("remove\n")
-    nodes.stdin.flush()
-    assert nodes.stdout.readline() == "removed\n"
+    nodes.lose_one()
     output, errors = driver.communicate(timeout=240)
     assert driver.returncode == 0, errors
     assert "4 runs, 16 cells" in output

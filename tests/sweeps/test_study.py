@@ -314,7 +314,7 @@ def test_studies_with_parts_replaced_removed_and_moved_never_raise_anything_but_
             holder, key = draw.choice(places)
             kind = draw.random()
             if kind < 0.6:
-                holder[key] = draw.choice(JUNK)
+                holder[key] = copy.deepcopy(draw.choice(JUNK))
             elif kind < 0.8:
                 other, place = draw.choice(places)
                 holder[key] = copy.deepcopy(other[place])
