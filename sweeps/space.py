@@ -249,6 +249,8 @@ def _choices(content: dict) -> tuple:
     if not isinstance(choices, list) or not choices:
         raise AmcError(f"choice {choices!r} is not allowed: list at least one value")
     labels = [_label(value) for value in choices]
+    if any(value != value for value in labels):
+        raise AmcError("a choice that is not a number cannot be told from others")
     repeated = next((value for place, value in enumerate(labels) if value in labels[:place]), None)
     if repeated is not None:
         raise AmcError(f"{repeated!r} stands twice in choice")
