@@ -20,7 +20,7 @@ class CNN1D(nn.Module):
         padding = "valid" if length >= 512 else "same"
         layers, channels = [], 2
         for _ in range(7):
-            layers += [Conv1d(channels, 64, 3, padding=padding), MaxPool1d(2), nn.ReLU()]  # pooled first: half the work
+            layers += [Conv1d(channels, 64, 3, padding=padding), nn.ReLU(), MaxPool1d(2)]
             channels = 64
             length = (length - 2) // 2 if padding == "valid" else length // 2
         self.features = nn.Sequential(*layers, nn.Flatten())

@@ -19,7 +19,7 @@ class VGG(nn.Module):
         super().__init__()
         layers, channels = [], 2
         for _ in range(7):
-            layers += [Conv1d(channels, 64, 7, padding="same"), MaxPool1d(2), nn.ReLU()]  # pooled first: half the work
+            layers += [Conv1d(channels, 64, 7, padding="same"), nn.ReLU(), MaxPool1d(2)]
             channels = 64
         self.features = nn.Sequential(*layers, nn.Flatten())
         self.head = nn.Sequential(
