@@ -133,6 +133,8 @@ class Recipe:
                 raise AmcError(f"{name} {value!r} is not known{suggest(value, allowed)}")
         if not isinstance(self.fresh, bool):
             raise AmcError(f"fresh {self.fresh!r} is not allowed: it is true or false")
+        if self.fresh and self.label_fraction < 1:
+            raise AmcError("fresh does not go with label_fraction: every epoch would bring other labels")
 
     def _set(self, name: str, value: float | None) -> None:
         object.__setattr__(self, name, value)

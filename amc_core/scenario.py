@@ -228,8 +228,8 @@ class Mixture:
     """Scenarios side by side, to train on: the instance's index decides from which of them it is.
 
     Instance i of the mixture is instance i of one of the `scenarios`, which take shares in proportion to
-    `weights`, of every stretch of indices and so of every modulation, SNR and part. Raises AmcError for fewer than two
-    scenarios or weights that are not positive.
+    `weights` (kept as shares of 1), to within an instance or two of every stretch of indices and so of every
+    modulation, SNR and part. Raises AmcError for fewer than two scenarios or weights that are not positive.
     """
 
     scenarios: tuple[Scenario, ...]
@@ -238,7 +238,7 @@ class Mixture:
     def __post_init__(self):
         object.__setattr__(self, "scenarios", tuple(self.scenarios))
         weights = tuple(_number("weight", weight, 1e-6, 1e6, "from 1e-6 to 1e6") for weight in self.weights)
-        object.__setattr__(self, "weights", weights)
+        object.__setattr__(self, "weights", tuple(weight / sum(weights) for weight in weights))
         if len(self.scenarios) < 2 or len(set(self.scenarios)) < len(self.scenarios):
             raise AmcError("a mixture has at least two scenarios, all different")
         if len(weights) != len(self.scenarios):
@@ -251,7 +251,8 @@ class Mixture:
     def component(self, index: np.ndarray) -> np.ndarray:
         """Which scenario each instance is from: int64 indices → int64 places, of the same shape."""
         golden = (math.sqrt(5) - 1) / 2  # whose multiples fill the unit interval evenly, however many are taken
-        return np.searchsorted(np.cumsum(self.weights) / sum(self.weights), (index + 1) * golden % 1.0, side="right")
+        below = np.cumsum(self.weights)[:-1]
+        return np.searchsorted(below, (index + 1) * golden % 1.0, side="right")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values from which `scenario_from` makes the same mixture again and that JSON can hold."""
@@ -262,11 +263,17 @@ class Mixture:
         return {"mixture": [scenario.definition() for scenario in self.scenarios], "weights": list(self.weights)}
 
     def columns(self) -> dict[str, str | float]:
-        """As `Scenario.columns`; a field in which the scenarios differ is told as "awgn + rayleigh"."""
+        """As `Scenario.columns`; a field in which the scenarios differ is told as "awgn + rayleigh", in their order.
+
+        Shares that are not equal stand before the values: "0.75 awgn + 0.25 rayleigh".
+        """
         columns = [scenario.columns() for scenario in self.scenarios]
-        together = {name: list(dict.fromkeys(column[name] for column in columns)) for name in SCENARIO_FIELDS}
+        shares = [f"{weight:.4g} " if len(set(self.weights)) > 1 else "" for weight in self.weights]
+        together = {name: [column[name] for column in columns] for name in SCENARIO_FIELDS}
         return {
-            name: values[0] if len(values) == 1 else " + ".join(told(value) for value in values)
+            name: values[0]
+            if len(set(values)) == 1
+            else " + ".join(share + told(value) for share, value in zip(shares, values, strict=True))
             for name, values in together.items()
         }
 

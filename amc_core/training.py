@@ -108,10 +108,9 @@ class _Session:
         number, began = len(self.rows) + 1, time.perf_counter()
         loss, accuracy = self._pass(number)
         seconds = time.perf_counter() - began
-        if not math.isfinite(loss):
-            rate = f"learning_rate {self.recipe.learning_rate:g}"
-            raise AmcError(f"training diverged: the loss is {loss} in epoch {number} at {rate}; a lower one may help")
+        self._require_number(loss, number)
         result = evaluate(self.model, self.validation, self.device)
+        self._require_number(result.loss, number)
         row = {
             "epoch": number,
             "train_loss": loss,
@@ -133,6 +132,11 @@ class _Session:
             "kept": self.kept,
             "kept_epoch": self.kept_epoch,
         }
+
+    def _require_number(self, loss: float, epoch: int) -> None:
+        if not math.isfinite(loss):
+            rate = f"learning_rate {self.recipe.learning_rate:g}"
+            raise AmcError(f"training diverged: the loss is {loss} in epoch {epoch} at {rate}; a lower one may help")
 
     def _pass(self, number: int) -> tuple[float, float]:
         """One pass over the training instances in an order of its own; returns mean loss and accuracy."""

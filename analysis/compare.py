@@ -14,7 +14,7 @@ import pandas as pd
 from amc_core.errors import AmcError
 from analysis.published import PUBLISHED, Filters, Published
 from analysis.tables import accuracy_by, difference, load, snr_at, wilson
-from sweeps.study import Study, load_study
+from sweeps.study import SHIPPED, Study, load_study
 
 _DIFFERENCES = ("drop", "gain", "relative_gain", "snr_gain", "largest_snr_gain")
 _OF_THE_NETWORK = ("parameters", "parameter_ratio")  # whatever the scale
@@ -48,9 +48,13 @@ class Tables:
     @property
     def scale(self) -> str:
         """The scale's name, and instances (of a modulation and SNR) × epochs (of the longest recipe)."""
-        whole = self.study.instances >= self.study.file.instances and self.study.epochs_factor >= 1
-        name = "paper" if whole else self.study.scale
         epochs = self.runs.loc[self.runs["parent"] == "", "epochs"].max()
+        whole = self.study.instances >= self.study.file.instances and self.study.epochs_factor >= 1
+        if (SHIPPED / f"{self.study.name}.yaml").exists():  # a file of its name may be another
+            shipped = load_study(str(SHIPPED / f"{self.study.name}.yaml"))
+            longest = max(run.recipe.epochs for run in shipped.runs() if not run.parent)
+            whole = self.study.instances >= shipped.instances and epochs >= longest
+        name = "paper" if whole else self.study.scale or "as written"
         seeds = len(self.study.file.seeds)
         return f"{name}: {self.study.instances} × {epochs}" + (f", {seeds} seeds" if seeds > 1 else "")
 

@@ -58,7 +58,7 @@ def connect(
     connection = duckdb.connect()
     sets = runs["modulations"].map(tuple)
     modulation_sets = list(dict.fromkeys(sets))
-    connection.register("run_table", _typed(runs.assign(modulation_set=sets.map(modulation_sets.index)), "train"))
+    connection.register("run_table", _typed(runs.assign(names_place=sets.map(modulation_sets.index)), "train"))
     connection.register("epoch_table", _typed(load("epochs", store, selected), "train"))
     connection.register("cell_files", Store(store).cell_dataset(runs["run"]))
     texts = [text for (text,) in connection.execute("SELECT DISTINCT test_scenario FROM cell_files").fetchall()]
@@ -66,13 +66,14 @@ def connect(
     connection.register("test_table", _typed(tests.assign(test_scenario=pd.array(texts, "str")), "test"))
     source, twice = "cell_files", "SELECT 1 FROM cell_files GROUP BY cell, snr_db HAVING count(*) > 1 LIMIT 1"
     if connection.execute(twice).fetchall():  # two launches computed a cell at once
-        source = "(SELECT * FROM cell_files QUALIFY row_number() OVER (PARTITION BY cell, snr_db) = 1)"
+        order = "PARTITION BY cell, snr_db ORDER BY evaluated_at"
+        source = f"(SELECT * FROM cell_files QUALIFY row_number() OVER ({order}) = 1)"
     if selected is not None:
         keys = sorted({run.cell_key(test) for run in selected.runs() for test in selected.tests(run)})
         connection.register("wanted_cells", pa.table({"cell": pa.array(keys, pa.string())}))
         source = f"(SELECT * FROM {source} SEMI JOIN wanted_cells USING (cell))"
     joined = f"{source} JOIN run_table USING (run) JOIN test_table USING (test_scenario)"
-    connection.execute("CREATE VIEW runs AS SELECT * EXCLUDE modulation_set FROM run_table")
+    connection.execute("CREATE VIEW runs AS SELECT * EXCLUDE names_place FROM run_table")
     connection.execute("CREATE VIEW epochs AS FROM epoch_table")
     columns = ", ".join([*(name for name in COLUMNS["cells"] if name != "accuracy"), *_VARIES])
     connection.execute(f"CREATE VIEW cells AS SELECT {columns}, correct / n AS accuracy FROM {joined}")
@@ -95,7 +96,7 @@ def _confusion(joined: str, modulation_sets: list[tuple[str, ...]]) -> str:
     parts = [
         f"SELECT {columns}, unnest({_literal(sent for sent in names for _ in names)}) AS sent, "
         f"unnest({_literal(names * len(names))}) AS recognised, unnest(confusion)::BIGINT AS count "
-        f"FROM {joined} WHERE modulation_set = {place}"
+        f"FROM {joined} WHERE names_place = {place}"
         for place, names in enumerate(modulation_sets)
     ]
     nothing = f"SELECT {columns}, '' AS sent, '' AS recognised, 0::BIGINT AS count FROM {joined} WHERE false"

@@ -8,6 +8,7 @@ confusion  a row per run, test scenario, SNR, sent and recognised modulation: co
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -19,7 +20,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from amc_core.errors import AmcError, suggest
+from amc_core.errors import AmcError, require_known, suggest
+from amc_core.modulations import MODULATION_SETS
 from amc_core.run import Recipe
 from amc_core.scenario import SCENARIO_FIELDS, scenario_from
 from sweeps.search import proposed
@@ -38,8 +40,10 @@ _IDENTITY = [
     "seed",
     *TRAIN,
     "classes",
+    "modulation_set",
     "instances",
     "length",
+    "dataset_seed",
     *RECIPE,
     "start",
     "parent",
@@ -120,8 +124,15 @@ def difference(
     return reference - accuracy - below, reference - accuracy + above
 
 
-def accuracy_by(cells: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Counts pooled over everything but `by` (SNRs and seeds, say), with accuracy and its 95 % Wilson interval."""
+def accuracy_by(cells: pd.DataFrame, by: str | Sequence[str]) -> pd.DataFrame:
+    """Counts pooled over everything but `by` (SNRs and seeds, say), with accuracy and its 95 % Wilson interval.
+
+    Raises AmcError for columns that the table does not have, or has only to count.
+    """
+    by = [by] if isinstance(by, str) else list(by)
+    require_known("column", by, [name for name in cells if name not in ("n", "correct", "accuracy")])
+    if not by or len(set(by)) < len(by):
+        raise AmcError(f"by {by} is not allowed: name at least one column, each once")
     pooled = cells.groupby(list(by), sort=True, dropna=False)[["n", "correct"]].sum().reset_index()
     low, high = wilson(pooled["correct"].to_numpy(float), pooled["n"].to_numpy(float))
     return pooled.assign(accuracy=pooled["correct"] / pooled["n"], accuracy_low=low, accuracy_high=high)
@@ -162,7 +173,8 @@ def drop_from_training(cells: pd.DataFrame, by: Sequence[str] | None = None) -> 
     """How much less accurate a classifier is in each test setting than in the setting that it was trained in.
 
     Counts are pooled over everything but `by`, by default the model and the settings that vary; where `by` has
-    snr_db, both sides are taken at that SNR. Columns: `by`, n, correct, accuracy, training_accuracy, drop =
+    snr_db, both sides are taken at that SNR. Where runs are pooled of which some were not tested in their own training
+    setting, these are left out on both sides. Columns: `by`, n, correct, accuracy, training_accuracy, drop =
     training_accuracy − accuracy, and its 95 % interval drop_low, drop_high; these four are NaN where the
     training setting was not tested.
     """
@@ -171,6 +183,10 @@ def drop_from_training(cells: pd.DataFrame, by: Sequence[str] | None = None) -> 
     if not shared:
         raise AmcError(f"by {by!r} is not allowed: name at least one field of the training, such as model")
     renamed = {"n": "_n", "correct": "_correct", "accuracy": "training_accuracy"}
+    run = pd.util.hash_pandas_object(cells[[name for name in _IDENTITY if name in cells]], index=False)
+    has_reference = run.isin(set(run[in_training_setting(cells)]))
+    some = has_reference.groupby([cells[name] for name in shared], dropna=False).transform("any")
+    cells = cells[has_reference | ~some]
     trained = accuracy_by(cells[in_training_setting(cells)], shared).rename(columns=renamed)
     pooled = accuracy_by(cells, by).drop(columns=["accuracy_low", "accuracy_high"])
     joined = pooled.merge(trained[[*shared, *renamed.values()]], on=shared, how="left")
@@ -247,7 +263,9 @@ def _runs(store: Store, keys: list[str]) -> pd.DataFrame:
                 "seed": record["seed"],
                 **scenario_columns("train", dataset["scenario"]),
                 "classes": len(dataset["modulations"]),
+                "modulation_set": _modulation_set(dataset["modulations"]),
                 **{name: dataset[name] for name in ("instances", "length")},
+                "dataset_seed": dataset["seed"],
                 **{name: recipe[name] for name in RECIPE},
                 "start": _start(store, record),
                 "parent": record["parent"] or "",
@@ -257,7 +275,40 @@ def _runs(store: Store, keys: list[str]) -> pd.DataFrame:
                 "modulations": dataset["modulations"],
             }
         )
+    _tell_apart(store, rows)
     return _sorted(pd.DataFrame(rows, columns=COLUMNS["runs"]), [*_IDENTITY, "run"])
+
+
+def _modulation_set(names: list[str]) -> str:
+    """ "simple", "complex", …, or the names themselves."""
+    return next((name for name, known in MODULATION_SETS.items() if list(known) == names), ", ".join(names))
+
+
+def _tell_apart(store: Store, rows: list[dict]) -> None:
+    """Where runs have the same `start` and their parents differ otherwise than in the seed, say in what."""
+    chains = {row["run"]: _chain(store, row["parent"]) for row in rows if row["parent"]}
+    for start in {row["start"] for row in rows if row["parent"]}:
+        alike = [row for row in rows if row["parent"] and row["start"] == start]
+        parents = [chains[row["run"]][0][1] for row in alike]
+        varying = [name for name in RECIPE if len({str(parent[name]) for parent in parents}) > 1]
+        told = ["".join(f", {name}={parent[name]}" for name in varying) for parent in parents]
+        texts: dict[str, set[str]] = {}
+        for row, more in zip(alike, told, strict=True):
+            texts.setdefault(more, set()).add(json.dumps(chains[row["run"]], sort_keys=True))
+        for row, more in zip(alike, told, strict=True):
+            whole = json.dumps(chains[row["run"]], sort_keys=True)
+            digest = hashlib.blake2b(whole.encode(), digest_size=2).hexdigest()
+            row["start"] = start + more + (f" ({digest})" if len(texts[more]) > 1 else "")
+
+
+def _chain(store: Store, key: str | None) -> list:
+    """What a run and those before it were trained on and how, without seeds: the nearest first."""
+    found = []
+    while key:
+        record = store.run_record(key)
+        found.append((record["dataset"], record["recipe"]))
+        key = record["parent"]
+    return found
 
 
 def _start(store: Store, record: dict) -> str:

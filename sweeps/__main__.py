@@ -40,6 +40,8 @@ def interrupt(number, frame) -> None:
 
 
 def _leave() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     print("\nInterrupted. What was finished is in the store; the same command goes on from there.", file=sys.stderr)
     sys.stderr.flush()
     os._exit(130)  # Ray's threads may still be starting, and would not end well

@@ -93,6 +93,8 @@ class Feed(Searcher):
             return
         if error or (result or {}).get("failure"):
             self.failed[run.key] = (result or {}).get("failure") or "its worker died"
+        else:
+            self.untrained.discard(run.key)
         self.ended.append(run.key)  # an exception here would be swallowed by Tune, so the rest comes with `suggest`
 
     def _settle(self) -> None:

@@ -62,8 +62,9 @@ class Directory:
 
     def __init__(self, path: Path):
         self.path = path.absolute()  # trials have working directories of their own
-        if not self.path.is_dir() and self.path.exists():
-            raise AmcError(f"store {str(path)!r} is a file: name a directory with --store")
+        with self._explained("read"):
+            if not self.path.is_dir() and self.path.exists():
+                raise AmcError(f"store {str(path)!r} is a file: name a directory with --store")
 
     def list(self, folder: str) -> dict[str, float]:
         found: dict[str, float] = {}

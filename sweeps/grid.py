@@ -16,7 +16,7 @@ from typing import Any
 from amc_core.errors import AmcError, require_known, suggest
 from amc_core.models import MODELS, Hyperparameter, model_spec, validate_hyperparameters
 from amc_core.run import Recipe
-from amc_core.scenario import FILE_FIELDS, SCENARIO_FIELDS, Mixture, Scenario
+from amc_core.scenario import FILE_FIELDS, SCENARIO_FIELDS, Channel, Mixture, Scenario
 
 Setting = dict[str, Any]  # field → value; "mixture" → components and their weights
 
@@ -56,6 +56,12 @@ class Grid:
                 components, weights = zip(*mixture, strict=True)
                 yield Mixture(tuple(replace(scenario, **component) for component in components), weights)
 
+    def scenarios_from(self, base: Scenario | Mixture) -> Iterator[Scenario | Mixture]:
+        """As `scenarios`; from a mixture, of each setting the mixture of what its components become."""
+        for components in zip(*map(self.scenarios, base.components), strict=True):
+            same = len(set(components)) == 1
+            yield components[0] if same else Mixture(components, base.weights)
+
 
 def scenario_grid(content: Any, folder: Path, train: Iterable[Grid] | None = None) -> Grid:
     """Read a grid of scenario fields, paths taken from `folder`.
@@ -79,10 +85,29 @@ def scenario_grid(content: Any, folder: Path, train: Iterable[Grid] | None = Non
             axes.append(tuple({name: value} for value in _values(name, values, folder)))
         else:
             raise AmcError(f"scenario field {name!r} is not known{suggest(name, (*SCENARIO_FIELDS, *special))}")
-    repeated = [name for place, axis in enumerate(axes) for name in axis[0] if any(name in a[0] for a in axes[:place])]
-    if repeated:
-        raise AmcError(f"{repeated[0]} is given twice in one grid")
+    decided: list[str] = []
+    for axis in axes:
+        twice = next((name for name in _decided(axis) if name in decided), None)
+        if twice:
+            raise AmcError(f"{twice} is given twice in one grid")
+        decided += _decided(axis)
     return Grid(tuple(axes))
+
+
+def require_one_meaning(grids: Iterable[Grid]) -> None:
+    """Raise AmcError where two channels that are not the same have the same name, by which tables know them."""
+    known: dict[str, Channel] = {}
+    for setting in (setting for grid in grids for axis in grid.axes for setting in axis):
+        for part in (setting, *(part for part, _ in setting.get("mixture", ()))):
+            channel = Scenario(channel=part.get("channel", "awgn")).paths
+            if channel.name and known.setdefault(channel.name, channel) != channel:
+                raise AmcError(f"two channels are called {channel.name!r}: give each a name of its own")
+
+
+def _decided(axis: tuple[Setting, ...]) -> list[str]:
+    """The fields that an axis decides, those of a mixture's components among them."""
+    parts = [axis[0], *(part for part, _ in axis[0].get("mixture", ()))]
+    return list(dict.fromkeys(name for part in parts for name in part if name != "mixture"))
 
 
 def recipe_grid(content: Any) -> list[Setting]:

@@ -83,7 +83,9 @@ def launch(
     if not feed.has_work():
         return
     with _ray(address), _own_sigterm(on_sigterm):
+        import ray
         from ray import tune
+        from ray.tune import TuneError
 
         cpus, gpus = _resources(study, share, gpus_per_trial, local=address is None)
         trial = tune.with_parameters(_trial, study=pickle.dumps(study), store=store, threads=cpus, work=work)
@@ -108,7 +110,11 @@ def launch(
                     verbose=0,
                 ),
             )
-            tuner.fit()
+            try:
+                tuner.fit()
+            except (ray.exceptions.RayError, TuneError) as error:
+                reason = str(error).strip().splitlines()[0]
+                raise AmcError(f"Ray has died ({reason}); the same command goes on from the store") from None
 
 
 @contextmanager

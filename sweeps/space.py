@@ -67,12 +67,13 @@ class Dimension:
         """All values, where they can be counted; otherwise AmcError."""
         if self.kind == "choice":
             return list(self.ends)
-        if self.kind == "int":
-            return list(range(int(self.low), int(self.high) + 1, int(self.step or 1)))
-        if self.step is None:
+        if self.step is None and self.kind == "float":
             raise AmcError(f"{self.name}: a grid needs countable values: give the range a step, or use choice")
-        low, high, step = (Decimal(str(number)) for number in (self.low, self.high, self.step))
-        return [float(low + step * k) for k in range(int((high - low) / step) + 1)]
+        low, high, step = (Decimal(str(number)) for number in (self.low, self.high, self.step or 1))
+        count = int((high - low) / step) + 1
+        if count > LARGEST:
+            raise AmcError(f"{self.name}: a grid of {count:,} values has more than {LARGEST:,}: use another sampler")
+        return [(int if self.kind == "int" else float)(low + step * k) for k in range(count)]
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,8 @@ class Space:
 def read_space(content: dict) -> Space:
     """Find the dimensions in a study's content. Raises AmcError for one that is not understood, or not of its field."""
     content = deepcopy(content)
+    if "search" in content and not isinstance(content["search"], dict):
+        raise AmcError("search: it maps trials, sampler, pruner, objective, seed and storage to values")
     searched = "search" in content
     found: list[tuple[Dimension, dict]] = []  # each with the section in which it stands
     if isinstance(content.get("models"), dict | str):
@@ -267,7 +270,7 @@ def _range(kind: str, content: dict) -> tuple[float, float, float | None]:
     if "step" not in content:
         return low, high, None
     step = _number(kind, content["step"])
-    if step <= 0 or (Decimal(str(high)) - Decimal(str(low))) % Decimal(str(step)):
+    if step < 1e-12 or (Decimal(str(high)) - Decimal(str(low))) % Decimal(str(step)):
         raise AmcError(f"step {content['step']!r} is not allowed: it is positive and leads from {low:g} to {high:g}")
     return low, high, step
 

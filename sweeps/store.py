@@ -191,7 +191,7 @@ class Store:
             "seed": run.seed,
             "parent": run.parent.key if run.parent else None,
             **outcome,
-            "instances_trained": run.work(),
+            "instances_trained": run.work() // run.recipe.epochs * len(state["epochs"]),
             "finished_at": _now().isoformat(),
             "files": {
                 "weights": self._write(run.key, "weights", "pt", _tensor_bytes(state["kept"])),

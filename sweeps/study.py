@@ -23,7 +23,7 @@ from amc_core.models import MODELS, shortest_length
 from amc_core.modulations import MODULATION_SETS, modulation_names
 from amc_core.run import Dataset, Recipe, Run
 from amc_core.scenario import AUGMOD, AUGMOD_OFFSETS, CHANNELS, SCENARIO_FIELDS, Mixture, Scenario
-from sweeps.grid import LARGEST, Grid, model_grid, model_names, recipe_grid, scenario_grid
+from sweeps.grid import LARGEST, Grid, model_grid, model_names, recipe_grid, require_one_meaning, scenario_grid
 from sweeps.space import Space, Values, read_space
 
 SHIPPED = Path(__file__).parent / "studies"
@@ -41,7 +41,7 @@ _USUAL = Scenario()
 
 def gpu_share(gpus: float) -> float:
     """GPUs of a trial: a fraction of one, or a whole number. Raises AmcError for anything else."""
-    if gpus > 1 and gpus != int(gpus):
+    if not 0 <= gpus < 1e6 or (gpus > 1 and gpus != int(gpus)):
         raise AmcError(f"{gpus:g} GPUs are not allowed: give a fraction of one, or a whole number")
     return gpus
 
@@ -230,6 +230,8 @@ class Study:
     def _named(self) -> dict[str, tuple[Run, tuple[Grid, ...]]]:
         """Run key → the run, and the grids of its test scenarios."""
         file, named = self.file, {}
+        stages = (grid for stage in file.transfer for grid in (*stage.train, *(stage.test or ())))
+        require_one_meaning(grid for grids in (file.train, file.test, stages) for grid in grids)
         training = [
             self.dataset(scenario, length)
             for length in file.length
@@ -260,8 +262,7 @@ class Study:
             start = parent.dataset
             for grid, fields in product(stage.train, stage.recipe):
                 recipe = replace(parent.recipe, **self._scaled(fields))
-                found = (scenario for base in start.scenario.components for scenario in grid.scenarios(base))
-                for scenario in found if grid.axes else (start.scenario,):
+                for scenario in grid.scenarios_from(start.scenario):
                     dataset = self.dataset(scenario, start.length)
                     yield Run(parent.model, dataset, recipe, parent.seed, parent.hyperparameters, parent)
 
@@ -419,11 +420,20 @@ def load_study(name: str, scale: str | None = None) -> Study:
         study = _at_scale(path.stem, [_validated(content, folder)], scale)
         for run in study.runs():
             study.tests(run)
+        _require_starts(study.file)
     except ValidationError as error:
         raise AmcError(f"{path}: {_shortened(_sentence(error))}") from None
     except AmcError as error:
         raise AmcError(f"{path}: {_shortened(str(error))}") from None
     return study
+
+
+def _require_starts(file: StudyFile) -> None:
+    """Raise AmcError for a stage of transfer that no model of the study can start."""
+    trained = {name for name, _ in file.models if MODELS[name].epochs}
+    for place, stage in enumerate(file.transfer):
+        if not trained & set(stage.models or trained):
+            raise AmcError(f"transfer.{place}: no run above can start it: the study has none of its models")
 
 
 def parse_scenario(text: str) -> Scenario:

@@ -33,10 +33,14 @@ def compute(run: Run, tests: list[Dataset], store: Store, device: str = "cpu") -
         yield from _train(run, store, device)
     yield from _evaluate(run, tests, store, device)
     store.clear_failure(run.key)
+    yield _progress(run.recipe.epochs, 0, store.run_record(run.key)["validation_accuracy"])
 
 
 def _train(run: Run, store: Store, device: str) -> Iterator[dict]:
     started, began = datetime.now(UTC), time.perf_counter()
+    if device == "cuda":  # a worker trains one run after another
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
     saved = store.checkpoint(run.key)
     seconds_before = saved.pop("seconds") if saved else 0.0
     start = store.weights(run.parent.key) if run.parent and not saved else None

@@ -110,6 +110,22 @@ def test_a_mixture_is_one_training_set_tested_in_each_of_its_settings(study_file
     assert settings == {(channel, upsampling) for channel in ("awgn", "rician") for upsampling in (4, 8)}
 
 
+def test_a_transfer_from_a_mixture_trains_on_a_mixture(study_file):
+    mixture = "{mixture: [{channel: awgn, weight: 3}, {channel: rician}]}"
+    study = load_study(study_file(train=mixture, models="[mod_lcnn]", transfer="{train: {upsampling: [4, 2]}}"))
+    moved = [run.dataset.scenario for run in study.runs() if run.parent]
+    assert [[part.upsampling for part in scenario.components] for scenario in moved] == [[4, 4], [2, 2]]
+    assert all(scenario.weights == (0.75, 0.25) for scenario in moved)
+
+
+def test_weights_of_a_mixture_count_in_proportion(study_file):
+    def keys(weights):
+        train = f"{{mixture: [{{channel: awgn, weight: {weights[0]}}}, {{channel: rician, weight: {weights[1]}}}]}}"
+        return {run.key for run in load_study(study_file(train=train)).runs()}
+
+    assert keys((3, 1)) == keys((6, 2)) != keys((2, 1))
+
+
 def test_a_transfer_stage_starts_from_every_network_and_comes_after_it(study_file):
     transfer = "{train: {channel: rician}, recipe: {retrain: [all, head], label_fraction: 0.1}, test: {}}"
     study = load_study(study_file(transfer=transfer, seeds="[0, 1]"))
@@ -194,6 +210,13 @@ def test_every_shipped_study_is_valid_or_names_the_recording_it_needs(name):
         ({"test": "{mixture: [{channel: awgn}, {channel: rician}]}"}, ["test", "'mixture'"]),
         ({"test": "{vary: [rolloff]}"}, ["test", "vary", "'rolloff'", "train"]),
         ({"test": "{vary: channel, channel: awgn}"}, ["test", "channel", "twice"]),
+        ({"train": "{rolloff: 0.2, mixture: [{rolloff: 0.1}, {rolloff: 0.3}]}"}, ["train", "rolloff", "twice"]),
+        ({"recipe": "{fresh: true, label_fraction: 0.5}"}, ["recipe", "fresh", "label_fraction"]),
+        ({"transfer": "{models: cnn1d}"}, ["transfer.0", "no run above"]),
+        (
+            {"train": "{channel: {name: own}}", "test": "{channel: {name: own, max_doppler: 3}}"},
+            ["two channels", "'own'"],
+        ),
         ({"models": "[cnn1]"}, ["models", "'cnn1'", "cnn1d"]),
         ({"models": "[{stn_resnext: {block: 3}}]"}, ["models", "'block'", "blocks"]),
         ({"models": "[{stn_resnext: {blocks: 0}}]"}, ["models", "blocks", "0", "from 1"]),
@@ -293,7 +316,7 @@ train:
 - zip: {upsampling: [4, 8], rolloff: [0.2, {uniform: [0.1, 0.5]}]}
 - mixture: [{channel: awgn, weight: 2}, {channel: {name: own, path_delays: [0, 1e-6], path_gains_db: [0, -3]}}]
 test: [{vary: upsampling, channel: [awgn, rician]}, {phase_offset: 0.1}]
-transfer: [{models: mod_lcnn, train: {channel: rician}, recipe: {retrain: [all, head], label_fraction: 0.1}, test: {}}]
+transfer: [{models: mod_lcnn, train: {channel: rician}, recipe: {retrain: [all, head], label_fraction: 0.1}}]
 scales: {tiny: {instances: 10, epochs: 1}}
 resources: {cpus_per_trial: 1, gpus_per_trial: 0.5}
 search: {trials: 3, sampler: tpe, objective: [unseen_accuracy, parameters]}
