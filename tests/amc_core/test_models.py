@@ -511,3 +511,13 @@ def test_hoc_svm_refuses_to_fit_a_class_without_instances():
     network = build_model("hoc_svm", 3, 512)
     with pytest.raises(AmcError, match=r"classes \[1\] have no instance"):
         network.fit_features(np.random.default_rng(0).normal(size=(6, 11)), np.array([0, 2] * 3), seed=0)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+@pytest.mark.parametrize("name", [name for name, spec in MODELS.items() if spec.epochs])
+def test_every_network_learns_from_the_shortest_instances_that_it_takes(name, more):
+    length = shortest_length(name) + more
+    network = build_model(name, 3, length)
+    network(torch.randn(2, 2, length)).square().sum().backward()
+    gradients = [parameter.grad for parameter in network.parameters()]
+    assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)

@@ -5,6 +5,7 @@ from fractions import Fraction
 import pytest
 
 from amc_core import AmcError, Scenario
+from amc_core.scenario import Mixture
 
 
 @pytest.mark.parametrize(
@@ -70,3 +71,13 @@ def test_odd_distributions_and_names_are_refused(fields, named):
 def test_a_channel_that_fades_too_fast_to_be_simulated_is_refused():
     with pytest.raises(AmcError, match="too fast"):
         Scenario("rayleigh", sample_rate=1e-3).require_length(1024)
+
+
+def test_the_columns_of_a_mixture_tell_shares_and_which_values_go_together():
+    awgn, rayleigh = Scenario(upsampling=4), Scenario("rayleigh", upsampling=8)
+    assert Mixture((awgn, rayleigh), (1, 1)).columns()["channel"] == "awgn + rayleigh"
+    columns = Mixture((awgn, rayleigh), (3, 1)).columns()
+    assert (columns["channel"], columns["upsampling"]) == ("0.75 awgn + 0.25 rayleigh", "0.75 4 + 0.25 8")
+    assert columns["rolloff"] == 0.35
+    third = Mixture((awgn, rayleigh, Scenario(upsampling=8)), (1, 1, 1)).columns()
+    assert (third["channel"], third["upsampling"]) == ("awgn + rayleigh + awgn", "4 + 8 + 8")

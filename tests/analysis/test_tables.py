@@ -217,3 +217,28 @@ def test_the_snr_at_an_accuracy_is_interpolated():
     assert at[0.5]["snr_low"] < 7.5 < at[0.5]["snr_high"]
     with pytest.raises(AmcError, match="between 0 and 1"):
         snr_at(cells, 50, ["model"])
+
+
+def test_transfers_from_parents_that_differ_in_their_recipe_are_told_apart(study_file, tmp_path):
+    path = study_file(
+        models="[mod_lcnn]",
+        train="{}",
+        test="{}",
+        seeds="[0, 1]",
+        recipe="{epochs: [1, 2], batch_size: 16}",
+        transfer="{train: {channel: rician}, recipe: {epochs: 1}}",
+    )
+    study, store = load_study(path), Store(tmp_path / "store")
+    for run in study.runs():
+        list(compute(run, study.tests(run), store))
+    cells = load("cells", store.path, path)
+    moved = cells[cells["parent"] != ""]
+    assert set(moved["start"]) == {"channel=awgn, epochs=1", "channel=awgn, epochs=2"}
+    assert accuracy_by(moved, "start")["n"].tolist() == [2 * 2 * 3 * 2] * 2  # seeds × SNRs × modulations × instances
+
+
+def test_a_column_that_is_not_there_is_refused():
+    cells = pd.DataFrame({"model": ["a"], "n": [1], "correct": [1], "accuracy": [1.0]})
+    for by in ("modle", ["model", "model"], [], ["n"]):
+        with pytest.raises(AmcError, match="column"):
+            accuracy_by(cells, by)
