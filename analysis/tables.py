@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -251,9 +253,10 @@ def _listed(values: Any) -> list:
 
 
 def _runs(store: Store, keys: list[str]) -> pd.DataFrame:
-    rows = []
+    rows, chains, record_of = [], [], cache(store.run_record)  # runs share the records of what they start from
     for key in keys:
-        record = store.run_record(key)
+        record = record_of(key)
+        chains.append(list(_chain(record_of, record["parent"])))
         dataset, recipe = record["dataset"], record["recipe"]
         rows.append(
             {
@@ -267,7 +270,7 @@ def _runs(store: Store, keys: list[str]) -> pd.DataFrame:
                 **{name: dataset[name] for name in ("instances", "length")},
                 "dataset_seed": dataset["seed"],
                 **{name: recipe[name] for name in RECIPE},
-                "start": _start(store, record),
+                "start": _start(record, record_of(record["parent"])) if record["parent"] else "",
                 "parent": record["parent"] or "",
                 **{name: record[name] for name in _OUTCOME},
                 "started_at": pd.Timestamp(record["started_at"]),
@@ -275,7 +278,7 @@ def _runs(store: Store, keys: list[str]) -> pd.DataFrame:
                 "modulations": dataset["modulations"],
             }
         )
-    _tell_apart(store, rows)
+    _tell_apart(rows, chains)
     return _sorted(pd.DataFrame(rows, columns=COLUMNS["runs"]), [*_IDENTITY, "run"])
 
 
@@ -284,42 +287,35 @@ def _modulation_set(names: list[str]) -> str:
     return next((name for name, known in MODULATION_SETS.items() if list(known) == names), ", ".join(names))
 
 
-def _tell_apart(store: Store, rows: list[dict]) -> None:
-    """Where runs have the same `start` and their parents differ otherwise than in the seed, say in what."""
-    chains = {row["run"]: _chain(store, row["parent"]) for row in rows if row["parent"]}
-    for start in {row["start"] for row in rows if row["parent"]}:
-        alike = [row for row in rows if row["parent"] and row["start"] == start]
-        parents = [chains[row["run"]][0][1] for row in alike]
-        varying = [name for name in RECIPE if len({str(parent[name]) for parent in parents}) > 1]
-        told = ["".join(f", {name}={parent[name]}" for name in varying) for parent in parents]
-        texts: dict[str, set[str]] = {}
-        for row, more in zip(alike, told, strict=True):
-            texts.setdefault(more, set()).add(json.dumps(chains[row["run"]], sort_keys=True))
-        for row, more in zip(alike, told, strict=True):
-            whole = json.dumps(chains[row["run"]], sort_keys=True)
-            digest = hashlib.blake2b(whole.encode(), digest_size=2).hexdigest()
-            row["start"] = start + more + (f" ({digest})" if len(texts[more]) > 1 else "")
-
-
-def _chain(store: Store, key: str | None) -> list:
-    """What a run and those before it were trained on and how, without seeds: the nearest first."""
-    found = []
-    while key:
-        record = store.run_record(key)
-        found.append((record["dataset"], record["recipe"]))
-        key = record["parent"]
-    return found
-
-
-def _start(store: Store, record: dict) -> str:
-    """In what the training scenario differed from which the run's parent comes, as "channel=awgn"; "" without one."""
-    if not record["parent"]:
-        return ""
-    own, start = (
-        scenario_from(described["dataset"]["scenario"]).columns()
-        for described in (record, store.run_record(record["parent"]))
-    )
+def _start(record: dict, parent: dict) -> str:
+    """In what the training scenario of a run's parent differed from its own, as "channel=awgn"."""
+    own, start = (scenario_from(each["dataset"]["scenario"]).columns() for each in (record, parent))
     return ", ".join(f"{name}={start[name]}" for name in own if start[name] != own[name]) or "the same setting"
+
+
+def _chain(record_of: Callable[[str], dict], key: str | None) -> Iterator[tuple[dict, dict]]:
+    """What a run and those that it descends from were trained on and how, without seeds: the nearest first."""
+    while key:
+        record = record_of(key)
+        yield record["dataset"], record["recipe"]
+        key = record["parent"]
+
+
+def _tell_apart(rows: list[dict], chains: list[list[tuple[dict, dict]]]) -> None:
+    """Where runs have the same `start` and their parents differ otherwise than in the seed, say in what."""
+    alike = defaultdict(list)
+    for row, chain in zip(rows, chains, strict=True):
+        if chain:
+            alike[row["start"]].append((row, chain[0][1], json.dumps(chain, sort_keys=True)))
+    for group in alike.values():
+        varying = [name for name in RECIPE if len({str(recipe[name]) for _, recipe, _ in group}) > 1]
+        meant = defaultdict(set)  # text → descents that it stands for
+        for row, recipe, descent in group:
+            row["start"] += "".join(f", {name}={recipe[name]}" for name in varying)
+            meant[row["start"]].add(descent)
+        for row, _, descent in group:
+            if len(meant[row["start"]]) > 1:
+                row["start"] += f" ({hashlib.blake2b(descent.encode(), digest_size=2).hexdigest()})"
 
 
 def _epochs(store: Store, runs: pd.DataFrame, filters: Filters) -> pd.DataFrame:

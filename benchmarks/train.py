@@ -51,13 +51,8 @@ def run_of(model: str) -> Run:
 
 
 def plain_twin(network: nn.Module) -> nn.Module:
-    """The same network and weights of PyTorch's own layers, ReLU before max-pooling as it is usually written."""
+    """The same network and weights of PyTorch's own layers."""
     twin = copy.deepcopy(network)
-    for module in twin.modules():
-        if isinstance(module, nn.Sequential):
-            for place, (first, second) in enumerate(itertools.pairwise(list(module))):
-                if isinstance(first, MaxPool1d) and isinstance(second, nn.ReLU):
-                    module[place], module[place + 1] = second, first
     for module in twin.modules():
         if isinstance(module, Conv1d | MaxPool1d):
             module.__class__ = nn.Conv1d if isinstance(module, Conv1d) else nn.MaxPool1d

@@ -15,7 +15,8 @@ def main() -> None:
         signal.signal(number, interrupt)
     try:
         from amc_core.errors import AmcError
-        from sweeps.cli import app, complain
+        from sweeps.cli import app
+        from sweeps.show import complain
 
         try:
             app()

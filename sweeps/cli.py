@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,16 +9,27 @@ from typing import Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from amc_core.errors import AmcError
 from amc_core.modulations import MODULATIONS, modulation_names
-from sweeps.plan import Plan, expected_seconds, make_plan, require_recordings
-from sweeps.search import Search, best, completed, location, proposed, state, trial_table, trials
+from sweeps.plan import expected_seconds, make_plan, require_recordings
+from sweeps.search import Search, completed, location, proposed, trial_table
+from sweeps.show import (
+    as_written,
+    err,
+    out,
+    show_classifiers,
+    show_plan,
+    show_table,
+    show_trials,
+    words,
+    written,
+    written_to,
+)
 from sweeps.store import Store
-from sweeps.study import SearchStudy, Study, load_study, parse_scenario
+from sweeps.study import SearchStudy, load_study, parse_scenario
 
 app = typer.Typer(
     help="Scenario and hyperparameter sweeps for automatic modulation classification.",
@@ -29,8 +38,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out = Console(width=None if sys.stdout.isatty() else 120)
-err = Console(stderr=True)
 
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a shipped study.")]
 StoreDir = Annotated[str, typer.Option("--store", help="Directory that holds runs and cells of all studies.")]
@@ -50,11 +57,11 @@ def plan(study: StudyName, store: StoreDir = "results", scale: Scale = None) -> 
     chosen = proposed(load_study(study, scale), place)
     found = make_plan(chosen, place)
     require_recordings(found)
-    _show_plan(chosen, found)
+    show_plan(chosen, found)
     for device, seconds in sorted(expected_seconds(found, place).items()):
         duration = timedelta(seconds=max(1, round(seconds)))
         out.print(f"By what runs in the store took, that is {duration} for one trial at a time on {device}.")
-    _show_trials(chosen, place)
+    show_trials(chosen, place)
 
 
 @app.command()
@@ -83,14 +90,14 @@ def run(
     chosen = completed(chosen, place)  # of a search; what it has begun, it proposes again
     before = make_plan(chosen, place)
     require_recordings(before)
-    _show_plan(chosen, before)
+    show_plan(chosen, before)
     search = None
     if isinstance(chosen, SearchStudy):
         require_recordings(make_plan(replace(chosen, proposals=chosen.ends), place))
         place.require_writable()
         search = Search(chosen, place)
     if not before.incomplete and not (search and search.wanted):
-        _show_trials(chosen, place)
+        show_trials(chosen, place)
         return
     from sweeps.launch import launch
     from sweeps.progress import Progress
@@ -98,7 +105,7 @@ def run(
     with Progress(before, out, lambda: f"trials {search.done}/{search.trials}" if search else "") as progress:
         launch(chosen, before, place, progress, address, gpus_per_trial, log, search)
     after = make_plan(completed(chosen, place), place)
-    _show_trials(chosen, place)
+    show_trials(chosen, place)
     if after.incomplete:
         for left in after.incomplete:
             start = left.run.parent
@@ -128,11 +135,12 @@ def status(
     Example: amc status quickstart --store results
     """
     place = Store(store)
-    trained, training, failures = place.trained(), place.training(), place.failures()
+    listing = place.listing()
+    trained, training, failures = listing.trained(), listing.training(), listing.failures()
     if study is not None:
         chosen = proposed(load_study(study, scale), place)
-        _show_plan(chosen, make_plan(chosen, place))
-        _show_trials(chosen, place)
+        show_plan(chosen, make_plan(chosen, place))
+        show_trials(chosen, place)
         keys = {run.key for run in chosen.runs()}
         trained, training = trained & keys, training & keys
         failures = {key: failure for key, failure in failures.items() if key in keys}
@@ -157,13 +165,13 @@ def results(
     from analysis.tables import train_test
 
     cells = _cells(study, store, scale)
-    _show_table(train_test(cells))
+    show_table(train_test(cells))
     # A Parquet column holds numbers or texts: one where some values are distributions becomes text.
     mixed = {name: "str" for name in cells if cells[name].dtype == object}
     writers = (csv, lambda path: cells.to_csv(path, index=False)), (parquet, cells.astype(mixed).to_parquet)
     for path, write in writers:
         if path is not None:
-            _written_to(path, write, len(cells))
+            written_to(path, write, len(cells))
 
 
 @app.command()
@@ -185,13 +193,13 @@ def figures(
     from analysis.signals import SIGNAL_FIGURES
 
     if study in SIGNAL_FIGURES:
-        _written(save, SIGNAL_FIGURES[study](), to / study)
+        written(save, SIGNAL_FIGURES[study](), to / study)
         return
     cells = _cells(study, store, scale)
     name = "-".join([Path(study).name.removesuffix(".yaml"), *([scale] if scale else [])])
-    _written(save, train_test_heat_map(cells, f"Accuracy across unseen settings: {name}"), to / name)
+    written(save, train_test_heat_map(cells, f"Accuracy across unseen settings: {name}"), to / name)
     for kind, figure in study_figures(study, store, scale, cells):
-        _written(save, figure, to / f"{name}-{kind}")
+        written(save, figure, to / f"{name}-{kind}")
 
 
 @app.command(name="simulate")
@@ -225,12 +233,12 @@ def simulate_signals(
     chosen.require_length(length)
     draw = signal_figure if len(names) <= 6 else constellation_grid
     stem = f"signals-{chosen.paths.name or 'channel'}"
-    _written(save, draw(chosen, names, snr, length, seed), to / stem)
+    written(save, draw(chosen, names, snr, length, seed), to / stem)
     if export is not None:
         from amc_core.recordings.export import export_instances
 
-        written = export_instances(export, chosen, names, snr, instances, length, seed)
-        out.print(f"{instances * len(names)} instances: {written}", highlight=False, soft_wrap=True)
+        exported = export_instances(export, chosen, names, snr, instances, length, seed)
+        out.print(f"{instances * len(names)} instances: {exported}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -277,7 +285,7 @@ def draw_saliency(
     readings = read(chosen, place, selection, names, level, instance, layer)
     name = "-".join([chosen.name, *([scale] if scale else []), "saliency", *([model] if model else [])])
     title = f"Importance of I/Q samples at SNR {level:g} dB: {chosen.name}"
-    _written(save, saliency_figure(readings, title, layer), to / name)
+    written(save, saliency_figure(readings, title, layer), to / name)
     if selection.left_out:
         out.print(f"Drawn: {selection.left_out}.", highlight=False)
 
@@ -294,60 +302,7 @@ def show_models(
     """
     from amc_core.models import MODELS, model_spec
 
-    specs = list(MODELS.values()) if model is None else [model_spec(model)]
-    sizes = [_size_of(spec, length, classes) for spec in specs]
-    title = f"at instances of {length:,} samples, {classes} classes"
-    if model is None:
-        table = Table(title=f"Classifiers {title}", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        for name in ("model", "", "parameters", "MACs", "lengths", "hyperparameters", "source"):
-            counted = name in ("parameters", "MACs")
-            table.add_column(name, justify="right" if counted else "left", no_wrap=counted or name in ("model", ""))
-        for spec, size in zip(specs, sizes, strict=True):
-            table.add_row(spec.name, spec.title, *size, _lengths(spec), _defaults(spec), spec.source)
-    else:
-        [spec], [(parameters, operations)] = specs, sizes
-        table = Table(title=f"{spec.title} {title}", box=SIMPLE_HEAD, show_header=False)
-        for row in (
-            ("parameters", parameters),
-            ("MACs", operations),
-            ("lengths", _lengths(spec)),
-            ("source", spec.source),
-        ):
-            table.add_row(*row)
-        for name, entry in spec.hyperparameters.items():
-            table.add_row(name, f"{entry.default} ({entry.allowed})")
-    out.print(table, highlight=False)
-    out.print(
-        "MACs: multiply-accumulates of convolutions, dense and LSTM layers to classify one instance; "
-        "one is two operations.\nWhat is element-wise is not counted, the cumulants of HOC-SVM for one.",
-        highlight=False,
-    )
-
-
-def _size_of(spec, length: int, classes: int) -> tuple[str, str]:
-    """Parameters and multiply-accumulates of a classifier, counted from the network."""
-    from amc_core.models import build_model, shortest_length
-    from amc_core.models.complexity import multiply_accumulates, parameters
-
-    if length < shortest_length(spec.name):
-        return "too short", ""
-    network = build_model(spec.name, classes, length)
-    operations = multiply_accumulates(network, length)
-    return f"{parameters(network):,}", f"{operations / 1e6:,.1f} M" if operations else "none"
-
-
-def _lengths(spec) -> str:
-    """Which instances a trained network takes."""
-    return f"{'any' if spec.any_length else 'the one trained on,'} from {spec.min_length}"
-
-
-def _defaults(spec) -> str:
-    """The hyperparameters with their defaults, those that have a name by it."""
-    named = {
-        name: next((preset for preset, value in entry.presets.items() if value == entry.default), entry.default)
-        for name, entry in spec.hyperparameters.items()
-    }
-    return ", ".join(f"{name} {value}" for name, value in named.items())
+    show_classifiers(list(MODELS.values()) if model is None else [model_spec(model)], length, classes)
 
 
 @app.command()
@@ -366,7 +321,7 @@ def query(
 
     rows = answer(sql, store, study, scale)
     if csv is not None:
-        _written_to(csv, lambda path: rows.to_csv(path, index=False), len(rows))
+        written_to(csv, lambda path: rows.to_csv(path, index=False), len(rows))
         return
     shown = Table(*rows.columns, box=SIMPLE_HEAD)
     for row in rows.head(_MOST_ROWS).itertuples(index=False):
@@ -395,7 +350,7 @@ def compare(
 
     rows = set_beside(study, store, scale)
     if csv is not None:
-        _written_to(csv, lambda path: rows.to_csv(path, index=False), len(rows))
+        written_to(csv, lambda path: rows.to_csv(path, index=False), len(rows))
         return
     shown = Table("what", "where", "published", "ours", "run at", "verdict", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for row in rows.to_dict("records"):
@@ -433,36 +388,6 @@ def report(
     out.print(f"report of {told}: {to}, {size / 1e6:.1f} MB", highlight=False, markup=False, soft_wrap=True)
 
 
-def _listed(modulations: str) -> str | list[str]:
-    return [name.strip() for name in modulations.split(",")] if "," in modulations else modulations
-
-
-def _written_to(path: Path, write, rows: int) -> None:
-    try:
-        write(path)
-    except OSError as error:
-        raise AmcError(f"{str(path)!r} cannot be written: {error}") from None
-    out.print(f"{rows} rows written to {path}", highlight=False)
-
-
-def _written(save, figure, path: Path) -> None:
-    try:
-        for written in save(figure, path):
-            out.print(f"figure: {written}", highlight=False, soft_wrap=True)
-    except OSError as error:
-        raise AmcError(f"{str(path.parent)!r} cannot be written: {error.strerror or error}") from None
-
-
-def _cells(study: str, store: str, scale: str | None):
-    """The cells of a study, of which there must be some."""
-    from analysis.tables import load
-
-    cells = load("cells", store, load_study(study, scale))
-    if cells.empty:
-        raise AmcError(f"store {store!r} holds no cells of {study}; 'amc run {study} --store {store}' computes them")
-    return cells
-
-
 @app.command(name="search")
 def show_search(
     study: StudyName,
@@ -481,88 +406,26 @@ def show_search(
     columns = [name for name in table if name != "failure" or table[name].any()]
     shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in columns:
-        title = _words(name.removeprefix("models.").removeprefix("recipe.").replace(".recipe.", "."))
+        title = words(name.removeprefix("models.").removeprefix("recipe.").replace(".recipe.", "."))
         shown.add_column(title.replace(".", "\n"), vertical="bottom", overflow="fold")
     for row in table[columns].itertuples(index=False):
-        shown.add_row(*map(_told, row))
+        shown.add_row(*map(as_written, row))
     out.print(shown)
-    _show_trials(chosen, place)
+    show_trials(chosen, place)
     if csv is not None:
-        try:
-            table.to_csv(csv, index=False)
-        except OSError as error:
-            raise AmcError(f"{str(csv)!r} cannot be written: {error}") from None
-        out.print(f"{len(table)} rows written to {csv}", highlight=False)
+        written_to(csv, lambda path: table.to_csv(path, index=False), len(table))
     out.print(f"Live in a browser: optuna-dashboard {location(chosen, place)}", highlight=False, soft_wrap=True)
 
 
-def _show_trials(study: Study, store: Store) -> None:
-    """Of a search, how far it is and what is best so far; nothing of another study."""
-    if not isinstance(study, SearchStudy):
-        return
-    found = trials(study, store)
-    states = Counter(state(trial) for trial in found)
-    told = "".join(f", {count} {word}" for word, count in sorted(states.items()) if word != "complete")
-    if not found:
-        sizes = [(len(end.runs()), sum(len(end.tests(run)) for run in end.runs())) for end in study.ends]
-        runs, cells = (
-            " to ".join(f"{n:,}" for n in sorted({min(size), max(size)})) for size in zip(*sizes, strict=True)
-        )
-        out.print(f"To do: {study.trials:,} trials, each of {runs} runs and {cells} cells.", highlight=False)
-    out.print(f"Search: {states['complete']} of {study.trials} trials complete{told}.", highlight=False)
-    title = "Best" if len(study.search.objective) == 1 else "Pareto front"
-    for trial in best(study, found):
-        values = [f"{name} {value:.4g}" for name, value in zip(study.search.objective, trial.values, strict=True)]
-        chosen = [f"{name.removeprefix('models.')} {_told(value)}" for name, value in trial.params.items()]
-        line = f"{title}: trial {trial.number}, {_words(', '.join(values))}: {', '.join(chosen)}"
-        out.print(line, highlight=False, markup=False, soft_wrap=True)
+def _listed(modulations: str) -> str | list[str]:
+    return [name.strip() for name in modulations.split(",")] if "," in modulations else modulations
 
 
-def _show_plan(study: Study, plan: Plan) -> None:
-    """A line per kind of work: what the study names, what the store has, what is missing."""
-    if isinstance(study, SearchStudy) and not plan.runs:
-        return
-    table = Table(
-        "", "in the study", "in the store", "missing", title=f"{study.name}, scale: {study.scale or 'as written'}"
-    )
-    runs, cells = len(plan.runs), plan.cells
-    for name, total, missing in (("runs", runs, plan.untrained), ("cells", cells, plan.missing_cells)):
-        table.add_row(name, f"{total:,}", f"{total - missing:,}", f"{missing:,}")
-    out.print(table)
-    if not plan.incomplete:
-        if not isinstance(study, SearchStudy):  # of which this is only what was proposed
-            out.print("Nothing is missing.")
-        return
-    training = sum(entry.training_work for entry in plan.incomplete)
-    evaluation = sum(entry.evaluation_work for entry in plan.incomplete)
-    out.print(f"To do: train on {training:,} instances, over all epochs, and classify {evaluation:,}.", highlight=False)
+def _cells(study: str, store: str, scale: str | None):
+    """The cells of a study, of which there must be some."""
+    from analysis.tables import load
 
-
-def _show_table(table) -> None:
-    """A train × test table on the terminal, accuracies in %."""
-    title = f"accuracy in %, mean over SNRs and seeds; columns: {_words(table.columns.name)}"
-    shown = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in table.index.names:
-        shown.add_column(_words(name).replace(" ", "\n", 1), no_wrap=True)
-    for value in table.columns:
-        shown.add_column(_words(value), justify="right", no_wrap=True, vertical="bottom")
-    for entry, accuracies in zip(table.index, table.to_numpy(), strict=True):
-        entry = entry if isinstance(entry, tuple) else (entry,)
-        shown.add_row(*map(_words, entry), *("" if a != a else f"{100 * a:.1f}" for a in accuracies))
-    out.print(shown)
-
-
-def _told(value: object) -> str:
-    """A value of a dimension, as the study has it."""
-    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _words(value: object) -> str:
-    if value != value:  # of a recording, where nothing is known of the setting
-        return ""
-    return f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")
-
-
-def complain(message: str) -> None:
-    """One sentence on standard error."""
-    err.print(f"amc: {message}", style="red", highlight=False, markup=False, soft_wrap=True)
+    cells = load("cells", store, load_study(study, scale))
+    if cells.empty:
+        raise AmcError(f"store {store!r} holds no cells of {study}; 'amc run {study} --store {store}' computes them")
+    return cells

@@ -135,9 +135,6 @@ class Feed(Searcher):
     def save(self, checkpoint_path: str) -> None:
         pass
 
-    def restore(self, checkpoint_path: str) -> None:
-        raise NotImplementedError
-
     def __reduce__(self):
         return Feed, (Plan(()),)
 

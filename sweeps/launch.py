@@ -26,7 +26,8 @@ from sweeps.plan import Plan
 from sweeps.progress import Progress
 from sweeps.search import Search
 from sweeps.store import Store
-from sweeps.study import Study, gpu_share
+from sweeps.study import Study
+from sweeps.study_file import gpu_share
 
 _EVERYWHERE = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial without a GPU sees none
@@ -69,7 +70,11 @@ def launch(
     cannot be reached, or this machine lacks the resources of a single trial (a cluster may still grow).
     """
     store.require_writable()
-    curves = _curves(log, study) if log else []
+    curves = []
+    if log:
+        from sweeps.curves import Curves
+
+        curves = [Curves(log, study.name)]
     if gpus_per_trial is not None:
         gpu_share(gpus_per_trial)
     os.environ.update(_ENVIRONMENT)
@@ -192,12 +197,6 @@ def _report_to(progress: Progress, store: Store):
                 store.save_failure(key, reason)
 
     return Report()
-
-
-def _curves(kind: str, study: Study) -> list:
-    from sweeps.curves import Curves
-
-    return [Curves(kind, study.name)]
 
 
 def _resources(study: Study, share: float, gpus_per_trial: float | None, local: bool) -> tuple[int, float]:

@@ -92,8 +92,8 @@ class Progress:
         """A trial has ended well."""
         trial = self.trials[key]
         trial.state = "pruned" if trial.state == "pruned" else "finished"
-        told = f"stopped after epoch {trial.epoch}" if trial.state == "pruned" else "done"
-        self._line(f"{describe(trial.plan.run)}: {told} · {self._summary()}")
+        end = f"stopped after epoch {trial.epoch}" if trial.state == "pruned" else "done"
+        self._line(f"{describe(trial.plan.run)}: {end} · {self._summary()}")
 
     def fail(self, key: str, reason: str) -> None:
         """A trial has ended with an error, after its retries."""

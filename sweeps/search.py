@@ -24,7 +24,8 @@ from amc_core.errors import AmcError
 from amc_core.run import Dataset, Run
 from sweeps.space import Dimension, Values
 from sweeps.store import Store
-from sweeps.study import OBJECTIVES, SearchStudy, Study, last_runs, unseen_tests
+from sweeps.study import SearchStudy, Study, last_runs, unseen_tests
+from sweeps.study_file import OBJECTIVES
 
 _NAMED = ("COMPLETE", "RUNNING", "WAITING")  # states of the trials whose runs a search study names
 

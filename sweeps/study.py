@@ -1,4 +1,4 @@
-"""The study file: a short YAML that names runs and cells, validated to the last field.
+"""A study: the runs and cells that a study file names.
 
 A study owns nothing; it selects. Editing it and running it again computes what it now names and the store lacks.
 Where fields of it are to be searched, it is a `SearchStudy`, and every proposal for them a plain `Study`.
@@ -13,18 +13,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import ValidationError
 
 from amc_core.errors import AmcError, require_known, suggest
 from amc_core.models import MODELS, shortest_length
-from amc_core.modulations import MODULATION_SETS, modulation_names
 from amc_core.run import Dataset, Recipe, Run
 from amc_core.scenario import AUGMOD, AUGMOD_OFFSETS, CHANNELS, SCENARIO_FIELDS, Mixture, Scenario
-from sweeps.grid import LARGEST, Grid, model_grid, model_names, recipe_grid, require_one_meaning, scenario_grid
+from sweeps.grid import Grid, require_one_meaning
 from sweeps.space import Space, Values, read_space
+from sweeps.study_file import SearchSection, StudyFile, TransferSection, parse_yaml, read_content, sentence, validated
 
 SHIPPED = Path(__file__).parent / "studies"
 
@@ -35,163 +33,7 @@ SCALES = {
     "paper": {"instances": 1000, "epochs": 80},
 }
 
-_MOST_VALUES = 20_000  # in a file
 _USUAL = Scenario()
-
-
-def gpu_share(gpus: float) -> float:
-    """GPUs of a trial: a fraction of one, or a whole number. Raises AmcError for anything else."""
-    if not 0 <= gpus < 1e6 or (gpus > 1 and gpus != int(gpus)):
-        raise AmcError(f"{gpus:g} GPUs are not allowed: give a fraction of one, or a whole number")
-    return gpus
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _grids(content: Any, info: ValidationInfo, train: tuple[Grid, ...] | None = None) -> tuple[Grid, ...]:
-    grids = content if isinstance(content, list) else [content]
-    if not grids:
-        raise AmcError("the grid is empty: name scenario fields and their values")
-    read = tuple(scenario_grid(grid, info.context["folder"], train) for grid in grids)
-    settings = sum(grid.size for grid in read)
-    if settings > LARGEST:
-        raise AmcError(f"the grid has {settings:,} scenarios: at most {LARGEST:,} are allowed")
-    return read
-
-
-def _train_grids(content: Any, info: ValidationInfo) -> tuple[Grid, ...]:
-    read = _grids(content, info)
-    info.context.setdefault("train", []).extend(read)  # which test grids may vary over
-    return read
-
-
-def _test_grids(content: Any, info: ValidationInfo) -> tuple[Grid, ...]:
-    return _grids(content, info, tuple(info.context.get("train", ())))
-
-
-_TrainGrids = Annotated[tuple[Any, ...], BeforeValidator(_train_grids)]
-_TestGrids = Annotated[tuple[Any, ...], BeforeValidator(_test_grids)]
-_Recipes = Annotated[tuple[dict, ...], BeforeValidator(recipe_grid)]
-
-
-class ResourcesSection(_Section):
-    cpus_per_trial: int = Field(1, ge=1)
-    gpus_per_trial: float | None = Field(None, ge=0, allow_inf_nan=False)
-
-    @field_validator("gpus_per_trial", mode="after")
-    @classmethod
-    def _whole_above_one(cls, value: float | None) -> float | None:
-        return None if value is None else gpu_share(value)
-
-
-class ScaleSection(_Section):
-    instances: int | None = Field(None, ge=10, le=10_000_000)
-    epochs: int | None = Field(None, ge=1, le=1_000_000)
-    trials: int | None = Field(None, ge=1, le=1_000_000)
-
-
-_Length = Annotated[int, Field(ge=8, le=1 << 20)]
-
-
-class TransferSection(_Section):
-    """A stage that starts from every run above it, or from those of some models."""
-
-    models: Annotated[tuple[str, ...], BeforeValidator(model_names)] = ()
-    train: _TrainGrids = (Grid(),)
-    recipe: _Recipes = ({},)
-    test: _TestGrids | None = None
-
-
-OBJECTIVES = {"unseen_accuracy": "maximize", "accuracy": "maximize", "parameters": "minimize"}
-
-
-class SearchSection(_Section):
-    """How the dimensions of a study are searched.
-
-    trials: how many proposals are to be evaluated; those that a pruner stops count. storage: the URL of a database that
-    keeps them, None for a journal file in the store.
-    """
-
-    trials: int | None = Field(None, ge=1, le=1_000_000)
-    sampler: Literal["tpe", "random", "cmaes", "grid"] = "tpe"
-    pruner: Literal["none", "asha", "median", "hyperband"] = "none"
-    objective: tuple[Literal[tuple(OBJECTIVES)], ...] = ("unseen_accuracy",)
-    seed: int = Field(0, ge=0, lt=1 << 32)
-    storage: str | None = Field(None, pattern=r"^[a-z0-9+]+://.")
-
-    @field_validator("objective", mode="before")
-    @classmethod
-    def _objectives(cls, value: Any) -> Any:
-        listed = value if isinstance(value, list) else [value]
-        if not listed or any(entry in listed[:place] for place, entry in enumerate(listed)):
-            raise AmcError(f"{value!r} is not allowed: name one or more of {', '.join(OBJECTIVES)}, each once")
-        return listed
-
-
-class StudyFile(_Section):
-    """The keys of a study file."""
-
-    description: str = ""
-    modulations: tuple[str, ...] = Field(validate_default=True, default="complex")
-    snr_db: tuple[Annotated[float, Field(ge=-200, le=200)], ...] = tuple(float(snr) for snr in range(-6, 19, 2))
-    instances: int = Field(1000, ge=10, le=10_000_000)
-    length: tuple[_Length, ...] = (1024,)
-    test_length: tuple[_Length, ...] = ()
-    dataset_seed: int = Field(0, ge=0, lt=1 << 32)
-    models: tuple[tuple[str, dict[str, Any]], ...]
-    recipe: _Recipes = ({},)
-    seeds: tuple[Annotated[int, Field(ge=0, lt=1 << 32)], ...] = (0,)
-    train: _TrainGrids = (Grid(),)
-    test: _TestGrids = (Grid(),)
-    transfer: tuple[TransferSection, ...] = ()
-    scales: dict[str, ScaleSection] = {}
-    resources: ResourcesSection = ResourcesSection()
-    search: SearchSection | None = None
-
-    @field_validator("modulations", mode="before")
-    @classmethod
-    def _modulations(cls, value: Any) -> tuple[str, ...]:
-        if not isinstance(value, str | list):
-            raise AmcError(f"{value!r} is not allowed: name a set ({', '.join(MODULATION_SETS)}) or list modulations")
-        names = modulation_names(value)
-        if len(names) < 2:
-            raise AmcError(f"{list(names)} is not allowed: a classifier needs at least two")
-        return names
-
-    @field_validator("snr_db", mode="before")
-    @classmethod
-    def _snr_range(cls, value: Any) -> Any:
-        if isinstance(value, dict):
-            small = all(isinstance(x, int | float) and -1e3 <= x <= 1e3 for x in value.values())
-            if set(value) != {"from", "to", "step"} or not small:
-                raise AmcError("a range has three numbers of dB: {from: -6, to: 18, step: 2}")
-            if value["step"] <= 0 or value["to"] < value["from"] or value["to"] - value["from"] > 1000 * value["step"]:
-                raise AmcError("a range goes upwards in at most 1000 steps: {from: -6, to: 18, step: 2}")
-            steps = int((value["to"] - value["from"]) / value["step"] + 1e-9)
-            return tuple(value["from"] + value["step"] * k for k in range(steps + 1))
-        return value if isinstance(value, list) else (value,)
-
-    @field_validator("seeds", "length", "test_length", "transfer", mode="before")
-    @classmethod
-    def _one_or_more(cls, value: Any) -> Any:
-        return value if isinstance(value, list) else (value,)
-
-    @field_validator("snr_db", "seeds", "models", "length", "test_length", mode="after")
-    @classmethod
-    def _distinct(cls, value: tuple) -> tuple:
-        if not value:
-            raise AmcError("give at least one")
-        repeated = [entry for place, entry in enumerate(value) if entry in value[:place]]
-        if repeated:
-            raise AmcError(f"{repeated[0]!r} stands there twice")
-        return value
-
-    @field_validator("models", mode="before")
-    @classmethod
-    def _models(cls, value: Any) -> Any:
-        return tuple(entry for part in (value if isinstance(value, list) else [value]) for entry in model_grid(part))
 
 
 @dataclass(frozen=True)
@@ -203,7 +45,6 @@ class Study:
     scale: str | None
     instances: int
     epochs_factor: float  # what the scale makes of every recipe's epochs
-    scaled_trials: int | None  # what the scale makes of a search's trials
 
     def dataset(self, scenario: Scenario | Mixture, length: int) -> Dataset:
         """The instances of a scenario that this study trains on or tests on."""
@@ -298,6 +139,7 @@ class SearchStudy(Study):
 
     space: Space
     folder: Path
+    scaled_trials: int | None  # what the scale makes of the section's
     proposals: tuple[Study, ...] = ()
 
     @property
@@ -316,21 +158,21 @@ class SearchStudy(Study):
     @property
     def trials(self) -> int:
         """How many proposals are to be evaluated."""
-        trials, grid = (
-            self.scaled_trials or self.search.trials,
-            self.search.sampler == "grid" and len(self.space.grid()),
-        )
-        return min(trials or grid, grid) if grid else trials
+        trials = self.scaled_trials or self.search.trials
+        if self.search.sampler != "grid":
+            return trials
+        combinations = len(self.space.grid())
+        return min(trials or combinations, combinations)
 
     def proposal(self, values: Values) -> Study:
         """The plain study that these values of the dimensions make. Raises AmcError where they do not go together."""
         try:
-            file = _validated(self.space.fill(values), self.folder)
-            study = Study(self.name, file, self.scale, self.instances, self.epochs_factor, None)
+            file = validated(self.space.fill(values), self.folder)
+            study = Study(self.name, file, self.scale, self.instances, self.epochs_factor)
             for run in study.runs():
                 study.tests(run)
         except ValidationError as error:
-            raise AmcError(_sentence(error)) from None
+            raise AmcError(sentence(error)) from None
         return study
 
     @cached_property
@@ -402,27 +244,17 @@ def load_study(name: str, scale: str | None = None) -> Study:
         raise (
             error if isinstance(error, AmcError) else AmcError(f"study {name[:80]!r} is not the name of a file")
         ) from None
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = yaml.load(text, Loader=_UniqueKeyLoader)
-    except (OSError, UnicodeDecodeError) as error:
-        raise AmcError(f"{path}: the study cannot be read: {error}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise AmcError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from None
-    if _size(content) > _MOST_VALUES:
-        raise AmcError(f"{path}: the study is too large: it has more than {_MOST_VALUES:,} values")
-    if not isinstance(content, dict):
-        raise AmcError(f"{path}: a study is a mapping of keys to values, such as 'models: [cnn1d]'")
+    content = read_content(path)
     try:
         space, folder = read_space(content), path.absolute().parent
         if space.dimensions:
             return _search_study(path.stem, space, folder, scale)
-        study = _at_scale(path.stem, [_validated(content, folder)], scale)
+        study = _at_scale(path.stem, [validated(content, folder)], scale)
         for run in study.runs():
             study.tests(run)
         _require_starts(study.file)
     except ValidationError as error:
-        raise AmcError(f"{path}: {_shortened(_sentence(error))}") from None
+        raise AmcError(f"{path}: {_shortened(sentence(error))}") from None
     except AmcError as error:
         raise AmcError(f"{path}: {_shortened(str(error))}") from None
     return study
@@ -442,39 +274,40 @@ def parse_scenario(text: str) -> Scenario:
     if text in named:
         return named[text]
     try:
-        fields = yaml.load(text, Loader=_UniqueKeyLoader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise AmcError(f"scenario {text!r} is not YAML: {' '.join(str(error).split())}") from None
+        fields = parse_yaml(text)
+    except AmcError as error:
+        raise AmcError(f"scenario {text!r} is not YAML: {error}") from None
     if not isinstance(fields, dict):
         raise AmcError(f"scenario {text!r} is not known{suggest(text, named)}, nor fields such as '{{upsampling: 4}}'")
     require_known("scenario field", fields, SCENARIO_FIELDS)
     return Scenario(**fields)
 
 
-def _validated(content: dict, folder: Path) -> StudyFile:
-    return StudyFile.model_validate(content, context={"folder": folder})
-
-
 def _search_study(name: str, space: Space, folder: Path, scale: str | None) -> SearchStudy:
-    files = [_validated(space.fill(values), folder) for _, values in space.ends()]
-    first = _at_scale(name, files, scale)
-    study = SearchStudy(**first.__dict__, space=space, folder=folder)
+    files = [validated(space.fill(values), folder) for _, values in space.ends()]
+    first, trials = _at_scale(name, files, scale), _sizes(files[0], scale).get("trials")
+    study = SearchStudy(**first.__dict__, space=space, folder=folder, scaled_trials=trials)
     study.require_searchable()
     return study
 
 
 def _at_scale(name: str, files: list[StudyFile], scale: str | None) -> Study:
     """The first of the files as a study; the longest recipe of all has the epochs that the scale says."""
-    file = files[0]
+    file, sizes = files[0], _sizes(files[0], scale)
+    longest = max(fields.get("epochs", Recipe.epochs) for file in files for fields in file.recipe)
+    factor = sizes.get("epochs", longest) / longest
+    return Study(name, file, scale, sizes.get("instances", file.instances), factor)
+
+
+def _sizes(file: StudyFile, scale: str | None) -> dict[str, int]:
+    """What a scale sets, by the study's own entry of that name or by ours; nothing without a scale."""
     sizes = {key: dict(values) for key, values in SCALES.items()}
     for key, section in file.scales.items():
         sizes.setdefault(key, {}).update(section.model_dump(exclude_none=True))
-    if scale is not None and scale not in sizes:
-        raise AmcError(f"scale {scale!r} is not known{suggest(scale, sizes)}")
-    chosen = sizes[scale] if scale else {}
-    longest = max(fields.get("epochs", Recipe.epochs) for file in files for fields in file.recipe)
-    factor = chosen.get("epochs", longest) / longest
-    return Study(name, file, scale, chosen.get("instances", file.instances), factor, chosen.get("trials"))
+    if scale is None:
+        return {}
+    require_known("scale", [scale], sizes)
+    return sizes[scale]
 
 
 def _find(name: str) -> Path:
@@ -487,45 +320,5 @@ def _find(name: str) -> Path:
     raise AmcError(f"study {name!r} is neither a file nor a shipped study{suggest(name, names)}")
 
 
-def _size(content: Any) -> int:
-    """How many values a document has, aliases followed, counted no further than is too many."""
-    waiting, count = [content], 0
-    while waiting and count <= _MOST_VALUES:
-        value = waiting.pop()
-        count += 1
-        if isinstance(value, dict | list):
-            waiting += [*value.keys(), *value.values()] if isinstance(value, dict) else value
-    return count
-
-
 def _shortened(message: str) -> str:
     return message if len(message) <= 600 else f"{message[:400]} … {message[-190:]}"
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice instead of keeping the last."""
-
-    def construct_mapping(self, node, deep=False):
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        repeated = next((key for place, key in enumerate(keys) if key in keys[:place]), None)
-        if repeated is not None:
-            raise yaml.YAMLError(f"the key {repeated!r} stands there twice (line {node.start_mark.line + 1})")
-        return super().construct_mapping(node, deep)
-
-
-def _sentence(error: ValidationError) -> str:
-    """The first complaint of Pydantic as one sentence: where, what, and what is allowed."""
-    first = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        sections = {"transfer": TransferSection, "resources": ResourcesSection, "scales": ScaleSection}
-        sections["search"] = SearchSection
-        section = sections.get(first["loc"][0], StudyFile) if len(first["loc"]) > 1 else StudyFile
-        return f"key {place!r} is not known{suggest(first['loc'][-1], section.model_fields)}"
-    if first["type"] == "missing":
-        return f"key {place!r} is missing: a study needs it"
-    cause = first.get("ctx", {}).get("error")
-    if cause is not None:
-        return f"{place}: {cause}"
-    message = first["msg"]
-    return f"{place}: {first['input']!r} is not allowed: {message[0].lower()}{message[1:]}"

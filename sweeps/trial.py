@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 
 import numpy as np
@@ -31,9 +31,9 @@ def compute(run: Run, tests: list[Dataset], store: Store, device: str = "cpu") -
     """
     if store.run_record(run.key) is None:
         yield from _train(run, store, device)
-    yield from _evaluate(run, tests, store, device)
+    saved = yield from _evaluate(run, tests, store, device)
     store.clear_failure(run.key)
-    yield _progress(run.recipe.epochs, 0, store.run_record(run.key)["validation_accuracy"])
+    yield _progress(run.recipe.epochs, saved, store.run_record(run.key)["validation_accuracy"])
 
 
 def _train(run: Run, store: Store, device: str) -> Iterator[dict]:
@@ -65,11 +65,12 @@ def _train(run: Run, store: Store, device: str) -> Iterator[dict]:
     yield _progress(last["epoch"], 0, kept["validation_accuracy"])
 
 
-def _evaluate(run: Run, tests: list[Dataset], store: Store, device: str) -> Iterator[dict]:
+def _evaluate(run: Run, tests: list[Dataset], store: Store, device: str) -> Generator[dict, None, int]:
+    """Evaluate the cells that the run lacks; returns how many."""
     evaluated = store.cells(run.key)
     missing = [test for test in tests if run.cell_key(test) not in evaluated]
     if not missing:
-        return
+        return 0
     model = new_model(run, device)
     model.load_state_dict(store.weights(run.key))
     unsaved: list[tuple[Dataset, np.ndarray]] = []
@@ -85,6 +86,7 @@ def _evaluate(run: Run, tests: list[Dataset], store: Store, device: str) -> Iter
             told = now
             yield _progress(run.recipe.epochs, saved, result.accuracy)
     store.compact(run.key)
+    return saved
 
 
 def _gpu_share() -> float:

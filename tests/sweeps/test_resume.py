@@ -12,9 +12,8 @@ import pandas as pd
 import pytest
 
 from analysis import load
+from benchmarks.faults import files, tables
 from sweeps.store import Store
-
-TIMES = ["started_at", "finished_at", "evaluated_at", "seconds", "host", "instances_per_second"]
 
 STUDY = dict(
     modulations="[BPSK, 16QAM, GFSK]",
@@ -43,15 +42,6 @@ def kill_in_mid_study(study: str, store: Path, seconds: float) -> None:
     finally:
         os.kill(driver.pid, signal.SIGKILL)
         driver.wait()
-
-
-def files(store: Path) -> set[tuple[str, float]]:
-    return {(str(path), path.stat().st_mtime) for path in store.glob("runs/*/[a-z]*") if path.exists()}
-
-
-def tables(study: str, store: Path) -> dict[str, pd.DataFrame]:
-    loaded = {name: load(name, store, study) for name in ("runs", "epochs", "cells", "confusion")}
-    return {name: table.drop(columns=[c for c in TIMES if c in table]) for name, table in loaded.items()}
 
 
 @pytest.fixture(scope="module")

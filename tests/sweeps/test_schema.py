@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from sweeps.schema import study_schema
-from sweeps.study import SHIPPED, StudyFile
+from sweeps.study import SHIPPED
+from sweeps.study_file import StudyFile
 
 SCHEMA = jsonschema.Draft202012Validator(study_schema())
 
