@@ -49,7 +49,7 @@ class Tables:
     def scale(self) -> str:
         """The scale's name, and instances (of a modulation and SNR) × epochs (of the longest recipe)."""
         epochs = self.runs.loc[self.runs["parent"] == "", "epochs"].max()
-        whole = self.study.instances >= self.study.file.instances and self.study.epochs_factor >= 1
+        whole = self.study.instances >= self.study.file.instances and self.study.factors.get("epochs", 1) >= 1
         if (SHIPPED / f"{self.study.name}.yaml").exists():  # a file of its name may be another
             shipped = load_study(str(SHIPPED / f"{self.study.name}.yaml"))
             longest = max(run.recipe.epochs for run in shipped.runs() if not run.parent)

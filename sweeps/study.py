@@ -27,12 +27,14 @@ from sweeps.study_file import SearchSection, StudyFile, TransferSection, parse_y
 SHIPPED = Path(__file__).parent / "studies"
 
 # What `--scale` sets (trials of a search only) where the study has no `scales` entry of that name; `paper` is P1 §IV-C.
+# Few instances in batches of the paper's size would be too few steps to learn anything.
 SCALES = {
     "smoke": {"instances": 10, "epochs": 1, "trials": 3},
-    "small": {"instances": 100, "epochs": 20},
+    "small": {"instances": 100, "epochs": 20, "batch_size": 64},
     "paper": {"instances": 1000, "epochs": 80},
 }
 
+_SCALED = {"epochs": Recipe.epochs, "batch_size": Recipe.batch_size}  # fields of a recipe, and their defaults
 _USUAL = Scenario()
 
 
@@ -44,7 +46,7 @@ class Study:
     file: StudyFile
     scale: str | None
     instances: int
-    epochs_factor: float  # what the scale makes of every recipe's epochs
+    factors: dict[str, float]  # field of every recipe → what the scale multiplies it by
 
     def dataset(self, scenario: Scenario | Mixture, length: int) -> Dataset:
         """The instances of a scenario that this study trains on or tests on."""
@@ -79,7 +81,7 @@ class Study:
             for grid in file.train
             for scenario in grid.scenarios()
         ]
-        recipes = [Recipe(**self._scaled({"epochs": Recipe.epochs} | fields)) for fields in file.recipe]
+        recipes = [Recipe(**self._scaled(_SCALED | fields)) for fields in file.recipe]
         for (model, hyperparameters), dataset, recipe, seed in product(file.models, training, recipes, file.seeds):
             run = Run(model, dataset, recipe, seed, hyperparameters)
             named[run.key] = run, file.test
@@ -108,8 +110,9 @@ class Study:
                     yield Run(parent.model, dataset, recipe, parent.seed, parent.hyperparameters, parent)
 
     def _scaled(self, fields: dict) -> dict:
-        """Fields of a recipe, its epochs as the scale has them."""
-        return fields | {name: max(1, round(fields[name] * self.epochs_factor)) for name in fields if name == "epochs"}
+        """Fields of a recipe as the scale has them."""
+        factors = {name: factor for name, factor in self.factors.items() if name in fields}
+        return fields | {name: max(1, round(fields[name] * factor)) for name, factor in factors.items()}
 
     def _expanded(self, grid: Grid, base: Scenario, run: Run) -> tuple[Dataset, ...]:
         """The test datasets of a grid, for all runs that differ only in what the grid decides made once."""
@@ -168,7 +171,7 @@ class SearchStudy(Study):
         """The plain study that these values of the dimensions make. Raises AmcError where they do not go together."""
         try:
             file = validated(self.space.fill(values), self.folder)
-            study = Study(self.name, file, self.scale, self.instances, self.epochs_factor)
+            study = Study(self.name, file, self.scale, self.instances, self.factors)
             for run in study.runs():
                 study.tests(run)
         except ValidationError as error:
@@ -292,11 +295,12 @@ def _search_study(name: str, space: Space, folder: Path, scale: str | None) -> S
 
 
 def _at_scale(name: str, files: list[StudyFile], scale: str | None) -> Study:
-    """The first of the files as a study; the longest recipe of all has the epochs that the scale says."""
+    """The first of the files as a study; the recipe with the most epochs, or the largest batch, has the scale's."""
     file, sizes = files[0], _sizes(files[0], scale)
-    longest = max(fields.get("epochs", Recipe.epochs) for file in files for fields in file.recipe)
-    factor = sizes.get("epochs", longest) / longest
-    return Study(name, file, scale, sizes.get("instances", file.instances), factor)
+    recipes = [_SCALED | fields for file in files for fields in file.recipe]
+    most = {name: max(fields[name] for fields in recipes) for name in _SCALED}
+    factors = {name: sizes[name] / most[name] for name in _SCALED if name in sizes}
+    return Study(name, file, scale, sizes.get("instances", file.instances), factors)
 
 
 def _sizes(file: StudyFile, scale: str | None) -> dict[str, int]:
