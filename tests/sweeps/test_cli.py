@@ -58,7 +58,7 @@ def closed_port() -> str:
 
 
 NO_ADDRESSES = (
-    closed_port(),
+    pytest.param(closed_port(), id="closed"),
     "nowhere.invalid:6379",
     "somewhere",
     "",

@@ -74,6 +74,12 @@ def test_a_scale_shortens_every_stage_alike(study_file):
     assert [run.recipe.epochs for run in load_study(path, "small").runs()] == [20, 20, 5, 1, 5, 1]
 
 
+def test_a_scale_makes_batches_smaller_in_proportion(study_file):
+    path = study_file(recipe="{batch_size: [64, 256]}", models="[mod_lcnn]", transfer="{recipe: {batch_size: 512}}")
+    batches = [sorted({run.recipe.batch_size for run in load_study(path, scale).runs()}) for scale in (None, "small")]
+    assert batches == [[64, 256, 512], [16, 64, 128]]
+
+
 def test_lists_in_models_recipes_and_lengths_are_axes(study_file):
     path = study_file(
         models="[{stn_resnext: {blocks: [2, 3], localizer_constant: [paper, identity]}}, hoc_svm]",
