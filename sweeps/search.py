@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -28,6 +29,7 @@ from sweeps.study import SearchStudy, Study, last_runs, unseen_tests
 from sweeps.study_file import OBJECTIVES
 
 _NAMED = ("COMPLETE", "RUNNING", "WAITING")  # states of the trials whose runs a search study names
+_SIGN_SECONDS, _SILENT_SECONDS = 60, 600  # between a driver's signs of life; after which others take it for dead
 
 
 def _stored(method):
@@ -64,6 +66,7 @@ class Search:
     def __init__(self, study: SearchStudy, store: Store):
         self.study, self.store = study, store
         self.optuna = _open(study, store)
+        self.signed = -float("inf")  # when this driver last gave a sign of life
         self._propose_again()
         grid = study.space.grid() if study.search.sampler == "grid" else []
         self._grid = {_text(values): values for values in grid}
@@ -84,22 +87,40 @@ class Search:
     @_stored
     def ask(self) -> Proposal | None:
         """The next proposal; None where its values do not go together, which is recorded, or where there is none."""
+        from optuna.exceptions import UpdateFinishedTrialError
+
+        self.show_life()
         self.left -= 1
         if self._grid and not self._count("WAITING") and not self._enqueue_from_grid():
             self.left = 0
             return None
         # A seed of its own for every trial: a relaunch would otherwise draw what the first launch has drawn.
         self.optuna.sampler = _sampler(self.study, len(self.optuna.get_trials(deepcopy=False)))
-        trial = self.optuna.ask()
-        trial.set_user_attr("driver", _driver(os.getpid()))
-        values = self.study.space.choose(lambda dimension: _suggest(trial, dimension))
         try:
-            study = self.study.proposal(values)
-        except AmcError as error:
-            self._tell(trial, "FAIL", reason=str(error))
+            trial = self.optuna.ask()
+            trial.set_user_attr("driver", _driver(os.getpid()))
+            values = self.study.space.choose(lambda dimension: _suggest(trial, dimension))
+            try:
+                study = self.study.proposal(values)
+            except AmcError as error:
+                self._tell(trial, "FAIL", reason=str(error))
+                return None
+            trial.set_user_attr("runs", [run.key for run in last_runs(study)])
+        except UpdateFinishedTrialError:  # a driver that began before the trial had its name on it has taken it
+            self.left += 1
             return None
-        trial.set_user_attr("runs", [run.key for run in last_runs(study)])
         return Proposal(trial, values, study)
+
+    def show_life(self) -> None:
+        """Tell the drivers on other machines now and then that this one lives; to be called all the time."""
+        if time.monotonic() - self.signed > _SIGN_SECONDS:
+            self.signed = time.monotonic()
+            with suppress(AmcError):  # should the search not be able to go on, `ask` will say so
+                self._sign()
+
+    @_stored
+    def _sign(self) -> None:
+        self.optuna.set_user_attr(_driver(os.getpid()), time.time())
 
     @_stored
     def complete(self, proposal: Proposal) -> None:
@@ -114,10 +135,15 @@ class Search:
     @_stored
     def prune(self, proposal: Proposal, epoch: int, accuracy: float) -> bool:
         """Report a validation accuracy to the pruner, if there is one; where it gives the proposal up, that is told."""
+        from optuna.exceptions import UpdateFinishedTrialError
+
         if self.study.search.pruner == "none":
             return False
-        proposal.trial.report(accuracy, epoch)
-        if not proposal.trial.should_prune():
+        try:
+            proposal.trial.report(accuracy, epoch)
+            if not proposal.trial.should_prune():
+                return False
+        except UpdateFinishedTrialError:  # another driver has it, which is spared what this one has begun
             return False
         self._tell(proposal.trial, "PRUNED")
         return True
@@ -126,10 +152,10 @@ class Search:
         from optuna.exceptions import UpdateFinishedTrialError
         from optuna.trial import TrialState
 
-        with suppress(UpdateFinishedTrialError):  # a driver on another machine took us for dead
+        with suppress(UpdateFinishedTrialError):  # a driver on another machine took this one for dead
             if reason is not None:
                 trial.set_user_attr("failure", reason.strip().splitlines()[-1][:500])
-            self.optuna.tell(trial, values, TrialState[state])
+            self.optuna.tell(trial, values, TrialState[state], skip_if_finished=True)
 
     def _count(self, *states: str) -> int:
         return sum(trial.state.name in states for trial in self.optuna.get_trials(deepcopy=False))
@@ -149,17 +175,18 @@ class Search:
         return untried is not None
 
     def _propose_again(self) -> None:
-        """Fail the trials whose driver is dead, and enqueue their values, which the next driver is then given first."""
-        from optuna.trial import TrialState
+        """Fail the trials whose driver is dead, and enqueue their values, which the next driver is then given first.
 
-        trials = self.optuna.get_trials(deepcopy=False)
-        waiting = [_values(trial) for trial in trials if trial.state.name == "WAITING"]
-        for trial in trials:
-            if trial.state.name == "RUNNING" and not _alive(trial.user_attrs.get("driver")):
+        In this order a crash in between loses no values; and where they are there again, they are not enqueued twice.
+        """
+        seen = self.optuna.user_attrs
+        for trial in self.optuna.get_trials(deepcopy=False):
+            if trial.state.name == "RUNNING" and not _alive(trial.user_attrs.get("driver"), seen):
                 values = _values(trial)
-                if values and values not in waiting:
+                later = self.optuna.get_trials(deepcopy=False)[trial.number + 1 :]  # another driver may do this as well
+                if values and all(_values(other) != values for other in later):
                     self.optuna.enqueue_trial(values)
-                self.optuna.tell(trial.number, state=TrialState.FAIL)
+                self._tell(trial.number, "FAIL")
 
 
 def proposed(study: Study, store: Store) -> Study:
@@ -398,10 +425,15 @@ def _driver(process: int) -> str | None:
     return f"{socket.gethostname()} {process}"
 
 
-def _alive(driver: str | None) -> bool:
-    """Does the driver of a trial still run? One on another machine is taken for dead, and so is an earlier self."""
+def _alive(driver: str | None, seen: dict[str, float]) -> bool:
+    """Does the driver of a trial still run? An earlier search of this process does not.
+
+    seen: driver → when it last gave a sign of life, by which those on other machines are judged.
+    """
     host, process, *_ = [*(driver or "").split(), "", ""]
-    if host != socket.gethostname() or not process.isdigit() or int(process) == os.getpid():
+    if host != socket.gethostname():
+        return time.time() - seen.get(driver, 0) < _SILENT_SECONDS
+    if not process.isdigit() or int(process) == os.getpid():
         return False
     return _driver(int(process)) == driver
 

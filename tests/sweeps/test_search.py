@@ -422,6 +422,82 @@ def test_a_trial_that_another_driver_has_ended_is_no_error(search_file, store):
     assert states(study, store)[0] == "interrupted"
 
 
+@pytest.fixture
+def on_host(monkeypatch):
+    """(name, seconds from now): this process is on that machine, at that time."""
+
+    def move(name: str, later: float = 0) -> None:
+        monkeypatch.setattr("sweeps.search.socket", SimpleNamespace(gethostname=lambda: name))
+        clock = SimpleNamespace(time=lambda: time.time() + later, monotonic=lambda: time.monotonic() + later)
+        monkeypatch.setattr("sweeps.search.time", clock, raising=False)
+
+    return move
+
+
+def test_a_trial_of_another_machine_is_taken_over_only_when_its_driver_has_been_silent_for_long(
+    search_file, store, storage, on_host
+):
+    study = load_study(search_file(models="hoc_svm", search=f"{{trials: 3{storage}}}"))
+    on_host("first")
+    first = Search(study, store)
+    proposal = first.ask()
+    on_host("second", later=500)
+    Search(study, store)
+    assert states(study, store) == ["running"]
+    on_host("first", later=900)
+    first.show_life()
+    on_host("second", later=1400)
+    Search(study, store)
+    assert states(study, store) == ["running"]
+    on_host("second", later=1600)
+    drive(study, store)
+    assert states(study, store) == ["interrupted"] + ["complete"] * 3
+    assert trials(study, store)[1].params == proposal.values
+
+
+def test_a_driver_whose_trials_others_have_taken_goes_on(search_file, store, storage, on_host):
+    recipe = RATE.replace("epochs: 1", "epochs: 4")
+    study = load_study(search_file(recipe=recipe, search=f"{{trials: 3, pruner: asha{storage}}}"))
+    on_host("first")
+    first = Search(study, store)
+    proposals = [first.ask(), first.ask()]
+    [run] = proposals[0].study.runs()
+    list(compute(run, proposals[0].study.tests(run), store))
+    on_host("second", later=700)
+    Search(study, store)
+    assert states(study, store) == ["interrupted", "interrupted", "waiting", "waiting"]
+    assert not first.prune(proposals[0], 1, 0.5)
+    first.complete(proposals[0])
+    first.fail(proposals[1], "its worker died")
+    assert states(study, store) == ["interrupted", "interrupted", "waiting", "waiting"]
+    assert first.ask().values == proposals[0].values
+
+
+def test_a_trial_that_is_taken_before_it_has_its_drivers_name_is_no_error(search_file, store, storage):
+    study = load_study(search_file(seeds="7", search=f"{{trials: 1{storage}}}"))
+    driver = Search(study, store)
+    ask = driver.optuna.ask
+    driver.optuna.ask = lambda: (ask(), Search(study, store))[0]
+    assert driver.ask() is None
+    driver.optuna.ask = ask
+    assert driver.wanted and driver.ask() is not None
+
+
+def test_values_are_proposed_again_once_though_a_driver_dies_in_doing_so_and_others_do_it_too(
+    search_file, store, monkeypatch
+):
+    study = load_study(search_file(search="{trials: 1}"))
+    values = Search(study, store).ask().values
+    with monkeypatch.context() as patch:
+        patch.setattr(Search, "_tell", lambda *arguments, **more: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            Search(study, store)
+    again = Search(study, store)
+    Search(study, store)
+    assert states(study, store) == ["interrupted", "waiting"]
+    assert again.ask().values == values
+
+
 def test_a_journal_cut_off_in_mid_line_is_read_and_continued(search_file, store):
     study = load_study(search_file(search="{trials: 2}"))
     drive(study, store)
