@@ -102,7 +102,7 @@ def run(
     from sweeps.launch import launch
     from sweeps.progress import Progress
 
-    with Progress(before, out, lambda: f"trials {search.done}/{search.trials}" if search else "") as progress:
+    with Progress(before, out, lambda: search.heading if search else "") as progress:
         launch(chosen, before, place, progress, address, gpus_per_trial, log, search)
     after = make_plan(completed(chosen, place), place)
     show_trials(chosen, place)

@@ -13,7 +13,7 @@ import socket
 import time
 import warnings
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import wraps
 from pathlib import Path
@@ -32,17 +32,24 @@ _NAMED = ("COMPLETE", "RUNNING", "WAITING")  # states of the trials whose runs a
 _SIGN_SECONDS, _SILENT_SECONDS = 60, 600  # between a driver's signs of life; after which others take it for dead
 
 
+@contextmanager
+def _explained(study: SearchStudy, store: Store):
+    """Turns whatever a storage raises into an AmcError."""
+    try:
+        yield
+    except AmcError:
+        raise
+    except Exception as error:  # databases, their drivers and the replay of a journal raise whatever they like
+        raise _unusable(location(study, store), error) from None
+
+
 def _stored(method):
-    """Turns what a storage raises into an AmcError."""
+    """`_explained` around a method."""
 
     @wraps(method)
-    def call(self, *arguments):
-        from optuna.exceptions import StorageInternalError
-
-        try:
-            return method(self, *arguments)
-        except (StorageInternalError, OSError) as error:
-            raise _unusable(location(self.study, self.store), error) from None
+    def call(self, *arguments, **more):
+        with _explained(self.study, self.store):
+            return method(self, *arguments, **more)
 
     return call
 
@@ -74,7 +81,6 @@ class Search:
         self.left = self.trials - self._count("COMPLETE", "PRUNED", "RUNNING")
 
     @property
-    @_stored
     def wanted(self) -> bool:
         """Is another proposal to be made?"""
         return self.left > 0 and self._count("COMPLETE", "PRUNED", "RUNNING") < self.trials
@@ -83,6 +89,13 @@ class Search:
     def done(self) -> int:
         """Trials that are complete, those that a pruner stopped among them."""
         return self._count("COMPLETE", "PRUNED")
+
+    @property
+    def heading(self) -> str:
+        """How far it is, for people; nothing while the storage cannot be read, of which `ask` will tell."""
+        with suppress(AmcError):
+            return f"trials {self.done}/{self.trials}"
+        return ""
 
     @_stored
     def ask(self) -> Proposal | None:
@@ -122,12 +135,10 @@ class Search:
     def _sign(self) -> None:
         self.optuna.set_user_attr(_driver(os.getpid()), time.time())
 
-    @_stored
     def complete(self, proposal: Proposal) -> None:
         """Tell Optuna the objective of a proposal, all of whose runs are complete."""
         self._tell(proposal.trial, "COMPLETE", objective(proposal.study, self.store, self.study.search.objective))
 
-    @_stored
     def fail(self, proposal: Proposal, reason: str) -> None:
         """Tell Optuna that a run of the proposal failed."""
         self._tell(proposal.trial, "FAIL", reason=reason)
@@ -148,6 +159,7 @@ class Search:
         self._tell(proposal.trial, "PRUNED")
         return True
 
+    @_stored
     def _tell(self, trial: Any, state: str, values: list[float] | None = None, reason: str | None = None) -> None:
         from optuna.exceptions import UpdateFinishedTrialError
         from optuna.trial import TrialState
@@ -157,6 +169,7 @@ class Search:
                 trial.set_user_attr("failure", reason.strip().splitlines()[-1][:500])
             self.optuna.tell(trial, values, TrialState[state], skip_if_finished=True)
 
+    @_stored
     def _count(self, *states: str) -> int:
         return sum(trial.state.name in states for trial in self.optuna.get_trials(deepcopy=False))
 
@@ -174,6 +187,7 @@ class Search:
             self.optuna.enqueue_trial(untried)
         return untried is not None
 
+    @_stored
     def _propose_again(self) -> None:
         """Fail the trials whose driver is dead, and enqueue their values, which the next driver is then given first.
 
@@ -209,7 +223,8 @@ def completed(study: Study, store: Store) -> Study:
 def trials(study: SearchStudy, store: Store) -> list:
     """Optuna's frozen trials of a search so far; none where it has not begun."""
     opened = _open(study, store, begin=False)
-    return opened.get_trials(deepcopy=False) if opened else []
+    with _explained(study, store):
+        return opened.get_trials(deepcopy=False) if opened else []
 
 
 def best(study: SearchStudy, trials: list) -> list:
@@ -339,28 +354,22 @@ def _open(study: SearchStudy, store: Store, begin: bool = True):
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _explained(study, store):
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        try:
-            if "://" in place:
-                storage = optuna.storages.RDBStorage(place)
-            else:
-                storage = _journal(Path(place), begin)
-            if not begin:
+        storage = optuna.storages.RDBStorage(place) if "://" in place else _journal(Path(place), begin)
+        if not begin:
+            with suppress(KeyError):  # not begun
                 return optuna.load_study(study_name=name, storage=storage)
-            opened = optuna.create_study(
-                storage=storage,
-                study_name=name,
-                load_if_exists=True,
-                directions=[OBJECTIVES[objective] for objective in study.search.objective],
-                pruner=_pruner(study),
-            )
-            opened.set_metric_names(list(study.search.objective))
-            return opened
-        except KeyError:
             return None
-        except Exception as error:  # databases and their drivers raise whatever they like
-            raise _unusable(place, error) from None
+        opened = optuna.create_study(
+            storage=storage,
+            study_name=name,
+            load_if_exists=True,
+            directions=[OBJECTIVES[objective] for objective in study.search.objective],
+            pruner=_pruner(study),
+        )
+        opened.set_metric_names(list(study.search.objective))
+        return opened
 
 
 def _journal(path: Path, begin: bool):
@@ -441,6 +450,8 @@ def _alive(driver: str | None, seen: dict[str, float]) -> bool:
 def _unusable(place: str, error: Exception) -> AmcError:
     """What to say of a storage that raises; its URL may hold a password, which is left out."""
     scheme, separator, rest = place.partition("://")
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    if not separator and not isinstance(error, (OSError, RuntimeError)):
+        return AmcError(f"{place} is damaged ({reason}): 'amc run' sets it aside and goes on with what can be read")
     place = f"{scheme}://{rest.rpartition('@')[2]}" if separator else place
-    reason = " ".join(str(error).split())[:200]
     return AmcError(f"search storage {place!r} cannot be used: {reason}")

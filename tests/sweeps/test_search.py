@@ -1,5 +1,6 @@
 """Searches: what dimensions expand to and how they are refused, what is proposed, told, stopped and done again."""
 
+import json
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import optuna
@@ -514,6 +516,29 @@ def test_a_storage_that_cannot_be_used_is_refused_without_its_password(search_fi
     with pytest.raises(AmcError, match="cannot be used") as refusal:
         trials(study, store)
     assert "secret" not in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "raised", [json.JSONDecodeError("Expecting value", "", 0), KeyError("state"), AssertionError()]
+)
+def test_whatever_a_storage_raises_is_one_sentence(search_file, store, raised, monkeypatch):
+    study = load_study(search_file(search="{trials: 2}"))
+    driver = Search(study, store)
+    proposal = driver.ask()
+    monkeypatch.setattr(optuna.storages.journal.JournalFileBackend, "read_logs", Mock(side_effect=raised))
+    for use in (
+        lambda: driver.done,
+        lambda: driver.wanted,
+        driver.ask,
+        lambda: driver.fail(proposal, "why"),
+        driver._propose_again,
+        lambda: Search(study, store),
+        lambda: trials(study, store),
+    ):
+        with pytest.raises(AmcError, match="journal is damaged") as refusal:
+            use()
+        assert "\n" not in str(refusal.value) and "amc run" in str(refusal.value)
+    assert driver.heading == "" and driver.show_life() is None
 
 
 def test_a_search_on_an_object_store_needs_a_database(search_file):
