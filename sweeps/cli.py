@@ -15,7 +15,7 @@ from rich.table import Table
 from amc_core.errors import AmcError
 from amc_core.modulations import MODULATIONS, modulation_names
 from sweeps.plan import expected_seconds, make_plan, require_recordings
-from sweeps.search import Search, completed, location, proposed, trial_table
+from sweeps.search import Search, completed, location, mend, proposed, trial_table
 from sweeps.show import (
     as_written,
     err,
@@ -85,6 +85,8 @@ def run(
     Example: amc run quickstart --store results --scale smoke
     """
     chosen, place = load_study(study, scale), Store(store)
+    if isinstance(chosen, SearchStudy) and (damage := mend(chosen, place)):
+        err.print(damage, highlight=False, markup=False, soft_wrap=True)
     for damaged in place.verify(run.key for run in proposed(chosen, place).runs()):
         err.print(f"damaged, set aside in {store}/damaged: {damaged}", highlight=False, markup=False, soft_wrap=True)
     chosen = completed(chosen, place)  # of a search; what it has begun, it proposes again

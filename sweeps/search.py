@@ -23,6 +23,7 @@ import numpy as np
 
 from amc_core.errors import AmcError
 from amc_core.run import Dataset, Run
+from sweeps.journal import mend_journal, open_journal
 from sweeps.space import Dimension, Values
 from sweeps.store import Store
 from sweeps.study import SearchStudy, Study, last_runs, unseen_tests
@@ -72,6 +73,7 @@ class Search:
 
     def __init__(self, study: SearchStudy, store: Store):
         self.study, self.store = study, store
+        mend(study, store)
         self.optuna = _open(study, store)
         self.signed = -float("inf")  # when this driver last gave a sign of life
         self._propose_again()
@@ -341,13 +343,28 @@ def location(study: SearchStudy, store: Store) -> str:
         raise AmcError(
             f"search.storage is missing: a search on {store.path} needs the URL of a database for its trials"
         )
-    return str(Path(store.path) / "searches" / f"{study.name}-{study.key}.journal")
+    return str(Path(store.path) / "searches" / f"{_name(study)}.journal")
+
+
+def mend(study: SearchStudy, store: Store) -> str:
+    """Set a damaged journal aside, and go on with what can be read of it; in words, if that was so."""
+    place = location(study, store)
+    with _explained(study, store):
+        directions = [OBJECTIVES[objective] for objective in study.search.objective]
+        damage = None if "://" in place else mend_journal(Path(place), _name(study), directions)
+    return (
+        f"damaged, set aside as {damage[0]}: {damage[1]} lines cannot be read, the others stay in use" if damage else ""
+    )
+
+
+def _name(study: SearchStudy) -> str:
+    return f"{study.name}-{study.key}"
 
 
 def _open(study: SearchStudy, store: Store, begin: bool = True):
     """Optuna's study; where it is not there, a new one if it is to `begin`, else None."""
     place = location(study, store)
-    name = f"{study.name}-{study.key}"
+    name = _name(study)
     file = place.removeprefix("sqlite:///") if place.startswith("sqlite:///") else None if "://" in place else place
     if not begin and file is not None and not Path(file).exists():
         return None
@@ -356,7 +373,7 @@ def _open(study: SearchStudy, store: Store, begin: bool = True):
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings(), _explained(study, store):
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        storage = optuna.storages.RDBStorage(place) if "://" in place else _journal(Path(place), begin)
+        storage = optuna.storages.RDBStorage(place) if "://" in place else open_journal(Path(place))
         if not begin:
             with suppress(KeyError):  # not begun
                 return optuna.load_study(study_name=name, storage=storage)
@@ -370,30 +387,6 @@ def _open(study: SearchStudy, store: Store, begin: bool = True):
         )
         opened.set_metric_names(list(study.search.objective))
         return opened
-
-
-def _journal(path: Path, begin: bool):
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-
-    lock = JournalFileOpenLock(str(path))  # exclusive creation, which holds on NFS as well
-    if begin:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            _mend(path, lock)
-    return JournalStorage(JournalFileBackend(str(path), lock))
-
-
-def _mend(path: Path, lock: Any) -> None:
-    """Cut off a last line that a crash left unfinished: the next would be written behind it, and neither be read."""
-    with path.open("rb+") as file:
-        if file.seek(0, os.SEEK_END) and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
-            lock.acquire()
-            try:
-                content = path.read_bytes()
-                file.truncate(content.rfind(b"\n") + 1)
-            finally:
-                lock.release()
 
 
 def _sampler(study: SearchStudy, trials: int):

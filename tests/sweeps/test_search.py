@@ -510,6 +510,58 @@ def test_a_journal_cut_off_in_mid_line_is_read_and_continued(search_file, store)
     assert states(study, store) == ["complete", "interrupted", "complete"]
 
 
+DAMAGE = {
+    "overwritten": lambda line: b"\0" * len(line),
+    "without its end": lambda line: line[:-9],
+    "in two": lambda line: line[:9] + b"\n" + line[9:],
+    "of another kind": lambda line: line.replace(b'"op_code":', b'"op_code":7'),
+    "without a field": lambda line: line.replace(b"_id", b"_ie").replace(b"study_name", b"study_nane"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_journal_with_any_line_damaged_is_set_aside_and_nothing_is_computed_again(search_file, store, damage):
+    study = load_study(search_file(models="hoc_svm", seeds="[0, 1]"))
+    driver = Search(study, store)
+    proposals = [driver.ask() for _ in range(4)]  # side by side, so that their lines are mixed
+    for proposal in proposals[::-1]:
+        for run in proposal.study.runs():
+            list(compute(run, proposal.study.tests(run), store))
+        driver.complete(proposal)
+    told = [(trial.params, trial.values) for trial in trials(study, store)]
+    [journal] = (store.path / "searches").glob("*.journal")
+    sound = journal.read_bytes()
+    lines = sound.splitlines()
+    assert len(lines) == 2 + 1 + 4 * 5
+    for at in range(len(lines)):
+        damaged = b"\n".join([*lines[:at], DAMAGE[damage](lines[at]), *lines[at + 1 :]]) + b"\n"
+        journal.write_bytes(damaged)
+        assert "set aside" in search.mend(study, store) and search.mend(study, store) == ""
+        [aside] = journal.parent.glob("*.journal.damaged-*")
+        assert aside.read_bytes() == damaged
+        aside.unlink()
+        kept = [(trial.params, trial.values) for trial in trials(study, store) if trial.values]
+        assert sum(trial in told for trial in kept) >= 3, at
+        assert drive(study, store) == []
+        assert states(study, store).count("complete") == 4
+    assert search.mend(study, store) == ""
+
+
+def test_a_driver_goes_on_while_another_mends_the_journal(search_file, store):
+    study = load_study(search_file(models="hoc_svm"))
+    driver = Search(study, store)
+    first = driver.ask()
+    [journal] = (store.path / "searches").glob("*.journal")
+    lines = journal.read_bytes().split(b"\n")
+    lines[4] = b"x" * len(lines[4])
+    journal.write_bytes(b"\n".join(lines))
+    assert "set aside" in search.mend(study, store)
+    second = driver.ask()
+    driver.fail(second, "why")
+    assert [trial.state.name for trial in trials(study, store)] == ["RUNNING", "FAIL"]
+    assert first.values != second.values == trials(study, store)[1].params
+
+
 def test_a_storage_that_cannot_be_used_is_refused_without_its_password(search_file, store):
     url = "postgresql://someone:secret@127.0.0.1:1/amc"
     study = load_study(search_file(search=f"{{trials: 2, storage: '{url}'}}"))
@@ -581,6 +633,24 @@ def test_a_driver_killed_in_mid_search_ends_with_exactly_the_trials_and_trains_n
     assert amc("run", path, "--store", str(store.path)).returncode == 0
     assert len(store.trained()) == 6
     assert states(study, store).count("complete") == 6
+
+
+def test_run_sets_a_damaged_journal_aside_and_the_other_commands_say_so(amc, search_file, store):
+    path = search_file(models="hoc_svm")
+    drive(load_study(path), store)
+    [journal] = (store.path / "searches").glob("*.journal")
+    content = bytearray(journal.read_bytes())
+    content[len(content) // 2] ^= 0x80
+    journal.write_bytes(content)
+    for command in ("search", "status", "plan", "results"):
+        shown = amc(command, path, "--store", str(store.path))
+        assert shown.returncode == 2 and "'amc run' sets it aside" in shown.stderr, shown
+        assert shown.stderr.count("\n") == 1
+    assert journal.read_bytes() == content
+    again = amc("run", path, "--store", str(store.path))
+    assert again.returncode == 0 and "4 of 4 trials complete" in again.stdout
+    assert again.stderr.count("\n") == 1 and f"set aside as {journal}.damaged-" in again.stderr
+    assert amc("run", path, "--store", str(store.path)).stderr == ""
 
 
 def test_looking_at_a_search_before_it_runs_writes_nothing(amc, search_file, store):
