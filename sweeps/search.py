@@ -79,7 +79,7 @@ class Search:
         self._propose_again()
         grid = study.space.grid() if study.search.sampler == "grid" else []
         self._grid = {_text(values): values for values in grid}
-        self.trials = study.trials
+        self.trials = wanted(study, self.optuna.get_trials(deepcopy=False))
         self.left = self.trials - self._count("COMPLETE", "PRUNED", "RUNNING")
 
     @property
@@ -118,7 +118,11 @@ class Search:
             try:
                 study = self.study.proposal(values)
             except AmcError as error:
+                trial.set_user_attr("refused", True)
                 self._tell(trial, "FAIL", reason=str(error))
+                if self._grid:  # which has a combination less, and tries each but once
+                    self.trials = wanted(self.study, self.optuna.get_trials(deepcopy=False))
+                    self.left += 1
                 return None
             trial.set_user_attr("runs", [run.key for run in last_runs(study)])
         except UpdateFinishedTrialError:  # a driver that began before the trial had its name on it has taken it
@@ -173,16 +177,16 @@ class Search:
 
     @_stored
     def _count(self, *states: str) -> int:
-        return sum(trial.state.name in states for trial in self.optuna.get_trials(deepcopy=False))
+        return counted(self.study, self.optuna.get_trials(deepcopy=False), *states)
 
     def _enqueue_from_grid(self) -> bool:
-        """Enqueue the first combination that no trial has; one that failed is tried again by the next launch."""
+        """Enqueue the first combination that no trial has; one whose run failed is tried again by the next launch."""
         trials = self.optuna.get_trials(deepcopy=False)
         ours = _driver(os.getpid())
         taken = {
             _text(_values(trial))
             for trial in trials
-            if trial.state.name != "FAIL" or trial.user_attrs.get("driver") == ours
+            if trial.state.name != "FAIL" or "refused" in trial.user_attrs or trial.user_attrs.get("driver") == ours
         }
         untried = next((values for text, values in self._grid.items() if text not in taken), None)
         if untried is not None:
@@ -229,6 +233,20 @@ def trials(study: SearchStudy, store: Store) -> list:
         return opened.get_trials(deepcopy=False) if opened else []
 
 
+def counted(study: SearchStudy, trials: list, *states: str) -> int:
+    """How many trials are in these states; of a grid, where two may be alike, how many combinations."""
+    found = [_text(_values(trial)) for trial in trials if trial.state.name in states]
+    return len(set(found) if study.search.sampler == "grid" else found)
+
+
+def wanted(study: SearchStudy, trials: list) -> int:
+    """How many trials complete a search; combinations of a grid that were refused are not among them."""
+    if study.search.sampler != "grid":
+        return study.trials
+    refused = {_text(_values(trial)) for trial in trials if "refused" in trial.user_attrs}
+    return min(study.trials, len(study.space.grid()) - len(refused))
+
+
 def best(study: SearchStudy, trials: list) -> list:
     """Of one objective the best complete trial; of several the Pareto front: the trials that no other dominates."""
     complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
@@ -244,7 +262,12 @@ def _dominates(first: tuple, second: tuple) -> bool:
 
 
 def state(trial: Any) -> str:
-    """The state of a trial in a word; one whose driver died before its end is "interrupted"."""
+    """The state of a trial in a word.
+
+    One whose driver died before its end is "interrupted", one whose values do not go together "refused".
+    """
+    if "refused" in trial.user_attrs:
+        return "refused"
     if trial.state.name == "FAIL":
         return "failed" if "failure" in trial.user_attrs else "interrupted"
     return trial.state.name.lower()

@@ -301,14 +301,41 @@ def test_a_run_that_fails_fails_its_proposal_and_the_search_goes_on(search_file,
     assert states(study, store).count("complete") == 4
 
 
-def test_values_that_do_not_go_together_are_recorded_as_failed(search_file, store):
-    models = "{classnet: {blocks: {choice: [1, 7]}, width: 1, channels: 4}}"
-    path = search_file(models=models, recipe="{epochs: 1, min_length: {choice: [null, 64]}}", search="{sampler: grid}")
+def refusing(search_file, blocks: list[int], search: str) -> str:
+    """A grid, of which one combination does not go together: seven blocks are too deep for the shortest length."""
+    models = f"{{classnet: {{blocks: {{choice: {blocks}}}, width: 1, channels: 4}}}}"
+    return search_file(models=models, recipe="{epochs: 1, min_length: {choice: [null, 64]}}", search=search)
+
+
+def test_a_grid_is_complete_without_the_combinations_that_are_refused(amc, search_file, store):
+    path = refusing(search_file, [1, 7], "{sampler: grid}")
     study = load_study(path)
     drive(study, store)
-    assert sorted(states(study, store)) == ["complete"] * 3 + ["failed"]
-    failed = next(trial for trial in trials(study, store) if search.state(trial) == "failed")
-    assert "too short" in failed.user_attrs["failure"]
+    for _ in range(2):
+        assert sorted(states(study, store)) == ["complete"] * 3 + ["refused"]
+        shown = amc("run", path, "--store", str(store.path))
+        assert shown.returncode == 0 and "3 of 3 trials complete, 1 refused." in shown.stdout, shown
+    refused = next(trial for trial in trials(study, store) if search.state(trial) == "refused")
+    assert "too short" in refused.user_attrs["failure"]
+    assert "too short" in " ".join(amc("search", path, "--store", str(store.path)).stdout.split())
+
+
+def test_a_part_of_a_grid_is_as_large_as_wanted_though_combinations_are_refused(search_file, store):
+    study = load_study(refusing(search_file, [1, 7, 2], "{sampler: grid, trials: 4}"))
+    drive(study, store)
+    assert states(study, store) == ["complete"] * 3 + ["refused", "complete"]
+
+
+def test_a_combination_of_a_grid_that_two_drivers_have_tried_counts_once(search_file, store):
+    study = load_study(search_file(models="[hoc_svm, mod_lcnn]", recipe="{epochs: 1}", search="{sampler: grid}"))
+    first = Search(study, store)
+    first.optuna.enqueue_trial({"model": "hoc_svm"})
+    first.optuna.enqueue_trial({"model": "hoc_svm"})
+    drive(study, store)
+    assert states(study, store) == ["complete", "complete"] and Search(study, store).done == 1
+    drive(study, store)
+    assert [trial.params["model"] for trial in trials(study, store)] == ["hoc_svm", "hoc_svm", "mod_lcnn"]
+    assert Search(study, store).done == 2 and not Search(study, store).wanted
 
 
 def test_runs_that_proposals_share_are_computed_once(search_file, store):
