@@ -100,6 +100,8 @@ def run(
         search = Search(chosen, place)
     if not before.incomplete and not (search and search.wanted):
         show_trials(chosen, place)
+        if search:
+            _show_elsewhere(search)
         return
     from sweeps.launch import launch
     from sweeps.progress import Progress
@@ -119,11 +121,23 @@ def run(
         )
         raise typer.Exit(1)
     if search and search.done < search.trials:
+        if _show_elsewhere(search):
+            return
         for key, reason in progress.failures.items():
             err.print(f"run {key}: {reason}", highlight=False, markup=False, soft_wrap=True)
         err.print(f"{search.done} of {search.trials} trials are complete; the same command proposes others.")
         raise typer.Exit(1)
     out.print(f"{chosen.name} is complete: {len(after.runs)} runs, {after.cells} cells in {store}.", highlight=False)
+
+
+def _show_elsewhere(search: Search) -> bool:
+    """Say that all that a search lacks is being computed by other drivers, if that is so."""
+    missing = search.trials - search.done
+    if not 0 < missing <= search.elsewhere:
+        return False
+    what = "1 trial is" if missing == 1 else f"{missing} trials are"
+    out.print(f"{what} being computed by another driver, and nothing else is missing.", highlight=False)
+    return True
 
 
 @app.command()

@@ -93,6 +93,14 @@ class Search:
         return self._count("COMPLETE", "PRUNED")
 
     @property
+    @_stored
+    def elsewhere(self) -> int:
+        """Trials that other drivers are computing."""
+        seen, found = self.optuna.user_attrs, self.optuna.get_trials(deepcopy=False)
+        going = [t for t in found if t.state.name != "RUNNING" or _alive(t.user_attrs.get("driver"), seen)]
+        return counted(self.study, going, "COMPLETE", "PRUNED", "RUNNING") - self.done
+
+    @property
     def heading(self) -> str:
         """How far it is, for people; nothing while the storage cannot be read, of which `ask` will tell."""
         with suppress(AmcError):

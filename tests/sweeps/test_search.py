@@ -680,6 +680,24 @@ def test_run_sets_a_damaged_journal_aside_and_the_other_commands_say_so(amc, sea
     assert amc("run", path, "--store", str(store.path)).stderr == ""
 
 
+def test_run_ends_well_where_all_that_lacks_is_computed_by_another_driver(amc, search_file, store):
+    path = search_file(models="hoc_svm")
+    study = load_study(path)
+    command = ("run", path, "--store", str(store.path))
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+    try:
+        Search(study, store).ask().trial.set_user_attr("driver", search._driver(other.pid))
+        for _ in range(2):  # the second has nothing to do at all
+            shown = amc(*command)
+            assert shown.returncode == 0 and shown.stderr == "", shown
+            assert "3 of 4 trials complete, 1 running." in shown.stdout
+            assert "1 trial is being computed by another driver" in shown.stdout
+        assert states(study, store) == ["running"] + ["complete"] * 3
+    finally:
+        other.kill()
+        other.wait()
+
+
 def test_looking_at_a_search_before_it_runs_writes_nothing(amc, search_file, store):
     for command in ("plan", "status", "search"):
         shown = amc(command, search_file(), "--store", str(store.path))
