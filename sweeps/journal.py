@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Sequence
@@ -52,8 +53,10 @@ def mend_journal(path: Path, study: str, directions: Sequence[str]) -> tuple[Pat
 
 
 def _lock(path: Path):
+    """The journal's lock; one that a driver left that was killed is removed after 30 s, and Optuna says so after 10."""
     from optuna.storages.journal import JournalFileOpenLock
 
+    logging.getLogger(JournalFileOpenLock.__module__).setLevel(logging.WARNING)
     return JournalFileOpenLock(str(path))  # exclusive creation, which holds on NFS as well
 
 

@@ -1,6 +1,8 @@
 """Searches: what dimensions expand to and how they are refused, what is proposed, told, stopped and done again."""
 
+import itertools
 import json
+import logging
 import os
 import shutil
 import signal
@@ -587,6 +589,22 @@ def test_a_driver_goes_on_while_another_mends_the_journal(search_file, store):
     driver.fail(second, "why")
     assert [trial.state.name for trial in trials(study, store)] == ["RUNNING", "FAIL"]
     assert first.values != second.values == trials(study, store)[1].params
+
+
+def test_a_lock_that_a_killed_driver_has_left_is_told_of_and_removed(search_file, store, monkeypatch, caplog):
+    study = load_study(search_file())
+    driver = Search(study, store)
+    [journal] = (store.path / "searches").glob("*.journal")
+    lock = journal.with_name(f"{journal.name}.lock")
+    lock.touch()
+    seconds = itertools.count()
+    clock = SimpleNamespace(monotonic=lambda: next(seconds), sleep=lambda duration: None)
+    monkeypatch.setattr(sys.modules[optuna.storages.journal.JournalFileOpenLock.__module__], "time", clock)
+    monkeypatch.setattr(logging.getLogger("optuna"), "propagate", True)
+    assert driver.ask() is not None
+    assert not lock.exists()
+    assert "longer than 10.0 seconds" in caplog.text and str(lock) in caplog.text
+    assert "Forcibly releasing" in caplog.text
 
 
 def test_a_storage_that_cannot_be_used_is_refused_without_its_password(search_file, store):
