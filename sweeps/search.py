@@ -383,9 +383,8 @@ def mend(study: SearchStudy, store: Store) -> str:
     with _explained(study, store):
         directions = [OBJECTIVES[objective] for objective in study.search.objective]
         damage = None if "://" in place else mend_journal(Path(place), _name(study), directions)
-    return (
-        f"damaged, set aside as {damage[0]}: {damage[1]} lines cannot be read, the others stay in use" if damage else ""
-    )
+    told = "damaged, set aside as {}: lines that cannot be read: {}; the others stay in use"
+    return told.format(*damage) if damage else ""
 
 
 def _name(study: SearchStudy) -> str:
