@@ -15,7 +15,7 @@ from rich.table import Table
 from amc_core.errors import AmcError
 from amc_core.modulations import MODULATIONS, modulation_names
 from sweeps.plan import expected_seconds, make_plan, require_recordings
-from sweeps.search import Search, completed, location, proposed, trial_table
+from sweeps.search import Search, completed, location, mend, proposed, trial_table
 from sweeps.show import (
     as_written,
     err,
@@ -85,6 +85,8 @@ def run(
     Example: amc run quickstart --store results --scale smoke
     """
     chosen, place = load_study(study, scale), Store(store)
+    if isinstance(chosen, SearchStudy) and (damage := mend(chosen, place)):
+        err.print(damage, highlight=False, markup=False, soft_wrap=True)
     for damaged in place.verify(run.key for run in proposed(chosen, place).runs()):
         err.print(f"damaged, set aside in {store}/damaged: {damaged}", highlight=False, markup=False, soft_wrap=True)
     chosen = completed(chosen, place)  # of a search; what it has begun, it proposes again
@@ -98,11 +100,13 @@ def run(
         search = Search(chosen, place)
     if not before.incomplete and not (search and search.wanted):
         show_trials(chosen, place)
+        if search:
+            _show_elsewhere(search)
         return
     from sweeps.launch import launch
     from sweeps.progress import Progress
 
-    with Progress(before, out, lambda: f"trials {search.done}/{search.trials}" if search else "") as progress:
+    with Progress(before, out, lambda: search.heading if search else "") as progress:
         launch(chosen, before, place, progress, address, gpus_per_trial, log, search)
     after = make_plan(completed(chosen, place), place)
     show_trials(chosen, place)
@@ -117,11 +121,23 @@ def run(
         )
         raise typer.Exit(1)
     if search and search.done < search.trials:
+        if _show_elsewhere(search):
+            return
         for key, reason in progress.failures.items():
             err.print(f"run {key}: {reason}", highlight=False, markup=False, soft_wrap=True)
         err.print(f"{search.done} of {search.trials} trials are complete; the same command proposes others.")
         raise typer.Exit(1)
     out.print(f"{chosen.name} is complete: {len(after.runs)} runs, {after.cells} cells in {store}.", highlight=False)
+
+
+def _show_elsewhere(search: Search) -> bool:
+    """Say that all that a search lacks is being computed by other drivers, if that is so."""
+    missing = search.trials - search.done
+    if not 0 < missing <= search.elsewhere:
+        return False
+    what = "1 trial is" if missing == 1 else f"{missing} trials are"
+    out.print(f"{what} being computed by another driver, and nothing else is missing.", highlight=False)
+    return True
 
 
 @app.command()

@@ -111,7 +111,7 @@ def launch(
                     storage_path=place,
                     storage_filesystem=filesystem,
                     failure_config=tune.FailureConfig(max_failures=_RETRIES["cluster" if address else "here"]),
-                    callbacks=[_report_to(progress, store), *curves],
+                    callbacks=[_report_to(progress, store, search), *curves],
                     verbose=0,
                 ),
             )
@@ -169,13 +169,20 @@ def _unpickled(study: bytes) -> Study:
     return pickle.loads(study)
 
 
-def _report_to(progress: Progress, store: Store):
-    """A Tune callback that tells `progress` what its trials report, and `store` which of them fail."""
+def _report_to(progress: Progress, store: Store, search: Search | None):
+    """A Tune callback that tells `progress` what its trials report, and `store` which of them fail.
+
+    `search` gives signs of life, for which Tune's loop comes by ten times a second.
+    """
     from ray import tune
 
     class Report(tune.Callback):
         def __reduce__(self):  # Tune pickles its callbacks into experiment state that we never restore
             return tune.Callback, ()
+
+        def on_step_begin(self, iteration, trials, **info):
+            if search:
+                search.show_life()
 
         def on_trial_result(self, iteration, trials, trial, result, **info):
             if "failure" not in result:

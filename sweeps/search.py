@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 import warnings
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import wraps
 from pathlib import Path
@@ -22,25 +23,34 @@ import numpy as np
 
 from amc_core.errors import AmcError
 from amc_core.run import Dataset, Run
+from sweeps.journal import mend_journal, open_journal
 from sweeps.space import Dimension, Values
 from sweeps.store import Store
 from sweeps.study import SearchStudy, Study, last_runs, unseen_tests
 from sweeps.study_file import OBJECTIVES
 
 _NAMED = ("COMPLETE", "RUNNING", "WAITING")  # states of the trials whose runs a search study names
+_SIGN_SECONDS, _SILENT_SECONDS = 60, 600  # between a driver's signs of life; after which others take it for dead
+
+
+@contextmanager
+def _explained(study: SearchStudy, store: Store):
+    """Turns whatever a storage raises into an AmcError."""
+    try:
+        yield
+    except AmcError:
+        raise
+    except Exception as error:  # databases, their drivers and the replay of a journal raise whatever they like
+        raise _unusable(location(study, store), error) from None
 
 
 def _stored(method):
-    """Turns what a storage raises into an AmcError."""
+    """`_explained` around a method."""
 
     @wraps(method)
-    def call(self, *arguments):
-        from optuna.exceptions import StorageInternalError
-
-        try:
-            return method(self, *arguments)
-        except (StorageInternalError, OSError) as error:
-            raise _unusable(location(self.study, self.store), error) from None
+    def call(self, *arguments, **more):
+        with _explained(self.study, self.store):
+            return method(self, *arguments, **more)
 
     return call
 
@@ -63,15 +73,16 @@ class Search:
 
     def __init__(self, study: SearchStudy, store: Store):
         self.study, self.store = study, store
+        mend(study, store)
         self.optuna = _open(study, store)
+        self.signed = -float("inf")  # when this driver last gave a sign of life
         self._propose_again()
         grid = study.space.grid() if study.search.sampler == "grid" else []
         self._grid = {_text(values): values for values in grid}
-        self.trials = study.trials
+        self.trials = wanted(study, self.optuna.get_trials(deepcopy=False))
         self.left = self.trials - self._count("COMPLETE", "PRUNED", "RUNNING")
 
     @property
-    @_stored
     def wanted(self) -> bool:
         """Is another proposal to be made?"""
         return self.left > 0 and self._count("COMPLETE", "PRUNED", "RUNNING") < self.trials
@@ -81,32 +92,67 @@ class Search:
         """Trials that are complete, those that a pruner stopped among them."""
         return self._count("COMPLETE", "PRUNED")
 
+    @property
+    @_stored
+    def elsewhere(self) -> int:
+        """Trials that other drivers are computing."""
+        seen, found = self.optuna.user_attrs, self.optuna.get_trials(deepcopy=False)
+        going = [t for t in found if t.state.name != "RUNNING" or _alive(t.user_attrs.get("driver"), seen)]
+        return counted(self.study, going, "COMPLETE", "PRUNED", "RUNNING") - self.done
+
+    @property
+    def heading(self) -> str:
+        """How far it is, for people; nothing while the storage cannot be read, of which `ask` will tell."""
+        with suppress(AmcError):
+            return f"trials {self.done}/{self.trials}"
+        return ""
+
     @_stored
     def ask(self) -> Proposal | None:
         """The next proposal; None where its values do not go together, which is recorded, or where there is none."""
+        from optuna.exceptions import UpdateFinishedTrialError
+
+        self.show_life()
         self.left -= 1
         if self._grid and not self._count("WAITING") and not self._enqueue_from_grid():
             self.left = 0
             return None
         # A seed of its own for every trial: a relaunch would otherwise draw what the first launch has drawn.
         self.optuna.sampler = _sampler(self.study, len(self.optuna.get_trials(deepcopy=False)))
-        trial = self.optuna.ask()
-        trial.set_user_attr("driver", _driver(os.getpid()))
-        values = self.study.space.choose(lambda dimension: _suggest(trial, dimension))
         try:
-            study = self.study.proposal(values)
-        except AmcError as error:
-            self._tell(trial, "FAIL", reason=str(error))
+            trial = self.optuna.ask()
+            trial.set_user_attr("driver", _driver(os.getpid()))
+            values = self.study.space.choose(lambda dimension: _suggest(trial, dimension))
+            try:
+                study = self.study.proposal(values)
+            except AmcError as error:
+                trial.set_user_attr("refused", True)
+                self._tell(trial, "FAIL", reason=str(error))
+                if self._grid:  # which has a combination less, and tries each but once
+                    self.trials = wanted(self.study, self.optuna.get_trials(deepcopy=False))
+                    self.left += 1
+                return None
+            trial.set_user_attr("runs", [run.key for run in last_runs(study)])
+        except UpdateFinishedTrialError:  # a driver that began before the trial had its name on it has taken it
+            self.left += 1
             return None
-        trial.set_user_attr("runs", [run.key for run in last_runs(study)])
         return Proposal(trial, values, study)
 
+    def show_life(self) -> None:
+        """Tell the drivers on other machines now and then that this one lives; to be called all the time."""
+        if time.monotonic() - self.signed > _SIGN_SECONDS:
+            self.signed = time.monotonic()
+            with suppress(AmcError):  # should the search not be able to go on, `ask` will say so
+                self._sign()
+
     @_stored
+    def _sign(self) -> None:
+        self.optuna.set_user_attr(_driver(os.getpid()), time.time())
+
     def complete(self, proposal: Proposal) -> None:
         """Tell Optuna the objective of a proposal, all of whose runs are complete."""
         self._tell(proposal.trial, "COMPLETE", objective(proposal.study, self.store, self.study.search.objective))
 
-    @_stored
     def fail(self, proposal: Proposal, reason: str) -> None:
         """Tell Optuna that a run of the proposal failed."""
         self._tell(proposal.trial, "FAIL", reason=reason)
@@ -114,52 +160,61 @@ class Search:
     @_stored
     def prune(self, proposal: Proposal, epoch: int, accuracy: float) -> bool:
         """Report a validation accuracy to the pruner, if there is one; where it gives the proposal up, that is told."""
+        from optuna.exceptions import UpdateFinishedTrialError
+
         if self.study.search.pruner == "none":
             return False
-        proposal.trial.report(accuracy, epoch)
-        if not proposal.trial.should_prune():
+        try:
+            proposal.trial.report(accuracy, epoch)
+            if not proposal.trial.should_prune():
+                return False
+        except UpdateFinishedTrialError:  # another driver has it, which is spared what this one has begun
             return False
         self._tell(proposal.trial, "PRUNED")
         return True
 
+    @_stored
     def _tell(self, trial: Any, state: str, values: list[float] | None = None, reason: str | None = None) -> None:
         from optuna.exceptions import UpdateFinishedTrialError
         from optuna.trial import TrialState
 
-        with suppress(UpdateFinishedTrialError):  # a driver on another machine took us for dead
+        with suppress(UpdateFinishedTrialError):  # a driver on another machine took this one for dead
             if reason is not None:
                 trial.set_user_attr("failure", reason.strip().splitlines()[-1][:500])
-            self.optuna.tell(trial, values, TrialState[state])
+            self.optuna.tell(trial, values, TrialState[state], skip_if_finished=True)
 
+    @_stored
     def _count(self, *states: str) -> int:
-        return sum(trial.state.name in states for trial in self.optuna.get_trials(deepcopy=False))
+        return counted(self.study, self.optuna.get_trials(deepcopy=False), *states)
 
     def _enqueue_from_grid(self) -> bool:
-        """Enqueue the first combination that no trial has; one that failed is tried again by the next launch."""
+        """Enqueue the first combination that no trial has; one whose run failed is tried again by the next launch."""
         trials = self.optuna.get_trials(deepcopy=False)
         ours = _driver(os.getpid())
         taken = {
             _text(_values(trial))
             for trial in trials
-            if trial.state.name != "FAIL" or trial.user_attrs.get("driver") == ours
+            if trial.state.name != "FAIL" or "refused" in trial.user_attrs or trial.user_attrs.get("driver") == ours
         }
         untried = next((values for text, values in self._grid.items() if text not in taken), None)
         if untried is not None:
             self.optuna.enqueue_trial(untried)
         return untried is not None
 
+    @_stored
     def _propose_again(self) -> None:
-        """Fail the trials whose driver is dead, and enqueue their values, which the next driver is then given first."""
-        from optuna.trial import TrialState
+        """Fail the trials whose driver is dead, and enqueue their values, which the next driver is then given first.
 
-        trials = self.optuna.get_trials(deepcopy=False)
-        waiting = [_values(trial) for trial in trials if trial.state.name == "WAITING"]
-        for trial in trials:
-            if trial.state.name == "RUNNING" and not _alive(trial.user_attrs.get("driver")):
+        In this order a crash in between loses no values; and where they are there again, they are not enqueued twice.
+        """
+        seen = self.optuna.user_attrs
+        for trial in self.optuna.get_trials(deepcopy=False):
+            if trial.state.name == "RUNNING" and not _alive(trial.user_attrs.get("driver"), seen):
                 values = _values(trial)
-                if values and values not in waiting:
+                later = self.optuna.get_trials(deepcopy=False)[trial.number + 1 :]  # another driver may do this as well
+                if values and all(_values(other) != values for other in later):
                     self.optuna.enqueue_trial(values)
-                self.optuna.tell(trial.number, state=TrialState.FAIL)
+                self._tell(trial.number, "FAIL")
 
 
 def proposed(study: Study, store: Store) -> Study:
@@ -182,7 +237,22 @@ def completed(study: Study, store: Store) -> Study:
 def trials(study: SearchStudy, store: Store) -> list:
     """Optuna's frozen trials of a search so far; none where it has not begun."""
     opened = _open(study, store, begin=False)
-    return opened.get_trials(deepcopy=False) if opened else []
+    with _explained(study, store):
+        return opened.get_trials(deepcopy=False) if opened else []
+
+
+def counted(study: SearchStudy, trials: list, *states: str) -> int:
+    """How many trials are in these states; of a grid, where two may be alike, how many combinations."""
+    found = [_text(_values(trial)) for trial in trials if trial.state.name in states]
+    return len(set(found) if study.search.sampler == "grid" else found)
+
+
+def wanted(study: SearchStudy, trials: list) -> int:
+    """How many trials complete a search; combinations of a grid that were refused are not among them."""
+    if study.search.sampler != "grid":
+        return study.trials
+    refused = {_text(_values(trial)) for trial in trials if "refused" in trial.user_attrs}
+    return min(study.trials, len(study.space.grid()) - len(refused))
 
 
 def best(study: SearchStudy, trials: list) -> list:
@@ -200,7 +270,12 @@ def _dominates(first: tuple, second: tuple) -> bool:
 
 
 def state(trial: Any) -> str:
-    """The state of a trial in a word; one whose driver died before its end is "interrupted"."""
+    """The state of a trial in a word.
+
+    One whose driver died before its end is "interrupted", one whose values do not go together "refused".
+    """
+    if "refused" in trial.user_attrs:
+        return "refused"
     if trial.state.name == "FAIL":
         return "failed" if "failure" in trial.user_attrs else "interrupted"
     return trial.state.name.lower()
@@ -299,65 +374,49 @@ def location(study: SearchStudy, store: Store) -> str:
         raise AmcError(
             f"search.storage is missing: a search on {store.path} needs the URL of a database for its trials"
         )
-    return str(Path(store.path) / "searches" / f"{study.name}-{study.key}.journal")
+    return str(Path(store.path) / "searches" / f"{_name(study)}.journal")
+
+
+def mend(study: SearchStudy, store: Store) -> str:
+    """Set a damaged journal aside, and go on with what can be read of it; in words, if that was so."""
+    place = location(study, store)
+    with _explained(study, store):
+        directions = [OBJECTIVES[objective] for objective in study.search.objective]
+        damage = None if "://" in place else mend_journal(Path(place), _name(study), directions)
+    told = "damaged, set aside as {}: lines that cannot be read: {}; the others stay in use"
+    return told.format(*damage) if damage else ""
+
+
+def _name(study: SearchStudy) -> str:
+    return f"{study.name}-{study.key}"
 
 
 def _open(study: SearchStudy, store: Store, begin: bool = True):
     """Optuna's study; where it is not there, a new one if it is to `begin`, else None."""
     place = location(study, store)
-    name = f"{study.name}-{study.key}"
+    name = _name(study)
     file = place.removeprefix("sqlite:///") if place.startswith("sqlite:///") else None if "://" in place else place
     if not begin and file is not None and not Path(file).exists():
         return None
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _explained(study, store):
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        try:
-            if "://" in place:
-                storage = optuna.storages.RDBStorage(place)
-            else:
-                storage = _journal(Path(place), begin)
-            if not begin:
+        storage = optuna.storages.RDBStorage(place) if "://" in place else open_journal(Path(place))
+        if not begin:
+            with suppress(KeyError):  # not begun
                 return optuna.load_study(study_name=name, storage=storage)
-            opened = optuna.create_study(
-                storage=storage,
-                study_name=name,
-                load_if_exists=True,
-                directions=[OBJECTIVES[objective] for objective in study.search.objective],
-                pruner=_pruner(study),
-            )
-            opened.set_metric_names(list(study.search.objective))
-            return opened
-        except KeyError:
             return None
-        except Exception as error:  # databases and their drivers raise whatever they like
-            raise _unusable(place, error) from None
-
-
-def _journal(path: Path, begin: bool):
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-
-    lock = JournalFileOpenLock(str(path))  # exclusive creation, which holds on NFS as well
-    if begin:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            _mend(path, lock)
-    return JournalStorage(JournalFileBackend(str(path), lock))
-
-
-def _mend(path: Path, lock: Any) -> None:
-    """Cut off a last line that a crash left unfinished: the next would be written behind it, and neither be read."""
-    with path.open("rb+") as file:
-        if file.seek(0, os.SEEK_END) and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
-            lock.acquire()
-            try:
-                content = path.read_bytes()
-                file.truncate(content.rfind(b"\n") + 1)
-            finally:
-                lock.release()
+        opened = optuna.create_study(
+            storage=storage,
+            study_name=name,
+            load_if_exists=True,
+            directions=[OBJECTIVES[objective] for objective in study.search.objective],
+            pruner=_pruner(study),
+        )
+        opened.set_metric_names(list(study.search.objective))
+        return opened
 
 
 def _sampler(study: SearchStudy, trials: int):
@@ -398,10 +457,15 @@ def _driver(process: int) -> str | None:
     return f"{socket.gethostname()} {process}"
 
 
-def _alive(driver: str | None) -> bool:
-    """Does the driver of a trial still run? One on another machine is taken for dead, and so is an earlier self."""
+def _alive(driver: str | None, seen: dict[str, float]) -> bool:
+    """Does the driver of a trial still run? An earlier search of this process does not.
+
+    seen: driver → when it last gave a sign of life, by which those on other machines are judged.
+    """
     host, process, *_ = [*(driver or "").split(), "", ""]
-    if host != socket.gethostname() or not process.isdigit() or int(process) == os.getpid():
+    if host != socket.gethostname():
+        return time.time() - seen.get(driver, 0) < _SILENT_SECONDS
+    if not process.isdigit() or int(process) == os.getpid():
         return False
     return _driver(int(process)) == driver
 
@@ -409,6 +473,8 @@ def _alive(driver: str | None) -> bool:
 def _unusable(place: str, error: Exception) -> AmcError:
     """What to say of a storage that raises; its URL may hold a password, which is left out."""
     scheme, separator, rest = place.partition("://")
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    if not separator and not isinstance(error, (OSError, RuntimeError)):
+        return AmcError(f"{place} is damaged ({reason}): 'amc run' sets it aside and goes on with what can be read")
     place = f"{scheme}://{rest.rpartition('@')[2]}" if separator else place
-    reason = " ".join(str(error).split())[:200]
     return AmcError(f"search storage {place!r} cannot be used: {reason}")

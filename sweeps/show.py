@@ -14,7 +14,7 @@ from rich.table import Table
 from amc_core.errors import AmcError
 from amc_core.models import ModelSpec
 from sweeps.plan import Plan
-from sweeps.search import best, state, trials
+from sweeps.search import best, counted, state, trials, wanted
 from sweeps.store import Store
 from sweeps.study import SearchStudy, Study
 
@@ -110,7 +110,8 @@ def show_trials(study: Study, store: Store) -> None:
             " to ".join(f"{n:,}" for n in sorted({min(size), max(size)})) for size in zip(*sizes, strict=True)
         )
         out.print(f"To do: {study.trials:,} trials, each of {runs} runs and {cells} cells.", highlight=False)
-    out.print(f"Search: {states['complete']} of {study.trials} trials complete{told}.", highlight=False)
+    complete, trials_wanted = counted(study, found, "COMPLETE"), wanted(study, found)
+    out.print(f"Search: {complete} of {trials_wanted} trials complete{told}.", highlight=False)
     title = "Best" if len(study.search.objective) == 1 else "Pareto front"
     for trial in best(study, found):
         values = [f"{name} {value:.4g}" for name, value in zip(study.search.objective, trial.values, strict=True)]

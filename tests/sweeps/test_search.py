@@ -1,5 +1,8 @@
 """Searches: what dimensions expand to and how they are refused, what is proposed, told, stopped and done again."""
 
+import itertools
+import json
+import logging
 import os
 import shutil
 import signal
@@ -10,6 +13,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import optuna
@@ -299,14 +303,41 @@ def test_a_run_that_fails_fails_its_proposal_and_the_search_goes_on(search_file,
     assert states(study, store).count("complete") == 4
 
 
-def test_values_that_do_not_go_together_are_recorded_as_failed(search_file, store):
-    models = "{classnet: {blocks: {choice: [1, 7]}, width: 1, channels: 4}}"
-    path = search_file(models=models, recipe="{epochs: 1, min_length: {choice: [null, 64]}}", search="{sampler: grid}")
+def refusing(search_file, blocks: list[int], search: str) -> str:
+    """A grid, of which one combination does not go together: seven blocks are too deep for the shortest length."""
+    models = f"{{classnet: {{blocks: {{choice: {blocks}}}, width: 1, channels: 4}}}}"
+    return search_file(models=models, recipe="{epochs: 1, min_length: {choice: [null, 64]}}", search=search)
+
+
+def test_a_grid_is_complete_without_the_combinations_that_are_refused(amc, search_file, store):
+    path = refusing(search_file, [1, 7], "{sampler: grid}")
     study = load_study(path)
     drive(study, store)
-    assert sorted(states(study, store)) == ["complete"] * 3 + ["failed"]
-    failed = next(trial for trial in trials(study, store) if search.state(trial) == "failed")
-    assert "too short" in failed.user_attrs["failure"]
+    for _ in range(2):
+        assert sorted(states(study, store)) == ["complete"] * 3 + ["refused"]
+        shown = amc("run", path, "--store", str(store.path))
+        assert shown.returncode == 0 and "3 of 3 trials complete, 1 refused." in shown.stdout, shown
+    refused = next(trial for trial in trials(study, store) if search.state(trial) == "refused")
+    assert "too short" in refused.user_attrs["failure"]
+    assert "too short" in " ".join(amc("search", path, "--store", str(store.path)).stdout.split())
+
+
+def test_a_part_of_a_grid_is_as_large_as_wanted_though_combinations_are_refused(search_file, store):
+    study = load_study(refusing(search_file, [1, 7, 2], "{sampler: grid, trials: 4}"))
+    drive(study, store)
+    assert states(study, store) == ["complete"] * 3 + ["refused", "complete"]
+
+
+def test_a_combination_of_a_grid_that_two_drivers_have_tried_counts_once(search_file, store):
+    study = load_study(search_file(models="[hoc_svm, mod_lcnn]", recipe="{epochs: 1}", search="{sampler: grid}"))
+    first = Search(study, store)
+    first.optuna.enqueue_trial({"model": "hoc_svm"})
+    first.optuna.enqueue_trial({"model": "hoc_svm"})
+    drive(study, store)
+    assert states(study, store) == ["complete", "complete"] and Search(study, store).done == 1
+    drive(study, store)
+    assert [trial.params["model"] for trial in trials(study, store)] == ["hoc_svm", "hoc_svm", "mod_lcnn"]
+    assert Search(study, store).done == 2 and not Search(study, store).wanted
 
 
 def test_runs_that_proposals_share_are_computed_once(search_file, store):
@@ -422,6 +453,82 @@ def test_a_trial_that_another_driver_has_ended_is_no_error(search_file, store):
     assert states(study, store)[0] == "interrupted"
 
 
+@pytest.fixture
+def on_host(monkeypatch):
+    """(name, seconds from now): this process is on that machine, at that time."""
+
+    def move(name: str, later: float = 0) -> None:
+        monkeypatch.setattr("sweeps.search.socket", SimpleNamespace(gethostname=lambda: name))
+        clock = SimpleNamespace(time=lambda: time.time() + later, monotonic=lambda: time.monotonic() + later)
+        monkeypatch.setattr("sweeps.search.time", clock, raising=False)
+
+    return move
+
+
+def test_a_trial_of_another_machine_is_taken_over_only_when_its_driver_has_been_silent_for_long(
+    search_file, store, storage, on_host
+):
+    study = load_study(search_file(models="hoc_svm", search=f"{{trials: 3{storage}}}"))
+    on_host("first")
+    first = Search(study, store)
+    proposal = first.ask()
+    on_host("second", later=500)
+    Search(study, store)
+    assert states(study, store) == ["running"]
+    on_host("first", later=900)
+    first.show_life()
+    on_host("second", later=1400)
+    Search(study, store)
+    assert states(study, store) == ["running"]
+    on_host("second", later=1600)
+    drive(study, store)
+    assert states(study, store) == ["interrupted"] + ["complete"] * 3
+    assert trials(study, store)[1].params == proposal.values
+
+
+def test_a_driver_whose_trials_others_have_taken_goes_on(search_file, store, storage, on_host):
+    recipe = RATE.replace("epochs: 1", "epochs: 4")
+    study = load_study(search_file(recipe=recipe, search=f"{{trials: 3, pruner: asha{storage}}}"))
+    on_host("first")
+    first = Search(study, store)
+    proposals = [first.ask(), first.ask()]
+    [run] = proposals[0].study.runs()
+    list(compute(run, proposals[0].study.tests(run), store))
+    on_host("second", later=700)
+    Search(study, store)
+    assert states(study, store) == ["interrupted", "interrupted", "waiting", "waiting"]
+    assert not first.prune(proposals[0], 1, 0.5)
+    first.complete(proposals[0])
+    first.fail(proposals[1], "its worker died")
+    assert states(study, store) == ["interrupted", "interrupted", "waiting", "waiting"]
+    assert first.ask().values == proposals[0].values
+
+
+def test_a_trial_that_is_taken_before_it_has_its_drivers_name_is_no_error(search_file, store, storage):
+    study = load_study(search_file(seeds="7", search=f"{{trials: 1{storage}}}"))
+    driver = Search(study, store)
+    ask = driver.optuna.ask
+    driver.optuna.ask = lambda: (ask(), Search(study, store))[0]
+    assert driver.ask() is None
+    driver.optuna.ask = ask
+    assert driver.wanted and driver.ask() is not None
+
+
+def test_values_are_proposed_again_once_though_a_driver_dies_in_doing_so_and_others_do_it_too(
+    search_file, store, monkeypatch
+):
+    study = load_study(search_file(search="{trials: 1}"))
+    values = Search(study, store).ask().values
+    with monkeypatch.context() as patch:
+        patch.setattr(Search, "_tell", lambda *arguments, **more: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            Search(study, store)
+    again = Search(study, store)
+    Search(study, store)
+    assert states(study, store) == ["interrupted", "waiting"]
+    assert again.ask().values == values
+
+
 def test_a_journal_cut_off_in_mid_line_is_read_and_continued(search_file, store):
     study = load_study(search_file(search="{trials: 2}"))
     drive(study, store)
@@ -432,12 +539,103 @@ def test_a_journal_cut_off_in_mid_line_is_read_and_continued(search_file, store)
     assert states(study, store) == ["complete", "interrupted", "complete"]
 
 
+DAMAGE = {
+    "overwritten": lambda line: b"\0" * len(line),
+    "without its end": lambda line: line[:-9],
+    "in two": lambda line: line[:9] + b"\n" + line[9:],
+    "of another kind": lambda line: line.replace(b'"op_code":', b'"op_code":7'),
+    "without a field": lambda line: line.replace(b"_id", b"_ie").replace(b"study_name", b"study_nane"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_journal_with_any_line_damaged_is_set_aside_and_nothing_is_computed_again(search_file, store, damage):
+    study = load_study(search_file(models="hoc_svm", seeds="[0, 1]"))
+    driver = Search(study, store)
+    proposals = [driver.ask() for _ in range(4)]  # side by side, so that their lines are mixed
+    for proposal in proposals[::-1]:
+        for run in proposal.study.runs():
+            list(compute(run, proposal.study.tests(run), store))
+        driver.complete(proposal)
+    told = [(trial.params, trial.values) for trial in trials(study, store)]
+    [journal] = (store.path / "searches").glob("*.journal")
+    sound = journal.read_bytes()
+    lines = sound.splitlines()
+    assert len(lines) == 2 + 1 + 4 * 5
+    for at in range(len(lines)):
+        damaged = b"\n".join([*lines[:at], DAMAGE[damage](lines[at]), *lines[at + 1 :]]) + b"\n"
+        journal.write_bytes(damaged)
+        assert "set aside" in search.mend(study, store) and search.mend(study, store) == ""
+        [aside] = journal.parent.glob("*.journal.damaged-*")
+        assert aside.read_bytes() == damaged
+        aside.unlink()
+        kept = [(trial.params, trial.values) for trial in trials(study, store) if trial.values]
+        assert sum(trial in told for trial in kept) >= 3, at
+        assert drive(study, store) == []
+        assert states(study, store).count("complete") == 4
+    assert search.mend(study, store) == ""
+
+
+def test_a_driver_goes_on_while_another_mends_the_journal(search_file, store):
+    study = load_study(search_file(models="hoc_svm"))
+    driver = Search(study, store)
+    first = driver.ask()
+    [journal] = (store.path / "searches").glob("*.journal")
+    lines = journal.read_bytes().split(b"\n")
+    lines[4] = b"x" * len(lines[4])
+    journal.write_bytes(b"\n".join(lines))
+    assert "set aside" in search.mend(study, store)
+    second = driver.ask()
+    driver.fail(second, "why")
+    assert [trial.state.name for trial in trials(study, store)] == ["RUNNING", "FAIL"]
+    assert first.values != second.values == trials(study, store)[1].params
+
+
+def test_a_lock_that_a_killed_driver_has_left_is_told_of_and_removed(search_file, store, monkeypatch, caplog):
+    study = load_study(search_file())
+    driver = Search(study, store)
+    [journal] = (store.path / "searches").glob("*.journal")
+    lock = journal.with_name(f"{journal.name}.lock")
+    lock.touch()
+    seconds = itertools.count()
+    clock = SimpleNamespace(monotonic=lambda: next(seconds), sleep=lambda duration: None)
+    monkeypatch.setattr(sys.modules[optuna.storages.journal.JournalFileOpenLock.__module__], "time", clock)
+    monkeypatch.setattr(logging.getLogger("optuna"), "propagate", True)
+    assert driver.ask() is not None
+    assert not lock.exists()
+    assert "longer than 10.0 seconds" in caplog.text and str(lock) in caplog.text
+    assert "Forcibly releasing" in caplog.text
+
+
 def test_a_storage_that_cannot_be_used_is_refused_without_its_password(search_file, store):
     url = "postgresql://someone:secret@127.0.0.1:1/amc"
     study = load_study(search_file(search=f"{{trials: 2, storage: '{url}'}}"))
     with pytest.raises(AmcError, match="cannot be used") as refusal:
         trials(study, store)
     assert "secret" not in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "raised", [json.JSONDecodeError("Expecting value", "", 0), KeyError("state"), AssertionError()]
+)
+def test_whatever_a_storage_raises_is_one_sentence(search_file, store, raised, monkeypatch):
+    study = load_study(search_file(search="{trials: 2}"))
+    driver = Search(study, store)
+    proposal = driver.ask()
+    monkeypatch.setattr(optuna.storages.journal.JournalFileBackend, "read_logs", Mock(side_effect=raised))
+    for use in (
+        lambda: driver.done,
+        lambda: driver.wanted,
+        driver.ask,
+        lambda: driver.fail(proposal, "why"),
+        driver._propose_again,
+        lambda: Search(study, store),
+        lambda: trials(study, store),
+    ):
+        with pytest.raises(AmcError, match="journal is damaged") as refusal:
+            use()
+        assert "\n" not in str(refusal.value) and "amc run" in str(refusal.value)
+    assert driver.heading == "" and driver.show_life() is None
 
 
 def test_a_search_on_an_object_store_needs_a_database(search_file):
@@ -480,6 +678,42 @@ def test_a_driver_killed_in_mid_search_ends_with_exactly_the_trials_and_trains_n
     assert amc("run", path, "--store", str(store.path)).returncode == 0
     assert len(store.trained()) == 6
     assert states(study, store).count("complete") == 6
+
+
+def test_run_sets_a_damaged_journal_aside_and_the_other_commands_say_so(amc, search_file, store):
+    path = search_file(models="hoc_svm")
+    drive(load_study(path), store)
+    [journal] = (store.path / "searches").glob("*.journal")
+    content = bytearray(journal.read_bytes())
+    content[len(content) // 2] ^= 0x80
+    journal.write_bytes(content)
+    for command in ("search", "status", "plan", "results"):
+        shown = amc(command, path, "--store", str(store.path))
+        assert shown.returncode == 2 and "'amc run' sets it aside" in shown.stderr, shown
+        assert shown.stderr.count("\n") == 1
+    assert journal.read_bytes() == content
+    again = amc("run", path, "--store", str(store.path))
+    assert again.returncode == 0 and "4 of 4 trials complete" in again.stdout
+    assert again.stderr.count("\n") == 1 and f"set aside as {journal}.damaged-" in again.stderr
+    assert amc("run", path, "--store", str(store.path)).stderr == ""
+
+
+def test_run_ends_well_where_all_that_lacks_is_computed_by_another_driver(amc, search_file, store):
+    path = search_file(models="hoc_svm")
+    study = load_study(path)
+    command = ("run", path, "--store", str(store.path))
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+    try:
+        Search(study, store).ask().trial.set_user_attr("driver", search._driver(other.pid))
+        for _ in range(2):  # the second has nothing to do at all
+            shown = amc(*command)
+            assert shown.returncode == 0 and shown.stderr == "", shown
+            assert "3 of 4 trials complete, 1 running." in shown.stdout
+            assert "1 trial is being computed by another driver" in shown.stdout
+        assert states(study, store) == ["running"] + ["complete"] * 3
+    finally:
+        other.kill()
+        other.wait()
 
 
 def test_looking_at_a_search_before_it_runs_writes_nothing(amc, search_file, store):
