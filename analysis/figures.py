@@ -14,7 +14,7 @@ from matplotlib.ticker import PercentFormatter
 
 from amc_core.models import MODELS
 from amc_core.scenario import Scenario
-from analysis.tables import TEST, TRAIN, train_test
+from analysis.tables import train_test
 
 matplotlib.rcParams["svg.hashsalt"] = "amc"  # the same figure is the same file
 
@@ -87,8 +87,8 @@ def _write_accuracies(axis, panel: pd.DataFrame, highest: float) -> None:
 
 
 def _frame_trained(axis, cells: pd.DataFrame, panel: pd.DataFrame) -> None:
-    same = (cells[TRAIN].to_numpy() == cells[TEST].to_numpy()).all(axis=1)
-    for entry in cells[same][[*panel.index.names, panel.columns.name]].drop_duplicates().itertuples(index=False):
+    trained = cells[cells["setting"] == "trained"]
+    for entry in trained[[*panel.index.names, panel.columns.name]].drop_duplicates().itertuples(index=False):
         row, column = _entries(panel).index(tuple(entry[:-1])), panel.columns.get_loc(entry[-1])
         axis.add_patch(Rectangle((column - 0.46, row - 0.46), 0.92, 0.92, fill=False, edgecolor="#d1495b", linewidth=2))
 

@@ -14,8 +14,8 @@ import pandas as pd
 import pyarrow as pa
 
 from amc_core.errors import AmcError
-from amc_core.scenario import Scenario
-from analysis.tables import COLUMNS, TEST, load, scenario_columns
+from amc_core.scenario import Scenario, scenario_from
+from analysis.tables import COLUMNS, TEST, load, read_runs, scenario_columns, settings
 from sweeps.search import proposed
 from sweeps.store import Store
 from sweeps.study import Study, load_study
@@ -54,16 +54,22 @@ def connect(
     """A DuckDB connection with the views, which cannot reach files, the network or Python's variables."""
     selected = load_study(study, scale) if isinstance(study, str | Path) else study
     selected = selected and proposed(selected, Store(store))
-    runs = load("runs", store, selected)
+    runs = read_runs(Store(store), selected)
     connection = duckdb.connect()
     sets = runs["modulations"].map(tuple)
     modulation_sets = list(dict.fromkeys(sets))
-    connection.register("run_table", _typed(runs.assign(names_place=sets.map(modulation_sets.index)), "train"))
+    connection.register(
+        "run_table", _typed(runs[COLUMNS["runs"]].assign(names_place=sets.map(modulation_sets.index)), "train")
+    )
     connection.register("epoch_table", _typed(load("epochs", store, selected), "train"))
     connection.register("cell_files", Store(store).cell_dataset(runs["run"]))
-    texts = [text for (text,) in connection.execute("SELECT DISTINCT test_scenario FROM cell_files").fetchall()]
-    tests = pd.DataFrame([scenario_columns("test", json.loads(text)) for text in texts], columns=TEST)
-    connection.register("test_table", _typed(tests.assign(test_scenario=pd.array(texts, "str")), "test"))
+    tested = connection.execute("SELECT DISTINCT test_scenario, test_length FROM cell_files").fetchall()
+    scenarios = {text: scenario_from(json.loads(text)) for text, _ in tested}
+    tests = pd.DataFrame([scenario_columns("test", scenario) for scenario in scenarios.values()], columns=TEST)
+    connection.register("test_table", _typed(tests.assign(test_scenario=pd.array(list(scenarios), "str")), "test"))
+    known = [(*place, told) for place, told in settings(runs, scenarios, {length for _, length in tested}).items()]
+    types = {"run": "str", "test_scenario": "str", "test_length": "int64", "known": "str"}
+    connection.register("known_settings", pd.DataFrame(known, columns=list(types)).astype(types))
     source, twice = "cell_files", "SELECT 1 FROM cell_files GROUP BY cell, snr_db HAVING count(*) > 1 LIMIT 1"
     if connection.execute(twice).fetchall():  # two launches computed a cell at once
         order = "PARTITION BY cell, snr_db ORDER BY evaluated_at"
@@ -72,7 +78,10 @@ def connect(
         keys = sorted({run.cell_key(test) for run in selected.runs() for test in selected.tests(run)})
         connection.register("wanted_cells", pa.table({"cell": pa.array(keys, pa.string())}))
         source = f"(SELECT * FROM {source} SEMI JOIN wanted_cells USING (cell))"
-    joined = f"{source} JOIN run_table USING (run) JOIN test_table USING (test_scenario)"
+    joined = (
+        f"(SELECT *, coalesce(known, 'unseen') AS setting FROM {source} JOIN run_table USING (run) "
+        "JOIN test_table USING (test_scenario) LEFT JOIN known_settings USING (run, test_scenario, test_length))"
+    )
     connection.execute("CREATE VIEW runs AS SELECT * EXCLUDE names_place FROM run_table")
     connection.execute("CREATE VIEW epochs AS FROM epoch_table")
     columns = ", ".join([*(name for name in COLUMNS["cells"] if name != "accuracy"), *_VARIES])

@@ -29,7 +29,7 @@ from analysis.published import PUBLISHED
 from analysis.tables import RECIPE, TEST, TRAIN, load, wilson
 from sweeps.search import proposed
 from sweeps.store import Store
-from sweeps.study import SCALES, SHIPPED, Study, load_study, unseen_tests
+from sweeps.study import SCALES, SHIPPED, Study, load_study
 
 # Characters that the confusion counts of a page may take; those of a study that does not fit are left out.
 LARGEST_CONFUSION = 10_000_000
@@ -123,7 +123,7 @@ def study_data(name: str, study: Study, store: str | Path, room: int = LARGEST_C
     where = cells["cell"].map(pd.Series(each.index, each["cell"])), np.searchsorted(snrs, cells["snr_db"])
     n, correct = np.zeros((2, len(each), len(snrs)), int)
     n[where], correct[where] = cells["n"], cells["correct"]
-    trained, unseen, total_cells = _seen(study, each["cell"])
+    trained, unseen = ((each["setting"] == name).to_numpy() for name in ("trained", "unseen"))
     each["hyperparameters"] = _telling_hyperparameters(each)
     fields = [_field(each, column) for column in (*_OF_RUN, *_OF_TEST) if _varies(each, column)]
     confusion, characters = _confusion(store, runs["run"], each, snrs, room)
@@ -142,7 +142,7 @@ def study_data(name: str, study: Study, store: str | Path, room: int = LARGEST_C
         "lengths": list(file.length),
         "seeds": list(file.seeds),
         "fixed": _fixed(each),
-        "total": {"runs": len(study.runs()), "cells": total_cells},
+        "total": {"runs": len(study.runs()), "cells": sum(len(study.tests(run)) for run in study.runs())},
         "summary": _summary(each, fields, trained, unseen, n.sum(axis=1), correct.sum(axis=1), runs),
         "fields": [field | {"codes": _packed(field["codes"])} for field in fields],
         "runs": _runs(runs, fields, each, load("epochs", store, study)),
@@ -186,22 +186,6 @@ def _version() -> str:
 def _source(name: str) -> str:
     path = Path(name)
     return (path if path.is_file() else SHIPPED / f"{name}.yaml").read_text(encoding="utf-8")
-
-
-def _seen(study: Study, cells: pd.Series) -> tuple[np.ndarray, np.ndarray, int]:
-    """Of every cell: was its run trained in that setting? Is it unseen? And how many cells the study names.
-
-    A mixture was trained in the settings of all its parts, and random lengths from the shortest to the longest.
-    Unseen is a scenario in which neither the run nor one that it descends from was trained, at whatever length.
-    """
-    trained, unseen = {}, set()
-    for run in study.runs():
-        shortest = run.recipe.min_length or run.dataset.length
-        unseen |= {run.cell_key(test) for test in unseen_tests(study, run)}
-        for test in study.tests(run):
-            length = shortest <= test.length <= run.dataset.length
-            trained[run.cell_key(test)] = length and test.scenario in run.dataset.scenario.components
-    return cells.map(trained).to_numpy(bool), cells.isin(unseen).to_numpy(), len(trained)
 
 
 def _varies(each: pd.DataFrame, column: str) -> bool:

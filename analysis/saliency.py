@@ -19,6 +19,7 @@ from amc_core.run import Dataset, Recipe, Run
 from amc_core.saliency import IMPORTANT, require_convolutions, saliency, transitions
 from amc_core.training import new_model
 from analysis.figures import in_words
+from analysis.tables import descent_of, setting
 from sweeps.store import Store
 from sweeps.study import Study
 
@@ -82,7 +83,7 @@ def select(study: Study, store: Store, modulations: Sequence[str], model: str | 
         raise AmcError(f"store {str(store.path)!r} holds no {what} of {study.name}; 'amc run' trains it")
     runs = _spread(list(found.values()), _ROWS // len(modulations))
     tests = list(dict.fromkeys(test for run in runs for test in study.tests(run)))
-    own = [test for test in tests if test in {run.dataset for run in runs}][:_COLUMNS]
+    own = [test for test in tests if any(_trained_in(run, test) for run in runs)][:_COLUMNS]
     others = _spread([test for test in tests if test not in own], _COLUMNS - len(own))
     shown = [test for test in tests if test in own or test in others]
     parts = (("trained networks", runs, found), ("test settings", shown, tests))
@@ -173,7 +174,7 @@ def _draw(axis, reading: Reading):
     axis.set_facecolor(_RIGHT if right else _WRONG)
     verdict = "recognised" if right else f"taken for {reading.recognised}"
     axis.set_title(verdict, fontsize=9, pad=3)
-    if reading.test.scenario == reading.run.dataset.scenario:
+    if _trained_in(reading.run, reading.test):
         axis.spines[:].set(linewidth=2.2, edgecolor="#00467f")
     both = transitions(torch.from_numpy(importance)).numpy()
     plane = np.stack([samples.real, samples.imag], axis=-1)
@@ -210,6 +211,10 @@ def _training(run: Run, runs: Sequence[Run], told: Sequence[str]) -> str:
     if run.parent is not None:
         lines.append(f"after: {_setting(run.parent.dataset, told)}")
     return "\n".join(lines + [textwrap.fill(words.replace("_", " "), 24) for words in own])
+
+
+def _trained_in(run: Run, test: Dataset) -> bool:
+    return setting(test.scenario, test.length, descent_of(run)) == "trained"
 
 
 def _but_seed(run: Run) -> tuple:

@@ -4,6 +4,8 @@ runs       a row per run: model, recipe, training scenario (train_…), outcome,
 epochs     a row per run and epoch: loss and accuracy on the training and validation parts
 cells      a row per run, test scenario (test_…) and SNR: n, correct, accuracy
 confusion  a row per run, test scenario, SNR, sent and recognised modulation: count
+
+In cells and confusion, `setting` tells what the test scenario is to the run: "trained", "seen" or "unseen".
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -24,8 +26,8 @@ import pyarrow.compute as pc
 
 from amc_core.errors import AmcError, require_known, suggest
 from amc_core.modulations import MODULATION_SETS
-from amc_core.run import Recipe
-from amc_core.scenario import SCENARIO_FIELDS, scenario_from
+from amc_core.run import Recipe, Run
+from amc_core.scenario import SCENARIO_FIELDS, Mixture, Scenario, scenario_from
 from sweeps.search import proposed
 from sweeps.store import CELL_SCHEMA, Store
 from sweeps.study import Study, load_study
@@ -55,7 +57,7 @@ _EPOCH = ["epoch", "train_loss", "train_accuracy", "validation_loss", "validatio
 _EPOCH += ["learning_rate", "instances_per_second", "micro_batch"]
 # Of the run, in the table epochs; a learning rate may change from epoch to epoch.
 _OF_EPOCHS = {name: "of_epochs" if name == "epochs" else name for name in _IDENTITY if name != "learning_rate"}
-_TESTED = ["run", *_IDENTITY, "cell", *TEST, "test_length", "snr_db"]
+_TESTED = ["run", *_IDENTITY, "cell", *TEST, "test_length", "setting", "snr_db"]
 
 COLUMNS = {
     "runs": ["run", *_IDENTITY, *_OUTCOME, "started_at", "finished_at", "modulations"],
@@ -94,8 +96,7 @@ def load(
     selected = load_study(study, scale) if isinstance(study, str | Path) else study
     store = Store(store)
     selected = selected and proposed(selected, store)
-    keys = {run.key for run in selected.runs()} & store.trained() if selected else store.trained()
-    runs = _runs(store, sorted(keys))
+    runs = read_runs(store, selected)
     if table == "epochs":
         runs = runs[["run", *_OF_EPOCHS]].rename(columns=_OF_EPOCHS)
     of_runs = {name: filters.pop(name) for name in list(filters) if name in runs}
@@ -165,31 +166,68 @@ def train_test(cells: pd.DataFrame, rows: Sequence[str] | None = None, column: s
     return pooled.pivot(index=list(rows), columns=column, values="accuracy")
 
 
-def in_training_setting(cells: pd.DataFrame) -> np.ndarray:
-    """Of every row: was it tested in the setting, length included, that its run was trained in?"""
-    train, test = cells[[*TRAIN, "length"]].to_numpy(object), cells[[*TEST, "test_length"]].to_numpy(object)
-    return ((train == test) | (pd.isna(train) & pd.isna(test))).all(axis=1)
+Descent = Sequence[tuple[Collection[Scenario], range]]  # scenarios and lengths of training, of a run and its ancestors
+
+
+def setting(scenario: Scenario, length: int, descent: Descent) -> str:
+    """What a test scenario and a length in samples are to a run: "trained", "seen" or "unseen".
+
+    "trained": the run itself was trained there; on a mixture in each of its parts, with random lengths from the
+    shortest to the longest. "unseen": neither the run nor one that it descends from was trained in the scenario, at
+    whatever length. "seen": what is left, a scenario of an ancestor or another length.
+    """
+    scenarios, lengths = descent[0]
+    if scenario in scenarios and length in lengths:
+        return "trained"
+    return "seen" if any(scenario in scenarios for scenarios, _ in descent) else "unseen"
+
+
+def descent_of(run: Run) -> Descent:
+    """Of a run and those that it descends from, the nearest first: the scenarios and lengths of their training."""
+    own = _trained_in(run.dataset.scenario, run.dataset.length, run.recipe.min_length)
+    return [own, *(descent_of(run.parent) if run.parent else ())]
+
+
+def settings(
+    runs: pd.DataFrame, tests: Mapping[str, Scenario], lengths: Iterable[int]
+) -> dict[tuple[str, str, int], str]:
+    """(run, key in tests, length) → its setting; all that are missing are unseen. runs: of `read_runs`."""
+    keys, lengths = defaultdict(list), list(lengths)
+    for key, scenario in tests.items():
+        keys[scenario].append(key)
+    return {
+        (run, key, length): setting(scenario, length, descent)
+        for run, descent in zip(runs["run"], runs["descent"], strict=True)
+        for scenario in {scenario for scenarios, _ in descent for scenario in scenarios}
+        for key in keys.get(scenario, ())
+        for length in lengths
+    }
+
+
+def _trained_in(scenario: Scenario | Mixture, length: int, min_length: int | None) -> tuple[frozenset[Scenario], range]:
+    return frozenset(scenario.components), range(min_length or length, length + 1)
 
 
 def drop_from_training(cells: pd.DataFrame, by: Sequence[str] | None = None) -> pd.DataFrame:
     """How much less accurate a classifier is in each test setting than in the setting that it was trained in.
 
-    Counts are pooled over everything but `by`, by default the model and the settings that vary; where `by` has
-    snr_db, both sides are taken at that SNR. Where runs are pooled of which some were not tested in their own training
-    setting, these are left out on both sides. Columns: `by`, n, correct, accuracy, training_accuracy, drop =
-    training_accuracy − accuracy, and its 95 % interval drop_low, drop_high; these four are NaN where the
-    training setting was not tested.
+    cells: with the column `setting`. Counts are pooled over everything but `by`, by default the model and the settings
+    that vary; where `by` has snr_db, both sides are taken at that SNR. Where runs are pooled of which some were not
+    tested in their own training setting, these are left out on both sides. Columns: `by`, n, correct, accuracy,
+    training_accuracy, drop = training_accuracy − accuracy, and its 95 % interval drop_low, drop_high; these four are
+    NaN where the training setting was not tested. Raises AmcError for a `by` without a field of the training.
     """
     by = ["model", *varied_settings(cells)] if by is None else list(by)
     shared = [name for name in by if name not in (*TEST, "test_length")]
     if not shared:
         raise AmcError(f"by {by!r} is not allowed: name at least one field of the training, such as model")
+    require_known("column", ["setting"], cells)
     renamed = {"n": "_n", "correct": "_correct", "accuracy": "training_accuracy"}
     run = pd.util.hash_pandas_object(cells[[name for name in _IDENTITY if name in cells]], index=False)
-    has_reference = run.isin(set(run[in_training_setting(cells)]))
+    has_reference = run.isin(set(run[cells["setting"] == "trained"]))
     some = has_reference.groupby([cells[name] for name in shared], dropna=False).transform("any")
     cells = cells[has_reference | ~some]
-    trained = accuracy_by(cells[in_training_setting(cells)], shared).rename(columns=renamed)
+    trained = accuracy_by(cells[cells["setting"] == "trained"], shared).rename(columns=renamed)
     pooled = accuracy_by(cells, by).drop(columns=["accuracy_low", "accuracy_high"])
     joined = pooled.merge(trained[[*shared, *renamed.values()]], on=shared, how="left")
     counts = joined[["correct", "n", "_correct", "_n"]].to_numpy(float)
@@ -227,9 +265,9 @@ def _first_at(x: np.ndarray, y: np.ndarray, target: float) -> float:
     return float(x[i - 1] + (x[i] - x[i - 1]) * (target - y[i - 1]) / (y[i] - y[i - 1]))
 
 
-def scenario_columns(side: str, scenario: dict) -> dict:
+def scenario_columns(side: str, scenario: Scenario | Mixture) -> dict:
     """A scenario's fields as columns "train_…" or "test_…"."""
-    return {f"{side}_{name}": value for name, value in scenario_from(scenario).columns().items()}
+    return {f"{side}_{name}": value for name, value in scenario.columns().items()}
 
 
 def _sorted(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -252,11 +290,14 @@ def _listed(values: Any) -> list:
     return [values] if isinstance(values, str) or not np.iterable(values) else list(values)
 
 
-def _runs(store: Store, keys: list[str]) -> pd.DataFrame:
+def read_runs(store: Store, study: Study | None) -> pd.DataFrame:
+    """The table "runs" of a study, or of all that is there, with what `setting` needs of a run as column `descent`."""
+    keys = sorted({run.key for run in study.runs()} & store.trained() if study else store.trained())
     rows, chains, record_of = [], [], cache(store.run_record)  # runs share the records of what they start from
     for key in keys:
         record = record_of(key)
-        chains.append(list(_chain(record_of, record["parent"])))
+        chain = list(_chain(record_of, key))
+        chains.append(chain[1:])
         dataset, recipe = record["dataset"], record["recipe"]
         rows.append(
             {
@@ -264,7 +305,7 @@ def _runs(store: Store, keys: list[str]) -> pd.DataFrame:
                 "model": record["model"],
                 "hyperparameters": json.dumps(record["hyperparameters"], sort_keys=True),
                 "seed": record["seed"],
-                **scenario_columns("train", dataset["scenario"]),
+                **scenario_columns("train", scenario_from(dataset["scenario"])),
                 "classes": len(dataset["modulations"]),
                 "modulation_set": _modulation_set(dataset["modulations"]),
                 **{name: dataset[name] for name in ("instances", "length")},
@@ -276,10 +317,14 @@ def _runs(store: Store, keys: list[str]) -> pd.DataFrame:
                 "started_at": pd.Timestamp(record["started_at"]),
                 "finished_at": pd.Timestamp(record["finished_at"]),
                 "modulations": dataset["modulations"],
+                "descent": [
+                    _trained_in(scenario_from(start["scenario"]), start["length"], how["min_length"])
+                    for start, how in chain
+                ],
             }
         )
     _tell_apart(rows, chains)
-    return _sorted(pd.DataFrame(rows, columns=COLUMNS["runs"]), [*_IDENTITY, "run"])
+    return _sorted(pd.DataFrame(rows, columns=[*COLUMNS["runs"], "descent"]), [*_IDENTITY, "run"])
 
 
 def _modulation_set(names: list[str]) -> str:
@@ -333,12 +378,29 @@ class _Tested:
     run: np.ndarray  # of each row, its place in runs
     tests: pd.DataFrame  # a row per test scenario
     test: np.ndarray  # of each row, its place in tests
+    scenarios: dict[str, Scenario]  # test_scenario → what it stands for
 
     def column(self, name: str):
         """A column that has one value per row of the cells files."""
+        if name == "setting":
+            return self._settings()
         if name in self.runs:
             return self.runs[name].take(self.run).array
         return self.tests[name].take(self.test).array if name in self.tests else self.rows[name].to_pandas().array
+
+    def _settings(self):
+        lengths, texts = self.rows["test_length"].to_numpy(), self.tests["test_scenario"].tolist()
+        place = np.stack([self.run, self.test, lengths])
+        first = np.flatnonzero((np.diff(place, prepend=-1) != 0).any(axis=0))  # rows of a cell stand together
+        known, keys = settings(self.runs, self.scenarios, np.unique(lengths).tolist()), self.runs["run"].tolist()
+        told = [
+            known.get((keys[run], texts[test], length), "unseen") for run, test, length in place[:, first].T.tolist()
+        ]
+        return (
+            pd.Series(told, dtype="str")
+            .take(np.repeat(np.arange(len(first)), np.diff(first, append=len(lengths))))
+            .array
+        )
 
 
 def _tested(store: Store, runs: pd.DataFrame, cells: set[str] | None, extra: set[str], filters: Filters) -> _Tested:
@@ -348,17 +410,19 @@ def _tested(store: Store, runs: pd.DataFrame, cells: set[str] | None, extra: set
     of_tests = {name: values for name, values in filters.items() if name in TEST}
     if cells is not None:
         by_value["cell"] = pa.array(sorted(cells & set(_listed(filters.get("cell", cells)))), pa.string())
-    scenarios: dict[str, dict] = {}
+    scenarios: dict[str, Scenario] = {}
+    told: dict[str, dict] = {}  # as columns
     kept = [pa.schema([CELL_SCHEMA.field(name) for name in columns]).empty_table()]
     for table in store.cell_tables(runs["run"], columns):
         found = table["test_scenario"].unique().to_pylist()
-        scenarios |= {text: scenario_columns("test", json.loads(text)) for text in found if text not in scenarios}
-        keep = pc.is_in(table["test_scenario"], pa.array(_matching(scenarios, found, of_tests), pa.string()))
+        scenarios |= {text: scenario_from(json.loads(text)) for text in found if text not in scenarios}
+        told |= {text: scenario_columns("test", scenarios[text]) for text in found if text not in told}
+        keep = pc.is_in(table["test_scenario"], pa.array(_matching(told, found, of_tests), pa.string()))
         for name, values in by_value.items():
             keep = pc.and_(keep, pc.is_in(table[name], values.cast(table[name].type)))
         kept.append(table.select(columns).filter(keep))
     rows = pa.concat_tables(kept)
-    tests = pd.DataFrame(scenarios.values(), columns=TEST).assign(test_scenario=list(scenarios))
+    tests = pd.DataFrame(told.values(), columns=TEST).assign(test_scenario=list(told))
     tests = _sorted(tests, [*TEST, "test_scenario"])
     run = pd.Index(runs["run"]).get_indexer(rows["run"].to_pandas())
     test = pd.Index(tests["test_scenario"]).get_indexer(rows["test_scenario"].to_pandas())
@@ -366,7 +430,7 @@ def _tested(store: Store, runs: pd.DataFrame, cells: set[str] | None, extra: set
     order = np.lexsort((cell, rows["snr_db"].to_numpy(), rows["test_length"].to_numpy(), test, run))
     first = ~pd.DataFrame({"cell": cell[order], "snr_db": rows["snr_db"].to_numpy()[order]}).duplicated().to_numpy()
     order = order[first]
-    return _Tested(rows.take(order), runs, run[order], tests, test[order])
+    return _Tested(rows.take(order), runs, run[order], tests, test[order], scenarios)
 
 
 def _matching(scenarios: dict[str, dict], texts: list[str], filters: Filters) -> list[str]:
@@ -378,7 +442,7 @@ def _cells(store: Store, runs: pd.DataFrame, cells: set[str] | None, columns: li
     wanted = {*columns, *filters}
     counts = {"n", "correct"} if "accuracy" in wanted else {"n", "correct"} & wanted
     tested = _tested(store, runs, cells, counts | ({"evaluated_at"} & wanted), filters)
-    left = {name: filters[name] for name in ("n", "correct", "accuracy", "evaluated_at") if name in filters}
+    left = {name: filters[name] for name in ("setting", "n", "correct", "accuracy", "evaluated_at") if name in filters}
     table = pd.DataFrame(
         {name: tested.column(name) for name in {**dict.fromkeys(columns), **left} if name != "accuracy"}
     )
@@ -409,7 +473,7 @@ def _confusion(store: Store, runs: pd.DataFrame, cells: set[str] | None, columns
     if not keep.all():
         row, count, flat = row[keep], count[keep], {name: values[keep] for name, values in flat.items()}
     own = {name: pd.Categorical.from_codes(values, names) for name, values in flat.items()} | {"count": count}
-    left = {name: filters[name] for name in ("count", "evaluated_at") if name in filters}
+    left = {name: filters[name] for name in ("setting", "count", "evaluated_at") if name in filters}
     wanted = {**dict.fromkeys(columns), **left}
     table = pd.DataFrame({name: own[name] if name in own else tested.column(name).take(row) for name in wanted})
     return _kept(table, left)[columns]

@@ -7,6 +7,7 @@ import pytest
 
 from amc_core import Scenario
 from analysis.published_figures import FIGURES, confusion_matrices, learning_curves, pareto_front
+from analysis.tables import descent_of, setting
 from sweeps.study import SHIPPED, load_study
 
 
@@ -24,6 +25,7 @@ def cells_of(name: str) -> pd.DataFrame:
             if test.scenario not in columns:
                 columns[test.scenario] = {f"test_{f}": value for f, value in test.scenario.columns().items()}
             of_test = columns[test.scenario] | {"test_length": test.length, "n": 100}
+            of_test["setting"] = setting(test.scenario, test.length, descent_of(run))
             rows += [
                 identity | of_test | {"snr_db": snr, "correct": 40 + place} for place, snr in enumerate(test.snrs_db)
             ]

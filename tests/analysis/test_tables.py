@@ -11,10 +11,11 @@ from scipy.stats import binomtest
 from amc_core import AmcError, Scenario
 from analysis import accuracy_by, drop_from_training, load, snr_at, train_test
 from analysis.figures import save, train_test_heat_map
-from analysis.tables import TABLES, difference, wilson
+from analysis.query import query
+from analysis.tables import TABLES, descent_of, difference, setting, wilson
 from sweeps.plan import make_plan
 from sweeps.store import Store
-from sweeps.study import load_study
+from sweeps.study import load_study, unseen_tests
 from sweeps.trial import compute
 
 
@@ -105,7 +106,10 @@ def table_of(rows: list[dict]) -> pd.DataFrame:
     """A table of cells made by hand: what a row leaves out is the usual scenario, at length 128."""
     usual = {"model": "cnn1d", "seed": 0, "length": 128, "test_length": 128, "snr_db": 0.0, "n": 100}
     usual |= {f"{side}_{name}": value for side in ("train", "test") for name, value in Scenario().columns().items()}
-    return pd.DataFrame([usual | row for row in rows])
+    table = pd.DataFrame([usual | row for row in rows])
+    fields = [(f"train_{name}", f"test_{name}") for name in Scenario().columns()] + [("length", "test_length")]
+    trained = (table[[own for own, _ in fields]].to_numpy() == table[[test for _, test in fields]].to_numpy()).all(1)
+    return table.assign(setting=np.where(trained, "trained", "unseen"))
 
 
 def test_filters_and_columns_select_what_the_whole_table_holds(store):
@@ -242,3 +246,66 @@ def test_a_column_that_is_not_there_is_refused():
     for by in ("modle", ["model", "model"], [], ["n"]):
         with pytest.raises(AmcError, match="column"):
             accuracy_by(cells, by)
+
+
+@pytest.fixture
+def descended(study_file, tmp_path):
+    """Trained on a mixture and random lengths, retrained in two steps, tested everywhere at three lengths."""
+    path = study_file(
+        models="[mod_lcnn]",
+        recipe="{epochs: 1, batch_size: 16, min_length: 64}",
+        train="{mixture: [{channel: awgn}, {channel: rician, upsampling: 4}]}",
+        test="{channel: [awgn, rayleigh, rician, rayleigh_2], upsampling: [4, 8]}",
+        test_length="[32, 64, 128]",
+        transfer="[{train: {channel: rayleigh, upsampling: 8}, recipe: {min_length: null}}, "
+        "{train: {channel: rayleigh_2}, recipe: {min_length: null}}]",
+    )
+    study, store = load_study(path), Store(tmp_path / "descended")
+    for run in study.runs():
+        list(compute(run, study.tests(run), store))
+    return study, store.path
+
+
+def test_a_setting_is_trained_seen_or_unseen_whatever_the_run_descends_from(descended):
+    study, store = descended
+    cells = load("cells", store, study).drop_duplicates("cell")
+    by_run = cells.groupby("train_channel")
+    place = ["test_channel", "test_upsampling", "test_length"]
+
+    def those(train: str, setting: str) -> set[tuple]:
+        own = by_run.get_group(train)
+        return set(own.loc[own["setting"] == setting, place].itertuples(index=False, name=None))
+
+    lengths, parts = (32, 64, 128), [("awgn", 8.0), ("rician", 4.0)]
+    assert those("awgn + rician", "trained") == {(*part, length) for part in parts for length in (64, 128)}
+    assert those("awgn + rician", "seen") == {(*part, 32) for part in parts}
+    assert those("rayleigh", "trained") == {("rayleigh", 8.0, 128)}
+    assert those("rayleigh", "seen") == {(*part, length) for part in parts for length in lengths} | {
+        ("rayleigh", 8.0, length) for length in (32, 64)
+    }
+    assert those("rayleigh_2", "seen") >= {(*part, 128) for part in [*parts, ("rayleigh", 8.0)]}
+    unseen = {run.cell_key(test) for run in study.runs() for test in unseen_tests(study, run)}
+    assert unseen == set(cells["cell"][cells["setting"] == "unseen"])
+
+
+def test_settings_are_the_same_in_sql_in_filters_and_of_a_run_itself(descended):
+    study, store = descended
+    cells = load("cells", store, study)
+    expected = cells.set_index(["cell", "snr_db"])["setting"]
+    answer = query("SELECT cell, snr_db, setting FROM cells", store).set_index(["cell", "snr_db"])["setting"]
+    assert (answer.reindex(expected.index) == expected).all() and len(answer) == len(expected)
+    kept = load("cells", store, columns=["cell"], filters={"setting": ["seen", "trained"]})
+    assert set(kept["cell"]) == set(cells["cell"][cells["setting"] != "unseen"])
+    for run in study.runs():
+        for test in study.tests(run):
+            assert setting(test.scenario, test.length, descent_of(run)) == expected[run.cell_key(test)].iloc[0]
+
+
+def test_the_drop_after_training_on_a_mixture_is_from_all_its_parts(descended):
+    study, store = descended
+    cells = load("cells", store, study, filters={"parent": "", "test_length": 128})
+    own = cells[cells["setting"] == "trained"]
+    drops = drop_from_training(cells, ["train_channel", "test_channel"])
+    assert drops["training_accuracy"].tolist() == [own["correct"].sum() / own["n"].sum()] * 4
+    with pytest.raises(AmcError, match="'setting'"):
+        drop_from_training(cells.drop(columns="setting"))
