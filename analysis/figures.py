@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from textwrap import wrap
 
@@ -14,7 +16,7 @@ from matplotlib.ticker import PercentFormatter
 
 from amc_core.models import MODELS
 from amc_core.scenario import Scenario
-from analysis.tables import train_test
+from analysis.tables import TEST, TRAIN, train_test
 
 matplotlib.rcParams["svg.hashsalt"] = "amc"  # the same figure is the same file
 
@@ -32,7 +34,10 @@ _LABELS = {
     "audio": ("audio", "audio {}"),
     "recording": ("recording", "recording {}"),
     "sample_rate_offset": ("sample-rate offset in ppm", "sample-rate offset {} ppm"),
+    "length": ("length in samples", "{} samples"),
 }
+_SHORT = {"channel": "{}", "sample_rate": "{} kHz"}  # in the labels of rows
+_UNSAID = ("", "all", 1.0)  # of what a transfer retrains with which labels, where there is none
 _MAIN = ("channel", "upsampling", "rolloff", "sample_rate")  # told even at their default
 
 
@@ -89,24 +94,45 @@ def _write_accuracies(axis, panel: pd.DataFrame, highest: float) -> None:
 def _frame_trained(axis, cells: pd.DataFrame, panel: pd.DataFrame) -> None:
     trained = cells[cells["setting"] == "trained"]
     for entry in trained[[*panel.index.names, panel.columns.name]].drop_duplicates().itertuples(index=False):
-        row, column = _entries(panel).index(tuple(entry[:-1])), panel.columns.get_loc(entry[-1])
+        row, column = _entries(panel).index(_known(entry[:-1])), panel.columns.get_loc(entry[-1])
         axis.add_patch(Rectangle((column - 0.46, row - 0.46), 0.92, 0.92, fill=False, edgecolor="#d1495b", linewidth=2))
 
 
 def _entries(panel: pd.DataFrame) -> list[tuple]:
     """What each row stands for, as a tuple even where the model is all there is."""
-    return [entry if isinstance(entry, tuple) else (entry,) for entry in panel.index]
+    return [_known(entry if isinstance(entry, tuple) else (entry,)) for entry in panel.index]
+
+
+def _known(entry: tuple) -> tuple:
+    """With None for not a number, which equals nothing."""
+    return tuple(None if value != value else value for value in entry)
 
 
 def _row_label(names: list[str], entry: tuple) -> str:
-    """ "awgn → rician": what varies of the training setting, then of the test setting."""
+    """ "awgn, epochs 2 → rician": what varies of the training, then of the test setting, in two lines if it is long."""
     sides = {"train": [], "test": []}
     for name, value in zip(names, entry, strict=True):
-        side, _, field = name.partition("_")
-        if value != "":
-            sides.setdefault(side if field in _LABELS else "train", []).append(_value(name, value))
+        unsaid = name in ("start", "retrain", "label_fraction") and value in _UNSAID
+        if value is not None and value != "" and not unsaid:
+            sides["test" if name in (*TEST, "test_length") else "train"].append(_named(name, value))
     train, test = (", ".join(sides[side]) for side in ("train", "test"))
-    return f"{train} → {test}" if train and test else (train and f"train {train}") or (test and f"test {test}")
+    label = f"{train} → {test}" if train and test else (train and f"train {train}") or (test and f"test {test}")
+    return "\n".join(wrap(label, max(60, len(label) // 2 + 12), break_long_words=False))
+
+
+def _named(name: str, value: object) -> str:
+    """A value of a column with its name or unit: "rician", "L = 8", "epochs 2"."""
+    if name in (*TRAIN, *TEST, "length", "test_length"):
+        field = name if name == "length" else name.partition("_")[2]
+        return _SHORT.get(field, _LABELS[field][1]).format(_value(name, value))
+    if name == "start":  # "channel=awgn, upsampling=8.0"
+        parts = [part.partition("=") for part in re.split(r", (?=\w+=)", str(value))]
+        plain = [(field, told.removesuffix(".0")) for field, _, told in parts if told != "None"]
+        told = [_named(f"train_{field}" if field in _LABELS else field, own) if own else field for field, own in plain]
+        return f"from {', '.join(told)}"
+    if name == "hyperparameters":
+        return ", ".join(f"{field.replace('_', ' ')} {own}" for field, own in json.loads(str(value)).items())
+    return f"{name.replace('_', ' ')} {_value(name, value)}"
 
 
 def _value(name: str, value: object) -> str:
@@ -119,7 +145,13 @@ def _value(name: str, value: object) -> str:
 
 def _fixed(cells: pd.DataFrame) -> str:
     """The test fields that do not vary, in words."""
-    return in_words({name: cells[f"test_{name}"].iloc[0] for name in _LABELS if cells[f"test_{name}"].nunique() == 1})
+    return in_words(
+        {
+            name: cells[f"test_{name}"].iloc[0]
+            for name in _LABELS
+            if cells[f"test_{name}"].nunique() == 1 and name != "length"
+        }
+    )
 
 
 def in_words(columns: dict[str, str | float]) -> str:

@@ -59,14 +59,16 @@ def line_panels(
     marks the setting of training, where that is one.
     """
     cells = cells.assign(_panel="") if panels is None else cells.rename(columns={panels: "_panel"})
-    shown = _ordered(cells["_panel"])
+    shown, drawn = _ordered(cells["_panel"]), _ordered(cells[lines])
     figure = Figure(figsize=(max(7, 1.2 + 4.2 * len(shown)), 4.2), layout="constrained")
     axes = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     factor = 1e-3 if x.endswith("sample_rate") else 1
     for axis, panel in zip(axes, shown, strict=True):
         of_panel = cells[cells["_panel"] == panel]
-        for place, line in enumerate(_ordered(of_panel[lines])):
+        for place, line in enumerate(drawn):  # of a study that is not complete, some are not in every panel
             curve = accuracy_by(of_panel[of_panel[lines] == line], [x])
+            if curve.empty:
+                continue
             at = factor * curve[x].to_numpy(float)
             values, low, high = (curve[name].to_numpy() for name in ("accuracy", "accuracy_low", "accuracy_high"))
             if error:
@@ -77,11 +79,11 @@ def line_panels(
         if len(trained) == 1 and x.startswith("test_") and not isinstance(trained[0], str) and scale != "symlog":
             axis.axvline(factor * trained[0], color="0.5", linestyle=":", linewidth=1, zorder=0)
         _scaled(axis, scale, factor * cells[x].astype(float))
-        axis.set(title=_title(panel), xlabel=_NAMES.get(x, x))
+        axis.set(title=f"{panel} samples" if panels == "length" else _title(panel), xlabel=_NAMES.get(x, x))
         _finish(axis)
     axes[0].set_ylabel("error rate" if error else "accuracy")
     axes[0].set_ylim(0, 1)
-    _legend(figure, axes[0])
+    _legend(figure, *axes)
     return figure
 
 
@@ -107,16 +109,21 @@ def bar_groups(table: pd.DataFrame, groups: str, bars: str, value: str = "accura
 
 
 def learning_curves(epochs: pd.DataFrame) -> Figure:
-    """Error rate against epochs, mean over runs: solid on the validation part, dotted on the training part."""
+    """Error rate against epochs, mean over runs, as in P2 Fig. 2: solid on the validation part, dotted in training.
+
+    Models that are fitted in one step have no curve; the others have the colours of the study's other figures.
+    """
     figure = Figure(figsize=(6, 4.2), layout="constrained")
     axis = figure.subplots()
     for place, model in enumerate(_ordered(epochs["model"])):
+        if not MODELS[model].epochs:
+            continue
         mean = epochs[epochs["model"] == model].groupby("epoch")[["train_accuracy", "validation_accuracy"]].mean()
         style = _style(place) | {"linestyle": "-", "markevery": max(1, len(mean) // 8)}
         axis.plot(mean.index, 1 - mean["validation_accuracy"], label=_title(model), **style)
         axis.plot(mean.index, 1 - mean["train_accuracy"], color=style["color"], linestyle=":", linewidth=1.4)
     chance = 1 - 1 / epochs["classes"].max()
-    axis.axhline(chance, color="0.4", linewidth=1, linestyle=(0, (1, 3)), label="chance")
+    axis.axhline(chance, color="0.4", linewidth=1, linestyle=(0, (1, 3)), label="random classifier")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set(xlabel="epochs", ylabel="error rate (dotted: training part)", ylim=(0, 1))
     _finish(axis)
@@ -152,7 +159,7 @@ def confusion_matrices(counts: pd.DataFrame, modulations: Sequence[str]) -> Figu
     """
     names, models = list(modulations), _ordered(counts["model"])
     side = 1.2 + 0.24 * len(names)
-    figure = Figure(figsize=(1.2 + side * len(models), 1.6 + side), layout="constrained")
+    figure = Figure(figsize=(2.4 + side * len(models), 1.6 + side), layout="compressed")
     axes = figure.subplots(1, len(models), sharey=True, squeeze=False)[0]
     for axis, model in zip(axes, models, strict=True):
         of_model = counts[counts["model"] == model]
@@ -196,14 +203,16 @@ def _finish(axis: Axes) -> None:
     axis.set_axisbelow(True)
 
 
-def _legend(figure: Figure, axis: Axes) -> None:
-    """Below all panels."""
-    handles, labels = axis.get_legend_handles_labels()
+def _legend(figure: Figure, *axes: Axes) -> None:
+    """Of all panels, below them."""
+    entries = [entry for axis in axes for entry in zip(*axis.get_legend_handles_labels(), strict=True)]
+    entries = {label: handle for handle, label in entries}
     figure.legend(
-        handles,
-        labels,
+        entries.values(),
+        entries.keys(),
         loc="outside lower center",
-        ncols=min(max(2, int(figure.get_figwidth() // 3)), len(labels)),
+        ncols=min(max(2, int(figure.get_figwidth() // 3)), len(entries)),
+        handlelength=3.2,  # room for a dash on both sides of the marker
         fontsize=9,
         frameon=False,
     )
@@ -295,8 +304,8 @@ def study_figures(study: str, store: str, scale: str | None, cells: pd.DataFrame
     told = f"{name}: {cells['instances'].max()} instances × {cells['epochs'].max()} epochs"
     chosen = load_study(study, scale)
 
-    def titled(figure: Figure) -> Figure:
-        figure.suptitle(f"{told}, {cells['classes'].max()} modulations", fontsize=10)
+    def titled(figure: Figure, pooled: str = "") -> Figure:
+        figure.suptitle(f"{told}, {cells['classes'].max()} modulations{pooled}", fontsize=10)
         return figure
 
     if name in FIGURES:
@@ -304,9 +313,12 @@ def study_figures(study: str, store: str, scale: str | None, cells: pd.DataFrame
     epochs = load("epochs", store, chosen)
     networks = [model for model in epochs["model"].unique() if MODELS[model].epochs]
     if networks and epochs["epoch"].max() > 1:
-        yield "learning", titled(learning_curves(epochs[epochs["model"].isin(networks)]))
+        yield "published" if name == "p2-fig02" else "learning", titled(learning_curves(epochs))
     runs = load("runs", store, chosen)
     if cells["model"].nunique() > 1:
         yield "pareto", titled(pareto_front(cells, runs))
     sql = "SELECT model, sent, recognised, sum(count) AS count FROM confusion GROUP BY ALL"
-    yield "confusion", titled(confusion_matrices(query(sql, store, chosen), runs["modulations"].iloc[0]))
+    yield (
+        "confusion",
+        titled(confusion_matrices(query(sql, store, chosen), runs["modulations"].iloc[0]), ", all settings and SNRs"),
+    )

@@ -163,7 +163,7 @@ def saliency_figure(readings: Sequence[Reading], title: str, layer: int = -1) ->
     figure.suptitle(title, fontsize=12)
     where = "the last convolutional layer" if layer == -1 else f"convolutional layer {layer}"
     note = f"Grad-CAM of {where}; lines join samples both above {IMPORTANT}; a frame marks the setting of training."
-    figure.supxlabel(note, fontsize=9)
+    figure.supxlabel(textwrap.fill(note, int(figure.get_figwidth() / 0.075)), fontsize=9)
     return figure
 
 

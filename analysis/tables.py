@@ -143,7 +143,7 @@ def accuracy_by(cells: pd.DataFrame, by: str | Sequence[str]) -> pd.DataFrame:
 
 def varied(cells: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     """Those of `columns` that take more than one value for some model."""
-    return [name for name in columns if cells.groupby("model")[name].nunique().max() > 1]
+    return [name for name in columns if cells.groupby("model")[name].nunique(dropna=False).max() > 1]
 
 
 def varied_settings(cells: pd.DataFrame) -> list[str]:
@@ -155,11 +155,11 @@ def varied_settings(cells: pd.DataFrame) -> list[str]:
 def train_test(cells: pd.DataFrame, rows: Sequence[str] | None = None, column: str | None = None) -> pd.DataFrame:
     """Accuracy of every training setting (rows) in every test setting (columns), pooled over SNRs and seeds.
 
-    column: the field along the columns; by default the test field with most values. rows: by default the model
-    and all other fields that vary. Both may be any columns of `cells`.
+    column: the field along the columns; by default that of the tests, length included, with most values. rows: by
+    default the model and all other fields that vary. Both may be any columns of `cells`.
     """
     if column is None:
-        column = max(TEST, key=lambda name: cells[name].nunique())
+        column = max([*TEST, "test_length"], key=lambda name: cells[name].nunique())
     if rows is None:
         rows = ["model", *(name for name in varied_settings(cells) if name != column)]
     pooled = accuracy_by(cells, [*rows, column])

@@ -62,6 +62,14 @@ def test_a_bar_figure_has_the_bars_of_the_papers(name, bars):
     assert len(FIGURES[name](cells_of(name)).axes[0].patches) == bars
 
 
+def test_lines_keep_their_look_and_their_legend_where_a_panel_lacks_some():
+    cells = cells_of("p1-fig02")
+    some = cells[(cells["test_channel"] != "awgn") | (cells["model"] == "resnet")]
+    whole, partly = FIGURES["p1-fig02"](cells), FIGURES["p1-fig02"](some)
+    assert sorted(text.get_text() for text in partly.legends[0].texts) == ["1D-CNN", "HOC-SVM", "ResNet"]
+    assert partly.axes[0].lines[0].get_color() == whole.axes[0].lines[2].get_color()
+
+
 def test_every_figure_belongs_to_a_shipped_study():
     assert all((SHIPPED / f"{name}.yaml").exists() for name in FIGURES)
 
@@ -75,11 +83,12 @@ def test_learning_curves_are_error_rates_beside_chance():
             "validation_accuracy": 0.1 * epoch,
             "classes": 4,
         }
-        for model, epoch in product(("cnn1d", "resnet"), (1, 2, 3))
+        for model, epoch in product(("hoc_svm", "cnn1d", "resnet"), (1, 2, 3))
     ]
     axis = learning_curves(pd.DataFrame(rows)).axes[0]
     assert list(axis.lines[0].get_ydata()) == pytest.approx([0.9, 0.8, 0.7])
     assert axis.lines[-1].get_ydata()[0] == 0.75
+    assert [line.get_label() for line in axis.lines if line.get_label()[0] != "_"][:2] == ["1D-CNN", "ResNet"]
 
 
 def test_the_pareto_front_leaves_out_models_that_a_smaller_one_beats():

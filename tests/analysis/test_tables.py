@@ -12,7 +12,7 @@ from amc_core import AmcError, Scenario
 from analysis import accuracy_by, drop_from_training, load, snr_at, train_test
 from analysis.figures import save, train_test_heat_map
 from analysis.query import query
-from analysis.tables import TABLES, descent_of, difference, setting, wilson
+from analysis.tables import RECIPE, TABLES, descent_of, difference, setting, wilson
 from sweeps.plan import make_plan
 from sweeps.store import Store
 from sweeps.study import load_study, unseen_tests
@@ -100,6 +100,24 @@ def test_the_heat_map_says_what_it_shows(store, tmp_path):
     # Each of the two training channels was also tested: AWGN only, Rician being unseen.
     frames = [patch for patch in figure.axes[0].patches if patch.get_edgecolor()[:3] != (0, 0, 0)]
     assert len(frames) == 1
+
+
+def test_the_rows_of_the_heat_map_say_what_their_values_are(descended):
+    study, store = descended
+    figure = train_test_heat_map(load("cells", store, study, filters={"test_upsampling": 8}), "A title")
+    labels = [" ".join(label.get_text().split()) for label in figure.axes[0].get_yticklabels()]
+    random = "awgn + rician, L = 8 + 4, min length 64 → "
+    lengths = ("32 samples", "64 samples", "128 samples")
+    assert [label for label in labels if label.startswith("awgn")] == [random + length for length in lengths]
+    assert {f"rayleigh, L = 8, from awgn + rician, L = 8 + 4 → {length}" for length in lengths} <= set(labels)
+
+
+def test_training_on_random_lengths_has_rows_of_its_own_beside_training_on_whole_instances():
+    cells = table_of([{"correct": 10, "min_length": None}, {"correct": 90, "min_length": 16}])
+    for name in ("hyperparameters", "classes", "modulation_set", "instances", "dataset_seed", "start", *RECIPE):
+        cells[name] = cells[name] if name in cells else 0
+    assert train_test(cells).to_numpy().ravel().tolist() == [0.1, 0.9]
+    assert train_test(cells).columns.name == "test_channel"
 
 
 def table_of(rows: list[dict]) -> pd.DataFrame:
