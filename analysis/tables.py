@@ -66,6 +66,11 @@ COLUMNS = {
     "confusion": [*_TESTED, "sent", "recognised", "count", "evaluated_at"],
 }
 
+_SCENARIO_TEXTS = [name for name, value in Scenario().columns().items() if isinstance(value, str)]
+_TEXTS = {f"{side}_{name}" for side in ("train", "test") for name in _SCENARIO_TEXTS}
+_TEXTS |= {"run", "cell", "model", "hyperparameters", "modulation_set", "start", "parent", "device", "host", "torch"}
+_TEXTS |= {"optimiser", "schedule", "keep", "retrain", "setting", "sent", "recognised"}
+
 Filters = Mapping[str, Any]  # column → the value that rows have there, or the list of those they may have
 
 
@@ -85,14 +90,11 @@ def load(
     column → the value or the list of values to keep, None for where there is none. Runs, rows and columns that are
     not asked for are not read, or let go file by file. Rows are sorted by what they describe, so equal results are
     equal tables. An empty selection is an empty table with the same columns. Raises AmcError for an unknown table,
-    column or study.
+    column or study, and for a filter of a type that its column does not hold.
     """
     if table not in TABLES:
         raise AmcError(f"table {table!r} is not known{suggest(table, TABLES)}")
-    columns, filters = list(COLUMNS[table] if columns is None else columns), dict(filters or {})
-    for name in (*columns, *filters):
-        if name not in COLUMNS[table]:
-            raise AmcError(f"table {table!r} has no column {name!r}{suggest(name, COLUMNS[table])}")
+    columns, filters = _checked(table, COLUMNS[table] if columns is None else columns, filters or {})
     selected = load_study(study, scale) if isinstance(study, str | Path) else study
     store = Store(store)
     selected = selected and proposed(selected, store)
@@ -107,6 +109,53 @@ def load(
         return _epochs(store, runs, filters)[columns]
     cells = {run.cell_key(test) for run in selected.runs() for test in selected.tests(run)} if selected else None
     return (_cells if table == "cells" else _confusion)(store, runs, cells, columns, filters)
+
+
+def _checked(table: str, columns: Any, filters: Any) -> tuple[list[str], dict[str, list]]:
+    """Columns and the lists of values to keep. Raises AmcError for unknown columns and for values of another type."""
+    if isinstance(columns, str) or not isinstance(columns, Iterable):
+        raise AmcError(f"columns {columns!r} is not allowed: give a list of names, such as ['model', 'accuracy']")
+    if not isinstance(filters, Mapping):
+        raise AmcError(f"filters {filters!r} is not allowed: it is a mapping such as {{'model': 'cnn1d'}}")
+    columns = list(columns)
+    for name in (*columns, *filters):
+        if name not in COLUMNS[table]:
+            raise AmcError(f"table {table!r} has no column {name!r}{suggest(name, COLUMNS[table])}")
+    if len(set(columns)) < len(columns):
+        raise AmcError(f"columns {columns} is not allowed: name each once")
+    return columns, {name: [_plain_value(name, value) for value in _listed(filters[name])] for name in filters}
+
+
+def _plain_value(name: str, value: Any) -> Any:
+    """A value to filter a column by, as the table has it, None for NaN. Raises AmcError where it has no such values."""
+    if name == "modulations" or name.endswith("_at"):
+        raise AmcError(f"filter {name!r} is not allowed: filter the data frame that load gives by this column")
+    value = value.item() if isinstance(value, np.generic) else value
+    if value is None or value != value:
+        return None
+    text, truth = isinstance(value, str), isinstance(value, bool)
+    number = isinstance(value, int | float) and not truth and abs(value) < 1e300
+    if name == "fresh":
+        right, kind = truth, "true and false"
+    elif name in _TEXTS:
+        right, kind = text, "texts"
+    elif name in (*TRAIN, *TEST):  # "uniform(0.1, 0.5)", "4 + 8"
+        right, kind = number or (text and not _is_number(value)), "numbers, and texts for distributions and mixtures"
+    else:
+        right, kind = number, "numbers"
+    if not right:
+        raise AmcError(
+            f"filter {name!r}: {value!r} is not allowed: the column holds {kind}; give one, or a list of those to keep"
+        )
+    return value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def wilson(correct: np.ndarray, n: np.ndarray, z: float = 1.959964) -> tuple[np.ndarray, np.ndarray]:
@@ -280,14 +329,13 @@ def _sorted(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 def _kept(table: pd.DataFrame, filters: Filters) -> pd.DataFrame:
     """The rows with a wanted value in every filtered column."""
     keep = np.ones(len(table), bool)
-    for name, values in filters.items():
-        wanted = _listed(values)
+    for name, wanted in filters.items():
         keep &= (table[name].isin(wanted) | (table[name].isna() & (None in wanted))).to_numpy()
     return table[keep].reset_index(drop=True)
 
 
 def _listed(values: Any) -> list:
-    return [values] if isinstance(values, str) or not np.iterable(values) else list(values)
+    return [values] if isinstance(values, str | bytes | Mapping) or not np.iterable(values) else list(values)
 
 
 def read_runs(store: Store, study: Study | None) -> pd.DataFrame:
@@ -406,10 +454,13 @@ class _Tested:
 def _tested(store: Store, runs: pd.DataFrame, cells: set[str] | None, extra: set[str], filters: Filters) -> _Tested:
     """What the filters keep of the cells of runs, each once; `extra` columns beside those that tell cells apart."""
     columns = ["run", "cell", "test_scenario", "test_length", "snr_db", *sorted(extra)]
-    by_value = {name: pa.array(_listed(filters[name])) for name in ("cell", "test_length", "snr_db") if name in filters}
+    numbers = [name for name in ("test_length", "snr_db") if name in filters]
+    by_value = {name: pa.array(pd.Series(filters[name], dtype="float64"), pa.float64()) for name in numbers}
+    if "cell" in filters:
+        by_value["cell"] = pa.array(filters["cell"], pa.string())
     of_tests = {name: values for name, values in filters.items() if name in TEST}
     if cells is not None:
-        by_value["cell"] = pa.array(sorted(cells & set(_listed(filters.get("cell", cells)))), pa.string())
+        by_value["cell"] = pa.array(sorted(cells & set(filters.get("cell", cells))), pa.string())
     scenarios: dict[str, Scenario] = {}
     told: dict[str, dict] = {}  # as columns
     kept = [pa.schema([CELL_SCHEMA.field(name) for name in columns]).empty_table()]
@@ -419,7 +470,7 @@ def _tested(store: Store, runs: pd.DataFrame, cells: set[str] | None, extra: set
         told |= {text: scenario_columns("test", scenarios[text]) for text in found if text not in told}
         keep = pc.is_in(table["test_scenario"], pa.array(_matching(told, found, of_tests), pa.string()))
         for name, values in by_value.items():
-            keep = pc.and_(keep, pc.is_in(table[name], values.cast(table[name].type)))
+            keep = pc.and_(keep, pc.is_in(table[name].cast(values.type), values))
         kept.append(table.select(columns).filter(keep))
     rows = pa.concat_tables(kept)
     tests = pd.DataFrame(told.values(), columns=TEST).assign(test_scenario=list(told))
@@ -434,8 +485,10 @@ def _tested(store: Store, runs: pd.DataFrame, cells: set[str] | None, extra: set
 
 
 def _matching(scenarios: dict[str, dict], texts: list[str], filters: Filters) -> list[str]:
-    wanted = {name: _listed(values) for name, values in filters.items()}
-    return [text for text in texts if all(scenarios[text][name] in values for name, values in wanted.items())]
+    told = {
+        text: {name: None if value != value else value for name, value in scenarios[text].items()} for text in texts
+    }
+    return [text for text in texts if all(told[text][name] in values for name, values in filters.items())]
 
 
 def _cells(store: Store, runs: pd.DataFrame, cells: set[str] | None, columns: list[str], filters: Filters):
@@ -469,7 +522,7 @@ def _confusion(store: Store, runs: pd.DataFrame, cells: set[str] | None, columns
     keep = np.ones(len(row), bool)
     for name in ("sent", "recognised"):
         if name in filters:
-            keep &= np.isin(flat[name], [names.index(value) for value in _listed(filters[name]) if value in names])
+            keep &= np.isin(flat[name], [names.index(value) for value in filters[name] if value in names])
     if not keep.all():
         row, count, flat = row[keep], count[keep], {name: values[keep] for name, values in flat.items()}
     own = {name: pd.Categorical.from_codes(values, names) for name, values in flat.items()} | {"count": count}

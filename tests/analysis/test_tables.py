@@ -171,6 +171,45 @@ def test_an_unknown_column_or_filter_is_refused(store):
         load("cells", store, filters={"test_chanel": "awgn"})
 
 
+WRONG = {
+    "a number as a text": ({"seed": "1"}, "'seed': '1'", "holds numbers"),
+    "a text in a list of numbers": ({"snr_db": [0, "high"]}, "'snr_db': 'high'", "holds numbers"),
+    "an operator": ({"snr_db": (">", 3)}, "'snr_db': '>'", "list of those to keep"),
+    "a number for a text": ({"model": 3}, "'model': 3", "holds texts"),
+    "a number of a scenario as a text": ({"test_upsampling": "8"}, "'test_upsampling': '8'", "holds numbers"),
+    "a truth for a number": ({"test_length": True}, "'test_length': True", "holds numbers"),
+    "a number for a truth": ({"fresh": 0}, "'fresh': 0", "true and false"),
+    "a mapping": ({"model": {"is": "cnn1d"}}, "'model': {'is': 'cnn1d'}", "holds texts"),
+    "a list in a list": ({"test_channel": [["awgn"]]}, "'test_channel': ['awgn']", "holds texts"),
+    "a time": ({"evaluated_at": "2020"}, "'evaluated_at'", "filter the data frame"),
+    "no mapping": (["model"], "filters ['model']", "mapping"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_filter_of_another_type_than_its_column_is_refused_in_one_sentence(tmp_path, case):
+    filters, *said = WRONG[case]
+    for table in ("cells", "confusion"):
+        with pytest.raises(AmcError) as refused:
+            load(table, tmp_path, filters=filters)
+        assert all(words in str(refused.value) for words in said) and "\n" not in str(refused.value)
+
+
+def test_columns_are_a_list_of_different_names(tmp_path):
+    for columns in ("model", 5, ["model", "model"], [["model"]]):
+        with pytest.raises(AmcError, match="column"):
+            load("cells", tmp_path, columns=columns)
+
+
+def test_a_filter_takes_numbers_of_any_kind_and_several_at_once(store):
+    whole = load("cells", store)
+    for snrs in (18, 18.0, np.float32(18), np.array([18]), range(18, 19), (18,), {18}, [18, None, 7.5, 2**70]):
+        assert len(load("cells", store, filters={"snr_db": snrs})) == len(whole) / 2
+    assert load("cells", store, filters={"test_length": [128.5, 2**70]}).empty
+    assert load("cells", store, filters={"snr_db": []}).empty
+    assert len(load("cells", store, filters={"fresh": False, "min_length": None})) == len(whole)
+
+
 def test_any_two_fields_make_a_pivot():
     cells = table_of(
         [
