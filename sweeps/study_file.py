@@ -25,6 +25,13 @@ def gpu_share(gpus: float) -> float:
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth(cls, value: Any) -> Any:
+        if any(isinstance(entry, bool) for entry in (value if isinstance(value, list | tuple) else [value])):
+            raise AmcError(f"{value!r} is not allowed: nothing here is true or false (YAML reads yes and no so)")
+        return value
+
 
 def _grids(content: Any, info: ValidationInfo, train: tuple[Grid, ...] | None = None) -> tuple[Grid, ...]:
     grids = content if isinstance(content, list) else [content]
@@ -203,18 +210,37 @@ def sentence(error: ValidationError) -> str:
     """The first complaint of Pydantic as one sentence: where, what, and what is allowed."""
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"])
+    sections = {"transfer": TransferSection, "resources": ResourcesSection, "scales": ScaleSection}
+    sections["search"] = SearchSection
+    section = sections.get(first["loc"][0], StudyFile) if len(first["loc"]) > 1 else StudyFile
     if first["type"] == "extra_forbidden":
-        sections = {"transfer": TransferSection, "resources": ResourcesSection, "scales": ScaleSection}
-        sections["search"] = SearchSection
-        section = sections.get(first["loc"][0], StudyFile) if len(first["loc"]) > 1 else StudyFile
         return f"key {place!r} is not known{suggest(first['loc'][-1], section.model_fields)}"
     if first["type"] == "missing":
         return f"key {place!r} is missing: a study needs it"
     cause = first.get("ctx", {}).get("error")
     if cause is not None:
         return f"{place}: {cause}"
-    message = first["msg"]
-    return f"{place}: {first['input']!r} is not allowed: {message[0].lower()}{message[1:]}"
+    limits = {name: f"{limit:,.10g}" for name, limit in first.get("ctx", {}).items() if isinstance(limit, int | float)}
+    if first["type"].startswith("model"):
+        section = sections[first["loc"][0]]
+        allowed = f"a mapping of its keys to values (known: {', '.join(section.model_fields)})"
+    else:
+        allowed = _ALLOWED.get(first["type"], first["msg"].lower()).format(**first.get("ctx", {}) | limits)
+    return f"{place}: {first['input']!r} is not allowed: it is {allowed}"
+
+
+# What Pydantic found wrong → what is right, with the limits of the field.
+_ALLOWED = {
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float", "int_parsing_size"), "a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing", "finite_number"), "a number"),
+    **dict.fromkeys(("tuple_type", "list_type"), "a list"),
+    "string_type": "a text",
+    "dict_type": "a mapping of names to values",
+    "greater_than_equal": "at least {ge}",
+    "less_than_equal": "at most {le}",
+    "less_than": "below {lt}",
+    "literal_error": "{expected}",
+}
 
 
 def _size(content: Any) -> int:

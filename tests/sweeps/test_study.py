@@ -371,3 +371,25 @@ def test_a_stage_of_transfer_starts_from_every_run_above_it(study_file):
     study = load_study(study_file(models="[mod_lcnn]", train="{channel: awgn}", transfer=stages))
     assert [bool(run.parent and run.parent.parent) for run in study.runs()] == [False, False, False, True]
     assert study.runs()[3].dataset.scenario == Scenario(channel="rician", upsampling=4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"transfer": "x"}, "transfer.0: 'x' is not allowed: it is a mapping of its keys to values (known: models, "),
+        ({"resources": "3"}, "resources: 3 is not allowed: it is a mapping of its keys to values (known: cpus_per_"),
+        ({"scales": "[a]"}, "scales: ['a'] is not allowed: it is a mapping of names to values"),
+        ({"scales": "{big: {instances: x}}"}, "scales.big.instances: 'x' is not allowed: it is a whole number"),
+        ({"instances": "12.5"}, "instances: 12.5 is not allowed: it is a whole number"),
+        ({"instances": "3"}, "instances: 3 is not allowed: it is at least 10"),
+        ({"instances": "99999999"}, "instances: 99999999 is not allowed: it is at most 10,000,000"),
+        ({"snr_db": "[high]"}, "snr_db.0: 'high' is not allowed: it is a number"),
+        ({"snr_db": "yes"}, "snr_db: (True,) is not allowed: nothing here is true or false"),
+        ({"seeds": "true"}, "seeds: (True,) is not allowed: nothing here is true or false"),
+        ({"description": "3"}, "description: 3 is not allowed: it is a text"),
+    ],
+)
+def test_a_value_of_a_wrong_type_is_refused_in_plain_words(study_file, changes, said):
+    with pytest.raises(AmcError) as refused:
+        load_study(study_file(**changes))
+    assert said in str(refused.value) and "input should" not in str(refused.value)
