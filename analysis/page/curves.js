@@ -17,7 +17,8 @@ function ticks(low, high, wanted) {
  */
 function chart({ label, curves, xLabel, yLabel, yRange, yTold, range, chance }) {
   const ends = curves.length <= 10 && curves.every((c) => c.end != null);
-  const [W, H, left, right, top, bottom] = [640, 340, 68, ends ? 62 : 14, 14, 46];
+  const longest = Math.max(...curves.map((c) => c.end?.length ?? 0)); // room for about 7.5 a character
+  const [W, H, left, right, top, bottom] = [640, 340, 68, ends ? 16 + 7.5 * longest : 14, 14, 46];
   const xs = [...new Set(curves.flatMap((c) => c.x))].sort((a, b) => a - b),
     ys = curves.flatMap((c) => c.y).filter((v) => v != null);
   const [xLow, xHigh] = xs.length > 1 ? [xs[0], xs.at(-1)] : [xs[0] - 1, xs[0] + 1];
@@ -107,7 +108,7 @@ function drawSnrCurves() {
     return { name, x: values("x"), y: values("accuracy"), low: values("low"), high: values("high"), other: i === null,
       colour: LINES[i % LINES.length],
       end: several || !column ? null : square.panel.columnNames
-        .map((field) => valueOf(square.cells[0], field)).join(", ").slice(0, 9) };
+        .map((field) => valueOf(square.cells[0], field)).join(", ").replace(/^(.{20}).{2,}$/, "$1…") };
   };
   const row = state.chosen.at(-1);
   fill(byId("snr-curves"),

@@ -431,6 +431,22 @@ def test_the_curves_have_the_accuracies_of_the_table(visit, written, place):
     assert "fitted in one step" in page.locator("#learning").inner_text()
 
 
+def test_the_names_at_the_ends_of_curves_are_whole_and_inside_the_drawing(visit, tmp_path):
+    path = tmp_path / "ends.yaml"
+    path.write_text(
+        "{modulations: [BPSK, QPSK], snr_db: [0, 10], instances: 10, length: 128, models: hoc_svm, "
+        "train: {}, test: {channel: [awgn, rayleigh_2, {name: a_long_urban_canyon, path_delays: [0, 2e-6], "
+        "path_gains_db: [0, -3]}]}}"
+    )
+    fill(path, tmp_path / "store")
+    page = visit(write(tmp_path / "report.html", tmp_path / "store", [(str(path), load_study(str(path)))]))
+    names = ("awgn", "rayleigh_2", "a_long_urban_canyon")
+    box = page.locator("#snr-curves svg").bounding_box()
+    for name in names:
+        text = page.locator("#snr-curves svg text", has_text=name).bounding_box()
+        assert text["x"] + text["width"] <= box["x"] + box["width"]
+
+
 def test_learning_curves_are_those_of_the_chosen_rows_runs(visit, written, place):
     epochs, page = load("epochs", place / "store"), visit(written)
     page.locator("#learning summary").first.click()
