@@ -14,7 +14,7 @@ from rich.table import Table
 
 from amc_core.errors import AmcError
 from amc_core.modulations import MODULATIONS, modulation_names
-from sweeps.plan import expected_seconds, make_plan, require_recordings
+from sweeps.plan import Plan, expected_seconds, make_plan, require_recordings
 from sweeps.search import Search, completed, location, proposed, trial_table
 from sweeps.show import (
     as_written,
@@ -29,7 +29,7 @@ from sweeps.show import (
     written_to,
 )
 from sweeps.store import Store
-from sweeps.study import SearchStudy, load_study, parse_scenario
+from sweeps.study import SearchStudy, Study, load_study, parse_scenario
 
 app = typer.Typer(
     help="Scenario and hyperparameter sweeps for automatic modulation classification.",
@@ -57,7 +57,7 @@ def plan(study: StudyName, store: StoreDir = "results", scale: Scale = None) -> 
     chosen = proposed(load_study(study, scale), place)
     found = make_plan(chosen, place)
     require_recordings(found)
-    show_plan(chosen, found)
+    _show_missing(chosen, found)
     for device, seconds in sorted(expected_seconds(found, place).items()):
         duration = timedelta(seconds=max(1, round(seconds)))
         out.print(f"By what runs in the store took, that is {duration} for one trial at a time on {device}.")
@@ -139,7 +139,7 @@ def status(
     trained, training, failures = listing.trained(), listing.training(), listing.failures()
     if study is not None:
         chosen = proposed(load_study(study, scale), place)
-        show_plan(chosen, make_plan(chosen, place))
+        _show_missing(chosen, make_plan(chosen, place))
         show_trials(chosen, place)
         keys = {run.key for run in chosen.runs()}
         trained, training = trained & keys, training & keys
@@ -415,6 +415,12 @@ def show_search(
     if csv is not None:
         written_to(csv, lambda path: table.to_csv(path, index=False), len(table))
     out.print(f"Live in a browser: optuna-dashboard {location(chosen, place)}", highlight=False, soft_wrap=True)
+
+
+def _show_missing(study: Study, found: Plan) -> None:
+    show_plan(study, found)
+    if found.damaged:
+        out.print(f"Damaged files of cells: {found.damaged}; what they held is missing, 'amc run' computes it again.")
 
 
 def _listed(modulations: str) -> str | list[str]:

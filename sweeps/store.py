@@ -352,7 +352,7 @@ class Store:
             return read_footer(lambda count: self.files.read(f"runs/{key}/{name}", count))
         except (FileNotFoundError, AmcError):
             raise
-        except (OSError, ValueError, LookupError):  # Arrow's exceptions are among them
+        except (OSError, ValueError, LookupError, TypeError):  # Arrow's exceptions are among them
             self._complain(key, name)
 
     def _cell_keys(self, key: str, name: str) -> set[str]:
@@ -395,6 +395,7 @@ class Listing:
     def __init__(self, store: Store, files: dict[str, float]):
         self.store = store
         self.names: dict[str, dict[str, float]] = defaultdict(dict)  # run key → file name → when it was written
+        self.damaged: set[str] = set()  # files of cells, as far as `cells` has looked: what they held counts as missing
         for file, written in files.items():
             _, key, *names = file.split("/")
             if len(names) == 1:
@@ -432,7 +433,14 @@ class Listing:
 
     def _cells(self, key: str) -> set[str]:
         names = [name for name in self.names.get(key, ()) if name.startswith("cells-")]
-        return set().union(*self.store._each_cell_file(key, self.store._cell_keys, names))
+        return set().union(*self.store._each_cell_file(key, self._sound_keys, names))
+
+    def _sound_keys(self, key: str, name: str) -> set[str]:
+        try:
+            return self.store._cell_keys(key, name)
+        except Damaged:
+            self.damaged.add(f"runs/{key}/{name}")
+            return set()
 
 
 def _now() -> datetime:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from amc_core.run import Run
+from benchmarks.faults import files
 from sweeps.plan import make_plan
 from sweeps.store import Store
 from sweeps.study import load_study
@@ -138,6 +139,20 @@ def test_a_damaged_file_is_named_with_what_to_do(amc, filled, name):
     refused = amc("results", path, "--store", store)
     assert refused.returncode == 2 and refused.stderr.count("\n") == 1
     assert str(victim) in refused.stderr and "'amc run'" in refused.stderr
+
+
+@pytest.mark.parametrize("bytes_kept", [-20, 6, 0])
+def test_plan_and_status_count_what_is_damaged_as_missing_and_write_nothing(amc, filled, bytes_kept):
+    path, store = filled
+    victim = next(Path(store).glob("runs/*/cells*"))
+    victim.write_bytes(victim.read_bytes()[:bytes_kept])
+    before = files(Path(store))
+    for command in ("plan", "status"):
+        shown = amc(command, path, "--store", store)
+        assert shown.returncode == 0, shown.stderr
+        assert [int(word) for word in shown.stdout.split() if word.isdigit()][:6] == [4, 2, 2, 16, 4, 12]
+        assert "Damaged files of cells: 1; what they held is missing, 'amc run' computes it again." in shown.stdout
+    assert files(Path(store)) == before
 
 
 def test_run_sets_damaged_files_aside_and_says_which(amc, study_file, tmp_path):
