@@ -7,7 +7,7 @@ write(name, bytes)   all of it or nothing: no reader, at any time, sees a part
 delete(name)         no matter whether it is there
 move(name, to)       under another name
 require_writable()   raises AmcError unless the others can work; removes what killed processes have left
-scratch(name)        a context: a folder for passing use, as path and Arrow file system, None for the machine's own
+scratch()            a context: a folder for passing use, as path and Arrow file system, None for the machine's own
 
 Names are relative and have "/" between their parts. What goes wrong is an AmcError of one sentence.
 """
@@ -30,6 +30,8 @@ import pyarrow.fs
 
 from amc_core.errors import AmcError
 
+_SCRATCH = ".scratch-"  # and a name that no other process has
+_DAY = 86400  # seconds, after which nobody comes back to what has not changed
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _HOST = re.sub(r"[^\w-]", "_", socket.gethostname())
 _BUCKET_ERRORS = {  # in the text of Arrow's exceptions → what is wrong, and what to do about it
@@ -121,18 +123,23 @@ class Directory:
             finally:
                 with suppress(OSError):
                     probe.unlink(missing_ok=True)
-            for left in self.path.rglob(".*.*.*"):
+            for left in (*self.path.glob(".*.*.*"), *(self.path / "runs").rglob(".*.*.*")):
                 if _abandoned(left):
                     left.unlink(missing_ok=True)
+            for left in self.path.glob(f"{_SCRATCH}*"):
+                with suppress(FileNotFoundError):  # its driver has just ended
+                    if _is_old(self.list(left.name), left.stat().st_mtime):
+                        shutil.rmtree(left, ignore_errors=True)
 
     @contextmanager
-    def scratch(self, name: str) -> Iterator[tuple[str, None]]:
+    def scratch(self) -> Iterator[tuple[str, None]]:
+        place = self.path / f"{_SCRATCH}{uuid.uuid4().hex}"
         with self._explained("written", absent_is_error=True):
-            _make(self.path / name)
+            _make(place)
         try:
-            yield str(self.path / name), None
+            yield str(place), None
         finally:
-            shutil.rmtree(self.path / name, ignore_errors=True)
+            shutil.rmtree(place, ignore_errors=True)
 
     @contextmanager
     def _explained(self, what: str, absent_is_error: bool = False):
@@ -203,10 +210,14 @@ class Bucket:
             with files.open_output_stream(probe) as file:
                 file.write(b"probe")  # a put without content would pass for a folder
             files.delete_file(probe)
+            for left in files.get_file_info(pyarrow.fs.FileSelector(self.root, allow_not_found=True)):
+                if left.base_name.startswith(_SCRATCH) and _is_old(self.list(left.base_name)):
+                    with suppress(FileNotFoundError):
+                        files.delete_dir(left.path)
 
     @contextmanager
-    def scratch(self, name: str) -> Iterator[tuple[str, pyarrow.fs.FileSystem]]:
-        place = f"{self.root}/{name}"
+    def scratch(self) -> Iterator[tuple[str, pyarrow.fs.FileSystem]]:
+        place = f"{self.root}/{_SCRATCH}{uuid.uuid4().hex}"
         try:
             yield place, self._filesystem()
         finally:
@@ -282,4 +293,9 @@ def _abandoned(temporary: Path) -> bool:
     if owner is None or age < 60:  # containers may share a name and not their processes
         return False
     ended = owner["host"] == _HOST and Path("/proc/self").exists() and not Path("/proc", owner["process"]).exists()
-    return ended or age > 86400
+    return ended or age > _DAY
+
+
+def _is_old(files: dict[str, float], made: float = 0.0) -> bool:
+    """Has nothing been written in a folder for a day? files: its listing; made: when the folder was."""
+    return time.time() - max([made, *files.values()]) > _DAY

@@ -44,7 +44,7 @@ _ENVIRONMENT = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 _RETRIES = {"here": 1, "cluster": 10}  # whose spot machines come and go
-_SCRATCH = ".amc-tune-"  # and the driver's process number: Tune's directory, of no use after the launch
+_SCRATCH = ".amc-tune-"  # and the driver's process number: Tune's directory on one machine, of no use afterwards
 _GPU_FILLED, _TRIALS_PER_GPU = 0.9, 8  # of its memory, by trials whose need is known; and how many take turns on it
 _OBJECT_STORE_BYTES = 256 << 20  # trials exchange no data through Ray
 
@@ -126,7 +126,7 @@ def launch(
 def _scratch(store: Store, shared: bool):
     """A directory for Tune, of no use afterwards; workers of a cluster have to see it, as they see the store."""
     if shared:
-        with store.scratch(f"{_SCRATCH}{os.getpid()}") as place:
+        with store.scratch() as place:
             yield place
     else:
         with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-") as place:

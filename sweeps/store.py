@@ -168,12 +168,12 @@ class Store:
         """Raise AmcError where results could not be written. Leaves no trace, and removes those of killed processes."""
         self.files.require_writable()
 
-    def scratch(self, name: str) -> AbstractContextManager[tuple[str, FileSystem | None]]:
+    def scratch(self) -> AbstractContextManager[tuple[str, FileSystem | None]]:
         """A folder that all who see the store see, gone after the context: its path, and the file system that is in.
 
         These are what Tune calls storage_path and storage_filesystem.
         """
-        return self.files.scratch(name)
+        return self.files.scratch()
 
     def save_checkpoint(self, key: str, state: dict) -> None:
         """Record the state of training after an epoch; state["epochs"] has a row for each so far."""

@@ -163,13 +163,29 @@ def test_checking_that_a_store_can_be_written_leaves_no_trace(store, tmp_path):
 def test_scratch_is_a_folder_where_arrow_writes_and_is_gone_afterwards(store):
     fill(store)
     before = store.files.list("")
-    with store.scratch(".tune-1") as (path, filesystem):
+    with store.scratch() as (path, filesystem), store.scratch() as (other, _):
+        assert path != other
         filesystem = pickle.loads(pickle.dumps(filesystem)) or LocalFileSystem()
         filesystem.create_dir(f"{path}/trial")
         with filesystem.open_output_stream(f"{path}/trial/state") as file:
             file.write(b"state")
         assert store.trained() == {RUN.key}
     assert filesystem.get_file_info(path).type == FileType.NotFound and store.files.list("") == before
+
+
+def test_the_scratch_of_a_killed_driver_is_removed_after_a_day_without_a_change(store, monkeypatch):
+    with store.scratch() as (path, filesystem):
+        filesystem = filesystem or LocalFileSystem()
+        filesystem.create_dir(f"{path}/study")
+        for name in ("first", "second"):
+            with filesystem.open_output_stream(f"{path}/study/{name}") as file:
+                file.write(b"state")
+        now = time.time()
+        for hours, there in ((23, True), (25, False)):
+            monkeypatch.setattr(files.time, "time", lambda hours=hours: now + 3600 * hours)
+            store.require_writable()
+            assert (filesystem.get_file_info(f"{path}/study/first").type == FileType.File) == there
+    assert store.files.list("") == {}
 
 
 def test_a_failure_is_known_until_it_is_cleared_and_a_damaged_one_is_as_good_as_absent(store):
