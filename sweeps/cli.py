@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -85,8 +86,7 @@ def run(
     Example: amc run quickstart --store results --scale smoke
     """
     chosen, place = load_study(study, scale), Store(store)
-    for damaged in place.verify(run.key for run in proposed(chosen, place).runs()):
-        err.print(f"damaged, set aside in {store}/damaged: {damaged}", highlight=False, markup=False, soft_wrap=True)
+    _set_aside(place, (run.key for run in proposed(chosen, place).runs()))
     chosen = completed(chosen, place)  # of a search; what it has begun, it proposes again
     before = make_plan(chosen, place)
     require_recordings(before)
@@ -104,6 +104,9 @@ def run(
 
     with Progress(before, out, lambda: f"trials {search.done}/{search.trials}" if search else "") as progress:
         launch(chosen, before, place, progress, address, gpus_per_trial, log, search)
+    trained = {entry.run.key for entry in before.runs if not entry.trained}
+    heirs = [entry.run for entry in before.runs if entry.trained and entry.run.parent]
+    _set_aside(place, (run.key for run in heirs if run.parent.key in trained))  # which may have other weights now
     after = make_plan(completed(chosen, place), place)
     show_trials(chosen, place)
     if after.incomplete:
@@ -415,6 +418,12 @@ def show_search(
     if csv is not None:
         written_to(csv, lambda path: table.to_csv(path, index=False), len(table))
     out.print(f"Live in a browser: optuna-dashboard {location(chosen, place)}", highlight=False, soft_wrap=True)
+
+
+def _set_aside(place: Store, keys: Iterable[str]) -> None:
+    for name in place.verify(keys):
+        line = f"damaged or outdated, set aside in {place.path}/damaged: {name}"
+        err.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _show_missing(study: Study, found: Plan) -> None:

@@ -132,6 +132,10 @@ class Store:
         """The state dictionary of a finished run."""
         return self._read_tensors(key, self._named(key, "weights"))
 
+    def weights_name(self, key: str) -> str:
+        """What tells a finished run's weights from any others: their file's name, with the digest."""
+        return self._named(key, "weights")
+
     def cell_tables(self, keys: Iterable[str], columns: list[str] | None = None) -> Iterator[pa.Table]:
         """The cells of runs, a table per file; a cell that two launches computed at once comes twice."""
         read = self._read_table
@@ -257,7 +261,8 @@ class Store:
         """Read and check every file of these runs; set damaged ones aside, and return their names.
 
         What is set aside counts as missing. Without sound weights, epochs and record a run has to be trained again;
-        on a GPU its weights will not be the same to the last bit, so its cells are set aside with it.
+        on a GPU its weights will not be the same to the last bit, so its cells are set aside with it, and once it has
+        other weights, so are the runs that started from what it had.
         """
         names = self.listing().names
         keys = [key for key in dict.fromkeys(keys) if key in names]
@@ -271,7 +276,7 @@ class Store:
         sound = {name for name in names if self._is_sound(key, name)}
         if "run.json" in names:
             record = self.run_record(key) if "run.json" in sound else None
-            if record is None or not set(record["files"].values()) <= sound:
+            if record is None or not set(record["files"].values()) <= sound or self._is_outdated(record):
                 sound = {name for name in sound if name.startswith(("checkpoint", "failure", "log"))}
         return sorted(names - sound)
 
@@ -284,6 +289,14 @@ class Store:
             return _record(content) is not None
         digest = _DIGEST.search(name)
         return digest is None or _digest(content) == digest[1]
+
+    def _is_outdated(self, record: dict) -> bool:
+        """Has the run that this one started from got other weights since?"""
+        try:
+            parent = self.run_record(record["parent"]) if record.get("parent_weights") else None
+        except Damaged:  # which is for that run's own check
+            return False
+        return parent is not None and parent["files"]["weights"] != record["parent_weights"]
 
     def _set_aside(self, key: str, name: str) -> bool:
         """Move a file away; False where another process has been faster."""

@@ -41,16 +41,20 @@ def _train(run: Run, store: Store, device: str) -> Iterator[dict]:
     if device == "cuda":  # a worker trains one run after another
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
+    origin = store.weights_name(run.parent.key) if run.parent else None
     saved = store.checkpoint(run.key)
+    if saved and saved.pop("parent_weights", origin) != origin:  # the parent has been trained again since
+        saved = None
     seconds_before = saved.pop("seconds") if saved else 0.0
     start = store.weights(run.parent.key) if run.parent and not saved else None
     for state in train(run, device, saved, start):
         seconds = seconds_before + time.perf_counter() - began
-        store.save_checkpoint(run.key, state | {"seconds": seconds})
+        store.save_checkpoint(run.key, state | {"seconds": seconds, "parent_weights": origin})
         last = state["epochs"][-1]
         yield _progress(last["epoch"], 0, last["validation_accuracy"], trained=False) | {"curves": last}
     kept = state["epochs"][state["kept_epoch"] - 1]
     outcome = {
+        "parent_weights": origin,
         "parameters": parameters(new_model(run)),
         "kept_epoch": kept["epoch"],
         "validation_accuracy": kept["validation_accuracy"],

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from analysis import load
 from amc_core.run import Run
 from benchmarks.faults import files
 from sweeps.plan import make_plan
@@ -163,9 +164,65 @@ def test_run_sets_damaged_files_aside_and_says_which(amc, study_file, tmp_path):
     damaged.write_bytes(b"not what the name says")
     shown = amc("run", path, "--store", str(store.path))
     assert shown.returncode == 0 and "Nothing is missing" in shown.stdout
-    assert shown.stderr == f"damaged, set aside in {store.path}/damaged: runs/{run.key}/{damaged.name}\n"
+    assert shown.stderr == f"damaged or outdated, set aside in {store.path}/damaged: runs/{run.key}/{damaged.name}\n"
     [kept] = (tmp_path / "store" / "damaged" / run.key).iterdir()
     assert kept.read_bytes() == b"not what the name says" and not damaged.exists()
+
+
+@pytest.mark.parametrize("other_weights", [True, False])
+def test_a_run_is_computed_again_when_the_one_it_started_from_has_other_weights(
+    amc, study_file, tmp_path, other_weights
+):
+    path = study_file(models="mod_lcnn", train="{}", test="{}", transfer="{train: {channel: rician}}")
+    study, store = load_study(path), Store(tmp_path / "store")
+    for run in study.runs():
+        list(compute(run, study.tests(run), store))
+    parent, child = study.runs()
+    weights = store.weights(parent.key)
+    if other_weights:
+        weights = {name: 1.01 * tensor for name, tensor in weights.items()}
+    replace_weights(store, parent, weights)
+    shown = amc("run", path, "--store", str(store.path))
+    assert shown.returncode == 0, shown.stderr
+    assert (f"damaged or outdated, set aside in {store.path}/damaged: runs/{child.key}/run.json" in shown.stderr) == (
+        other_weights
+    )
+    assert store.run_record(child.key)["parent_weights"] == store.weights_name(parent.key)
+    assert len(load("cells", store.path, path)) == 2 * 2
+
+
+def replace_weights(store: Store, run: Run, weights: dict) -> None:
+    """Record the run as trained once more, with these weights."""
+    store.save_run(run, {"epochs": store.epochs(run.key).to_pylist(), "kept": weights}, store.run_record(run.key))
+
+
+def test_a_launch_that_trains_a_parent_again_looks_at_what_started_from_it(amc, study_file, tmp_path, monkeypatch):
+    path = study_file(models="mod_lcnn", train="{}", test="{}", transfer="{train: {channel: rician}}")
+    study, store = load_study(path), Store(tmp_path / "store")
+    parent, child = study.runs()
+    for run in study.runs():
+        list(compute(run, study.tests(run), store))
+    weights = {name: 1.01 * tensor for name, tensor in store.weights(parent.key).items()}
+    damaged = tmp_path / "store" / "runs" / parent.key / store.weights_name(parent.key)
+    damaged.write_bytes(b"torn")
+    record, epochs = store.run_record(parent.key), store.epochs(parent.key).to_pylist()
+
+    def on_a_gpu(*arguments):  # where weights are others in the last bits
+        store.save_run(parent, {"epochs": epochs, "kept": weights}, record)
+
+    monkeypatch.setattr("sweeps.launch.launch", on_a_gpu)
+    shown = amc("run", path, "--store", str(store.path))
+    assert shown.returncode == 1 and "2 of 2 runs are incomplete; the same command" in shown.stderr
+    assert f"runs/{child.key}/run.json" in shown.stderr and store.trained() == {parent.key}
+
+
+def test_a_checkpoint_from_other_weights_of_the_parent_is_not_gone_on_from(study_file, tmp_path):
+    study = load_study(study_file(models="mod_lcnn", train="{}", transfer="{train: {channel: rician}}"))
+    store, (parent, child) = Store(tmp_path / "store"), study.runs()
+    list(compute(parent, [], store))
+    next(compute(child, [], store))
+    replace_weights(store, parent, {name: 1.01 * tensor for name, tensor in store.weights(parent.key).items()})
+    assert [step["epoch"] for step in compute(child, [], store)][:3] == [1, 2, 3]
 
 
 def test_a_damaged_checkpoint_does_not_keep_a_run_from_being_trained(study_file, tmp_path):
