@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis import load
 from amc_core.run import Run
+from analysis import load
 from benchmarks.faults import files
 from sweeps.plan import make_plan
 from sweeps.store import Store
