@@ -37,7 +37,7 @@ def compute(run: Run, tests: list[Dataset], store: Store, device: str = "cpu") -
 
 
 def _train(run: Run, store: Store, device: str) -> Iterator[dict]:
-    started, began = datetime.now(UTC), time.perf_counter()
+    began = time.perf_counter()
     if device == "cuda":  # a worker trains one run after another
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
@@ -46,10 +46,12 @@ def _train(run: Run, store: Store, device: str) -> Iterator[dict]:
     if saved and saved.pop("parent_weights", origin) != origin:  # the parent has been trained again since
         saved = None
     seconds_before = saved.pop("seconds") if saved else 0.0
+    started = (saved or {}).pop("started_at", datetime.now(UTC).isoformat())
     start = store.weights(run.parent.key) if run.parent and not saved else None
     for state in train(run, device, saved, start):
         seconds = seconds_before + time.perf_counter() - began
-        store.save_checkpoint(run.key, state | {"seconds": seconds, "parent_weights": origin})
+        ours = {"started_at": started, "seconds": seconds, "parent_weights": origin}
+        store.save_checkpoint(run.key, state | ours)
         last = state["epochs"][-1]
         yield _progress(last["epoch"], 0, last["validation_accuracy"], trained=False) | {"curves": last}
     kept = state["epochs"][state["kept_epoch"] - 1]
@@ -58,7 +60,7 @@ def _train(run: Run, store: Store, device: str) -> Iterator[dict]:
         "parameters": parameters(new_model(run)),
         "kept_epoch": kept["epoch"],
         "validation_accuracy": kept["validation_accuracy"],
-        "started_at": started.isoformat(),
+        "started_at": started,
         "seconds": seconds,
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "gpu_share": _gpu_share() if device == "cuda" else None,

@@ -225,6 +225,16 @@ def test_a_checkpoint_from_other_weights_of_the_parent_is_not_gone_on_from(study
     assert [step["epoch"] for step in compute(child, [], store)][:3] == [1, 2, 3]
 
 
+def test_a_run_that_is_resumed_was_started_when_it_first_was(study_file, tmp_path):
+    study, store = load_study(study_file(models="mod_lcnn", train="{}")), Store(tmp_path / "store")
+    [run] = study.runs()
+    next(compute(run, [], store))
+    began_again = pd.Timestamp.now("UTC")
+    list(compute(run, [], store))
+    record = store.run_record(run.key)
+    assert pd.Timestamp(record["started_at"]) < began_again < pd.Timestamp(record["finished_at"])
+
+
 def test_a_damaged_checkpoint_does_not_keep_a_run_from_being_trained(study_file, tmp_path):
     study, store = load_study(study_file(models="mod_lcnn", train="{}")), Store(tmp_path / "store")
     [run] = study.runs()
