@@ -10,6 +10,7 @@ import logging
 import math
 import os
 import pickle
+import random
 import shutil
 import signal
 import socket
@@ -84,6 +85,9 @@ def launch(
 
     share = study.file.resources.gpus_per_trial
     share = _measured_share(study, store) if share is None else share
+    # Those of equal work in another order on every machine: launches that share a store begin with different runs.
+    runs = random.Random(socket.gethostname()).sample(plan.runs, len(plan.runs))
+    plan = Plan(tuple(sorted(runs, key=lambda entry: -entry.training_work - entry.evaluation_work)))
     feed = Feed(plan, search, lambda: _slots(study, share, gpus_per_trial), progress.add, progress.prune)
     if not feed.has_work():
         return

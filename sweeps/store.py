@@ -166,6 +166,14 @@ class Store:
                 continue
         return None
 
+    def checkpoints(self, key: str) -> dict[str, tuple[int, float]]:
+        """Name of each checkpoint of a run → the epoch that it is of, and minus when it was written.
+
+        Of two by different processes, the greater pair is that of the one that is ahead.
+        """
+        written = self.listing([key]).names[key]
+        return {name: (int(name.split("-")[1]), -written[name]) for name in written if name.startswith("checkpoint-")}
+
     # -- writing ---------------------------------------------------------------------------------------
 
     def require_writable(self) -> None:
@@ -179,10 +187,15 @@ class Store:
         """
         return self.files.scratch()
 
-    def save_checkpoint(self, key: str, state: dict) -> None:
-        """Record the state of training after an epoch; state["epochs"] has a row for each so far."""
-        self._write(key, f"checkpoint-{len(state['epochs']):06d}", "pt", _tensor_bytes(state))
+    def save_checkpoint(self, key: str, state: dict) -> str:
+        """Record the state of training after an epoch; state["epochs"] has a row for each so far. Returns its name."""
+        name = self._write(key, f"checkpoint-{len(state['epochs']):06d}", "pt", _tensor_bytes(state))
         self._delete(key, self._checkpoints(key)[:-_CHECKPOINTS])
+        return name
+
+    def delete_checkpoints(self, key: str) -> None:
+        """Remove the states of training of a run that is finished."""
+        self._delete(key, self._checkpoints(key))
 
     def save_run(self, run: Run, state: dict, outcome: dict) -> None:
         """Record a finished run: weights, epochs, and last of all the record that makes it finished."""
@@ -207,7 +220,7 @@ class Store:
         record = json.loads(json.dumps(record))  # as it will be read
         sealed = record | {"checksum": _checksum(record)}
         self.files.write(f"runs/{run.key}/run.json", json.dumps(sealed, indent=1).encode())
-        self._delete(run.key, self._checkpoints(run.key))
+        self.delete_checkpoints(run.key)
 
     def save_cells(self, run: Run, evaluated: list[tuple[Dataset, np.ndarray]], seconds: float) -> None:
         """Record cells of a run: test datasets and their (SNRs, classes, classes) confusion counts.
