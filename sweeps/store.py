@@ -46,6 +46,7 @@ __all__ = ["CELL_SCHEMA", "Damaged", "Listing", "Store"]
 _DIGEST = re.compile(r"-([0-9a-f]{32})\.")
 _CHECKPOINTS = 2  # should the newest be damaged, there is the one before
 _PARTS = 16  # files with cells that a run may have before they become one
+_RECORDED_SECONDS = 3600  # after which no process is still about to name in run.json what it has written for it
 _TIMED_RUNS = 200  # the newest runs, that speeds and shares of memory are taken from
 
 
@@ -280,6 +281,8 @@ class Store:
         names = self.listing().names
         keys = [key for key in dict.fromkeys(keys) if key in names]
         suspects = [key for key, damage in zip(keys, self._map(self._damage, keys), strict=True) if damage]
+        for key in keys:
+            self._delete(key, self._left_over(key, names[key]))
         # A second look tells damage from what another process was writing and deleting during the first.
         return [f"runs/{key}/{name}" for key in suspects for name in self._damage(key) if self._set_aside(key, name)]
 
@@ -302,6 +305,19 @@ class Store:
             return _record(content) is not None
         digest = _DIGEST.search(name)
         return digest is None or _digest(content) == digest[1]
+
+    def _left_over(self, key: str, written: dict[str, float]) -> list[str]:
+        """Files of a finished run that its record does not name, since two processes have trained it or one was killed.
+
+        An hour after they were written nobody is about to write a record that names them.
+        """
+        kinds = ("weights", "epochs", "checkpoint")
+        old = [n for n in written if n.startswith(kinds) and _now().timestamp() - written[n] > _RECORDED_SECONDS]
+        try:
+            record = self.run_record(key) if len(old) > 2 else None
+        except Damaged:
+            return []
+        return [name for name in old if name not in record["files"].values()] if record else []
 
     def _is_outdated(self, record: dict) -> bool:
         """Has the run that this one started from got other weights since?"""

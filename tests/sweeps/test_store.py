@@ -267,6 +267,21 @@ def test_a_record_whose_weights_are_gone_is_set_aside(store):
     assert f"runs/{RUN.key}/run.json" in store.verify([RUN.key]) and store.trained() == set()
 
 
+def test_verifying_removes_what_the_record_does_not_name_once_it_is_old(store, monkeypatch):
+    store.save_checkpoint(RUN.key, state(1))
+    left = name_of(store, "checkpoint"), store.files.read(name_of(store, "checkpoint"))
+    store.save_run(RUN, state(2), OUTCOME)
+    fill(store)  # as another process would that has trained it on a GPU
+    store.files.write(*left)  # as one would that was suspended
+    both = names(store)
+    assert [name.split("-")[0] for name in both].count("weights") == 2
+    assert store.verify([RUN.key]) == [] and names(store) == both  # any may be about to be named
+    monkeypatch.setattr("sweeps.store._RECORDED_SECONDS", -60)
+    assert store.verify([RUN.key]) == []
+    assert [name.split("-")[0] for name in names(store)] == ["cells", "epochs", "run.json", "weights"]
+    assert store.epochs(RUN.key).num_rows == 3 and store.weights(RUN.key)
+
+
 def test_verifying_leaves_other_runs_alone(store):
     fill(store)
     damage(store, "weights", "torn")
