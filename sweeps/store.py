@@ -100,13 +100,14 @@ class Store:
                 classified[place] += [f.instances * length / f.seconds for f in footers if f.seconds]
         return {place: (median(trained[place]), median(classified[place])) for place in trained if classified[place]}
 
-    def gpu_shares(self) -> dict[str, float]:
-        """Model → the largest part of a GPU's memory that training it took, of the runs finished last."""
-        shares: dict[str, float] = {}
+    def gpu_shares(self) -> dict[str, list[tuple[int, float]]]:
+        """Model → samples in a batch, and the part of a GPU's memory that training took, of the runs finished last."""
+        shares = defaultdict(list)
         for record, _ in self._map(self._timing, self._newest()):
             if record.get("gpu_share"):
-                shares[record["model"]] = max(record["gpu_share"], shares.get(record["model"], 0))
-        return shares
+                samples = record["recipe"]["batch_size"] * record["dataset"]["length"]
+                shares[record["model"]].append((samples, record["gpu_share"]))
+        return dict(shares)
 
     def _newest(self) -> list[str]:
         """Keys of the runs finished last."""
