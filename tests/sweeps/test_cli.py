@@ -1,5 +1,6 @@
 """The command line as a user meets it."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -254,6 +255,35 @@ def test_a_signal_before_anything_runs_ends_in_a_sentence(study_file, tmp_path, 
     driver.send_signal(number)
     _, errors = driver.communicate(timeout=60)
     assert driver.returncode == 130 and "Interrupted" in errors and "Traceback" not in errors
+
+
+def test_a_signal_while_modules_are_imported_ends_in_a_sentence_before_the_command_begins():
+    code = """if True:
+        import builtins, os, signal, sys
+        from sweeps.__main__ import main
+
+        def load(name, *rest, load=builtins.__import__, **more):
+            if name == "sweeps.cli":
+                try:
+                    os.kill(os.getpid(), signal.SIGINT)
+                except BaseException:  # as modules do that try what there is
+                    pass
+            return load(name, *rest, **more)
+
+        builtins.__import__, sys.argv = load, ["amc", "models"]
+        main()
+    """
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.returncode == 130 and ended.stdout == "" and ended.stderr.startswith("\nInterrupted.")
+
+
+@pytest.mark.parametrize("command", ["schema", "models"])
+def test_a_reader_that_has_had_enough_ends_the_command_without_a_word(command):
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run([sys.executable, "-m", "sweeps", command], stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert ended.returncode == 128 + signal.SIGPIPE and ended.stderr == ""
 
 
 def test_results_of_nothing_say_how_to_compute_them(amc, study_file, tmp_path):
