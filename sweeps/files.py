@@ -3,7 +3,7 @@
 list(folder)         file name → when it was written (seconds since 1970), of all files below a folder
 read(name, last)     the bytes of a file, or only its last ones; FileNotFoundError where there is none
 for_arrow(names)     Arrow's file system, and the paths there of these files
-write(name, bytes)   all of it or nothing: no reader, at any time, sees a part
+write(name, bytes)   all of it or nothing: no reader, at any time, sees a part; durable=False: a power cut may undo it
 delete(name)         no matter whether it is there
 move(name, to)       under another name
 require_writable()   raises AmcError unless the others can work; removes what killed processes have left
@@ -90,17 +90,18 @@ class Directory:
                 file.seek(size - last)
             return file.readall()
 
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: bytes, durable: bool = True) -> None:
         path = self.path / name
         temporary = path.with_name(f".{_HOST}.{os.getpid()}.{uuid.uuid4().hex}")
         with self._explained("written", absent_is_error=True):
             _make(path.parent)
             try:
-                _write_through(temporary, content)
+                _write_through(temporary, content, durable)
                 os.replace(temporary, path)
             finally:
                 temporary.unlink(missing_ok=True)
-            _sync(path.parent)
+            if durable:
+                _sync(path.parent)
 
     def for_arrow(self, names: list[str]) -> tuple[pyarrow.fs.FileSystem, list[str]]:
         return pyarrow.fs.LocalFileSystem(), [f"{self.path}/{name}" for name in names]
@@ -188,7 +189,7 @@ class Bucket:
                 file.seek(file.size() - last)
             return file.read()
 
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: bytes, durable: bool = True) -> None:
         with self._explained(), self._filesystem().open_output_stream(f"{self.root}/{name}") as file:
             file.write(content)
 
@@ -258,11 +259,12 @@ def _s3(bucket: str, endpoint: str | None, attempts: int) -> pyarrow.fs.S3FileSy
     )
 
 
-def _write_through(path: Path, content: bytes) -> None:
+def _write_through(path: Path, content: bytes, durable: bool = True) -> None:
     with open(path, "xb") as file:
         file.write(content)
         file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            os.fsync(file.fileno())
 
 
 def _make(directory: Path) -> None:

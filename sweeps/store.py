@@ -264,7 +264,7 @@ class Store:
     def save_log(self, key: str, text: str) -> None:
         """Keep what a run's trials tell, where the store can still be written."""
         with suppress(AmcError):
-            self.files.write(f"runs/{key}/log.txt", text.encode())
+            self.files.write(f"runs/{key}/log.txt", text.encode(), durable=False)
 
     def clear_failure(self, key: str) -> None:
         """Forget why a run failed, since it is complete."""

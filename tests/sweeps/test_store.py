@@ -497,6 +497,9 @@ def test_every_write_is_flushed_before_it_is_seen_and_its_name_after(directory, 
     made, [content, renamed, named] = events[:-3], events[-3:]
     assert made == [str(folder.parents[2]), str(folder.parents[1]), str(folder.parent)]
     assert content.startswith(f"{folder}/.") and renamed == "renamed" and named == str(folder)
+    events.clear()
+    directory.save_log("a", "for people, and no result: waits for no disk")
+    assert events == ["renamed"]
 
 
 def test_six_hundred_cells_take_little_room_and_a_plan_reads_little_of_it():
