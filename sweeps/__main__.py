@@ -11,19 +11,24 @@ class Interrupted(BaseException):
 
 def main() -> None:
     """Entry point: bad input ends in one sentence and exit code 2, an interruption in one and exit code 130."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupt)
-    try:
-        from amc_core.errors import AmcError
-        from sweeps.cli import app
-        from sweeps.show import complain
+    _on_signals(lambda number, frame: _leave())  # an exception might be swallowed by what is being imported
+    from amc_core.errors import AmcError
+    from sweeps.cli import app
+    from sweeps.show import complain
 
+    _on_signals(interrupt)
+    try:
         try:
             app()
         except AmcError as error:
             complain(str(error))
             sys.exit(2)
+        finally:
+            sys.stdout.flush()
     except BaseException as end:
+        # Typer and Rich make an exit with code 1 of it.
+        if isinstance(end, BrokenPipeError) or isinstance(end.__context__, BrokenPipeError):
+            os._exit(128 + signal.SIGPIPE)  # as other commands whose reader, head for one, has had enough
         # Ray may make another exception of ours, and ends by itself on SIGTERM while it starts.
         if _interrupted or (isinstance(end, SystemExit) and end.code == signal.SIGTERM):
             _leave()
@@ -40,9 +45,13 @@ def interrupt(number, frame) -> None:
     raise Interrupted
 
 
-def _leave() -> None:
+def _on_signals(handler) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, handler)
+
+
+def _leave() -> None:
+    _on_signals(signal.SIG_IGN)
     print("\nInterrupted. What was finished is in the store; the same command goes on from there.", file=sys.stderr)
     sys.stderr.flush()
     os._exit(130)  # Ray's threads may still be starting, and would not end well

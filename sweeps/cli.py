@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.table import Table
 
 from amc_core.errors import AmcError
 from amc_core.modulations import MODULATIONS, modulation_names
-from sweeps.plan import expected_seconds, make_plan, require_recordings
+from sweeps.plan import Plan, expected_seconds, make_plan, require_recordings
 from sweeps.search import Search, completed, location, mend, proposed, trial_table
 from sweeps.show import (
     as_written,
@@ -29,7 +30,7 @@ from sweeps.show import (
     written_to,
 )
 from sweeps.store import Store
-from sweeps.study import SearchStudy, load_study, parse_scenario
+from sweeps.study import SearchStudy, Study, load_study, parse_scenario
 
 app = typer.Typer(
     help="Scenario and hyperparameter sweeps for automatic modulation classification.",
@@ -57,7 +58,7 @@ def plan(study: StudyName, store: StoreDir = "results", scale: Scale = None) -> 
     chosen = proposed(load_study(study, scale), place)
     found = make_plan(chosen, place)
     require_recordings(found)
-    show_plan(chosen, found)
+    _show_missing(chosen, found)
     for device, seconds in sorted(expected_seconds(found, place).items()):
         duration = timedelta(seconds=max(1, round(seconds)))
         out.print(f"By what runs in the store took, that is {duration} for one trial at a time on {device}.")
@@ -87,8 +88,7 @@ def run(
     chosen, place = load_study(study, scale), Store(store)
     if isinstance(chosen, SearchStudy) and (damage := mend(chosen, place)):
         err.print(damage, highlight=False, markup=False, soft_wrap=True)
-    for damaged in place.verify(run.key for run in proposed(chosen, place).runs()):
-        err.print(f"damaged, set aside in {store}/damaged: {damaged}", highlight=False, markup=False, soft_wrap=True)
+    _set_aside(place, (run.key for run in proposed(chosen, place).runs()))
     chosen = completed(chosen, place)  # of a search; what it has begun, it proposes again
     before = make_plan(chosen, place)
     require_recordings(before)
@@ -108,6 +108,9 @@ def run(
 
     with Progress(before, out, lambda: search.heading if search else "") as progress:
         launch(chosen, before, place, progress, address, gpus_per_trial, log, search)
+    trained = {entry.run.key for entry in before.runs if not entry.trained}
+    heirs = [entry.run for entry in before.runs if entry.trained and entry.run.parent]
+    _set_aside(place, (run.key for run in heirs if run.parent.key in trained))  # which may have other weights now
     after = make_plan(completed(chosen, place), place)
     show_trials(chosen, place)
     if after.incomplete:
@@ -155,7 +158,7 @@ def status(
     trained, training, failures = listing.trained(), listing.training(), listing.failures()
     if study is not None:
         chosen = proposed(load_study(study, scale), place)
-        show_plan(chosen, make_plan(chosen, place))
+        _show_missing(chosen, make_plan(chosen, place))
         show_trials(chosen, place)
         keys = {run.key for run in chosen.runs()}
         trained, training = trained & keys, training & keys
@@ -431,6 +434,18 @@ def show_search(
     if csv is not None:
         written_to(csv, lambda path: table.to_csv(path, index=False), len(table))
     out.print(f"Live in a browser: optuna-dashboard {location(chosen, place)}", highlight=False, soft_wrap=True)
+
+
+def _set_aside(place: Store, keys: Iterable[str]) -> None:
+    for name in place.verify(keys):
+        line = f"damaged or outdated, set aside in {place.path}/damaged: {name}"
+        err.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _show_missing(study: Study, found: Plan) -> None:
+    show_plan(study, found)
+    if found.damaged:
+        out.print(f"Damaged files of cells: {found.damaged}; what they held is missing, 'amc run' computes it again.")
 
 
 def _listed(modulations: str) -> str | list[str]:

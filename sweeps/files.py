@@ -3,11 +3,11 @@
 list(folder)         file name → when it was written (seconds since 1970), of all files below a folder
 read(name, last)     the bytes of a file, or only its last ones; FileNotFoundError where there is none
 for_arrow(names)     Arrow's file system, and the paths there of these files
-write(name, bytes)   all of it or nothing: no reader, at any time, sees a part
+write(name, bytes)   all of it or nothing: no reader, at any time, sees a part; durable=False: a power cut may undo it
 delete(name)         no matter whether it is there
 move(name, to)       under another name
 require_writable()   raises AmcError unless the others can work; removes what killed processes have left
-scratch(name)        a context: a folder for passing use, as path and Arrow file system, None for the machine's own
+scratch()            a context: a folder for passing use, as path and Arrow file system, None for the machine's own
 
 Names are relative and have "/" between their parts. What goes wrong is an AmcError of one sentence.
 """
@@ -30,6 +30,8 @@ import pyarrow.fs
 
 from amc_core.errors import AmcError
 
+_SCRATCH = ".scratch-"  # and a name that no other process has
+_DAY = 86400  # seconds, after which nobody comes back to what has not changed
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _HOST = re.sub(r"[^\w-]", "_", socket.gethostname())
 _BUCKET_ERRORS = {  # in the text of Arrow's exceptions → what is wrong, and what to do about it
@@ -88,17 +90,18 @@ class Directory:
                 file.seek(size - last)
             return file.readall()
 
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: bytes, durable: bool = True) -> None:
         path = self.path / name
         temporary = path.with_name(f".{_HOST}.{os.getpid()}.{uuid.uuid4().hex}")
         with self._explained("written", absent_is_error=True):
             _make(path.parent)
             try:
-                _write_through(temporary, content)
+                _write_through(temporary, content, durable)
                 os.replace(temporary, path)
             finally:
                 temporary.unlink(missing_ok=True)
-            _sync(path.parent)
+            if durable:
+                _sync(path.parent)
 
     def for_arrow(self, names: list[str]) -> tuple[pyarrow.fs.FileSystem, list[str]]:
         return pyarrow.fs.LocalFileSystem(), [f"{self.path}/{name}" for name in names]
@@ -121,18 +124,23 @@ class Directory:
             finally:
                 with suppress(OSError):
                     probe.unlink(missing_ok=True)
-            for left in self.path.rglob(".*.*.*"):
+            for left in (*self.path.glob(".*.*.*"), *(self.path / "runs").rglob(".*.*.*")):
                 if _abandoned(left):
                     left.unlink(missing_ok=True)
+            for left in self.path.glob(f"{_SCRATCH}*"):
+                with suppress(FileNotFoundError):  # its driver has just ended
+                    if _is_old(self.list(left.name), left.stat().st_mtime):
+                        shutil.rmtree(left, ignore_errors=True)
 
     @contextmanager
-    def scratch(self, name: str) -> Iterator[tuple[str, None]]:
+    def scratch(self) -> Iterator[tuple[str, None]]:
+        place = self.path / f"{_SCRATCH}{uuid.uuid4().hex}"
         with self._explained("written", absent_is_error=True):
-            _make(self.path / name)
+            _make(place)
         try:
-            yield str(self.path / name), None
+            yield str(place), None
         finally:
-            shutil.rmtree(self.path / name, ignore_errors=True)
+            shutil.rmtree(place, ignore_errors=True)
 
     @contextmanager
     def _explained(self, what: str, absent_is_error: bool = False):
@@ -181,7 +189,7 @@ class Bucket:
                 file.seek(file.size() - last)
             return file.read()
 
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: bytes, durable: bool = True) -> None:
         with self._explained(), self._filesystem().open_output_stream(f"{self.root}/{name}") as file:
             file.write(content)
 
@@ -203,10 +211,14 @@ class Bucket:
             with files.open_output_stream(probe) as file:
                 file.write(b"probe")  # a put without content would pass for a folder
             files.delete_file(probe)
+            for left in files.get_file_info(pyarrow.fs.FileSelector(self.root, allow_not_found=True)):
+                if left.base_name.startswith(_SCRATCH) and _is_old(self.list(left.base_name)):
+                    with suppress(FileNotFoundError):
+                        files.delete_dir(left.path)
 
     @contextmanager
-    def scratch(self, name: str) -> Iterator[tuple[str, pyarrow.fs.FileSystem]]:
-        place = f"{self.root}/{name}"
+    def scratch(self) -> Iterator[tuple[str, pyarrow.fs.FileSystem]]:
+        place = f"{self.root}/{_SCRATCH}{uuid.uuid4().hex}"
         try:
             yield place, self._filesystem()
         finally:
@@ -247,11 +259,12 @@ def _s3(bucket: str, endpoint: str | None, attempts: int) -> pyarrow.fs.S3FileSy
     )
 
 
-def _write_through(path: Path, content: bytes) -> None:
+def _write_through(path: Path, content: bytes, durable: bool = True) -> None:
     with open(path, "xb") as file:
         file.write(content)
         file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            os.fsync(file.fileno())
 
 
 def _make(directory: Path) -> None:
@@ -282,4 +295,9 @@ def _abandoned(temporary: Path) -> bool:
     if owner is None or age < 60:  # containers may share a name and not their processes
         return False
     ended = owner["host"] == _HOST and Path("/proc/self").exists() and not Path("/proc", owner["process"]).exists()
-    return ended or age > 86400
+    return ended or age > _DAY
+
+
+def _is_old(files: dict[str, float], made: float = 0.0) -> bool:
+    """Has nothing been written in a folder for a day? files: its listing; made: when the folder was."""
+    return time.time() - max([made, *files.values()]) > _DAY

@@ -10,6 +10,7 @@ import logging
 import math
 import os
 import pickle
+import random
 import shutil
 import signal
 import socket
@@ -26,7 +27,7 @@ from sweeps.plan import Plan
 from sweeps.progress import Progress
 from sweeps.search import Search
 from sweeps.store import Store
-from sweeps.study import Study
+from sweeps.study import SearchStudy, Study
 from sweeps.study_file import gpu_share
 
 _EVERYWHERE = {
@@ -44,7 +45,7 @@ _ENVIRONMENT = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 _RETRIES = {"here": 1, "cluster": 10}  # whose spot machines come and go
-_SCRATCH = ".amc-tune-"  # and the driver's process number: Tune's directory, of no use after the launch
+_SCRATCH = ".amc-tune-"  # and the driver's process number: Tune's directory on one machine, of no use afterwards
 _GPU_FILLED, _TRIALS_PER_GPU = 0.9, 8  # of its memory, by trials whose need is known; and how many take turns on it
 _OBJECT_STORE_BYTES = 256 << 20  # trials exchange no data through Ray
 
@@ -83,7 +84,10 @@ def launch(
     from sweeps.feed import Feed, Pruning
 
     share = study.file.resources.gpus_per_trial
-    share = _measured_share(study, store) if share is None else share
+    share = _measured_share(study, plan, store) if share is None else share
+    # Those of equal work in another order on every machine: launches that share a store begin with different runs.
+    runs = random.Random(socket.gethostname()).sample(plan.runs, len(plan.runs))
+    plan = Plan(tuple(sorted(runs, key=lambda entry: -entry.training_work - entry.evaluation_work)))
     feed = Feed(plan, search, lambda: _slots(study, share, gpus_per_trial), progress.add, progress.prune)
     if not feed.has_work():
         return
@@ -126,7 +130,7 @@ def launch(
 def _scratch(store: Store, shared: bool):
     """A directory for Tune, of no use afterwards; workers of a cluster have to see it, as they see the store."""
     if shared:
-        with store.scratch(f"{_SCRATCH}{os.getpid()}") as place:
+        with store.scratch() as place:
             yield place
     else:
         with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-") as place:
@@ -229,10 +233,17 @@ def _slots(study: Study, share: float, gpus_per_trial: float | None) -> int:
     return int(min(have.get("CPU", 0) // cpus, have.get("GPU", 0) // gpus if gpus else math.inf))
 
 
-def _measured_share(study: Study, store: Store) -> float:
-    """The part of a GPU for a trial, from what training its models took before; a whole one where that is not known."""
+def _measured_share(study: Study, plan: Plan, store: Store) -> float:
+    """The part of a GPU for a trial, from what its models took before in batches no smaller; else a whole one."""
+    runs = [entry.run for entry in plan.incomplete]
+    if isinstance(study, SearchStudy):
+        runs += [run for end in study.ends for run in end.runs()]
+    needs = {(run.model, run.recipe.batch_size * run.dataset.length) for run in runs}
     shares = store.gpu_shares()
-    largest = max(shares.get(model, 1.0) for model, _ in study.file.models)
+    largest = 1e-6
+    for model, needed in needs:
+        known = [share for samples, share in shares.get(model, ()) if samples >= needed]
+        largest = max(largest, max(known, default=1.0))
     return 1 / max(1, min(_TRIALS_PER_GPU, int(_GPU_FILLED / largest)))
 
 

@@ -35,9 +35,13 @@ class RunPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """Every run of a study, in the order in which trials start: most work first."""
+    """Every run of a study, in the order in which trials start: most work first.
+
+    damaged: files of cells that cannot be read; what they held counts as missing.
+    """
 
     runs: tuple[RunPlan, ...]
+    damaged: int = 0
 
     @property
     def incomplete(self) -> tuple[RunPlan, ...]:
@@ -65,7 +69,8 @@ def make_plan(study: Study, store: Store, few: bool = False) -> Plan:
         tests = study.tests(run)
         missing = tuple(test for test in tests if run.cell_key(test) not in evaluated) if evaluated else tests
         plans.append(RunPlan(run, run.key in trained, len(tests), missing))
-    return Plan(tuple(sorted(plans, key=lambda plan: -plan.training_work - plan.evaluation_work)))
+    ordered = sorted(plans, key=lambda plan: -plan.training_work - plan.evaluation_work)
+    return Plan(tuple(ordered), len(listing.damaged))
 
 
 def expected_seconds(plan: Plan, store: Store) -> dict[str, float]:

@@ -46,6 +46,7 @@ __all__ = ["CELL_SCHEMA", "Damaged", "Listing", "Store"]
 _DIGEST = re.compile(r"-([0-9a-f]{32})\.")
 _CHECKPOINTS = 2  # should the newest be damaged, there is the one before
 _PARTS = 16  # files with cells that a run may have before they become one
+_RECORDED_SECONDS = 3600  # after which no process is still about to name in run.json what it has written for it
 _TIMED_RUNS = 200  # the newest runs, that speeds and shares of memory are taken from
 
 
@@ -99,13 +100,14 @@ class Store:
                 classified[place] += [f.instances * length / f.seconds for f in footers if f.seconds]
         return {place: (median(trained[place]), median(classified[place])) for place in trained if classified[place]}
 
-    def gpu_shares(self) -> dict[str, float]:
-        """Model → the largest part of a GPU's memory that training it took, of the runs finished last."""
-        shares: dict[str, float] = {}
+    def gpu_shares(self) -> dict[str, list[tuple[int, float]]]:
+        """Model → samples in a batch, and the part of a GPU's memory that training took, of the runs finished last."""
+        shares = defaultdict(list)
         for record, _ in self._map(self._timing, self._newest()):
             if record.get("gpu_share"):
-                shares[record["model"]] = max(record["gpu_share"], shares.get(record["model"], 0))
-        return shares
+                samples = record["recipe"]["batch_size"] * record["dataset"]["length"]
+                shares[record["model"]].append((samples, record["gpu_share"]))
+        return dict(shares)
 
     def _newest(self) -> list[str]:
         """Keys of the runs finished last."""
@@ -131,6 +133,10 @@ class Store:
     def weights(self, key: str) -> dict:
         """The state dictionary of a finished run."""
         return self._read_tensors(key, self._named(key, "weights"))
+
+    def weights_name(self, key: str) -> str:
+        """What tells a finished run's weights from any others: their file's name, with the digest."""
+        return self._named(key, "weights")
 
     def cell_tables(self, keys: Iterable[str], columns: list[str] | None = None) -> Iterator[pa.Table]:
         """The cells of runs, a table per file; a cell that two launches computed at once comes twice."""
@@ -162,23 +168,36 @@ class Store:
                 continue
         return None
 
+    def checkpoints(self, key: str) -> dict[str, tuple[int, float]]:
+        """Name of each checkpoint of a run → the epoch that it is of, and minus when it was written.
+
+        Of two by different processes, the greater pair is that of the one that is ahead.
+        """
+        written = self.listing([key]).names[key]
+        return {name: (int(name.split("-")[1]), -written[name]) for name in written if name.startswith("checkpoint-")}
+
     # -- writing ---------------------------------------------------------------------------------------
 
     def require_writable(self) -> None:
         """Raise AmcError where results could not be written. Leaves no trace, and removes those of killed processes."""
         self.files.require_writable()
 
-    def scratch(self, name: str) -> AbstractContextManager[tuple[str, FileSystem | None]]:
+    def scratch(self) -> AbstractContextManager[tuple[str, FileSystem | None]]:
         """A folder that all who see the store see, gone after the context: its path, and the file system that is in.
 
         These are what Tune calls storage_path and storage_filesystem.
         """
-        return self.files.scratch(name)
+        return self.files.scratch()
 
-    def save_checkpoint(self, key: str, state: dict) -> None:
-        """Record the state of training after an epoch; state["epochs"] has a row for each so far."""
-        self._write(key, f"checkpoint-{len(state['epochs']):06d}", "pt", _tensor_bytes(state))
+    def save_checkpoint(self, key: str, state: dict) -> str:
+        """Record the state of training after an epoch; state["epochs"] has a row for each so far. Returns its name."""
+        name = self._write(key, f"checkpoint-{len(state['epochs']):06d}", "pt", _tensor_bytes(state))
         self._delete(key, self._checkpoints(key)[:-_CHECKPOINTS])
+        return name
+
+    def delete_checkpoints(self, key: str) -> None:
+        """Remove the states of training of a run that is finished."""
+        self._delete(key, self._checkpoints(key))
 
     def save_run(self, run: Run, state: dict, outcome: dict) -> None:
         """Record a finished run: weights, epochs, and last of all the record that makes it finished."""
@@ -203,7 +222,7 @@ class Store:
         record = json.loads(json.dumps(record))  # as it will be read
         sealed = record | {"checksum": _checksum(record)}
         self.files.write(f"runs/{run.key}/run.json", json.dumps(sealed, indent=1).encode())
-        self._delete(run.key, self._checkpoints(run.key))
+        self.delete_checkpoints(run.key)
 
     def save_cells(self, run: Run, evaluated: list[tuple[Dataset, np.ndarray]], seconds: float) -> None:
         """Record cells of a run: test datasets and their (SNRs, classes, classes) confusion counts.
@@ -245,7 +264,7 @@ class Store:
     def save_log(self, key: str, text: str) -> None:
         """Keep what a run's trials tell, where the store can still be written."""
         with suppress(AmcError):
-            self.files.write(f"runs/{key}/log.txt", text.encode())
+            self.files.write(f"runs/{key}/log.txt", text.encode(), durable=False)
 
     def clear_failure(self, key: str) -> None:
         """Forget why a run failed, since it is complete."""
@@ -257,11 +276,14 @@ class Store:
         """Read and check every file of these runs; set damaged ones aside, and return their names.
 
         What is set aside counts as missing. Without sound weights, epochs and record a run has to be trained again;
-        on a GPU its weights will not be the same to the last bit, so its cells are set aside with it.
+        on a GPU its weights will not be the same to the last bit, so its cells are set aside with it, and once it has
+        other weights, so are the runs that started from what it had.
         """
         names = self.listing().names
         keys = [key for key in dict.fromkeys(keys) if key in names]
         suspects = [key for key, damage in zip(keys, self._map(self._damage, keys), strict=True) if damage]
+        for key in keys:
+            self._delete(key, self._left_over(key, names[key]))
         # A second look tells damage from what another process was writing and deleting during the first.
         return [f"runs/{key}/{name}" for key in suspects for name in self._damage(key) if self._set_aside(key, name)]
 
@@ -271,7 +293,7 @@ class Store:
         sound = {name for name in names if self._is_sound(key, name)}
         if "run.json" in names:
             record = self.run_record(key) if "run.json" in sound else None
-            if record is None or not set(record["files"].values()) <= sound:
+            if record is None or not set(record["files"].values()) <= sound or self._is_outdated(record):
                 sound = {name for name in sound if name.startswith(("checkpoint", "failure", "log"))}
         return sorted(names - sound)
 
@@ -284,6 +306,27 @@ class Store:
             return _record(content) is not None
         digest = _DIGEST.search(name)
         return digest is None or _digest(content) == digest[1]
+
+    def _left_over(self, key: str, written: dict[str, float]) -> list[str]:
+        """Files of a finished run that its record does not name, since two processes have trained it or one was killed.
+
+        An hour after they were written nobody is about to write a record that names them.
+        """
+        kinds = ("weights", "epochs", "checkpoint")
+        old = [n for n in written if n.startswith(kinds) and _now().timestamp() - written[n] > _RECORDED_SECONDS]
+        try:
+            record = self.run_record(key) if len(old) > 2 else None
+        except Damaged:
+            return []
+        return [name for name in old if name not in record["files"].values()] if record else []
+
+    def _is_outdated(self, record: dict) -> bool:
+        """Has the run that this one started from got other weights since?"""
+        try:
+            parent = self.run_record(record["parent"]) if record.get("parent_weights") else None
+        except Damaged:  # which is for that run's own check
+            return False
+        return parent is not None and parent["files"]["weights"] != record["parent_weights"]
 
     def _set_aside(self, key: str, name: str) -> bool:
         """Move a file away; False where another process has been faster."""
@@ -352,7 +395,7 @@ class Store:
             return read_footer(lambda count: self.files.read(f"runs/{key}/{name}", count))
         except (FileNotFoundError, AmcError):
             raise
-        except (OSError, ValueError, LookupError):  # Arrow's exceptions are among them
+        except (OSError, ValueError, LookupError, TypeError):  # Arrow's exceptions are among them
             self._complain(key, name)
 
     def _cell_keys(self, key: str, name: str) -> set[str]:
@@ -395,6 +438,7 @@ class Listing:
     def __init__(self, store: Store, files: dict[str, float]):
         self.store = store
         self.names: dict[str, dict[str, float]] = defaultdict(dict)  # run key → file name → when it was written
+        self.damaged: set[str] = set()  # files of cells, as far as `cells` has looked: what they held counts as missing
         for file, written in files.items():
             _, key, *names = file.split("/")
             if len(names) == 1:
@@ -432,7 +476,14 @@ class Listing:
 
     def _cells(self, key: str) -> set[str]:
         names = [name for name in self.names.get(key, ()) if name.startswith("cells-")]
-        return set().union(*self.store._each_cell_file(key, self.store._cell_keys, names))
+        return set().union(*self.store._each_cell_file(key, self._sound_keys, names))
+
+    def _sound_keys(self, key: str, name: str) -> set[str]:
+        try:
+            return self.store._cell_keys(key, name)
+        except Damaged:
+            self.damaged.add(f"runs/{key}/{name}")
+            return set()
 
 
 def _now() -> datetime:

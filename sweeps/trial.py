@@ -20,6 +20,7 @@ from sweeps.store import Store
 
 _FLUSH_SECONDS = 20  # how much evaluation a crash may lose
 _PROGRESS_SECONDS = 2  # between reports of evaluation, each of which costs the driver milliseconds
+_EPOCHS_WAITED, _WAITED_SECONDS = 3, 30  # at least, for the next epoch of another process that trains the same run
 
 
 def compute(run: Run, tests: list[Dataset], store: Store, device: str = "cpu") -> Iterator[dict]:
@@ -29,7 +30,7 @@ def compute(run: Run, tests: list[Dataset], store: Store, device: str = "cpu") -
     while training, over the last cell while evaluating), "trained" (the run's weights are durable) and, after an epoch,
     "curves" (its row).
     """
-    if store.run_record(run.key) is None:
+    while store.run_record(run.key) is None:
         yield from _train(run, store, device)
     saved = yield from _evaluate(run, tests, store, device)
     store.clear_failure(run.key)
@@ -37,24 +38,37 @@ def compute(run: Run, tests: list[Dataset], store: Store, device: str = "cpu") -
 
 
 def _train(run: Run, store: Store, device: str) -> Iterator[dict]:
-    started, began = datetime.now(UTC), time.perf_counter()
+    """Train until the run is finished, or has for a while been left to another process that is ahead."""
+    began = time.perf_counter()
     if device == "cuda":  # a worker trains one run after another
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
+    origin = store.weights_name(run.parent.key) if run.parent else None
+    known = set(store.checkpoints(run.key))
     saved = store.checkpoint(run.key)
+    if saved and saved.pop("parent_weights", origin) != origin:  # the parent has been trained again since
+        saved = None
     seconds_before = saved.pop("seconds") if saved else 0.0
+    started = (saved or {}).pop("started_at", datetime.now(UTC).isoformat())
     start = store.weights(run.parent.key) if run.parent and not saved else None
     for state in train(run, device, saved, start):
         seconds = seconds_before + time.perf_counter() - began
-        store.save_checkpoint(run.key, state | {"seconds": seconds})
+        ours = {"started_at": started, "seconds": seconds, "parent_weights": origin}
+        name = store.save_checkpoint(run.key, state | ours)
+        known.add(name)
         last = state["epochs"][-1]
         yield _progress(last["epoch"], 0, last["validation_accuracy"], trained=False) | {"curves": last}
+        if _is_behind(run, store, name, known):
+            _leave_to_other(run, store, _EPOCHS_WAITED * (time.perf_counter() - began))
+            return
+        began, seconds_before = time.perf_counter(), seconds
     kept = state["epochs"][state["kept_epoch"] - 1]
     outcome = {
+        "parent_weights": origin,
         "parameters": parameters(new_model(run)),
         "kept_epoch": kept["epoch"],
         "validation_accuracy": kept["validation_accuracy"],
-        "started_at": started.isoformat(),
+        "started_at": started,
         "seconds": seconds,
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "gpu_share": _gpu_share() if device == "cuda" else None,
@@ -63,6 +77,25 @@ def _train(run: Run, store: Store, device: str) -> Iterator[dict]:
     }
     store.save_run(run, state, outcome)
     yield _progress(last["epoch"], 0, kept["validation_accuracy"])
+
+
+def _is_behind(run: Run, store: Store, own: str, known: set[str]) -> bool:
+    """Has another process finished the run, or saved a checkpoint before ours of the same epoch, or a later one?"""
+    there = store.checkpoints(run.key)
+    others = [place for name, place in there.items() if name not in known]
+    return store.run_record(run.key) is not None or any(place > there.get(own, (0, 0)) for place in others)
+
+
+def _leave_to_other(run: Run, store: Store, seconds: float) -> None:
+    """Wait until another process has finished the run, or has not saved an epoch for so long."""
+    seen, since = {}, time.monotonic()
+    while store.run_record(run.key) is None and time.monotonic() - since < max(seconds, _WAITED_SECONDS):
+        there = store.checkpoints(run.key)
+        if there != seen:
+            seen, since = there, time.monotonic()
+        time.sleep(1)
+    if store.run_record(run.key) is not None:
+        store.delete_checkpoints(run.key)  # ours may have come after
 
 
 def _evaluate(run: Run, tests: list[Dataset], store: Store, device: str) -> Generator[dict, None, int]:

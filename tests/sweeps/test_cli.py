@@ -1,5 +1,6 @@
 """The command line as a user meets it."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -11,6 +12,8 @@ import pandas as pd
 import pytest
 
 from amc_core.run import Run
+from analysis import load
+from benchmarks.faults import files
 from sweeps.plan import make_plan
 from sweeps.store import Store
 from sweeps.study import load_study
@@ -140,6 +143,20 @@ def test_a_damaged_file_is_named_with_what_to_do(amc, filled, name):
     assert str(victim) in refused.stderr and "'amc run'" in refused.stderr
 
 
+@pytest.mark.parametrize("bytes_kept", [-20, 6, 0])
+def test_plan_and_status_count_what_is_damaged_as_missing_and_write_nothing(amc, filled, bytes_kept):
+    path, store = filled
+    victim = next(Path(store).glob("runs/*/cells*"))
+    victim.write_bytes(victim.read_bytes()[:bytes_kept])
+    before = files(Path(store))
+    for command in ("plan", "status"):
+        shown = amc(command, path, "--store", store)
+        assert shown.returncode == 0, shown.stderr
+        assert [int(word) for word in shown.stdout.split() if word.isdigit()][:6] == [4, 2, 2, 16, 4, 12]
+        assert "Damaged files of cells: 1; what they held is missing, 'amc run' computes it again." in shown.stdout
+    assert files(Path(store)) == before
+
+
 def test_run_sets_damaged_files_aside_and_says_which(amc, study_file, tmp_path):
     study, store = load_study(path := study_file(models="hoc_svm", train="{}")), Store(tmp_path / "store")
     [run] = study.runs()
@@ -148,9 +165,75 @@ def test_run_sets_damaged_files_aside_and_says_which(amc, study_file, tmp_path):
     damaged.write_bytes(b"not what the name says")
     shown = amc("run", path, "--store", str(store.path))
     assert shown.returncode == 0 and "Nothing is missing" in shown.stdout
-    assert shown.stderr == f"damaged, set aside in {store.path}/damaged: runs/{run.key}/{damaged.name}\n"
+    assert shown.stderr == f"damaged or outdated, set aside in {store.path}/damaged: runs/{run.key}/{damaged.name}\n"
     [kept] = (tmp_path / "store" / "damaged" / run.key).iterdir()
     assert kept.read_bytes() == b"not what the name says" and not damaged.exists()
+
+
+@pytest.mark.parametrize("other_weights", [True, False])
+def test_a_run_is_computed_again_when_the_one_it_started_from_has_other_weights(
+    amc, study_file, tmp_path, other_weights
+):
+    path = study_file(models="mod_lcnn", train="{}", test="{}", transfer="{train: {channel: rician}}")
+    study, store = load_study(path), Store(tmp_path / "store")
+    for run in study.runs():
+        list(compute(run, study.tests(run), store))
+    parent, child = study.runs()
+    weights = store.weights(parent.key)
+    if other_weights:
+        weights = {name: 1.01 * tensor for name, tensor in weights.items()}
+    replace_weights(store, parent, weights)
+    shown = amc("run", path, "--store", str(store.path))
+    assert shown.returncode == 0, shown.stderr
+    assert (f"damaged or outdated, set aside in {store.path}/damaged: runs/{child.key}/run.json" in shown.stderr) == (
+        other_weights
+    )
+    assert store.run_record(child.key)["parent_weights"] == store.weights_name(parent.key)
+    assert len(load("cells", store.path, path)) == 2 * 2
+
+
+def replace_weights(store: Store, run: Run, weights: dict) -> None:
+    """Record the run as trained once more, with these weights."""
+    store.save_run(run, {"epochs": store.epochs(run.key).to_pylist(), "kept": weights}, store.run_record(run.key))
+
+
+def test_a_launch_that_trains_a_parent_again_looks_at_what_started_from_it(amc, study_file, tmp_path, monkeypatch):
+    path = study_file(models="mod_lcnn", train="{}", test="{}", transfer="{train: {channel: rician}}")
+    study, store = load_study(path), Store(tmp_path / "store")
+    parent, child = study.runs()
+    for run in study.runs():
+        list(compute(run, study.tests(run), store))
+    weights = {name: 1.01 * tensor for name, tensor in store.weights(parent.key).items()}
+    damaged = tmp_path / "store" / "runs" / parent.key / store.weights_name(parent.key)
+    damaged.write_bytes(b"torn")
+    record, epochs = store.run_record(parent.key), store.epochs(parent.key).to_pylist()
+
+    def on_a_gpu(*arguments):  # where weights are others in the last bits
+        store.save_run(parent, {"epochs": epochs, "kept": weights}, record)
+
+    monkeypatch.setattr("sweeps.launch.launch", on_a_gpu)
+    shown = amc("run", path, "--store", str(store.path))
+    assert shown.returncode == 1 and "2 of 2 runs are incomplete; the same command" in shown.stderr
+    assert f"runs/{child.key}/run.json" in shown.stderr and store.trained() == {parent.key}
+
+
+def test_a_checkpoint_from_other_weights_of_the_parent_is_not_gone_on_from(study_file, tmp_path):
+    study = load_study(study_file(models="mod_lcnn", train="{}", transfer="{train: {channel: rician}}"))
+    store, (parent, child) = Store(tmp_path / "store"), study.runs()
+    list(compute(parent, [], store))
+    next(compute(child, [], store))
+    replace_weights(store, parent, {name: 1.01 * tensor for name, tensor in store.weights(parent.key).items()})
+    assert [step["epoch"] for step in compute(child, [], store)][:3] == [1, 2, 3]
+
+
+def test_a_run_that_is_resumed_was_started_when_it_first_was(study_file, tmp_path):
+    study, store = load_study(study_file(models="mod_lcnn", train="{}")), Store(tmp_path / "store")
+    [run] = study.runs()
+    next(compute(run, [], store))
+    began_again = pd.Timestamp.now("UTC")
+    list(compute(run, [], store))
+    record = store.run_record(run.key)
+    assert pd.Timestamp(record["started_at"]) < began_again < pd.Timestamp(record["finished_at"])
 
 
 def test_a_damaged_checkpoint_does_not_keep_a_run_from_being_trained(study_file, tmp_path):
@@ -172,6 +255,35 @@ def test_a_signal_before_anything_runs_ends_in_a_sentence(study_file, tmp_path, 
     driver.send_signal(number)
     _, errors = driver.communicate(timeout=60)
     assert driver.returncode == 130 and "Interrupted" in errors and "Traceback" not in errors
+
+
+def test_a_signal_while_modules_are_imported_ends_in_a_sentence_before_the_command_begins():
+    code = """if True:
+        import builtins, os, signal, sys
+        from sweeps.__main__ import main
+
+        def load(name, *rest, load=builtins.__import__, **more):
+            if name == "sweeps.cli":
+                try:
+                    os.kill(os.getpid(), signal.SIGINT)
+                except BaseException:  # as modules do that try what there is
+                    pass
+            return load(name, *rest, **more)
+
+        builtins.__import__, sys.argv = load, ["amc", "models"]
+        main()
+    """
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.returncode == 130 and ended.stdout == "" and ended.stderr.startswith("\nInterrupted.")
+
+
+@pytest.mark.parametrize("command", ["schema", "models"])
+def test_a_reader_that_has_had_enough_ends_the_command_without_a_word(command):
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run([sys.executable, "-m", "sweeps", command], stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert ended.returncode == 128 + signal.SIGPIPE and ended.stderr == ""
 
 
 def test_results_of_nothing_say_how_to_compute_them(amc, study_file, tmp_path):

@@ -41,17 +41,29 @@ def test_a_run_that_diverges_is_recorded_with_the_reason_and_the_rest_of_the_stu
 @pytest.mark.parametrize(
     ("models", "shares", "share"),
     [
-        ("[mod_lcnn]", {"mod_lcnn": 0.2}, 1 / 4),  # four take 80 % of the memory
-        ("[mod_lcnn, hoc_svm]", {"mod_lcnn": 0.2, "hoc_svm": 0.3}, 1 / 3),
-        ("[mod_lcnn, hoc_svm]", {"mod_lcnn": 0.2}, 1),  # nothing is known of one of them
-        ("[mod_lcnn]", {"mod_lcnn": 0.6}, 1),
-        ("[mod_lcnn]", {"mod_lcnn": 0.001}, 1 / 8),  # more than eight only wait for each other
+        ("[mod_lcnn]", {"mod_lcnn": [(2048, 0.2)]}, 1 / 4),  # four take 80 % of the memory
+        ("[mod_lcnn, lstm]", {"mod_lcnn": [(2048, 0.2)], "lstm": [(2048, 0.2), (4096, 0.3)]}, 1 / 3),
+        ("[mod_lcnn, lstm]", {"mod_lcnn": [(2048, 0.2)]}, 1),  # nothing is known of one of them
+        ("[mod_lcnn]", {"mod_lcnn": [(2048, 0.6)]}, 1),
+        ("[mod_lcnn]", {"mod_lcnn": [(2048, 0.001)]}, 1 / 8),  # more than eight only wait for each other
+        ("[mod_lcnn]", {"mod_lcnn": [(2047, 0.2)]}, 1),  # what smaller batches took says nothing of larger ones
+        ("[mod_lcnn]", {"mod_lcnn": [(2047, 0.001), (2048, 0.2)]}, 1 / 4),
     ],
 )
 def test_trials_share_a_gpu_by_the_memory_that_their_models_took_before(study_file, monkeypatch, models, shares, share):
     store = Store("nowhere")
     monkeypatch.setattr(store, "gpu_shares", lambda: shares)
-    assert launch._measured_share(load_study(study_file(models=models)), store) == share
+    study = load_study(study_file(models=models))  # batches of 16 instances of 128 samples
+    assert launch._measured_share(study, make_plan(study, store), store) == share
+
+
+def test_the_share_of_a_search_is_that_of_the_largest_batches_it_may_propose(study_file, monkeypatch):
+    sizes = "{epochs: 3, batch_size: {int: [16, 64]}}"
+    study = load_study(study_file(models="mod_lcnn", train="{}", recipe=sizes, search="{trials: 2}"))
+    store = Store("nowhere")
+    for samples, share in ((16 * 128, 1), (64 * 128, 1 / 4)):
+        monkeypatch.setattr(store, "gpu_shares", lambda samples=samples: {"mod_lcnn": [(samples, 0.2)]})
+        assert launch._measured_share(study, make_plan(study, store), store) == share
 
 
 def feed_of(study_file, tmp_path) -> Feed:

@@ -163,13 +163,29 @@ def test_checking_that_a_store_can_be_written_leaves_no_trace(store, tmp_path):
 def test_scratch_is_a_folder_where_arrow_writes_and_is_gone_afterwards(store):
     fill(store)
     before = store.files.list("")
-    with store.scratch(".tune-1") as (path, filesystem):
+    with store.scratch() as (path, filesystem), store.scratch() as (other, _):
+        assert path != other
         filesystem = pickle.loads(pickle.dumps(filesystem)) or LocalFileSystem()
         filesystem.create_dir(f"{path}/trial")
         with filesystem.open_output_stream(f"{path}/trial/state") as file:
             file.write(b"state")
         assert store.trained() == {RUN.key}
     assert filesystem.get_file_info(path).type == FileType.NotFound and store.files.list("") == before
+
+
+def test_the_scratch_of_a_killed_driver_is_removed_after_a_day_without_a_change(store, monkeypatch):
+    with store.scratch() as (path, filesystem):
+        filesystem = filesystem or LocalFileSystem()
+        filesystem.create_dir(f"{path}/study")
+        for name in ("first", "second"):
+            with filesystem.open_output_stream(f"{path}/study/{name}") as file:
+                file.write(b"state")
+        now = time.time()
+        for hours, there in ((23, True), (25, False)):
+            monkeypatch.setattr(files.time, "time", lambda hours=hours: now + 3600 * hours)
+            store.require_writable()
+            assert (filesystem.get_file_info(f"{path}/study/first").type == FileType.File) == there
+    assert store.files.list("") == {}
 
 
 def test_a_failure_is_known_until_it_is_cleared_and_a_damaged_one_is_as_good_as_absent(store):
@@ -251,6 +267,21 @@ def test_a_record_whose_weights_are_gone_is_set_aside(store):
     assert f"runs/{RUN.key}/run.json" in store.verify([RUN.key]) and store.trained() == set()
 
 
+def test_verifying_removes_what_the_record_does_not_name_once_it_is_old(store, monkeypatch):
+    store.save_checkpoint(RUN.key, state(1))
+    left = name_of(store, "checkpoint"), store.files.read(name_of(store, "checkpoint"))
+    store.save_run(RUN, state(2), OUTCOME)
+    fill(store)  # as another process would that has trained it on a GPU
+    store.files.write(*left)  # as one would that was suspended
+    both = names(store)
+    assert [name.split("-")[0] for name in both].count("weights") == 2
+    assert store.verify([RUN.key]) == [] and names(store) == both  # any may be about to be named
+    monkeypatch.setattr("sweeps.store._RECORDED_SECONDS", -60)
+    assert store.verify([RUN.key]) == []
+    assert [name.split("-")[0] for name in names(store)] == ["cells", "epochs", "run.json", "weights"]
+    assert store.epochs(RUN.key).num_rows == 3 and store.weights(RUN.key)
+
+
 def test_verifying_leaves_other_runs_alone(store):
     fill(store)
     damage(store, "weights", "torn")
@@ -307,6 +338,11 @@ def test_speeds_are_medians_over_the_runs_of_a_kind_of_device(store):
         ("cpu", "mod_lcnn"): (trained * samples / 2, 16 * samples / 2),
         ("NVIDIA H200", "mod_lcnn"): (trained * samples / 0.1, 16 * samples / 0.1),
     }
+
+
+def test_shares_of_a_gpu_are_told_with_the_samples_in_a_batch(store):
+    store.save_run(RUN, state(3), OUTCOME | {"gpu_share": 0.2})
+    assert store.gpu_shares() == {"mod_lcnn": [(256 * 128, 0.2)]}
 
 
 HAMMER = """
@@ -461,6 +497,9 @@ def test_every_write_is_flushed_before_it_is_seen_and_its_name_after(directory, 
     made, [content, renamed, named] = events[:-3], events[-3:]
     assert made == [str(folder.parents[2]), str(folder.parents[1]), str(folder.parent)]
     assert content.startswith(f"{folder}/.") and renamed == "renamed" and named == str(folder)
+    events.clear()
+    directory.save_log("a", "for people, and no result: waits for no disk")
+    assert events == ["renamed"]
 
 
 def test_six_hundred_cells_take_little_room_and_a_plan_reads_little_of_it():
