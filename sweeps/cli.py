@@ -30,7 +30,7 @@ from sweeps.show import (
     written_to,
 )
 from sweeps.store import Store
-from sweeps.study import SearchStudy, Study, load_study, parse_scenario
+from sweeps.study import SearchStudy, Studies, Study, load_studies, load_study, parse_scenario
 
 app = typer.Typer(
     help="Scenario and hyperparameter sweeps for automatic modulation classification.",
@@ -41,6 +41,9 @@ app = typer.Typer(
 )
 
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a shipped study.")]
+StudyNames = Annotated[
+    list[str], typer.Argument(metavar="STUDY...", help="Study files, names of shipped studies, or patterns of these.")
+]
 StoreDir = Annotated[str, typer.Option("--store", help="Directory that holds runs and cells of all studies.")]
 Scale = Annotated[
     str | None,
@@ -49,13 +52,13 @@ Scale = Annotated[
 
 
 @app.command()
-def plan(study: StudyName, store: StoreDir = "results", scale: Scale = None) -> None:
-    """Show what a study still has to compute, before anything runs.
+def plan(study: StudyNames, store: StoreDir = "results", scale: Scale = None) -> None:
+    """Show what a study, or several together, still have to compute, before anything runs.
 
-    Example: amc plan quickstart --store results
+    Example: amc plan 'p1-*' --scale small
     """
     place = Store(store)
-    chosen = proposed(load_study(study, scale), place)
+    chosen = proposed(load_studies(study, scale), place)
     found = make_plan(chosen, place)
     require_recordings(found)
     _show_missing(chosen, found)
@@ -67,7 +70,7 @@ def plan(study: StudyName, store: StoreDir = "results", scale: Scale = None) -> 
 
 @app.command()
 def run(
-    study: StudyName,
+    study: StudyNames,
     store: StoreDir = "results",
     scale: Scale = None,
     address: Annotated[
@@ -81,11 +84,11 @@ def run(
         str | None, typer.Option("--log", help="Also write learning curves: tensorboard, mlflow or wandb, under logs/.")
     ] = None,
 ) -> None:
-    """Compute what a study names and the store lacks; run it again to resume.
+    """Compute what a study, or several together, name and the store lacks; run it again to resume.
 
     Example: amc run quickstart --store results --scale smoke
     """
-    chosen, place = load_study(study, scale), Store(store)
+    chosen, place = load_studies(study, scale), Store(store)
     if isinstance(chosen, SearchStudy) and (damage := mend(chosen, place)):
         err.print(damage, highlight=False, markup=False, soft_wrap=True)
     _set_aside(place, (run.key for run in proposed(chosen, place).runs()))
@@ -130,7 +133,10 @@ def run(
             err.print(f"run {key}: {reason}", highlight=False, markup=False, soft_wrap=True)
         err.print(f"{search.done} of {search.trials} trials are complete; the same command proposes others.")
         raise typer.Exit(1)
-    out.print(f"{chosen.name} is complete: {len(after.runs)} runs, {after.cells} cells in {store}.", highlight=False)
+    verb = "are" if isinstance(chosen, Studies) else "is"
+    out.print(
+        f"{chosen.name} {verb} complete: {len(after.runs)} runs, {after.cells} cells in {store}.", highlight=False
+    )
 
 
 def _show_elsewhere(search: Search) -> bool:
@@ -442,7 +448,7 @@ def _set_aside(place: Store, keys: Iterable[str]) -> None:
         err.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _show_missing(study: Study, found: Plan) -> None:
+def _show_missing(study: Study | Studies, found: Plan) -> None:
     show_plan(study, found)
     if found.damaged:
         out.print(f"Damaged files of cells: {found.damaged}; what they held is missing, 'amc run' computes it again.")

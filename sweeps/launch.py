@@ -27,7 +27,7 @@ from sweeps.plan import Plan
 from sweeps.progress import Progress
 from sweeps.search import Search
 from sweeps.store import Store
-from sweeps.study import SearchStudy, Study
+from sweeps.study import SearchStudy, Studies, Study
 from sweeps.study_file import gpu_share
 
 _EVERYWHERE = {
@@ -51,7 +51,7 @@ _OBJECT_STORE_BYTES = 256 << 20  # trials exchange no data through Ray
 
 
 def launch(
-    study: Study,
+    study: Study | Studies,
     plan: Plan,
     store: Store,
     progress: Progress,
@@ -83,7 +83,7 @@ def launch(
     address = os.environ.get("RAY_ADDRESS") if address is None else address
     from sweeps.feed import Feed, Pruning
 
-    share = study.file.resources.gpus_per_trial
+    share = study.resources.gpus_per_trial
     share = _measured_share(study, plan, store) if share is None else share
     # Those of equal work in another order on every machine: launches that share a store begin with different runs.
     runs = random.Random(socket.gethostname()).sample(plan.runs, len(plan.runs))
@@ -169,7 +169,7 @@ def _trial(config: dict, study: bytes, store: Store, threads: int, work: Callabl
 
 
 @lru_cache(maxsize=1)  # a worker that does one trial after another expands the study once
-def _unpickled(study: bytes) -> Study:
+def _unpickled(study: bytes) -> Study | Studies:
     return pickle.loads(study)
 
 
@@ -210,12 +210,12 @@ def _report_to(progress: Progress, store: Store, search: Search | None):
     return Report()
 
 
-def _resources(study: Study, share: float, gpus_per_trial: float | None, local: bool) -> tuple[int, float]:
+def _resources(study: Study | Studies, share: float, gpus_per_trial: float | None, local: bool) -> tuple[int, float]:
     """CPUs and GPUs of one trial: `gpus_per_trial` whatever there is, else `share` where there are GPUs."""
     import ray
 
     available = ray.cluster_resources()
-    cpus, have = study.file.resources.cpus_per_trial, available.get("GPU", 0)
+    cpus, have = study.resources.cpus_per_trial, available.get("GPU", 0)
     gpus = (share if have else 0.0) if gpus_per_trial is None else gpus_per_trial
     if local and (cpus > available.get("CPU", 0) or gpus > have):
         raise AmcError(
@@ -225,7 +225,7 @@ def _resources(study: Study, share: float, gpus_per_trial: float | None, local: 
     return cpus, gpus
 
 
-def _slots(study: Study, share: float, gpus_per_trial: float | None) -> int:
+def _slots(study: Study | Studies, share: float, gpus_per_trial: float | None) -> int:
     """How many trials the cluster, as it is now, can hold."""
     import ray
 
@@ -233,7 +233,7 @@ def _slots(study: Study, share: float, gpus_per_trial: float | None) -> int:
     return int(min(have.get("CPU", 0) // cpus, have.get("GPU", 0) // gpus if gpus else math.inf))
 
 
-def _measured_share(study: Study, plan: Plan, store: Store) -> float:
+def _measured_share(study: Study | Studies, plan: Plan, store: Store) -> float:
     """The part of a GPU for a trial, from what its models took before in batches no smaller; else a whole one."""
     runs = [entry.run for entry in plan.incomplete]
     if isinstance(study, SearchStudy):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from amc_core.run import Dataset, Run
 from sweeps.store import Store
-from sweeps.study import Study
+from sweeps.study import Studies, Study
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Plan:
         return sum(len(plan.missing) for plan in self.runs)
 
 
-def make_plan(study: Study, store: Store, few: bool = False) -> Plan:
+def make_plan(study: Study | Studies, store: Store, few: bool = False) -> Plan:
     """Compare a study with a store. few: the study has few of the store's runs, which is then not listed as a whole."""
     runs = study.runs()
     listing = store.listing([run.key for run in runs] if few else None)

@@ -26,7 +26,7 @@ from amc_core.run import Dataset, Run
 from sweeps.journal import mend_journal, open_journal
 from sweeps.space import Dimension, Values
 from sweeps.store import Store
-from sweeps.study import SearchStudy, Study, last_runs, unseen_tests
+from sweeps.study import SearchStudy, Studies, Study, last_runs, unseen_tests
 from sweeps.study_file import OBJECTIVES
 
 _NAMED = ("COMPLETE", "RUNNING", "WAITING")  # states of the trials whose runs a search study names
@@ -217,7 +217,7 @@ class Search:
                 self._tell(trial.number, "FAIL")
 
 
-def proposed(study: Study, store: Store) -> Study:
+def proposed(study: Study | Studies, store: Store) -> Study | Studies:
     """The study with the runs that its search, if it has one, has proposed so far; those given up are not among them.
 
     Reads the search's storage and writes nothing.
@@ -227,7 +227,7 @@ def proposed(study: Study, store: Store) -> Study:
     return replace(study, proposals=tuple(_studies(study, trials(study, store), _NAMED)))
 
 
-def completed(study: Study, store: Store) -> Study:
+def completed(study: Study | Studies, store: Store) -> Study | Studies:
     """As `proposed`, with the proposals whose objective is known alone."""
     if not isinstance(study, SearchStudy):
         return study

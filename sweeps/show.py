@@ -16,7 +16,7 @@ from amc_core.models import ModelSpec
 from sweeps.plan import Plan
 from sweeps.search import best, counted, state, trials, wanted
 from sweeps.store import Store
-from sweeps.study import SearchStudy, Study
+from sweeps.study import SearchStudy, Studies, Study
 
 out = Console(width=None if sys.stdout.isatty() else 120)
 err = Console(stderr=True)
@@ -97,7 +97,7 @@ def written(save: Callable[..., Iterable[Path]], figure, path: Path) -> None:
         raise AmcError(f"{str(path.parent)!r} cannot be written: {error.strerror or error}") from None
 
 
-def show_trials(study: Study, store: Store) -> None:
+def show_trials(study: Study | Studies, store: Store) -> None:
     """Of a search, how far it is and what is best so far; nothing of another study."""
     if not isinstance(study, SearchStudy):
         return
@@ -120,13 +120,14 @@ def show_trials(study: Study, store: Store) -> None:
         out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def show_plan(study: Study, plan: Plan) -> None:
-    """A line per kind of work: what the study names, what the store has, what is missing."""
+def show_plan(study: Study | Studies, plan: Plan) -> None:
+    """A line per kind of work: what is named, what the store has, what is missing; before it, one for each study."""
     if isinstance(study, SearchStudy) and not plan.runs:
         return
-    table = Table(
-        "", "in the study", "in the store", "missing", title=f"{study.name}, scale: {study.scale or 'as written'}"
-    )
+    if isinstance(study, Studies):
+        _show_parts(study)
+    title = f"{study.name}, scale: {study.scale or 'as written'}"
+    table = Table("", "named", "in the store", "missing", title=title)
     runs, cells = len(plan.runs), plan.cells
     for name, total, missing in (("runs", runs, plan.untrained), ("cells", cells, plan.missing_cells)):
         table.add_row(name, f"{total:,}", f"{total - missing:,}", f"{missing:,}")
@@ -138,6 +139,17 @@ def show_plan(study: Study, plan: Plan) -> None:
     training = sum(entry.training_work for entry in plan.incomplete)
     evaluation = sum(entry.evaluation_work for entry in plan.incomplete)
     out.print(f"To do: train on {training:,} instances, over all epochs, and classify {evaluation:,}.", highlight=False)
+
+
+def _show_parts(studies: Studies) -> None:
+    table = Table("study", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("runs", "of them shared", "cells"):
+        table.add_column(name, justify="right")
+    for part in studies.parts:
+        runs = part.runs()
+        shared, cells = sum(len(studies.naming(run)) > 1 for run in runs), sum(len(part.tests(run)) for run in runs)
+        table.add_row(part.name, f"{len(runs):,}", f"{shared:,}", f"{cells:,}")
+    out.print(table)
 
 
 def show_table(table) -> None:

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fnmatch import filter as matching
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -22,7 +23,16 @@ from amc_core.run import Dataset, Recipe, Run
 from amc_core.scenario import AUGMOD, AUGMOD_OFFSETS, CHANNELS, SCENARIO_FIELDS, Mixture, Scenario
 from sweeps.grid import Grid, require_one_meaning
 from sweeps.space import Space, Values, read_space
-from sweeps.study_file import SearchSection, StudyFile, TransferSection, parse_yaml, read_content, sentence, validated
+from sweeps.study_file import (
+    ResourcesSection,
+    SearchSection,
+    StudyFile,
+    TransferSection,
+    parse_yaml,
+    read_content,
+    sentence,
+    validated,
+)
 
 SHIPPED = Path(__file__).parent / "studies"
 
@@ -132,6 +142,11 @@ class Study:
     def _expansions(self) -> dict[tuple, tuple[Dataset, ...]]:
         return {}
 
+    @property
+    def resources(self) -> ResourcesSection:
+        """What a trial takes."""
+        return self.file.resources
+
 
 @dataclass(frozen=True)
 class SearchStudy(Study):
@@ -220,6 +235,44 @@ class SearchStudy(Study):
                 raise AmcError(f"search.objective: {words}no test scenario is unseen: add one that is not trained on")
 
 
+@dataclass(frozen=True)
+class Studies:
+    """Several studies at one scale, to be planned and run as one: what they share is there once."""
+
+    parts: tuple[Study, ...]
+
+    @property
+    def name(self) -> str:
+        """How many they are."""
+        return f"{len(self.parts)} studies"
+
+    @property
+    def scale(self) -> str | None:
+        return self.parts[0].scale
+
+    @property
+    def resources(self) -> ResourcesSection:
+        """What a trial takes where it takes most."""
+        sections = [part.resources for part in self.parts]
+        gpus = [section.gpus_per_trial for section in sections if section.gpus_per_trial is not None]
+        return ResourcesSection(
+            cpus_per_trial=max(section.cpus_per_trial for section in sections), gpus_per_trial=max(gpus, default=None)
+        )
+
+    def runs(self) -> list[Run]:
+        """Every training run, each once and after the run that it starts from."""
+        return list({run.key: run for part in self.parts for run in part.runs()}.values())
+
+    def tests(self, run: Run) -> tuple[Dataset, ...]:
+        """The test datasets of a run in all of the studies that name it, each once."""
+        parts = [part.tests(run) for part in self.naming(run)]
+        return parts[0] if len(parts) == 1 else tuple({test.key: test for part in parts for test in part}.values())
+
+    def naming(self, run: Run) -> list[Study]:
+        """The studies that name a run."""
+        return [part for part in self.parts if run.key in part._named]
+
+
 def last_runs(study: Study) -> list[Run]:
     """The runs from which no other of the study starts: those after transfer, where there is any."""
     runs = study.runs()
@@ -261,6 +314,30 @@ def load_study(name: str, scale: str | None = None) -> Study:
     except AmcError as error:
         raise AmcError(f"{path}: {_shortened(str(error))}") from None
     return study
+
+
+def load_studies(names: list[str], scale: str | None = None) -> Study | Studies:
+    """The study of that name, or all of several as one; a pattern, such as p1-*, names the shipped ones that match.
+
+    Raises AmcError as `load_study` does, where nothing matches, and for a search among others.
+    """
+    chosen = list(dict.fromkeys(found for name in names for found in _matching(name)))
+    studies = [load_study(name, scale) for name in chosen]
+    if len(studies) == 1:
+        return studies[0]
+    for study in studies:
+        if isinstance(study, SearchStudy):
+            raise AmcError(f"{study.name} is a search: name it without other studies")
+    return Studies(tuple(studies))
+
+
+def _matching(name: str) -> list[str]:
+    if not set(name) & set("*?[") or Path(name).exists():
+        return [name]
+    found = matching(_shipped(), name)
+    if not found:
+        raise AmcError(f"no shipped study is named like {name!r}{suggest(name, _shipped())}")
+    return found
 
 
 def _require_starts(file: StudyFile) -> None:
@@ -320,8 +397,11 @@ def _find(name: str) -> Path:
         return Path(name)
     if shipped.is_file():
         return shipped
-    names = sorted(path.stem for path in SHIPPED.glob("*.yaml"))
-    raise AmcError(f"study {name!r} is neither a file nor a shipped study{suggest(name, names)}")
+    raise AmcError(f"study {name!r} is neither a file nor a shipped study{suggest(name, _shipped())}")
+
+
+def _shipped() -> list[str]:
+    return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
 
 
 def _shortened(message: str) -> str:
