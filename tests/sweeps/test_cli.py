@@ -92,6 +92,16 @@ def test_plan_counts_what_is_there_and_what_is_missing(amc, filled):
     assert [int(word) for word in shown.stdout.split() if word.isdigit()][:6] == [4, 2, 2, 16, 8, 8]
 
 
+def test_plan_of_several_studies_tells_what_they_share(amc, filled, study_file):
+    path, store = filled
+    other = study_file("other", models="[mod_lcnn, cnn1d]", test="{channel: rayleigh_2}")
+    shown = amc("plan", path, other, "--store", store)
+    lines = {line.split()[0]: line.split()[1:] for line in shown.stdout.splitlines() if line.split()}
+    assert lines[Path(path).stem] == ["4", "2", "16"] and lines["other"] == ["4", "2", "4"]
+    together = shown.stdout.partition("2 studies, scale")[2]
+    assert [int(word) for word in together.split() if word.isdigit()][:6] == [6, 2, 4, 20, 8, 12]
+
+
 def test_results_prints_the_table_and_writes_the_cells(amc, filled, tmp_path):
     path, store = filled
     csv, parquet = tmp_path / "cells.csv", tmp_path / "cells.parquet"
@@ -301,5 +311,7 @@ def test_a_trial_that_fails_is_recorded_the_others_go_on_and_the_next_launch_tri
     assert broken.key in failed.stderr and "Is a directory" in failed.stderr and "1 of 4 runs" in failed.stderr
     assert "1 failed" in amc("status", "--store", str(store)).stdout
     obstacle.rmdir()
-    assert amc("run", path, "--store", str(store)).returncode == 0
+    other = study_file("other", models="hoc_svm", test="{channel: awgn, upsampling: 16}")  # of two of the four runs
+    both = amc("run", path, other, "--store", str(store))
+    assert both.returncode == 0 and "2 studies are complete: 4 runs, 18 cells" in both.stdout
     assert "4 runs trained, 0 begun, 0 failed" in amc("status", path, "--store", str(store)).stdout

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from amc_core import AmcError, Scenario
-from sweeps.study import SHIPPED, SearchStudy, load_study
+from sweeps.study import SHIPPED, SearchStudy, load_studies, load_study
 
 _HUNDRED = f"[{', '.join(str(n / 200) for n in range(100))}]"
 _FIELDS = ("rolloff", "timing_offset", "phase_offset", "carrier_offset")
@@ -78,6 +78,33 @@ def test_a_scale_makes_batches_smaller_in_proportion(study_file):
     path = study_file(recipe="{batch_size: [64, 256]}", models="[mod_lcnn]", transfer="{recipe: {batch_size: 512}}")
     batches = [sorted({run.recipe.batch_size for run in load_study(path, scale).runs()}) for scale in (None, "small")]
     assert batches == [[64, 256, 512], [16, 64, 128]]
+
+
+def test_several_studies_have_what_they_share_once(study_file):
+    first = study_file("first", test="{upsampling: [4, 8]}", models="[hoc_svm, mod_lcnn]")
+    second = study_file("second", test="{upsampling: [8, 16]}", models="[mod_lcnn, cnn1d]")
+    both = load_studies([first, second, first])
+    assert [part.name for part in both.parts] == ["first", "second"]
+    runs = both.runs()
+    assert len({run.key for run in runs}) == len(runs) == 2 * 3  # in two channels
+    upsamplings = {run.model: [test.scenario.upsampling for test in both.tests(run)] for run in runs}
+    assert upsamplings == {"hoc_svm": [4, 8], "mod_lcnn": [4, 8, 16], "cnn1d": [8, 16]}
+    assert load_studies([first]).runs() == load_study(first).runs()
+
+
+def test_several_studies_take_what_the_largest_of_them_needs(study_file):
+    first = study_file("first", resources="{cpus_per_trial: 2}")
+    second = study_file("second", resources="{gpus_per_trial: 0.25}")
+    resources = load_studies([first, second, study_file("third")]).resources
+    assert (resources.cpus_per_trial, resources.gpus_per_trial) == (2, 0.25)
+
+
+def test_a_pattern_names_shipped_studies_and_a_search_stands_alone(study_file):
+    assert [part.name for part in load_studies(["p1-fig1[23]"]).parts] == ["p1-fig12", "p1-fig13"]
+    with pytest.raises(AmcError, match="no shipped study is named like 'p9-\\*'"):
+        load_studies(["p9-*"])
+    with pytest.raises(AmcError, match="architecture-search is a search"):
+        load_studies(["quickstart", "architecture-search"])
 
 
 def test_lists_in_models_recipes_and_lengths_are_axes(study_file):
