@@ -120,16 +120,17 @@ def verdict(entry: Published, ours: Interval | None) -> str:
         published, low, high = (math.log10(value) for value in (published, low, high))
     tolerance = 0 if entry.quantity == "parameters" else entry.tolerance
     sure_sign = low > 0 or high < 0
+    signed = entry.quantity in _DIFFERENCES and abs(published) > tolerance
+    agrees = "undecided" if signed and not sure_sign else "agrees"
     if entry.bound == "about":
         if low - tolerance <= published <= high + tolerance:
-            signed = entry.quantity in _DIFFERENCES and abs(published) > tolerance
-            return "undecided" if signed and not sure_sign else "agrees"
+            return agrees
     else:
         side = 1 if entry.bound == "at least" else -1
         nearest, farthest = sorted((side * low, side * high))
         bound = side * published - (tolerance if published else 0)  # 0 says "more" or "less", and has no rounding
         if nearest >= bound or farthest >= bound:
-            return "agrees" if nearest >= bound else "undecided"
+            return agrees if nearest >= bound else "undecided"
     same_sign = sure_sign and published != 0 and (low > 0) == (published > 0)
     return "direction agrees" if entry.quantity in _DIFFERENCES and same_sign else "differs"
 

@@ -222,7 +222,7 @@ def figures(
         return
     cells = _cells(study, store, scale)
     name = "-".join([Path(study).name.removesuffix(".yaml"), *([scale] if scale else [])])
-    written(save, train_test_heat_map(cells, f"Accuracy across unseen settings: {name}"), to / name)
+    written(save, train_test_heat_map(cells, f"Accuracy by training and test setting: {name}"), to / name)
     for kind, figure in study_figures(study, store, scale, cells):
         written(save, figure, to / f"{name}-{kind}")
 
