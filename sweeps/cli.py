@@ -337,6 +337,7 @@ def query(
     study: Annotated[str | None, typer.Option("--study", help="Only what this study selects.")] = None,
     scale: Scale = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the rows to this CSV file.")] = None,
+    parquet: Annotated[Path | None, typer.Option("--parquet", help="Write the rows to this Parquet file.")] = None,
 ) -> None:
     """Answer a question in SQL from the tables of a store.
 
@@ -347,13 +348,16 @@ def query(
     rows = answer(sql, store, study, scale)
     if csv is not None:
         written_to(csv, lambda path: rows.to_csv(path, index=False), len(rows))
+    if parquet is not None:
+        written_to(parquet, lambda path: rows.to_parquet(path, index=False), len(rows))
+    if csv or parquet:
         return
     shown = Table(*rows.columns, box=SIMPLE_HEAD)
     for row in rows.head(_MOST_ROWS).itertuples(index=False):
         shown.add_row(*(f"{value:.6g}" if isinstance(value, float) else escape(str(value)) for value in row))
     out.print(shown)
     if len(rows) > _MOST_ROWS:
-        out.print(f"{len(rows) - _MOST_ROWS:,} more rows: --csv FILE writes all.", highlight=False)
+        out.print(f"{len(rows) - _MOST_ROWS:,} more rows: --csv or --parquet FILE writes all.", highlight=False)
 
 
 _MOST_ROWS = 200  # of a query, on the terminal

@@ -1,6 +1,7 @@
 """SQL over a store that was filled without Ray."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from amc_core import AmcError
@@ -100,6 +101,7 @@ def test_the_command_prints_rows_or_writes_all_of_them(amc, store, tmp_path):
     sql = "SELECT model, snr_db, sum(n) AS n FROM cells GROUP BY ALL ORDER BY ALL"
     shown = amc("query", sql, "--store", str(store))
     assert shown.returncode == 0 and "hoc_svm" in shown.stdout and "snr_db" in shown.stdout
-    csv = tmp_path / "rows.csv"
-    assert amc("query", "SELECT * FROM confusion", "--store", str(store), "--csv", str(csv)).returncode == 0
-    assert len(csv.read_text().splitlines()) == 1 + len(load("confusion", store))
+    csv, parquet = tmp_path / "rows.csv", tmp_path / "rows.parquet"
+    files = ["--csv", str(csv), "--parquet", str(parquet)]
+    assert amc("query", "SELECT * FROM confusion", "--store", str(store), *files).returncode == 0
+    assert len(csv.read_text().splitlines()) - 1 == len(pd.read_parquet(parquet)) == len(load("confusion", store))
