@@ -12,7 +12,7 @@ sweep: .venv/installed
 	@echo "Tables: results/ (read them with analysis.load, or: $(BIN)/amc results quickstart --csv cells.csv)"
 
 test: .venv/installed
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""What tests share: a small study, and a Ray that is started once."""
+"""What tests share: a small study, and the command `amc`."""
 
 import subprocess
 import sys
