@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from amc_core.errors import AmcError
@@ -163,7 +164,9 @@ def show_table(table) -> None:
     for entry, accuracies in zip(table.index, table.to_numpy(), strict=True):
         entry = entry if isinstance(entry, tuple) else (entry,)
         shown.add_row(*map(words, entry), *("" if a != a else f"{100 * a:.1f}" for a in accuracies))
-    out.print(shown)
+    # Wider than the terminal is better than numbers that are cut.
+    natural = Measurement.get(out, out.options.update(max_width=10_000), shown).maximum
+    Console(width=max(out.width, natural)).print(shown)
 
 
 def as_written(value: object) -> str:

@@ -15,6 +15,7 @@ from amc_core.run import Run
 from analysis import load
 from benchmarks.faults import files
 from sweeps.plan import make_plan
+from sweeps.show import show_table
 from sweeps.store import Store
 from sweeps.study import load_study
 from sweeps.trial import compute
@@ -110,6 +111,15 @@ def test_results_prints_the_table_and_writes_the_cells(amc, filled, tmp_path):
     assert len(pd.read_csv(csv)) == len(pd.read_parquet(parquet)) == 2 * 4 * 2
     refused = amc("results", path, "--store", store, "--csv", str(tmp_path / "no" / "cells.csv"))
     assert refused.returncode == 2 and "cannot be written" in refused.stderr
+
+
+def test_a_table_wider_than_the_terminal_is_printed_whole(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    columns = pd.Index(range(100, 140), name="test_upsampling")
+    rows = pd.MultiIndex.from_tuples([("cnn1d", "rayleigh_2")], names=["model", "train_channel"])
+    show_table(pd.DataFrame([[value / 1000 for value in columns]], rows, columns))
+    printed = capsys.readouterr().out.split()
+    assert {f"{value / 10:.1f}" for value in columns} <= set(printed) and "…" not in "".join(printed)
 
 
 def test_figures_are_written_as_png_and_svg(amc, filled, tmp_path):
