@@ -47,23 +47,30 @@ def train_test_heat_map(cells: pd.DataFrame, title: str) -> Figure:
     Accuracies are pooled over SNRs and seeds. Cells whose test setting is the training setting are framed.
     """
     table = train_test(cells)
+    settings, width = table.index.names[1:], len(table.columns)
     models = sorted(cells["model"].unique(), key=list(MODELS).index)
-    panels = [table[table.index.get_level_values("model") == model] for model in models]
-    height, width = max(len(panel) for panel in panels), len(table.columns)
-    rows = [_row_label(panel.index.names[1:], entry[1:]) for panel in panels for entry in _entries(panel)]
-    labels = 0.075 * max(len(line) for row in rows for line in row.split("\n"))  # inches
-    size = (max(7.5, 2.0 + labels + 0.58 * width * len(models)), 2.2 + 0.4 * height)
+    panels = {model: {} for model in models}  # model → setting → accuracies
+    for (model, *setting), accuracies in zip(_entries(table), table.to_numpy(), strict=True):
+        panels[model][tuple(setting)] = accuracies
+    # The same for all, whatever of it is there of a model; the order is that of the one with most.
+    rows = list(dict.fromkeys(row for panel in sorted(panels.values(), key=len, reverse=True) for row in panel))
+    names = [_row_label(settings, row) for row in rows]
+    labels = 0.075 * max(len(line) for name in names for line in name.split("\n"))  # inches
+    size = (max(7.5, 2.0 + labels + 0.58 * width * len(models)), 2.2 + 0.4 * len(rows))
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(1, len(models), sharey=True, squeeze=False)[0]
     highest = np.ceil(10 * np.nanmax(table.to_numpy())) / 10  # of the colour scale, which starts at 0
-    for axis, model, panel in zip(axes, models, panels, strict=True):
-        image = axis.imshow(panel.to_numpy(), vmin=0, vmax=highest, cmap="cividis", aspect="auto")
+    for axis, model in zip(axes, models, strict=True):
+        panel = np.stack([panels[model].get(row, np.full(width, np.nan)) for row in rows])
+        image = axis.imshow(panel, vmin=0, vmax=highest, cmap="cividis", aspect="auto")
         axis.set_title(MODELS[model].title, fontsize=11)
         _write_accuracies(axis, panel, highest)
-        _frame_trained(axis, cells[cells["model"] == model], panel)
-        axis.set_xticks(range(width), [_value(table.columns.name, value) for value in panel.columns])
+        trained = cells[(cells["model"] == model) & (cells["setting"] == "trained")]
+        for *row, column in trained[[*settings, table.columns.name]].drop_duplicates().itertuples(index=False):
+            _frame(axis, rows.index(_known(tuple(row))), table.columns.get_loc(column))
+        axis.set_xticks(range(width), [_value(table.columns.name, value) for value in table.columns])
         axis.set_xlabel(f"test {_LABELS[table.columns.name.removeprefix('test_')][0]}")
-        axis.set_yticks(range(len(panel)), [_row_label(panel.index.names[1:], entry[1:]) for entry in _entries(panel)])
+        axis.set_yticks(range(len(rows)), names)
     axes[0].set_ylabel("training → test setting")
     bar = figure.colorbar(image, ax=axes, label="accuracy", fraction=0.04, pad=0.01)
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1))
@@ -84,23 +91,20 @@ def train_test_heat_map(cells: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def _write_accuracies(axis, panel: pd.DataFrame, highest: float) -> None:
-    for (row, column), accuracy in np.ndenumerate(panel.to_numpy()):
+def _write_accuracies(axis, panel: np.ndarray, highest: float) -> None:
+    for (row, column), accuracy in np.ndenumerate(panel):
         if not np.isnan(accuracy):
             colour = "black" if accuracy > 0.55 * highest else "white"
             axis.text(column, row, f"{100 * accuracy:.0f}", ha="center", va="center", color=colour, fontsize=9)
 
 
-def _frame_trained(axis, cells: pd.DataFrame, panel: pd.DataFrame) -> None:
-    trained = cells[cells["setting"] == "trained"]
-    for entry in trained[[*panel.index.names, panel.columns.name]].drop_duplicates().itertuples(index=False):
-        row, column = _entries(panel).index(_known(entry[:-1])), panel.columns.get_loc(entry[-1])
-        axis.add_patch(Rectangle((column - 0.46, row - 0.46), 0.92, 0.92, fill=False, edgecolor="#d1495b", linewidth=2))
+def _frame(axis, row: int, column: int) -> None:
+    axis.add_patch(Rectangle((column - 0.46, row - 0.46), 0.92, 0.92, fill=False, edgecolor="#d1495b", linewidth=2))
 
 
-def _entries(panel: pd.DataFrame) -> list[tuple]:
+def _entries(table: pd.DataFrame) -> list[tuple]:
     """What each row stands for, as a tuple even where the model is all there is."""
-    return [_known(entry if isinstance(entry, tuple) else (entry,)) for entry in panel.index]
+    return [_known(entry if isinstance(entry, tuple) else (entry,)) for entry in table.index]
 
 
 def _known(entry: tuple) -> tuple:

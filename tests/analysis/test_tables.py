@@ -102,6 +102,19 @@ def test_the_heat_map_says_what_it_shows(store, tmp_path):
     assert len(frames) == 1
 
 
+def test_a_model_of_which_a_part_is_there_has_its_numbers_in_the_rows_of_the_others(store):
+    cells = load("cells", store)
+    there = (cells["model"] != "mod_lcnn") | (cells["train_channel"] == "rayleigh")
+    figure = train_test_heat_map(cells[there], "A title")
+    whole, part = train_test_heat_map(cells, "A title"), figure.axes[1]
+    labels = [[label.get_text() for label in shown.axes[1].get_yticklabels()] for shown in (figure, whole)]
+    assert labels[0] == labels[1]
+    assert {round(text.get_position()[1]) for text in part.texts} == {
+        row for row, label in enumerate(labels[0]) if label.startswith("rayleigh")
+    }
+    assert np.array_equal(figure.axes[0].get_ylim(), whole.axes[0].get_ylim())
+
+
 def test_the_rows_of_the_heat_map_say_what_their_values_are(descended):
     study, store = descended
     figure = train_test_heat_map(load("cells", store, study, filters={"test_upsampling": 8}), "A title")
