@@ -62,7 +62,7 @@ def plan(study: StudyNames, store: StoreDir = "results", scale: Scale = None) ->
     found = make_plan(chosen, place)
     require_recordings(found)
     _show_missing(chosen, found)
-    for device, seconds in sorted(expected_seconds(found, place).items()):
+    for device, seconds in sorted(expected_seconds(found, place).items() if found.incomplete else ()):
         duration = timedelta(seconds=max(1, round(seconds)))
         out.print(f"By what runs in the store took, that is {duration} for one trial at a time on {device}.")
     show_trials(chosen, place)
