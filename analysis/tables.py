@@ -383,9 +383,7 @@ def _modulation_set(names: list[str]) -> str:
 def _start(record: dict, parent: dict) -> str:
     """In what the training scenario of a run's parent differed from its own, as "channel=awgn"."""
     own, start = (scenario_from(each["dataset"]["scenario"]).columns() for each in (record, parent))
-    differ = {name: value for name, value in start.items() if value != own[name]}
-    told = {name: f"{value:g}" if isinstance(value, float) else value for name, value in differ.items()}
-    return ", ".join(f"{name}={value}" for name, value in told.items()) or "the same setting"
+    return ", ".join(f"{name}={start[name]}" for name in own if start[name] != own[name]) or "the same setting"
 
 
 def _chain(record_of: Callable[[str], dict], key: str | None) -> Iterator[tuple[dict, dict]]:
