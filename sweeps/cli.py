@@ -468,5 +468,6 @@ def _cells(study: str, store: str, scale: str | None):
 
     cells = load("cells", store, load_study(study, scale))
     if cells.empty:
-        raise AmcError(f"store {store!r} holds no cells of {study}; 'amc run {study} --store {store}' computes them")
+        command = f"amc run {study} --store {store}" + (f" --scale {scale}" if scale else "")
+        raise AmcError(f"store {store!r} holds no cells of {study}; '{command}' computes them")
     return cells
