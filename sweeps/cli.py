@@ -55,7 +55,7 @@ Scale = Annotated[
 def plan(study: StudyNames, store: StoreDir = "results", scale: Scale = None) -> None:
     """Show what a study, or several together, still have to compute, before anything runs.
 
-    Example: amc plan 'p1-*' --scale small
+    Example: amc plan quickstart, or amc plan 'p1-*' --scale small
     """
     place = Store(store)
     chosen = proposed(load_studies(study, scale), place)
