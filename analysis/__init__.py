@@ -1,5 +1,6 @@
 """From a store to tables and figures. Importing it takes neither torch nor Ray."""
 
-from analysis.tables import accuracy_by, drop_from_training, load, snr_at, train_test
+from analysis.pivots import accuracy_by, drop_from_training, snr_at, train_test
+from analysis.tables import load
 
 __all__ = ["accuracy_by", "drop_from_training", "load", "snr_at", "train_test"]

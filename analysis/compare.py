@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from amc_core.errors import AmcError
+from analysis.pivots import accuracy_by, difference, snr_at, wilson
 from analysis.published import PUBLISHED, Filters, Published
-from analysis.tables import accuracy_by, difference, load, snr_at, wilson
+from analysis.tables import load
 from sweeps.study import SHIPPED, Study, load_study
 
 _DIFFERENCES = ("drop", "gain", "relative_gain", "snr_gain", "largest_snr_gain")

@@ -16,7 +16,8 @@ from matplotlib.ticker import PercentFormatter
 
 from amc_core.models import MODELS
 from amc_core.scenario import Scenario
-from analysis.tables import TEST, TRAIN, train_test
+from analysis.pivots import train_test
+from analysis.tables import TEST, TRAIN
 
 matplotlib.rcParams["svg.hashsalt"] = "amc"  # the same figure is the same file
 

@@ -16,8 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 
 from amc_core.models import MODELS
+from analysis.pivots import accuracy_by, drop_from_training
 from analysis.query import query
-from analysis.tables import accuracy_by, drop_from_training, load
+from analysis.tables import load
 from sweeps.study import load_study
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from amc_core.errors import AmcError
 from amc_core.scenario import Scenario, scenario_from
-from analysis.tables import COLUMNS, TEST, load, read_runs, scenario_columns, settings
+from analysis.settings import settings
+from analysis.tables import COLUMNS, TEST, load, read_runs, scenario_columns
 from sweeps.search import proposed
 from sweeps.store import Store
 from sweeps.study import Study, load_study

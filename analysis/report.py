@@ -25,11 +25,12 @@ from amc_core.models import MODELS, validate_hyperparameters
 from amc_core.run import PARTS, VERSION
 from amc_core.scenario import SCENARIO_FIELDS, Scenario
 from analysis.compare import compare, in_words
+from analysis.pivots import wilson
 from analysis.published import PUBLISHED
-from analysis.tables import RECIPE, TEST, TRAIN, load, wilson
+from analysis.tables import RECIPE, TEST, TRAIN, load
 from sweeps.search import proposed
 from sweeps.store import Store
-from sweeps.study import SCALES, SHIPPED, Study, load_study
+from sweeps.study import SCALES, SHIPPED, Study, load_study, shipped
 
 # Characters that the confusion counts of a page may take; those of a study that does not fit are left out.
 LARGEST_CONFUSION = 10_000_000
@@ -79,10 +80,7 @@ def found(store: str | Path, scale: str | None = None) -> list[tuple[str, Study]
     place, taken = Store(store), {}
     listing = place.listing()
     present = listing.trained()
-    names = [path.stem for path in sorted(SHIPPED.glob("*.yaml"))] + [
-        str(path) for path in sorted(Path().glob("*.yaml"))
-    ]
-    for name in names:
+    for name in (*shipped(), *(str(path) for path in sorted(Path().glob("*.yaml")))):
         try:
             written = load_study(name, scale)
         except AmcError:  # some other YAML file, or a study without such a scale

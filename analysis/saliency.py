@@ -19,7 +19,7 @@ from amc_core.run import Dataset, Recipe, Run
 from amc_core.saliency import IMPORTANT, require_convolutions, saliency, transitions
 from amc_core.training import new_model
 from analysis.figures import in_words
-from analysis.tables import descent_of, setting
+from analysis.settings import descent_of, setting
 from sweeps.store import Store
 from sweeps.study import Study
 

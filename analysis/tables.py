@@ -1,4 +1,4 @@
-"""The four tables of a store as pandas data frames, and what is read off them: pivots, drops, thresholds.
+"""The four tables of a store as pandas data frames.
 
 runs       a row per run: model, recipe, training scenario (train_…), outcome, times
 epochs     a row per run and epoch: loss and accuracy on the training and validation parts
@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -24,10 +24,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from amc_core.errors import AmcError, require_known, suggest
+from amc_core.errors import AmcError, suggest
 from amc_core.modulations import MODULATION_SETS
-from amc_core.run import Recipe, Run
+from amc_core.run import Recipe
 from amc_core.scenario import SCENARIO_FIELDS, Mixture, Scenario, scenario_from
+from analysis.settings import settings, trained_in
 from sweeps.search import proposed
 from sweeps.store import CELL_SCHEMA, Store
 from sweeps.study import Study, load_study
@@ -38,7 +39,7 @@ TEST = [f"test_{name}" for name in SCENARIO_FIELDS]
 RECIPE = [f.name for f in fields(Recipe)]
 
 # What of its run stands beside every row of the other tables.
-_IDENTITY = [
+IDENTITY = [
     "model",
     "hyperparameters",
     "seed",
@@ -56,11 +57,11 @@ _OUTCOME = ["parameters", "kept_epoch", "validation_accuracy", "seconds", "devic
 _EPOCH = ["epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]
 _EPOCH += ["learning_rate", "instances_per_second", "micro_batch"]
 # Of the run, in the table epochs; a learning rate may change from epoch to epoch.
-_OF_EPOCHS = {name: "of_epochs" if name == "epochs" else name for name in _IDENTITY if name != "learning_rate"}
-_TESTED = ["run", *_IDENTITY, "cell", *TEST, "test_length", "setting", "snr_db"]
+_OF_EPOCHS = {name: "of_epochs" if name == "epochs" else name for name in IDENTITY if name != "learning_rate"}
+_TESTED = ["run", *IDENTITY, "cell", *TEST, "test_length", "setting", "snr_db"]
 
 COLUMNS = {
-    "runs": ["run", *_IDENTITY, *_OUTCOME, "started_at", "finished_at", "modulations"],
+    "runs": ["run", *IDENTITY, *_OUTCOME, "started_at", "finished_at", "modulations"],
     "epochs": ["run", *_OF_EPOCHS.values(), *_EPOCH],
     "cells": [*_TESTED, "n", "correct", "accuracy", "evaluated_at"],
     "confusion": [*_TESTED, "sent", "recognised", "count", "evaluated_at"],
@@ -158,162 +159,6 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def wilson(correct: np.ndarray, n: np.ndarray, z: float = 1.959964) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's score interval of a proportion (95 % unless z says otherwise): lower and upper bound."""
-    centre = (correct + z**2 / 2) / (n + z**2)
-    half = z / (n + z**2) * np.sqrt(correct * (n - correct) / n + z**2 / 4)
-    return centre - half, centre + half
-
-
-def difference(
-    correct: np.ndarray, n: np.ndarray, reference_correct: np.ndarray, reference_n: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """95 % interval of reference accuracy − accuracy, from the Wilson intervals of both (Newcombe 1998, method 10)."""
-    accuracy, reference = correct / n, reference_correct / reference_n
-    (low, high), (reference_low, reference_high) = wilson(correct, n), wilson(reference_correct, reference_n)
-    below = np.hypot(reference - reference_low, high - accuracy)
-    above = np.hypot(reference_high - reference, accuracy - low)
-    return reference - accuracy - below, reference - accuracy + above
-
-
-def accuracy_by(cells: pd.DataFrame, by: str | Sequence[str]) -> pd.DataFrame:
-    """Counts pooled over everything but `by` (SNRs and seeds, say), with accuracy and its 95 % Wilson interval.
-
-    Raises AmcError for columns that the table does not have, or has only to count.
-    """
-    by = [by] if isinstance(by, str) else list(by)
-    require_known("column", by, [name for name in cells if name not in ("n", "correct", "accuracy")])
-    if not by or len(set(by)) < len(by):
-        raise AmcError(f"by {by} is not allowed: name at least one column, each once")
-    pooled = cells.groupby(list(by), sort=True, dropna=False)[["n", "correct"]].sum().reset_index()
-    low, high = wilson(pooled["correct"].to_numpy(float), pooled["n"].to_numpy(float))
-    return pooled.assign(accuracy=pooled["correct"] / pooled["n"], accuracy_low=low, accuracy_high=high)
-
-
-def varied(cells: pd.DataFrame, columns: Sequence[str]) -> list[str]:
-    """Those of `columns` that take more than one value for some model."""
-    return [name for name in columns if cells.groupby("model")[name].nunique(dropna=False).max() > 1]
-
-
-def varied_settings(cells: pd.DataFrame) -> list[str]:
-    """What varies of models, training and test settings, but for seeds and SNRs."""
-    of_runs = [name for name in _IDENTITY if name not in ("model", "seed", "parent")]
-    return varied(cells, [*of_runs, *TEST, "test_length"])
-
-
-def train_test(cells: pd.DataFrame, rows: Sequence[str] | None = None, column: str | None = None) -> pd.DataFrame:
-    """Accuracy of every training setting (rows) in every test setting (columns), pooled over SNRs and seeds.
-
-    column: the field along the columns; by default that of the tests, length included, with most values. rows: by
-    default the model and all other fields that vary. Both may be any columns of `cells`.
-    """
-    if column is None:
-        column = max([*TEST, "test_length"], key=lambda name: cells[name].nunique())
-    if rows is None:
-        rows = ["model", *(name for name in varied_settings(cells) if name != column)]
-    pooled = accuracy_by(cells, [*rows, column])
-    return pooled.pivot(index=list(rows), columns=column, values="accuracy")
-
-
-Descent = Sequence[tuple[Collection[Scenario], range]]  # scenarios and lengths of training, of a run and its ancestors
-
-
-def setting(scenario: Scenario, length: int, descent: Descent) -> str:
-    """What a test scenario and a length in samples are to a run: "trained", "seen" or "unseen".
-
-    "trained": the run itself was trained there; on a mixture in each of its parts, with random lengths from the
-    shortest to the longest. "unseen": neither the run nor one that it descends from was trained in the scenario, at
-    whatever length. "seen": what is left, a scenario of an ancestor or another length.
-    """
-    scenarios, lengths = descent[0]
-    if scenario in scenarios and length in lengths:
-        return "trained"
-    return "seen" if any(scenario in scenarios for scenarios, _ in descent) else "unseen"
-
-
-def descent_of(run: Run) -> Descent:
-    """Of a run and those that it descends from, the nearest first: the scenarios and lengths of their training."""
-    own = _trained_in(run.dataset.scenario, run.dataset.length, run.recipe.min_length)
-    return [own, *(descent_of(run.parent) if run.parent else ())]
-
-
-def settings(
-    runs: pd.DataFrame, tests: Mapping[str, Scenario], lengths: Iterable[int]
-) -> dict[tuple[str, str, int], str]:
-    """(run, key in tests, length) → its setting; all that are missing are unseen. runs: of `read_runs`."""
-    keys, lengths = defaultdict(list), list(lengths)
-    for key, scenario in tests.items():
-        keys[scenario].append(key)
-    return {
-        (run, key, length): setting(scenario, length, descent)
-        for run, descent in zip(runs["run"], runs["descent"], strict=True)
-        for scenario in {scenario for scenarios, _ in descent for scenario in scenarios}
-        for key in keys.get(scenario, ())
-        for length in lengths
-    }
-
-
-def _trained_in(scenario: Scenario | Mixture, length: int, min_length: int | None) -> tuple[frozenset[Scenario], range]:
-    return frozenset(scenario.components), range(min_length or length, length + 1)
-
-
-def drop_from_training(cells: pd.DataFrame, by: Sequence[str] | None = None) -> pd.DataFrame:
-    """How much less accurate a classifier is in each test setting than in the setting that it was trained in.
-
-    cells: with the column `setting`. Counts are pooled over everything but `by`, by default the model and the settings
-    that vary; where `by` has snr_db, both sides are taken at that SNR. Where runs are pooled of which some were not
-    tested in their own training setting, these are left out on both sides. Columns: `by`, n, correct, accuracy,
-    training_accuracy, drop = training_accuracy − accuracy, and its 95 % interval drop_low, drop_high; these four are
-    NaN where the training setting was not tested. Raises AmcError for a `by` without a field of the training.
-    """
-    by = ["model", *varied_settings(cells)] if by is None else list(by)
-    shared = [name for name in by if name not in (*TEST, "test_length")]
-    if not shared:
-        raise AmcError(f"by {by!r} is not allowed: name at least one field of the training, such as model")
-    require_known("column", ["setting"], cells)
-    renamed = {"n": "_n", "correct": "_correct", "accuracy": "training_accuracy"}
-    run = pd.util.hash_pandas_object(cells[[name for name in _IDENTITY if name in cells]], index=False)
-    has_reference = run.isin(set(run[cells["setting"] == "trained"]))
-    some = has_reference.groupby([cells[name] for name in shared], dropna=False).transform("any")
-    cells = cells[has_reference | ~some]
-    trained = accuracy_by(cells[cells["setting"] == "trained"], shared).rename(columns=renamed)
-    pooled = accuracy_by(cells, by).drop(columns=["accuracy_low", "accuracy_high"])
-    joined = pooled.merge(trained[[*shared, *renamed.values()]], on=shared, how="left")
-    counts = joined[["correct", "n", "_correct", "_n"]].to_numpy(float)
-    low, high = difference(*counts.T)
-    joined = joined.assign(drop=joined["training_accuracy"] - joined["accuracy"], drop_low=low, drop_high=high)
-    return joined.drop(columns=["_n", "_correct"])
-
-
-def snr_at(cells: pd.DataFrame, target: float, by: Sequence[str]) -> pd.DataFrame:
-    """The SNR at which the accuracy first reaches `target`, interpolated linearly between tested SNRs.
-
-    target: in (0, 1). Counts are pooled over everything but `by` and the SNR. Columns: `by`; snr_db; snr_low and
-    snr_high, where the upper and the lower bound of the 95 % Wilson interval reach it. NaN where it is never
-    reached; the lowest tested SNR where that reaches it already.
-    """
-    if not 0 < target < 1:
-        raise AmcError(f"target {target!r} is not allowed: it is an accuracy between 0 and 1")
-    curves = {"snr_db": "accuracy", "snr_low": "accuracy_high", "snr_high": "accuracy_low"}
-    rows = []
-    for values, curve in accuracy_by(cells, [*by, "snr_db"]).groupby(list(by), sort=True, dropna=False):
-        snrs = curve["snr_db"].to_numpy(float)
-        reached = {name: _first_at(snrs, curve[bound].to_numpy(float), target) for name, bound in curves.items()}
-        rows.append(dict(zip(by, values, strict=True)) | reached)
-    return pd.DataFrame(rows, columns=[*by, *curves])
-
-
-def _first_at(x: np.ndarray, y: np.ndarray, target: float) -> float:
-    """Where the line through (x, y), x ascending, first reaches target."""
-    reached = np.flatnonzero(y >= target)
-    if not len(reached):
-        return np.nan
-    i = reached[0]
-    if i == 0:
-        return float(x[0])
-    return float(x[i - 1] + (x[i] - x[i - 1]) * (target - y[i - 1]) / (y[i] - y[i - 1]))
-
-
 def scenario_columns(side: str, scenario: Scenario | Mixture) -> dict:
     """A scenario's fields as columns "train_…" or "test_…"."""
     return {f"{side}_{name}": value for name, value in scenario.columns().items()}
@@ -339,7 +184,7 @@ def _listed(values: Any) -> list:
 
 
 def read_runs(store: Store, study: Study | None) -> pd.DataFrame:
-    """The table "runs" of a study, or of all that is there, with what `setting` needs of a run as column `descent`."""
+    """The table "runs" of a study, or of all that is there, with what `settings` needs of a run as column `descent`."""
     keys = sorted({run.key for run in study.runs()} & store.trained() if study else store.trained())
     rows, chains, record_of = [], [], cache(store.run_record)  # runs share the records of what they start from
     for key in keys:
@@ -366,13 +211,13 @@ def read_runs(store: Store, study: Study | None) -> pd.DataFrame:
                 "finished_at": pd.Timestamp(record["finished_at"]),
                 "modulations": dataset["modulations"],
                 "descent": [
-                    _trained_in(scenario_from(start["scenario"]), start["length"], how["min_length"])
+                    trained_in(scenario_from(start["scenario"]), start["length"], how["min_length"])
                     for start, how in chain
                 ],
             }
         )
     _tell_apart(rows, chains)
-    return _sorted(pd.DataFrame(rows, columns=[*COLUMNS["runs"], "descent"]), [*_IDENTITY, "run"])
+    return _sorted(pd.DataFrame(rows, columns=[*COLUMNS["runs"], "descent"]), [*IDENTITY, "run"])
 
 
 def _modulation_set(names: list[str]) -> str:

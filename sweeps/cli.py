@@ -187,7 +187,7 @@ def results(
 
     Example: amc results quickstart --csv quickstart.csv
     """
-    from analysis.tables import train_test
+    from analysis.pivots import train_test
 
     cells = _cells(study, store, scale)
     show_table(train_test(cells))

@@ -334,9 +334,9 @@ def load_studies(names: list[str], scale: str | None = None) -> Study | Studies:
 def _matching(name: str) -> list[str]:
     if not set(name) & set("*?[") or Path(name).exists():
         return [name]
-    found = matching(_shipped(), name)
+    found = matching(shipped(), name)
     if not found:
-        raise AmcError(f"no shipped study is named like {name!r}{suggest(name, _shipped())}")
+        raise AmcError(f"no shipped study is named like {name!r}{suggest(name, shipped())}")
     return found
 
 
@@ -397,10 +397,11 @@ def _find(name: str) -> Path:
         return Path(name)
     if shipped.is_file():
         return shipped
-    raise AmcError(f"study {name!r} is neither a file nor a shipped study{suggest(name, _shipped())}")
+    raise AmcError(f"study {name!r} is neither a file nor a shipped study{suggest(name, shipped())}")
 
 
-def _shipped() -> list[str]:
+def shipped() -> list[str]:
+    """The names of the studies that come with the package."""
     return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from amc_core import Scenario
 from analysis.published_figures import FIGURES, confusion_matrices, learning_curves, pareto_front
-from analysis.tables import descent_of, setting
+from analysis.settings import descent_of, setting
 from sweeps.study import SHIPPED, load_study
 
 

@@ -20,9 +20,9 @@ from amc_core import AmcError
 from analysis import accuracy_by, load, train_test
 from analysis import compare as compare_module
 from analysis import report as report_module
+from analysis.pivots import wilson
 from analysis.published import Published
 from analysis.report import found, study_data, write
-from analysis.tables import wilson
 from sweeps.plan import make_plan
 from sweeps.store import Store
 from sweeps.study import load_study
