@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rich.console import Console, Group
@@ -30,21 +32,23 @@ class _Trial:
     accuracy: float | None = None
     state: str = "waiting"  # running, finished, pruned, failed
 
-    @property
-    def work(self) -> float:
-        return _TRAINING_COST * self.plan.training_work + self.plan.evaluation_work
+    def __post_init__(self):
+        self.epochs = self.plan.run.recipe.epochs
+        self.training, self.evaluation = _TRAINING_COST * self.plan.training_work, self.plan.evaluation_work
 
-    @property
-    def done(self) -> float:
-        if self.state in ("finished", "pruned", "failed"):
-            return self.work
-        trained = self.plan.training_work * min(self.epoch / self.epochs, 1)
-        evaluated = self.plan.evaluation_work * self.cells / max(len(self.plan.missing), 1)
-        return _TRAINING_COST * trained + evaluated
-
-    @property
-    def epochs(self) -> int:
-        return self.plan.run.recipe.epochs
+    def counts(self) -> Counter:
+        """What this trial adds to the sums over all."""
+        missing, work = len(self.plan.missing), self.training + self.evaluation
+        done = self.training * min(self.epoch / self.epochs, 1) + self.evaluation * self.cells / max(missing, 1)
+        return Counter(
+            runs=1,
+            ended=self.state in ("finished", "pruned"),
+            failed=self.state == "failed",
+            cells=self.plan.cells,
+            evaluated=self.plan.cells - (0 if self.state == "finished" else missing - self.cells),
+            work=work,
+            done=work if self.state in ("finished", "pruned", "failed") else done,
+        )
 
 
 class Progress:
@@ -54,8 +58,10 @@ class Progress:
     """
 
     def __init__(self, plan: Plan, console: Console, heading: Callable[[], str] = lambda: ""):
-        self.plan, self.console, self.heading = plan, console, heading
-        self.trials = {plan.run.key: _Trial(plan) for plan in plan.incomplete}
+        self.console, self.heading = console, heading
+        self.trials: dict[str, _Trial] = {}  # by the key of their run; of a complete one, nothing is to come
+        self.sums = Counter()  # over all of them, so that a report costs the same in a study of any size
+        self.add(plan.runs)
         self.failures: dict[str, str] = {}  # run key → why
         self.began: tuple[float, float] | None = None  # when the first report came, and the fraction done by then
         self.printed = -float("inf")
@@ -69,37 +75,49 @@ class Progress:
     def __exit__(self, *exception) -> None:
         self.live.stop()
 
-    def add(self, plans: tuple[RunPlan, ...]) -> None:
-        """A search has proposed more runs."""
-        keys = {plan.run.key for plan in plans}
-        self.plan = Plan((*(plan for plan in self.plan.runs if plan.run.key not in keys), *plans))
-        self.trials |= {plan.run.key: _Trial(plan) for plan in plans}
+    def add(self, plans: Iterable[RunPlan]) -> None:
+        """A search has proposed more runs, or more cells of known ones."""
+        for plan in plans:
+            known = self.trials.get(plan.run.key)
+            if known:
+                self.sums.subtract(known.counts())
+            trial = self.trials[plan.run.key] = _Trial(plan, state="finished" if plan.complete else "waiting")
+            self.sums.update(trial.counts())
 
     def prune(self, key: str) -> None:
         """A pruner has stopped a run, which is going to end for that reason."""
-        self.trials[key].state = "pruned"
+        with self._changing(key) as trial:
+            trial.state = "pruned"
 
     def advance(self, key: str, epoch: int, cells: int, accuracy: float) -> None:
         """A trial has finished an epoch, or evaluated a cell."""
-        trial = self.trials[key]
-        trial.epoch, trial.cells, trial.accuracy = epoch, cells, accuracy
-        trial.state = "pruned" if trial.state == "pruned" else "running"
+        with self._changing(key) as trial:
+            trial.epoch, trial.cells, trial.accuracy = epoch, cells, accuracy
+            trial.state = "pruned" if trial.state == "pruned" else "running"
         self.began = self.began or (time.monotonic(), self._fraction())
         if time.monotonic() - self.printed > _PLAIN_SECONDS:
             self._line(self._summary())
 
     def finish(self, key: str) -> None:
         """A trial has ended well."""
-        trial = self.trials[key]
-        trial.state = "pruned" if trial.state == "pruned" else "finished"
+        with self._changing(key) as trial:
+            trial.state = "pruned" if trial.state == "pruned" else "finished"
         end = f"stopped after epoch {trial.epoch}" if trial.state == "pruned" else "done"
         self._line(f"{describe(trial.plan.run)}: {end} · {self._summary()}")
 
     def fail(self, key: str, reason: str) -> None:
         """A trial has ended with an error, after its retries."""
-        self.trials[key].state = "failed"
+        with self._changing(key) as trial:
+            trial.state = "failed"
         self.failures[key] = reason.strip().splitlines()[-1]
-        self._line(f"{describe(self.trials[key].plan.run)}: failed · {self._summary()}")
+        self._line(f"{describe(trial.plan.run)}: failed · {self._summary()}")
+
+    @contextmanager
+    def _changing(self, key: str) -> Iterator[_Trial]:
+        trial = self.trials[key]
+        self.sums.subtract(trial.counts())
+        yield trial
+        self.sums.update(trial.counts())
 
     def _line(self, text: str) -> None:
         if not self.console.is_terminal:
@@ -107,17 +125,13 @@ class Progress:
             self.console.print(text, highlight=False, soft_wrap=True)
 
     def _summary(self) -> str:
-        trials = self.trials.values()
-        left = sum(trial.state not in ("finished", "pruned") for trial in trials)
-        cells = self.plan.cells - self.plan.missing_cells
-        cells += sum(len(t.plan.missing) if t.state == "finished" else t.cells for t in trials)
-        failed = sum(trial.state == "failed" for trial in trials)
-        parts = [f"runs {len(self.plan.runs) - left}/{len(self.plan.runs)}", f"cells {cells}/{self.plan.cells}"]
-        parts += [f"{failed} failed"] if failed else []
+        sums = self.sums
+        parts = [f"runs {sums['ended']}/{sums['runs']}", f"cells {sums['evaluated']}/{sums['cells']}"]
+        parts += [f"{sums['failed']} failed"] if sums["failed"] else []
         return " · ".join(part for part in (self.heading(), *parts, self._time_left()) if part)
 
     def _fraction(self) -> float:
-        return sum(t.done for t in self.trials.values()) / max(sum(t.work for t in self.trials.values()), 1)
+        return min(self.sums["done"] / max(self.sums["work"], 1), 1)
 
     def _time_left(self) -> str:
         began, already = self.began or (time.monotonic(), 0)

@@ -1,0 +1,73 @@
+"""What a launch tells while it works: counts of runs and cells. No Ray is needed."""
+
+import io
+import time
+
+import numpy as np
+from rich.console import Console
+
+from sweeps.plan import Plan, RunPlan, make_plan
+from sweeps.progress import Progress
+from sweeps.store import Store
+from sweeps.study import load_study
+
+STUDY = """
+modulations: [BPSK, QPSK]
+snr_db: [0, 10]
+instances: 20
+length: 128
+models: cnn1d
+recipe: {{epochs: 4}}
+seeds: [{seeds}]
+train: {{channel: awgn}}
+test: {{channel: [awgn, rayleigh, rician]}}
+"""
+
+
+def plan_of(folder, seeds):
+    (folder / "study.yaml").write_text(STUDY.format(seeds=", ".join(map(str, range(seeds)))))
+    return make_plan(load_study(str(folder / "study.yaml")), Store(folder / "store"))
+
+
+def told(progress):
+    """What the last line says of runs and cells."""
+    return progress.console.file.getvalue().splitlines()[-1].partition(" · ")[2].rpartition(" · ")[0]
+
+
+def test_counts_follow_what_trials_report(tmp_path):
+    first, second, third, fourth = plan_of(tmp_path, 4).runs
+    complete = RunPlan(fourth.run, True, fourth.cells, ())
+    with Progress(Plan((first, second, complete)), Console(file=io.StringIO())) as progress:
+        progress.advance(first.run.key, 2, 0, 0.5)
+        assert progress.sums["done"] == 3 * (4 * 64) / 2  # half of training, of which an instance counts as three
+        progress.advance(first.run.key, 4, 1, 0.5)
+        assert progress.sums["done"] == 3 * (4 * 64) + 8
+        progress.finish(first.run.key)
+        assert told(progress) == "runs 2/3 · cells 6/9"
+        progress.add((third,))
+        progress.advance(third.run.key, 1, 0, 0.5)
+        progress.prune(third.run.key)
+        progress.finish(third.run.key)
+        assert told(progress) == "runs 3/4 · cells 6/12"
+        progress.fail(second.run.key, "Traceback\nValueError: no")
+        assert told(progress) == "runs 3/4 · cells 6/12 · 1 failed"
+        assert progress.failures == {second.run.key: "ValueError: no"}
+        assert progress.sums["done"] == progress.sums["work"]
+        progress.add((RunPlan(complete.run, True, 5, first.missing[:2]),))  # more cells of a known run
+        progress.advance(complete.run.key, 4, 1, 0.5)
+        progress.finish(complete.run.key)
+        assert told(progress) == "runs 3/4 · cells 8/14 · 1 failed"
+
+
+def test_a_report_costs_the_same_in_a_study_of_any_size(tmp_path):
+    def seconds(runs):
+        plan = plan_of(tmp_path, runs)
+        with Progress(plan, Console(file=io.StringIO())) as progress:
+            taken = []
+            for entry in plan.runs[:50]:
+                start = time.perf_counter()
+                progress.finish(entry.run.key)
+                taken.append(time.perf_counter() - start)
+        return np.median(taken)
+
+    assert seconds(2000) < 5 * seconds(50)
