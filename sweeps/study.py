@@ -37,9 +37,10 @@ from sweeps.study_file import (
 SHIPPED = Path(__file__).parent / "studies"
 
 # What `--scale` sets (trials of a search only) where the study has no `scales` entry of that name; `paper` is P1 §IV-C.
-# Few instances in batches of the paper's size would be too few steps to learn anything.
+# Few instances in batches of the paper's size would be too few steps to learn anything. snr_stride: 4 takes every
+# fourth of the study's SNRs, the last one among them.
 SCALES = {
-    "smoke": {"instances": 10, "epochs": 1, "trials": 3},
+    "smoke": {"instances": 10, "snr_stride": 4, "epochs": 1, "trials": 3},
     "small": {"instances": 100, "epochs": 20, "batch_size": 64},
     "paper": {"instances": 1000, "epochs": 80},
 }
@@ -56,12 +57,13 @@ class Study:
     file: StudyFile
     scale: str | None
     instances: int
+    snrs_db: tuple[float, ...]
     factors: dict[str, float]  # field of every recipe → what the scale multiplies it by
 
     def dataset(self, scenario: Scenario | Mixture, length: int) -> Dataset:
         """The instances of a scenario that this study trains on or tests on."""
         file = self.file
-        return Dataset(scenario, file.modulations, file.snr_db, self.instances, length, file.dataset_seed)
+        return Dataset(scenario, file.modulations, self.snrs_db, self.instances, length, file.dataset_seed)
 
     def runs(self) -> list[Run]:
         """Every training run, each once and after the run that it starts from.
@@ -186,7 +188,7 @@ class SearchStudy(Study):
         """The plain study that these values of the dimensions make. Raises AmcError where they do not go together."""
         try:
             file = validated(self.space.fill(values), self.folder)
-            study = Study(self.name, file, self.scale, self.instances, self.factors)
+            study = Study(self.name, file, self.scale, self.instances, self.snrs_db, self.factors)
             for run in study.runs():
                 study.tests(run)
         except ValidationError as error:
@@ -377,7 +379,8 @@ def _at_scale(name: str, files: list[StudyFile], scale: str | None) -> Study:
     recipes = [_SCALED | fields for file in files for fields in file.recipe]
     most = {name: max(fields[name] for fields in recipes) for name in _SCALED}
     factors = {name: sizes[name] / most[name] for name in _SCALED if name in sizes}
-    return Study(name, file, scale, sizes.get("instances", file.instances), factors)
+    snrs = file.snr_db[:: -sizes.get("snr_stride", 1)][::-1]
+    return Study(name, file, scale, sizes.get("instances", file.instances), snrs, factors)
 
 
 def _sizes(file: StudyFile, scale: str | None) -> dict[str, int]:
@@ -392,11 +395,9 @@ def _sizes(file: StudyFile, scale: str | None) -> dict[str, int]:
 
 
 def _find(name: str) -> Path:
-    shipped = SHIPPED / f"{name}.yaml"
-    if Path(name).is_file():
-        return Path(name)
-    if shipped.is_file():
-        return shipped
+    for path in (Path(name), SHIPPED / f"{name}.yaml"):
+        if path.is_file():
+            return path
     raise AmcError(f"study {name!r} is neither a file nor a shipped study{suggest(name, shipped())}")
 
 

@@ -71,6 +71,7 @@ class ResourcesSection(_Section):
 
 class ScaleSection(_Section):
     instances: int | None = Field(None, ge=10, le=10_000_000)
+    snr_stride: int | None = Field(None, ge=1, le=1_000)
     epochs: int | None = Field(None, ge=1, le=1_000_000)
     batch_size: int | None = Field(None, ge=1, le=1_000_000)
     trials: int | None = Field(None, ge=1, le=1_000_000)

@@ -69,6 +69,14 @@ def test_a_scale_sets_instances_and_epochs(study_file):
     assert not {run.key for run in load_study(path, "smoke").runs()} & {run.key for run in load_study(path).runs()}
 
 
+def test_a_scale_takes_some_of_the_snrs_the_last_among_them(study_file):
+    path = study_file(snr_db="{from: -6, to: 18, step: 2}", scales="{dense: {snr_stride: 3}}")
+    assert load_study(path, "smoke").snrs_db == (-6, 2, 10, 18)
+    assert load_study(path, "dense").runs()[0].dataset.snrs_db == (-6, 0, 6, 12, 18)
+    assert load_study(path, "small").snrs_db == load_study(path).snrs_db == tuple(range(-6, 19, 2))
+    assert load_study(study_file(snr_db="[3]"), "smoke").snrs_db == (3,)
+
+
 def test_a_scale_shortens_every_stage_alike(study_file):
     path = study_file(recipe="{epochs: 80}", models="[mod_lcnn]", transfer="{recipe: {epochs: [20, 2]}}")
     assert [run.recipe.epochs for run in load_study(path, "small").runs()] == [20, 20, 5, 1, 5, 1]
