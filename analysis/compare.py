@@ -226,15 +226,20 @@ def _parameter_ratio(entry: Published, tables: Tables) -> Interval:
     return (other / own,) * 3
 
 
+def _on_gpu(tables: Tables, filters: Filters) -> pd.DataFrame:
+    """Epochs with these values, of runs on a GPU: the papers' times are of one."""
+    on_gpu = tables.runs.loc[tables.runs["device"] != "cpu", "run"]
+    epochs = tables.epochs
+    return selected(epochs[epochs["run"].isin(on_gpu)], filters)
+
+
 def _speed_ratio(entry: Published, tables: Tables) -> Interval:
-    column = "instances_per_second"
-    own, other = (selected(tables.epochs, filters)[column].median() for filters in (entry.rows, entry.against))
-    return (own / other,) * 3
+    own, other = (_on_gpu(tables, filters)["instances_per_second"] for filters in (entry.rows, entry.against))
+    return (own.median() / other.median(),) * 3
 
 
 def _epoch_seconds(entry: Published, tables: Tables) -> Interval:
-    runs = selected(tables.runs, entry.rows)
-    return (float((runs["seconds"] / runs["epochs"]).median()),) * 3
+    return (float((entry.instances / _on_gpu(tables, entry.rows)["instances_per_second"]).median()),) * 3
 
 
 def _offset(entry: Published, tables: Tables) -> Interval:

@@ -8,7 +8,7 @@ import pytest
 
 from amc_core import AmcError
 from analysis import compare as module
-from analysis.compare import compare, measure, selected, verdict
+from analysis.compare import NotRun, compare, measure, selected, verdict
 from analysis.published import PUBLISHED, QUANTITIES, Published
 from analysis.tables import COLUMNS
 from sweeps.plan import make_plan
@@ -122,11 +122,21 @@ def test_the_offset_is_the_smallest_at_which_the_share_is_lost():
 
 
 def test_parameters_and_speeds_come_from_their_tables():
-    runs = [{"model": "a", "parameters": 10, "seconds": 60.0, "epochs": 3}, {"model": "b", "parameters": 40}]
-    epochs = [{"model": "a", "instances_per_second": 100.0}, {"model": "b", "instances_per_second": 50.0}]
-    held, entry = Held(runs=runs, epochs=epochs), replace(DROP, rows={"model": "a"}, against={"model": "b"})
+    models = {
+        "a": {"run": "1", "parameters": 10, "device": "GPU"},
+        "b": {"run": "2", "parameters": 40, "device": "GPU"},
+    }
+    rates = [{"run": "1", "instances_per_second": 100.0}, {"run": "2", "instances_per_second": 50.0}]
+    runs = [{"model": model} | values for model, values in models.items()]
+    epochs = [{"model": model} | rate for model, rate in zip(models, rates, strict=True)]
+    held = Held(runs=runs, epochs=epochs)
+    entry = replace(DROP, rows={"model": "a"}, against={"model": "b"}, instances=2000)
     expected = {"parameters": 10, "parameter_ratio": 4, "speed_ratio": 2, "epoch_seconds": 20}
     assert {quantity: measure(replace(entry, quantity=quantity), held)[0] for quantity in expected} == expected
+    on_cpu = Held(runs=[run | {"device": "cpu"} for run in runs], epochs=epochs)
+    for quantity in ("speed_ratio", "epoch_seconds"):  # the papers' are of a GPU
+        with pytest.raises(NotRun):
+            measure(replace(entry, quantity=quantity), on_cpu)
 
 
 @pytest.fixture
