@@ -1,0 +1,30 @@
+"""A small search, and an empty store."""
+
+import pytest
+
+from sweeps.store import Store
+from tests.sweeps.searching import RATE
+
+
+@pytest.fixture
+def search_file(study_file):
+    """Writes a search of a few seconds, with `changes` put in, and returns its path."""
+
+    def write(name: str = "searched", **changes: str) -> str:
+        usual = {
+            "instances": "10",
+            "snr_db": "[18]",
+            "models": "mod_lcnn",
+            "recipe": RATE,
+            "train": "{channel: awgn}",
+            "test": "{channel: [awgn, rician], upsampling: [4, 8]}",
+            "search": "{trials: 4}",
+        }
+        return study_file(name, **(usual | changes))
+
+    return write
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
