@@ -88,12 +88,14 @@ def found(store: str | Path, scale: str | None = None) -> list[tuple[str, Study]
         scales = [] if scale else sorted({*SCALES, *written.file.scales})
         for study in (written, *(load_study(name, other) for other in scales)):
             study = proposed(study, place)
-            runs = [run for run in study.runs() if run.key in present]
-            held = zip(runs, listing.cells(run.key for run in runs), strict=True)
-            identity = frozenset(run.key for run in study.runs())  # of two scales that set the same, the first
-            if identity not in taken and any(
-                cells & {run.cell_key(test) for test in study.tests(run)} for run, cells in held
-            ):
+            cells = {run.key: {run.cell_key(test) for test in study.tests(run)} for run in study.runs()}
+            runs = [key for key in cells if key in present]
+            held = any(there & cells[key] for key, there in zip(runs, listing.cells(runs), strict=True))
+            identity = (
+                frozenset(cells),
+                frozenset().union(*cells.values()),
+            )  # of two scales that set the same, the first
+            if held and identity not in taken:
                 taken[identity] = name, study
     if not taken:
         raise AmcError(f"store {str(store)!r} holds no cells of a shipped study or of a study file in this directory")
@@ -112,7 +114,9 @@ def study_data(name: str, study: Study, store: str | Path, room: int = LARGEST_C
     runs, cells = load("runs", store, study), load("cells", store, study)
     scale = f" --scale {study.scale}" if study.scale else ""
     if cells.empty:
-        raise AmcError(f"store {str(store)!r} holds no cells of {name}: 'amc run {name}{scale} --store {store}'")
+        raise AmcError(
+            f"store {str(store)!r} holds no cells of {name}: 'amc run {name}{scale} --store {store}' computes them"
+        )
     runs = runs.sort_values("model", key=lambda models: models.map(list(MODELS).index), kind="stable")
     place = {key: i for i, key in enumerate(runs["run"])}
     each = cells.drop_duplicates("cell").sort_values("run", key=lambda keys: keys.map(place), kind="stable")

@@ -42,6 +42,10 @@ def interrupt(number, frame) -> None:
     """Handles SIGINT and SIGTERM alike."""
     global _interrupted
     _interrupted = True
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):  # which may swallow an exception
+            _leave()
+        frame = frame.f_back
     raise Interrupted
 
 

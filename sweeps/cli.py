@@ -30,7 +30,7 @@ from sweeps.show import (
     written_to,
 )
 from sweeps.store import Store
-from sweeps.study import SearchStudy, Studies, Study, load_studies, load_study, parse_scenario
+from sweeps.study import SearchStudy, Studies, Study, expanded, load_studies, load_study, parse_scenario
 
 app = typer.Typer(
     help="Scenario and hyperparameter sweeps for automatic modulation classification.",
@@ -42,7 +42,8 @@ app = typer.Typer(
 
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a shipped study.")]
 StudyNames = Annotated[
-    list[str], typer.Argument(metavar="STUDY...", help="Study files, names of shipped studies, or patterns of these.")
+    list[str],
+    typer.Argument(metavar="STUDY...", help="Study files, names of shipped studies, or patterns of such names."),
 ]
 StoreDir = Annotated[str, typer.Option("--store", help="Directory that holds runs and cells of all studies.")]
 Scale = Annotated[
@@ -151,7 +152,9 @@ def _show_elsewhere(search: Search) -> bool:
 
 @app.command()
 def status(
-    study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="Look at this study only.")] = None,
+    study: Annotated[
+        list[str] | None, typer.Argument(metavar="[STUDY...]", help="Look at these studies only.", show_default=False)
+    ] = None,
     store: StoreDir = "results",
     scale: Scale = None,
 ) -> None:
@@ -162,8 +165,8 @@ def status(
     place = Store(store)
     listing = place.listing()
     trained, training, failures = listing.trained(), listing.training(), listing.failures()
-    if study is not None:
-        chosen = proposed(load_study(study, scale), place)
+    if study:
+        chosen = proposed(load_studies(study, scale), place)
         _show_missing(chosen, make_plan(chosen, place))
         show_trials(chosen, place)
         keys = {run.key for run in chosen.runs()}
@@ -408,7 +411,8 @@ def report(
     """
     from analysis.report import found, write
 
-    studies = found(store, scale) if study == ["all"] else [(name, load_study(name, scale)) for name in study]
+    named = [] if study == ["all"] else [(name, load_study(name, scale)) for name in expanded(study)]
+    studies = named or found(store, scale)
     try:
         size = write(to, store, studies).stat().st_size
     except OSError as error:

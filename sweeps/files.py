@@ -49,6 +49,8 @@ _BUCKET_ERRORS = {  # in the text of Arrow's exceptions → what is wrong, and w
 def open_files(place: str | Path) -> Directory | Bucket:
     """The backend for a directory's path, or for "s3://bucket/prefix"; nothing is made or asked yet."""
     address = re.match(r"([a-z][a-z0-9+.]*):/+", str(place))  # a Path has made one slash of two
+    if not str(place):
+        raise AmcError("store '' is not known: name a directory, or s3://bucket/prefix")
     if address is None:
         return Directory(Path(place))
     bucket, _, prefix = str(place)[address.end() :].strip("/").partition("/")

@@ -25,7 +25,7 @@ class RunLog(logging.Handler):
 
     def __enter__(self) -> RunLog:
         logging.getLogger("amc_core").addHandler(self)
-        self.line(f"begun on {socket.gethostname()}: {describe(self.run)}")
+        self.line(f"begun on {socket.gethostname()}: {describe(self.run)}", at_once=True)
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
 from amc_core.run import Run
@@ -42,7 +43,8 @@ class _Trial:
         done = self.training * min(self.epoch / self.epochs, 1) + self.evaluation * self.cells / max(missing, 1)
         return Counter(
             runs=1,
-            ended=self.state in ("finished", "pruned"),
+            trained=self.plan.trained or self.state == "finished" or self.epoch >= self.epochs,
+            pruned=self.state == "pruned",
             failed=self.state == "failed",
             cells=self.plan.cells,
             evaluated=self.plan.cells - (0 if self.state == "finished" else missing - self.cells),
@@ -63,6 +65,7 @@ class Progress:
         self.sums = Counter()  # over all of them, so that a report costs the same in a study of any size
         self.add(plan.runs)
         self.failures: dict[str, str] = {}  # run key → why
+        self.best: tuple[float, str] | None = None  # accuracy on the validation part, and the model that has it
         self.began: tuple[float, float] | None = None  # when the first report came, and the fraction done by then
         self.printed = -float("inf")
         self.live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
@@ -102,6 +105,8 @@ class Progress:
         """A trial has ended well."""
         with self._changing(key) as trial:
             trial.state = "pruned" if trial.state == "pruned" else "finished"
+        if trial.state == "finished" and trial.accuracy is not None:
+            self.best = max(self.best or (0, ""), (trial.accuracy, trial.plan.run.model))
         end = f"stopped after epoch {trial.epoch}" if trial.state == "pruned" else "done"
         self._line(f"{describe(trial.plan.run)}: {end} · {self._summary()}")
 
@@ -125,10 +130,12 @@ class Progress:
             self.console.print(text, highlight=False, soft_wrap=True)
 
     def _summary(self) -> str:
-        sums = self.sums
-        parts = [f"runs {sums['ended']}/{sums['runs']}", f"cells {sums['evaluated']}/{sums['cells']}"]
-        parts += [f"{sums['failed']} failed"] if sums["failed"] else []
-        return " · ".join(part for part in (self.heading(), *parts, self._time_left()) if part)
+        sums, heading = self.sums, self.heading()
+        parts = [f"{name} {sums[done]}/{sums[name]}" for name, done in (("runs", "trained"), ("cells", "evaluated"))]
+        parts += [f"{sums[name]} {name}" for name in ("pruned", "failed") if sums[name]]
+        if self.best and not heading:  # of a search, the heading tells the best
+            parts.append("best on validation: {1} {0:.1%}".format(*self.best))
+        return " · ".join(part for part in (heading, *parts, self._time_left()) if part)
 
     def _fraction(self) -> float:
         return min(self.sums["done"] / max(self.sums["work"], 1), 1)
@@ -147,7 +154,9 @@ class Progress:
         for trial in running[:8]:
             stage = f"epoch {trial.epoch}/{trial.epochs}, cells {trial.cells}/{len(trial.plan.missing)}"
             lines.append(Text(f"  {describe(trial.plan.run)}: {stage}, accuracy {trial.accuracy:.1%}"))
-        return Group(ProgressBar(total=1, completed=self._fraction(), width=60), Text(self._summary()), *lines)
+        bar = Table.grid()  # which, unlike the bar by itself, ends its line
+        bar.add_row(ProgressBar(total=1, completed=self._fraction(), width=60))
+        return Group(bar, Text(self._summary()), *lines)
 
 
 def describe(run: Run) -> str:
@@ -158,5 +167,6 @@ def describe(run: Run) -> str:
     else:
         upsampling, rate, rolloff = (told(setting[name]) for name in ("upsampling", "sample_rate", "rolloff"))
         words = f"{setting['channel']}, L = {upsampling}, f_s = {rate}, α = {rolloff}"
-    stage = f", retrain {run.recipe.retrain}" if run.parent else ""
-    return f"{run.model} ({words}{stage}), seed {run.seed}"
+    if run.parent:
+        words += f", retrain {run.recipe.retrain} of {run.parent.key}"
+    return f"{run.model} ({words}), seed {run.seed}, run {run.key}"

@@ -102,9 +102,14 @@ class Search:
 
     @property
     def heading(self) -> str:
-        """How far it is, for people; nothing while the storage cannot be read, of which `ask` will tell."""
+        """How far it is and what is best so far; nothing while the storage cannot be read, of which `ask` will tell."""
         with suppress(AmcError):
-            return f"trials {self.done}/{self.trials}"
+            told, found = f"trials {self.done}/{self.trials}", best(self.study, self.optuna.get_trials(deepcopy=False))
+            if not found:
+                return told
+            if len(self.study.search.objective) > 1:
+                return f"{told}, {len(found)} on the Pareto front"
+            return f"{told}, best {found[0].values[0]:.4g}"
         return ""
 
     @_stored

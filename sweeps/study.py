@@ -323,8 +323,7 @@ def load_studies(names: list[str], scale: str | None = None) -> Study | Studies:
 
     Raises AmcError as `load_study` does, where nothing matches, and for a search among others.
     """
-    chosen = list(dict.fromkeys(found for name in names for found in _matching(name)))
-    studies = [load_study(name, scale) for name in chosen]
+    studies = [load_study(name, scale) for name in expanded(names)]
     if len(studies) == 1:
         return studies[0]
     for study in studies:
@@ -333,13 +332,17 @@ def load_studies(names: list[str], scale: str | None = None) -> Study | Studies:
     return Studies(tuple(studies))
 
 
-def _matching(name: str) -> list[str]:
-    if not set(name) & set("*?[") or Path(name).exists():
-        return [name]
-    found = matching(shipped(), name)
-    if not found:
-        raise AmcError(f"no shipped study is named like {name!r}{suggest(name, shipped())}")
-    return found
+def expanded(names: list[str]) -> list[str]:
+    """The names, and the shipped ones that match a pattern, each once. Raises AmcError where nothing matches."""
+    found: dict[str, None] = {}
+    for name in names:
+        plain = not set(name) & set("*?[") or Path(name).exists()
+        matches = [name] if plain else matching(shipped(), name)
+        if not matches:
+            told = f"no shipped study is named like {name!r}, and patterns are of their names"
+            raise AmcError(told + suggest(name, shipped()))
+        found |= dict.fromkeys(matches)
+    return list(found)
 
 
 def _require_starts(file: StudyFile) -> None:

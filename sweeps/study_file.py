@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -163,6 +164,14 @@ class StudyFile(_Section):
     def _one_or_more(cls, value: Any) -> Any:
         return value if isinstance(value, list) else (value,)
 
+    @field_validator("scales")
+    @classmethod
+    def _scale_names(cls, value: dict[str, ScaleSection]) -> dict[str, ScaleSection]:
+        for name in value:
+            if not re.fullmatch(r"[\w.-]+", name):  # it stands in the names of figures
+                raise AmcError(f"{name!r} is not allowed: the name of a scale has letters, digits, '_', '.' and '-'")
+        return value
+
     @field_validator("snr_db", "seeds", "models", "length", "test_length", mode="after")
     @classmethod
     def _distinct(cls, value: tuple) -> tuple:
@@ -210,7 +219,7 @@ def validated(content: dict, folder: Path) -> StudyFile:
 def sentence(error: ValidationError) -> str:
     """The first complaint of Pydantic as one sentence: where, what, and what is allowed."""
     first = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
+    place = ".".join(str(part) for part in first["loc"] if part != "[key]")  # which Pydantic says of a name
     sections = {"transfer": TransferSection, "resources": ResourcesSection, "scales": ScaleSection}
     sections["search"] = SearchSection
     section = sections.get(first["loc"][0], StudyFile) if len(first["loc"]) > 1 else StudyFile

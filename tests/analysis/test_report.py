@@ -242,6 +242,8 @@ def test_the_report_of_all_has_the_studies_and_scales_whose_cells_the_store_hold
     assert [(name, study.scale) for name, study in found(place / "store")] == [("fading.yaml", None)]
     Path("fading.yaml").write_text(STUDY.replace("instances: 20", "instances: 50\nscales: {tiny: {instances: 20}}"))
     assert [(name, study.scale) for name, study in found(place / "store")] == [("fading.yaml", "tiny")]
+    Path("same_runs.yaml").write_text(STUDY.replace("[4, 8, 10.67]", "[4, 8]"))
+    assert [name for name, _ in found(place / "store")] == ["fading.yaml", "same_runs.yaml"]
     with pytest.raises(AmcError, match="holds no cells of a shipped study or of a study file"):
         found(tmp_path / "nothing")
 

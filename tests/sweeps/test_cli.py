@@ -174,6 +174,8 @@ def test_plan_and_status_count_what_is_damaged_as_missing_and_write_nothing(amc,
         assert shown.returncode == 0, shown.stderr
         assert [int(word) for word in shown.stdout.split() if word.isdigit()][:6] == [4, 2, 2, 16, 4, 12]
         assert "Damaged files of cells: 1; what they held is missing, 'amc run' computes it again." in shown.stdout
+    several = amc("status", path, "p1-fig05", "--store", store)
+    assert "2 studies" in several.stdout and "2 runs trained" in several.stdout
     assert files(Path(store)) == before
 
 
@@ -293,6 +295,15 @@ def test_a_signal_while_modules_are_imported_ends_in_a_sentence_before_the_comma
         builtins.__import__, sys.argv = load, ["amc", "models"]
         main()
     """
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.returncode == 130 and ended.stdout == "" and ended.stderr.startswith("\nInterrupted.")
+
+
+def test_a_signal_while_a_command_imports_what_it_needs_is_not_lost(tmp_path):
+    swallowing = "import os, signal\ntry:\n    os.kill(os.getpid(), signal.SIGINT)\nexcept BaseException:\n    pass"
+    (tmp_path / "swallowing.py").write_text(swallowing)
+    code = "import signal, sys; from sweeps.__main__ import interrupt; signal.signal(signal.SIGINT, interrupt); "
+    code += f"sys.path.append({str(tmp_path)!r}); import swallowing; print('went on')"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ended.returncode == 130 and ended.stdout == "" and ended.stderr.startswith("\nInterrupted.")
 

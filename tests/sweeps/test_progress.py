@@ -1,6 +1,7 @@
 """What a launch tells while it works: counts of runs and cells. No Ray is needed."""
 
 import io
+import re
 import time
 
 import numpy as np
@@ -43,20 +44,35 @@ def test_counts_follow_what_trials_report(tmp_path):
         progress.advance(first.run.key, 4, 1, 0.5)
         assert progress.sums["done"] == 3 * (4 * 64) + 8
         progress.finish(first.run.key)
-        assert told(progress) == "runs 2/3 · cells 6/9"
+        assert told(progress) == "runs 2/3 · cells 6/9 · best on validation: cnn1d 50.0%"
         progress.add((third,))
         progress.advance(third.run.key, 1, 0, 0.5)
         progress.prune(third.run.key)
         progress.finish(third.run.key)
-        assert told(progress) == "runs 3/4 · cells 6/12"
+        assert told(progress) == "runs 2/4 · cells 6/12 · 1 pruned · best on validation: cnn1d 50.0%"
+        progress.best = None
         progress.fail(second.run.key, "Traceback\nValueError: no")
-        assert told(progress) == "runs 3/4 · cells 6/12 · 1 failed"
+        assert told(progress) == "runs 2/4 · cells 6/12 · 1 pruned · 1 failed"
         assert progress.failures == {second.run.key: "ValueError: no"}
         assert progress.sums["done"] == progress.sums["work"]
         progress.add((RunPlan(complete.run, True, 5, first.missing[:2]),))  # more cells of a known run
-        progress.advance(complete.run.key, 4, 1, 0.5)
+        progress.advance(complete.run.key, 4, 1, 0.75)
+        assert progress.sums["trained"] == 2  # as before: only cells of it were missing
         progress.finish(complete.run.key)
-        assert told(progress) == "runs 3/4 · cells 8/14 · 1 failed"
+        assert told(progress) == "runs 2/4 · cells 8/14 · 1 pruned · 1 failed · best on validation: cnn1d 75.0%"
+
+
+def test_a_terminal_of_80_columns_shows_the_bar_and_all_that_is_told(tmp_path):
+    plan = plan_of(tmp_path, 3)
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, color_system="truecolor")
+    with Progress(plan, console) as progress:
+        progress.live.stop()
+        progress.advance(plan.runs[0].run.key, 2, 0, 0.5)
+        with console.capture() as shown:
+            console.print(progress._render())
+    lines = [re.sub("\x1b\\[[0-9;]*m", "", line).rstrip() for line in shown.get().splitlines()]
+    assert set(lines[0]) <= set("━╸╺ ") and lines[1] == "runs 0/3 · cells 0/9 · started"
+    assert "epoch 2/4, cells 0/3, accuracy 50.0%" in " ".join(lines[2:])
 
 
 def test_a_report_costs_the_same_in_a_study_of_any_size(tmp_path):
