@@ -153,7 +153,8 @@ class Progress:
         lines = []
         for trial in running[:8]:
             stage = f"epoch {trial.epoch}/{trial.epochs}, cells {trial.cells}/{len(trial.plan.missing)}"
-            lines.append(Text(f"  {describe(trial.plan.run)}: {stage}, accuracy {trial.accuracy:.1%}"))
+            line = f"  {stage}, accuracy {trial.accuracy:.1%}: {describe(trial.plan.run)}"
+            lines.append(Text(line, no_wrap=True, overflow="ellipsis"))
         bar = Table.grid()  # which, unlike the bar by itself, ends its line
         bar.add_row(ProgressBar(total=1, completed=self._fraction(), width=60))
         return Group(bar, Text(self._summary()), *lines)
