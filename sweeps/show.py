@@ -177,7 +177,11 @@ def as_written(value: object) -> str:
 def words(value: object) -> str:
     if value != value:  # of a recording, where nothing is known of the setting
         return ""
-    return f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")
+    if isinstance(value, float):
+        return f"{value:g}"
+    parts = str(value).replace("_", " ").split(" + ")  # of a mixture
+    different = dict.fromkeys(parts)
+    return " + ".join(different) + (f" ({len(parts)} parts)" if len(different) < len(parts) else "")
 
 
 def complain(message: str) -> None:

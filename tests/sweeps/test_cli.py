@@ -16,6 +16,7 @@ from analysis import load
 from benchmarks.faults import files
 from sweeps.plan import make_plan
 from sweeps.show import show_table
+from sweeps.show import words
 from sweeps.store import Store
 from sweeps.study import load_study
 from sweeps.trial import compute
@@ -306,6 +307,11 @@ def test_a_signal_while_a_command_imports_what_it_needs_is_not_lost(tmp_path):
     code += f"sys.path.append({str(tmp_path)!r}); import swallowing; print('went on')"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ended.returncode == 130 and ended.stdout == "" and ended.stderr.startswith("\nInterrupted.")
+
+
+def test_a_mixture_of_many_parts_is_told_by_those_that_differ():
+    assert words("awgn + awgn + rayleigh") == "awgn + rayleigh (3 parts)" and words("2 + 4") == "2 + 4"
+    assert words("cnn_2d") == "cnn 2d" and words(8.0) == "8" and words(float("nan")) == ""
 
 
 @pytest.mark.parametrize("command", ["schema", "models"])
