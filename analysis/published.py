@@ -225,6 +225,8 @@ def _p1_stn() -> list[Published]:
             quantity="parameter_ratio",
             rows=stn,
             against={"model": "cnn1d"},
+            tolerance=0.01,
+            note="1.658 by the paper's own counts: it has cut off, not rounded",
             **shared,
         ),
         Published(

@@ -15,8 +15,7 @@ from amc_core.run import Run
 from analysis import load
 from benchmarks.faults import files
 from sweeps.plan import make_plan
-from sweeps.show import show_table
-from sweeps.show import words
+from sweeps.show import show_table, words
 from sweeps.store import Store
 from sweeps.study import load_study
 from sweeps.trial import compute
