@@ -31,11 +31,15 @@ class _Trial:
     epoch: int = 0
     cells: int = 0
     accuracy: float | None = None
-    state: str = "waiting"  # running, finished, pruned, failed
+    state: str = "waiting"  # running, finished, pruned, failed, or orphaned: what it was to start from has failed
 
     def __post_init__(self):
         self.epochs = self.plan.run.recipe.epochs
         self.training, self.evaluation = _TRAINING_COST * self.plan.training_work, self.plan.evaluation_work
+
+    @property
+    def trained(self) -> bool:
+        return self.plan.trained or self.state == "finished" or self.epoch >= self.epochs
 
     def counts(self) -> Counter:
         """What this trial adds to the sums over all."""
@@ -43,13 +47,13 @@ class _Trial:
         done = self.training * min(self.epoch / self.epochs, 1) + self.evaluation * self.cells / max(missing, 1)
         return Counter(
             runs=1,
-            trained=self.plan.trained or self.state == "finished" or self.epoch >= self.epochs,
+            trained=self.trained,
             pruned=self.state == "pruned",
             failed=self.state == "failed",
             cells=self.plan.cells,
             evaluated=self.plan.cells - (0 if self.state == "finished" else missing - self.cells),
             work=work,
-            done=work if self.state in ("finished", "pruned", "failed") else done,
+            done=done if self.state in ("waiting", "running") else work,
         )
 
 
@@ -115,7 +119,17 @@ class Progress:
         with self._changing(key) as trial:
             trial.state = "failed"
         self.failures[key] = reason.strip().splitlines()[-1]
+        if not trial.trained:
+            self._orphan(key)
         self._line(f"{describe(trial.plan.run)}: failed · {self._summary()}")
+
+    def _orphan(self, key: str) -> None:
+        """The runs that were to start from this one are not going to begin."""
+        for heir, trial in self.trials.items():
+            if trial.state == "waiting" and trial.plan.run.parent and trial.plan.run.parent.key == key:
+                with self._changing(heir):
+                    trial.state = "orphaned"
+                self._orphan(heir)
 
     @contextmanager
     def _changing(self, key: str) -> Iterator[_Trial]:

@@ -3,6 +3,7 @@
 import io
 import re
 import time
+from collections import Counter
 
 import numpy as np
 from rich.console import Console
@@ -25,8 +26,8 @@ test: {{channel: [awgn, rayleigh, rician]}}
 """
 
 
-def plan_of(folder, seeds):
-    (folder / "study.yaml").write_text(STUDY.format(seeds=", ".join(map(str, range(seeds)))))
+def plan_of(folder, seeds, more=""):
+    (folder / "study.yaml").write_text(STUDY.format(seeds=", ".join(map(str, range(seeds)))) + more)
     return make_plan(load_study(str(folder / "study.yaml")), Store(folder / "store"))
 
 
@@ -60,6 +61,20 @@ def test_counts_follow_what_trials_report(tmp_path):
         assert progress.sums["trained"] == 2  # as before: only cells of it were missing
         progress.finish(complete.run.key)
         assert told(progress) == "runs 2/4 · cells 8/14 · 1 pruned · 1 failed · best on validation: cnn1d 75.0%"
+
+
+def test_what_was_to_start_from_a_failed_run_is_no_work_to_come(tmp_path):
+    plan = plan_of(tmp_path, 2, "\ntransfer: [{train: {channel: rician}}, {train: {channel: rayleigh}}]")
+    first, second = (entry for entry in plan.runs if entry.run.parent is None)
+    with Progress(plan, Console(file=io.StringIO())) as progress:
+        progress.finish(first.run.key)
+        progress.fail(second.run.key, "no")
+        states = Counter(trial.state for trial in progress.trials.values())
+        assert states == {"failed": 1, "finished": 1, "orphaned": 3, "waiting": 3}
+        half = progress._fraction()
+        assert 0.5 < half < 0.9  # of the first, three are to come
+        progress.advance(next(k for k, t in progress.trials.items() if t.state == "waiting"), 4, 0, 0.5)
+        assert progress._fraction() > half
 
 
 def test_a_terminal_of_80_columns_shows_the_bar_and_all_that_is_told(tmp_path):
