@@ -86,10 +86,8 @@ class Progress:
         """A search has proposed more runs, or more cells of known ones."""
         for plan in plans:
             known = self.trials.get(plan.run.key)
-            if known:
-                self.sums.subtract(known.counts())
             trial = self.trials[plan.run.key] = _Trial(plan, state="finished" if plan.complete else "waiting")
-            self.sums.update(trial.counts())
+            self._move(known.counts() if known else Counter(), trial.counts())
 
     def prune(self, key: str) -> None:
         """A pruner has stopped a run, which is going to end for that reason."""
@@ -134,9 +132,14 @@ class Progress:
     @contextmanager
     def _changing(self, key: str) -> Iterator[_Trial]:
         trial = self.trials[key]
-        self.sums.subtract(trial.counts())
+        before = trial.counts()
         yield trial
-        self.sums.update(trial.counts())
+        self._move(before, trial.counts())
+
+    def _move(self, before: Counter, after: Counter) -> None:
+        """Add the difference, so that the display, which has a thread of its own, never sees a trial left out."""
+        after.subtract(before)
+        self.sums.update(after)
 
     def _line(self, text: str) -> None:
         if not self.console.is_terminal:
@@ -163,7 +166,7 @@ class Progress:
         return f"about {seconds // 60}:{seconds % 60:02d} left"
 
     def _render(self) -> Group:
-        running = [trial for trial in self.trials.values() if trial.state == "running"]
+        running = [trial for trial in tuple(self.trials.values()) if trial.state == "running"]
         lines = []
         for trial in running[:8]:
             stage = f"epoch {trial.epoch}/{trial.epochs}, cells {trial.cells}/{len(trial.plan.missing)}"
