@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from amc_core.errors import AmcError
-from analysis.pivots import accuracy_by, difference, snr_at, wilson
+from analysis.pivots import accuracy_by, difference, first_at, wilson
 from analysis.published import PUBLISHED, Filters, Published
 from analysis.tables import load
 from sweeps.study import SHIPPED, Study, load_study
@@ -196,19 +196,28 @@ def _relative_gain(entry: Published, tables: Tables) -> Interval:
 
 
 def _snr_gain(entry: Published, tables: Tables) -> Interval:
-    """Horizontal distance of two accuracy curves in dB, over accuracies that both reach."""
-    own, other = (selected(tables.cells, filters) for filters in (entry.rows, entry.against))
-    curves = [accuracy_by(cells, ["snr_db"])["accuracy"] for cells in (own, other)]
-    low, high = max(curve.min() for curve in curves), min(curve.max() for curve in curves)
-    if not low < high:
+    """Horizontal distance of two accuracy curves in dB, over accuracies that both reach; its interval by bootstrap."""
+    sides = [accuracy_by(selected(tables.cells, rows), ["snr_db"]) for rows in (entry.rows, entry.against)]
+    summary = max if entry.quantity == "largest_snr_gain" else np.mean
+    value = _distance([(side["snr_db"], side["accuracy"]) for side in sides], summary)
+    draws, rng = [], np.random.default_rng(0)
+    for _ in range(1000):
+        drawn = [(side["snr_db"], rng.binomial(side["n"], side["accuracy"]) / side["n"]) for side in sides]
+        draws.append(_distance(drawn, summary))
+    if np.isnan(value) or np.isnan(draws).all():
         return math.nan, math.nan, math.nan
-    both = pd.concat([own.assign(side="own"), other.assign(side="other")])
-    gains = []
-    for target in np.linspace(low, high, 22)[1:-1]:
-        at = snr_at(both, target, ["side"]).set_index("side")["snr_db"]
-        gains.append(at["other"] - at["own"])
-    value = float(max(gains) if entry.quantity == "largest_snr_gain" else np.mean(gains))
-    return value, value, value
+    low, high = np.nanquantile(draws, [0.025, 0.975])
+    return value, float(low), float(high)
+
+
+def _distance(curves: list[tuple[pd.Series, pd.Series]], summary: Callable) -> float:
+    """How many dB the first curve (SNRs, accuracies) lies before the second; NaN where they share no accuracy."""
+    low, high = max(y.min() for _, y in curves), min(y.max() for _, y in curves)
+    if not low < high:
+        return math.nan
+    own, other = ((x.to_numpy(float), y.to_numpy(float)) for x, y in curves)
+    targets = np.linspace(low, high, 22)[1:-1]
+    return float(summary([first_at(*other, target) - first_at(*own, target) for target in targets]))
 
 
 def _only(values: pd.Series) -> float:

@@ -109,12 +109,12 @@ def snr_at(cells: pd.DataFrame, target: float, by: Sequence[str]) -> pd.DataFram
     rows = []
     for values, curve in accuracy_by(cells, [*by, "snr_db"]).groupby(list(by), sort=True, dropna=False):
         snrs = curve["snr_db"].to_numpy(float)
-        reached = {name: _first_at(snrs, curve[bound].to_numpy(float), target) for name, bound in curves.items()}
+        reached = {name: first_at(snrs, curve[bound].to_numpy(float), target) for name, bound in curves.items()}
         rows.append(dict(zip(by, values, strict=True)) | reached)
     return pd.DataFrame(rows, columns=[*by, *curves])
 
 
-def _first_at(x: np.ndarray, y: np.ndarray, target: float) -> float:
+def first_at(x: np.ndarray, y: np.ndarray, target: float) -> float:
     """Where the line through (x, y), x ascending, first reaches target."""
     reached = np.flatnonzero(y >= target)
     if not len(reached):

@@ -110,19 +110,24 @@ def bar_groups(table: pd.DataFrame, groups: str, bars: str, value: str = "accura
 
 
 def learning_curves(epochs: pd.DataFrame) -> Figure:
-    """Error rate against epochs, mean over runs, as in P2 Fig. 2: solid on the validation part, dotted in training.
+    """Error rate against epochs as in P2 Fig. 2: solid on the validation part, dotted in training.
 
-    Models that are fitted in one step have no curve; the others have the colours of the study's other figures.
+    A curve is the mean over a model's runs, those of transfer by themselves. Models that are fitted in one step have
+    none; the others have the colours of the study's other figures.
     """
     figure = Figure(figsize=(6, 4.2), layout="constrained")
     axis = figure.subplots()
     for place, model in enumerate(_ordered(epochs["model"])):
         if not MODELS[model].epochs:
             continue
-        mean = epochs[epochs["model"] == model].groupby("epoch")[["train_accuracy", "validation_accuracy"]].mean()
-        style = _style(place) | {"linestyle": "-", "markevery": max(1, len(mean) // 8)}
-        axis.plot(mean.index, 1 - mean["validation_accuracy"], label=_title(model), **style)
-        axis.plot(mean.index, 1 - mean["train_accuracy"], color=style["color"], linestyle=":", linewidth=1.4)
+        own = epochs[epochs["model"] == model]
+        for transferred, rows in own.groupby(own["parent"] != ""):
+            mean, runs = rows.groupby("epoch")[["train_accuracy", "validation_accuracy"]].mean(), rows["run"].nunique()
+            label = _title(model) + (", transfer" if transferred else "") + (f" ({runs} runs)" if runs > 1 else "")
+            style = _style(place) | {"linestyle": "-", "markevery": max(1, len(mean) // 8)}
+            style |= {"markerfacecolor": "white"} if transferred else {}
+            axis.plot(mean.index, 1 - mean["validation_accuracy"], label=label, **style)
+            axis.plot(mean.index, 1 - mean["train_accuracy"], color=style["color"], linestyle=":", linewidth=1.4)
     chance = 1 - 1 / epochs["classes"].max()
     axis.axhline(chance, color="0.4", linewidth=1, linestyle=(0, (1, 3)), label="random classifier")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -103,8 +103,12 @@ def test_the_snr_gain_is_how_far_one_curve_lies_before_another():
 
     held = Held(cells=[*curve("mod_lrcnn", 0), *curve("resnet", 4)])
     entry = replace(DROP, quantity="snr_gain", rows={"model": "mod_lrcnn"}, against={"model": "resnet"})
-    assert measure(entry, held)[0] == pytest.approx(4)
-    assert measure(replace(entry, quantity="largest_snr_gain"), held)[0] == pytest.approx(4)
+    for quantity in ("snr_gain", "largest_snr_gain"):
+        value, low, high = measure(replace(entry, quantity=quantity), held)
+        assert value == pytest.approx(4) and 2 < low < 4 < high < 7
+    few = [row | {"n": 10, "correct": row["correct"] // 100} for row in held.cells.to_dict("records")]
+    _, low, high = measure(entry, Held(cells=few))
+    assert low < 0 < high  # of ten instances an SNR
 
 
 def test_the_offset_is_the_smallest_at_which_the_share_is_lost():

@@ -78,17 +78,21 @@ def test_learning_curves_are_error_rates_beside_chance():
     rows = [
         {
             "model": model,
+            "run": model + parent,
+            "parent": parent,
             "epoch": epoch,
             "train_accuracy": 0.2 * epoch,
             "validation_accuracy": 0.1 * epoch,
             "classes": 4,
         }
-        for model, epoch in product(("hoc_svm", "cnn1d", "resnet"), (1, 2, 3))
+        for model, parent, epoch in product(("hoc_svm", "cnn1d", "resnet"), ("", "one", "two"), (1, 2, 3))
+        if model == "cnn1d" or not parent
     ]
     axis = learning_curves(pd.DataFrame(rows)).axes[0]
     assert list(axis.lines[0].get_ydata()) == pytest.approx([0.9, 0.8, 0.7])
     assert axis.lines[-1].get_ydata()[0] == 0.75
-    assert [line.get_label() for line in axis.lines if line.get_label()[0] != "_"][:2] == ["1D-CNN", "ResNet"]
+    labels = [line.get_label() for line in axis.lines if line.get_label()[0] != "_"]
+    assert labels == ["1D-CNN", "1D-CNN, transfer (2 runs)", "ResNet", "random classifier"]
 
 
 def test_the_pareto_front_leaves_out_models_that_a_smaller_one_beats():
