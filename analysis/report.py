@@ -91,10 +91,8 @@ def found(store: str | Path, scale: str | None = None) -> list[tuple[str, Study]
             cells = {run.key: {run.cell_key(test) for test in study.tests(run)} for run in study.runs()}
             runs = [key for key in cells if key in present]
             held = any(there & cells[key] for key, there in zip(runs, listing.cells(runs), strict=True))
-            identity = (
-                frozenset(cells),
-                frozenset().union(*cells.values()),
-            )  # of two scales that set the same, the first
+            # Of two scales that set the same, the first is taken.
+            identity = frozenset(cells), frozenset().union(*cells.values())
             if held and identity not in taken:
                 taken[identity] = name, study
     if not taken:
