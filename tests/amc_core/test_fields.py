@@ -47,7 +47,8 @@ class Example:
     [
         ("count", "4", 4), ("count", 5.0, 5), ("rate", "1e-3", 1e-3), ("upsampling", "32/3", 10.67),
         ("upsampling", {"uniform": [1, 2]}, Distribution("uniform", 1, 2)), ("law", "two", "two"),
-        ("patience", None, None), ("fresh", True, True), ("gains", [1, "-2"], (1.0, -2.0)), ("constant", "swapped", (0.0, 1.0)),
+        ("patience", None, None), ("fresh", True, True),
+        ("gains", [1, "-2"], (1.0, -2.0)), ("constant", "swapped", (0.0, 1.0)),
     ],
 )  # fmt: skip
 def test_a_value_has_one_form(name, value, form):
