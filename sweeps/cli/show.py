@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -19,7 +20,7 @@ from sweeps.search import best, counted, state, trials, wanted
 from sweeps.store import Store
 from sweeps.study import SearchStudy, Studies, Study
 
-out = Console(width=None if sys.stdout.isatty() else 120)
+out = Console(width=None if sys.stdout and sys.stdout.isatty() else 120)
 err = Console(stderr=True)
 
 
@@ -185,5 +186,6 @@ def words(value: object) -> str:
 
 
 def complain(message: str) -> None:
-    """One sentence on standard error."""
-    err.print(f"amc: {message}", style="red", highlight=False, markup=False, soft_wrap=True)
+    """One sentence on standard error, if that can be written."""
+    with suppress(OSError):
+        err.print(f"amc: {message}", style="red", highlight=False, markup=False, soft_wrap=True)
