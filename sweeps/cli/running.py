@@ -13,8 +13,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from amc_core.errors import AmcError
+from amc_core.quantities import written
 from sweeps.cli.app import Scale, StoreDir, StudyName, StudyNames, app
-from sweeps.cli.show import as_written, err, out, show_plan, show_trials, words, written_to
+from sweeps.cli.show import err, out, show_plan, show_trials, words, written_to
 from sweeps.engine.options import require_options
 from sweeps.planning import Plan, expected_seconds, make_plan, require_recordings
 from sweeps.search import Search, completed, location, mend, proposed, trial_table
@@ -170,7 +171,7 @@ def show_search(
         title = words(name.removeprefix("models.").removeprefix("recipe.").replace(".recipe.", "."))
         shown.add_column(title.replace(".", "\n"), vertical="bottom", overflow="fold")
     for row in table[columns].itertuples(index=False):
-        shown.add_row(*map(as_written, row))
+        shown.add_row(*map(written, row))
     out.print(shown)
     show_trials(chosen, place)
     if csv is not None:

@@ -182,7 +182,8 @@ def test_a_study_listens_on_loopback_alone_asks_for_its_token_and_leaves_nothing
     for path in (folder, Path("/proc", str(server(driver.pid).pid), "environ")):  # whose token it has
         assert path.stat().st_uid == os.getuid() and not path.stat().st_mode & 0o077
         if os.getuid() == 0:  # who can be another user
-            assert subprocess.run(["cat", path], user=65534, capture_output=True).stderr.endswith(b"Permission denied\n")
+            other = subprocess.run(["cat", path], user=65534, capture_output=True, text=True)
+            assert other.stderr.endswith("Permission denied\n")
 
     output, errors = driver.communicate(timeout=200)
     assert driver.returncode == 0, errors
