@@ -31,8 +31,10 @@ class Dataset:
     """A description of instances, never the instances themselves: they are simulated where they are consumed.
 
     scenario: one, or a `Mixture` to train on. instances: per modulation and SNR, at least 10; split 80:10:10 by
-    index into train, validation and test (P1 §IV-C). length: samples. seed: of the simulated instances. Raises
-    AmcError for an instance shorter than the channel.
+    index into train, validation and test (P1 §IV-C). length: samples. seed: of the simulated instances.
+    test_instances: of the test part, per modulation and SNR, instead of a tenth of `instances`; they follow the
+    validation part's indices, so that none of them is trained on. Raises AmcError for an instance shorter than the
+    channel.
     """
 
     scenario: Scenario | Mixture
@@ -41,6 +43,7 @@ class Dataset:
     instances: int
     length: int = 1024
     seed: int = 0
+    test_instances: int | None = None
 
     def __post_init__(self):
         # One form for each value, whatever type it came as: keys and addresses are made of them.
@@ -48,6 +51,8 @@ class Dataset:
         object.__setattr__(self, "snrs_db", tuple(float(snr) + 0.0 for snr in self.snrs_db))
         for name in ("instances", "length", "seed"):
             object.__setattr__(self, name, int(getattr(self, name)))
+        if self.test_instances == self.instances - self.instances * 9 // 10:
+            object.__setattr__(self, "test_instances", None)  # as without
         for scenario in self.scenario.components:
             scenario.require_length(self.length)
             require_audible(self.modulations, scenario.sample_rate)
@@ -59,7 +64,8 @@ class Dataset:
 
     def definition(self) -> dict:
         """What makes the dataset another."""
-        return self.as_dict() | {"scenario": self.scenario.definition()}
+        plain = self.as_dict() | {"scenario": self.scenario.definition()}
+        return {name: value for name, value in plain.items() if (name, value) != ("test_instances", None)}
 
     @cached_property
     def key(self) -> str:
@@ -68,13 +74,25 @@ class Dataset:
 
     def indices(self, part: str) -> range:
         """The instance indices of a part: "train", "validation" or "test"."""
-        bounds = (0, self.instances * 8 // 10, self.instances * 9 // 10, self.instances)
-        place = PARTS.index(part)
-        return range(bounds[place], bounds[place + 1])
+        validation, test = self.instances * 8 // 10, self.instances * 9 // 10
+        tested = self.instances - test if self.test_instances is None else self.test_instances
+        return {"train": range(validation), "validation": range(validation, test), "test": range(test, test + tested)}[
+            part
+        ]
+
+    @property
+    def count(self) -> int:
+        """How many instances of every modulation and SNR the parts take together."""
+        return max(self.indices("validation").stop, self.indices("test").stop)
 
     def size(self, part: str, fraction: float = 1.0) -> int:
         """How many instances a part, or a fraction of it, holds, over all modulations and SNRs."""
         return len(self.modulations) * len(self.snrs_db) * share(len(self.indices(part)), fraction)
+
+    @cached_property
+    def test_size(self) -> int:
+        """`size` of the test part."""
+        return self.size("test")
 
 
 def share(count: int, fraction: float) -> int:

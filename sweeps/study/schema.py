@@ -26,8 +26,8 @@ def study_schema() -> dict[str, Any]:
         place = sections["$defs"][section] if section else sections
         place["properties"] |= {name: _GRIDS[name] for name in _GRIDS if name in place["properties"]}
     sections["properties"] |= {
-        "modulations": _either({"enum": list(MODULATION_SETS)}, _list({"enum": list(MODULATIONS)})),
-        "snr_db": _one_or_list(_NUMBER, _object({name: _NUMBER for name in ("from", "to", "step")})),
+        "modulations": _MODULATIONS,
+        "snr_db": _SNRS,
         "length": _one_or_list(_COUNT),
         "test_length": _one_or_list(_COUNT),
         "seeds": _one_or_list({"type": "integer", "minimum": 0}),
@@ -110,8 +110,11 @@ _AXES = {name: _one_or_list(value) for name, value in _FIELDS.items()}
 _ZIP = {"zip": _object({name: _list(value) for name, value in _FIELDS.items()})}
 _MIXTURE = {"mixture": _list(_object(_FIELDS | {"weight": _NUMBER}))}
 _VARY = {"vary": _one_or_list({"enum": list(SCENARIO_FIELDS)})}
+_SNRS = _one_or_list(_NUMBER, _object({name: _NUMBER for name in ("from", "to", "step")}))
+_MODULATIONS = _either({"enum": list(MODULATION_SETS)}, _list({"enum": list(MODULATIONS)}))
+_OF_TESTS = {"instances": _COUNT, "snr_db": _SNRS, "modulations": _MODULATIONS}
 _GRIDS = {
     "train": _one_or_list(_object(_AXES | _ZIP | _MIXTURE)),
-    "test": _one_or_list(_object(_AXES | _ZIP | _VARY)),
+    "test": _one_or_list(_object(_AXES | _ZIP | _VARY | _OF_TESTS)),
     "recipe": _one_or_list(_recipe()),
 }
