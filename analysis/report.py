@@ -21,8 +21,9 @@ import numpy as np
 import pandas as pd
 
 from amc_core.errors import AmcError
+from amc_core.identity import VERSION
 from amc_core.models import MODELS, validate_hyperparameters
-from amc_core.run import PARTS, VERSION
+from amc_core.run import PARTS
 from amc_core.scenario import SCENARIO_FIELDS, Scenario
 from analysis.compare import compare, in_words
 from analysis.pivots import wilson

@@ -37,7 +37,8 @@ import pyarrow.dataset
 from pyarrow.fs import FileSystem
 
 from amc_core.errors import AmcError
-from amc_core.run import VERSION, Dataset, Run
+from amc_core.identity import VERSION
+from amc_core.run import Dataset, Run
 from sweeps.store.cells import (
     CELL_SCHEMA,
     Footer,

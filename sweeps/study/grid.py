@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from amc_core.errors import AmcError, require_known, suggest
-from amc_core.models import MODELS, Hyperparameter, model_spec, validate_hyperparameters
+from amc_core.fields import Field, fields_of
+from amc_core.identity import canonical
+from amc_core.models import MODELS, model_spec, validate_hyperparameters
 from amc_core.run import Recipe
 from amc_core.scenario import FILE_FIELDS, SCENARIO_FIELDS, Channel, Mixture, Scenario
 
@@ -23,7 +25,7 @@ Setting = dict[str, Any]  # field → value; "mixture" → components and their 
 LARGEST = 20_000  # settings in all grids of a key
 
 _USUAL = Scenario()
-_RECIPE_FIELDS = tuple(field.name for field in fields(Recipe))
+_RECIPE_FIELDS = tuple(fields_of(Recipe))
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,13 +97,17 @@ def scenario_grid(content: Any, folder: Path, train: Iterable[Grid] | None = Non
 
 
 def require_one_meaning(grids: Iterable[Grid]) -> None:
-    """Raise AmcError where two channels that are not the same have the same name, by which tables know them."""
+    """Raise AmcError where channels that differ have one name, by which tables know them, or one channel has two."""
     known: dict[str, Channel] = {}
+    names: dict[str, str] = {}
     for setting in (setting for grid in grids for axis in grid.axes for setting in axis):
         for part in (setting, *(part for part, _ in setting.get("mixture", ()))):
             channel = Scenario(channel=part.get("channel", "awgn")).paths
             if channel.name and known.setdefault(channel.name, channel) != channel:
                 raise AmcError(f"two channels are called {channel.name!r}: give each a name of its own")
+            other = names.setdefault(canonical(channel), channel.name)
+            if other != channel.name:
+                raise AmcError(f"channels {other!r} and {channel.name!r} are the same: give one of them")
 
 
 def _decided(axis: tuple[Setting, ...]) -> list[str]:
@@ -153,10 +159,10 @@ def model_names(content: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _alternatives(known: Hyperparameter | None, value: Any) -> list:
+def _alternatives(known: Field | None, value: Any) -> list:
     """A list is one value where the hyperparameter takes it as such, else a list of values."""
-    several = isinstance(value, list) and len(value) > 0 and (known is None or known.accept(value) is None)
-    return value if several and (known is None or any(known.accept(v) is not None for v in value)) else [value]
+    several = isinstance(value, list) and len(value) > 0 and (known is None or not known.takes(value))
+    return value if several and (known is None or any(map(known.takes, value))) else [value]
 
 
 def _product(lists: dict[str, list]) -> list[Setting]:
