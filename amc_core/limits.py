@@ -20,15 +20,17 @@ import torch
 
 from amc_core.channels import Fading
 from amc_core.errors import AmcError
-from amc_core.impairments import draw
+from amc_core.identity import address_key, key
 from amc_core.modulations import MODULATIONS, Linear, modulation_names
 from amc_core.pulses import pulse_span, raised_cosine, root_raised_cosine
-from amc_core.randomness import NOISE, SYMBOLS, address_key, complex_normal, integers
+from amc_core.randomness import NOISE, SYMBOLS, complex_normal, integers
 from amc_core.scenario import Distribution, Mixture, Scenario
+from amc_core.stages import Draws
 
 _COVERED = {"channel", "upsampling", "rolloff", "sample_rate", "pulse", "timing_offset", "phase_offset", "audio"}
 _COVERED |= {"carrier_offset", "relative_carrier_offset", "sample_rate_offset"}  # all known, and so undone
-_SLOW = 0.25  # cycles of fading in an instance up to which the channel's spectrum at three instants stands for it
+_SLOW = 0.25  # cycles of fading in an instance, up to which the channel's spectrum at some instants stands for it
+_INSTANTS = 8
 _LEFT_OUT = 1 / 8  # symbols: how much of those before and after the instance K may leave out
 _ELEMENTS = {"cpu": 1 << 18, "cuda": 1 << 26}  # symbols × points at a time that suit a core's cache, or a GPU
 _BLOCK = 1 << 12  # symbols of each modulation between two looks at the standard error; at least _FEWEST instances
@@ -148,21 +150,21 @@ def recognition(
     accuracy, reached by drawing as many instances as it takes. Raises AmcError for a modulation that is not linear.
     """
     names = modulation_names(list(modulations))
-    others = [name for name in names if not _is_linear(name)]
+    others = [name for name in names if not is_linear(name)]
     if others:
         raise AmcError(f"{', '.join(others)}: no likelihood is known here, it is of linear modulations only")
     likelihood = Likelihood(names, device)
 
     def reception(keys, indices):
-        ones = np.ones(len(indices))
-        return _Reception(np.full(len(indices), symbols), ones, np.ones((len(indices), len(names))))
+        batch = len(indices)
+        return _Reception(np.full(batch, symbols), np.ones((batch, 1)), np.ones((batch, len(names))))
 
     return _estimate(likelihood, names, reception, 10 ** (es_n0_db / 10), ("symbols", symbols), standard_error)
 
 
 def why_unknown(scenario: Scenario | Mixture, modulations: Sequence[str], length: int) -> str | None:
     """Why no upper bound is known on a test dataset, as a sentence; None where `upper_bound` knows one."""
-    if sum(_is_linear(name) for name in modulations) < 2:
+    if sum(is_linear(name) for name in modulations) < 2:
         return "no upper bound is known without two linear modulations: all others count as always recognised"
     reasons = (_why_unknown(component, length) for component in scenario.components)
     return next((f"no upper bound is known {reason}" for reason in reasons if reason), None)
@@ -176,7 +178,7 @@ def _why_unknown(scenario: Scenario, length: int) -> str | None:
             return f"with {field.name} {getattr(scenario, field.name)!r}"
     slowest, widest = _extremes(scenario.upsampling)[0], _extremes(scenario.rolloff)[1]
     if slowest < 1 + widest - 1e-9:
-        return f"for {slowest:g} samples per symbol: a roll-off of {widest:g} needs {1 + widest:g}, or the signal aliases"
+        return f"for {slowest:g} samples per symbol: roll-off {widest:g} needs {1 + widest:g}, or the signal aliases"
     cycles = scenario.paths.max_doppler * length / scenario.sample_rate
     if cycles > _SLOW:
         return f"for fading that turns {cycles:.2g} times in an instance: at most {_SLOW:g} times are covered"
@@ -206,7 +208,7 @@ def upper_bound(
     if not 1e-4 <= standard_error <= 0.1:
         raise AmcError(f"standard_error {standard_error!r} is not allowed: it is from 0.0001 to 0.1")
     known = _KNOWN if known is None else known
-    linear = tuple(name for name in MODULATIONS if name in names and _is_linear(name))
+    linear = tuple(name for name in MODULATIONS if name in names and is_linear(name))
     others = tuple(name for name in names if name not in linear)
     wanted = standard_error * len(names) / len(linear)
     weights = scenario.weights if isinstance(scenario, Mixture) else (1.0,)
@@ -214,7 +216,7 @@ def upper_bound(
     for snr_db in snrs_db:
         parts = []
         for component in scenario.components:
-            address = repr((component.definition(), linear, float(snr_db) + 0.0, length, wanted))
+            address = key("limit", component, linear, float(snr_db), length, wanted)
             if address not in known:
                 known[address] = _bound(component, linear, float(snr_db), length, wanted, device)
             parts.append(known[address])
@@ -231,7 +233,7 @@ def _bound(
     """The bound of linear modulations in one scenario at one SNR."""
     likelihood = Likelihood(linear, device)
     reception = functools.partial(_receive, scenario, length, likelihood.means.numpy())
-    described = (scenario.definition(), length)  # without the SNR: at each SNR the same symbols, channels and noise
+    described = (scenario, length)  # without the SNR: at each SNR the same symbols, channels and noise
     return _estimate(likelihood, linear, reception, 10 ** (min(snr_db, 200) / 10), described, standard_error)
 
 
@@ -239,8 +241,8 @@ def _bound(
 class _Reception:
     """What instances are in the easier experiment.
 
-    symbols: (batch,) K; gain: (batch,) γ / SNR; scale: (batch, classes) of the points, other than 1 where the
-    received power of a constellation is not that of one of mean zero.
+    symbols: (batch,) K. gain: (batch, instants) γ / SNR, in equal parts of the instance. scale: (batch, classes) of the
+    points, other than 1 where the received power of a constellation is not that of one of mean zero.
     """
 
     symbols: np.ndarray
@@ -250,35 +252,37 @@ class _Reception:
 
 def _receive(scenario: Scenario, length: int, means: np.ndarray, keys: torch.Tensor, indices: torch.Tensor):
     """The `_Reception` of a batch of addresses, at L·max S / mean S and K = ⌈N/L⌉ + those whose tails reach in."""
-    draws = draw(scenario, keys, indices)
+    draws = Draws(scenario, keys, indices)
     per_symbol = draws["upsampling"] * (1 + 1e-6 * draws["sample_rate_offset"])
     outside = _outside(scenario.pulse, _extremes(scenario.rolloff)[0])
     delay = max(scenario.paths.path_delays, default=0.0) * scenario.sample_rate
     symbols = np.ceil(length / per_symbol - 1e-9) + outside + np.ceil(delay / per_symbol - 1e-9)
-    peak, mean, direct = _spectrum(scenario, length, draws, keys, indices)
+    peak, mean, direct = _spectrum(scenario, length, draws)
     # The mean of a constellation is a constant, of which the pulses' sum passes all; the rest is spread over S(f).
     power = np.outer(mean, 1 - means**2) + np.outer(direct, means**2)
-    return _Reception(symbols.astype(np.int64), per_symbol * peak / mean, np.sqrt(mean[:, None] / power))
+    gain = peak * (per_symbol / mean)[:, None]
+    return _Reception(symbols.astype(np.int64), gain, np.sqrt(mean[:, None] / power))
 
 
-def _spectrum(scenario: Scenario, length: int, draws, keys, indices) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Largest and mean value over frequency of the folded spectrum, and |H|² at 0 Hz: (batch,) each."""
+def _spectrum(scenario: Scenario, length: int, draws: Draws) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The folded spectrum S(f): its largest value at some instants, (batch, instants), its mean, and |H|² at 0 Hz."""
     rates = scenario.sample_rate / draws["upsampling"]  # symbols a second
-    delays = np.asarray(scenario.paths.path_delays or (0.0,))
-    points = 64 * (1 + math.ceil(delays.max() * rates.max()))
+    rolloff, delays = draws["rolloff"][:, None], np.asarray(scenario.paths.path_delays)
+    points = 64 * (1 + math.ceil(delays.max(initial=0) * rates.max()))
     frequency = np.arange(-points // 2, points // 2) / points  # cycles a symbol
-    if not scenario.paths.path_delays:
-        spectrum = sum(_pulse_power(scenario.pulse, frequency + m, draws["rolloff"][:, None]) for m in (-1, 0, 1))
-        return spectrum.max(1), spectrum.mean(1), np.ones(len(rates))
-    gains = Fading(scenario.paths, scenario.sample_rate, length)(keys, indices)
-    instants = gains[..., [0, length // 2, length - 1]].double().numpy()
-    paths = (instants[:, :, 0] + 1j * instants[:, :, 1]).transpose(0, 2, 1)  # (batch, instants, paths)
-    spectrum = 0.0
-    for m in (-1, 0, 1):
-        turns = (frequency + m)[:, None] * delays * rates[:, None, None]  # (batch, frequencies, paths)
-        response = np.abs(paths @ np.exp(-2j * math.pi * turns).transpose(0, 2, 1)) ** 2
-        spectrum = spectrum + response * _pulse_power(scenario.pulse, frequency + m, draws["rolloff"][:, None])[:, None]
-    return spectrum.max((1, 2)), spectrum.mean((1, 2)), (np.abs(paths.sum(2)) ** 2).mean(1)
+    folds = [(m + frequency, _pulse_power(scenario.pulse, m + frequency, rolloff)) for m in (-1, 0, 1)]
+    if not len(delays):
+        spectrum = sum(power for _, power in folds)
+        return spectrum.max(1, keepdims=True), spectrum.mean(1), np.ones(len(rates))
+    gains = Fading(scenario.paths, scenario.sample_rate, length).gains(draws.keys_of, draws.indices)
+    middles = (np.arange(_INSTANTS) + 0.5) * length / _INSTANTS
+    gains = gains[..., middles.astype(int)].double().numpy()
+    paths = (gains[:, :, 0] + 1j * gains[:, :, 1]).transpose(0, 2, 1)  # (batch, instants, paths)
+    spectrum = np.zeros((*paths.shape[:2], points))
+    for cycles, power in folds:
+        turns = delays[:, None] * rates[:, None, None] * cycles  # (batch, paths, frequencies)
+        spectrum += np.abs(paths @ np.exp(-2j * math.pi * turns)) ** 2 * power[:, None]
+    return spectrum.max(2), spectrum.mean((1, 2)), (np.abs(paths.sum(2)) ** 2).mean(1)
 
 
 def _pulse_power(pulse: str, frequency: np.ndarray, rolloff: np.ndarray) -> np.ndarray:
@@ -338,17 +342,20 @@ def _scores(likelihood: Likelihood, place: int, points: np.ndarray, received: _R
     count = int(received.symbols.max())
     keys, indices = keys.to(device), indices.to(device)
     gain, scale = (torch.as_tensor(x, device=device) for x in (received.gain, received.scale))
-    gamma = (gain * snr).clamp(max=_HIGHEST)
+    symbols = torch.as_tensor(received.symbols, device=device)[:, None]
+    numbers = torch.arange(count, device=device).expand(len(indices), -1)
+    taken = numbers < symbols
+    instant = (numbers * gain.shape[1] // symbols).clamp(max=gain.shape[1] - 1)
+    gamma = (gain * snr).clamp(max=_HIGHEST).gather(1, instant)
     labels = integers(keys, indices, SYMBOLS, count, torch.full_like(indices, len(points)))
-    noise = complex_normal(keys, indices, NOISE, count).double() / (2 * gamma).sqrt()[:, None, None]
-    taken = torch.arange(count, device=device) < torch.as_tensor(received.symbols, device=device)[:, None]
+    noise = complex_normal(keys, indices, NOISE, count).double() / (2 * gamma).sqrt()[:, None]
     i, q = (
         (torch.tensor(part, device=device)[labels] * scale[:, place, None] + noise[:, axis])[taken]
         for axis, part in enumerate((points.real.copy(), points.imag.copy()))
     )
     instance = torch.arange(len(indices), device=device)[:, None].expand(-1, count)[taken]
     terms = torch.zeros(len(indices), count, likelihood.classes, dtype=torch.float64, device=device)
-    terms[taken] = likelihood(i, q, gamma[instance], scale[instance])
+    terms[taken] = likelihood(i, q, gamma[taken], scale[instance])
     return terms.sum(1)
 
 
@@ -371,7 +378,7 @@ def _mean(parts: Sequence[Recognition], weights: Sequence[float]) -> Recognition
     )
 
 
-def _is_linear(name: str) -> bool:
+def is_linear(name: str) -> bool:
     """Is it a modulation whose symbols the likelihood classifier sees by themselves? OQPSK's are not."""
     return isinstance(MODULATIONS[name], Linear) and not MODULATIONS[name].quadrature_delay
 
