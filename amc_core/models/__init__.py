@@ -305,6 +305,76 @@ MODELS: dict[str, ModelSpec] = {
             min_length=19,
             any_length=False,
         ),
+        ModelSpec(
+            name="fea_t",
+            title="FEA-T",
+            year=2023,
+            source="Chen et al., IEEE Commun. Lett.",
+            target="amc_core.models.fea_t:FEAT",
+            min_length=32,
+            any_length=False,
+            hyperparameters={
+                "frame": Hyperparameter(32, low=1, high=1024),
+                "step": Hyperparameter(16, low=1, high=1024),
+                "layers": Hyperparameter(8, low=1, high=32),
+                "inner": Hyperparameter(128, low=1, high=1024),
+            },
+        ),
+        ModelSpec(
+            name="ic_amcnet",
+            title="IC-AMCNet",
+            year=2020,
+            source="Hermawan et al., IEEE Commun. Lett. (AMR-Benchmark's layers)",
+            target="amc_core.models.ic_amcnet:ICAMCNet",
+            min_length=8,
+            any_length=False,
+        ),
+        ModelSpec(
+            name="cgdnet",
+            title="CGDNet",
+            year=2021,
+            source="Njoku et al., IEEE Networking Lett. (AMR-Benchmark's layers)",
+            target="amc_core.models.cgdnet:CGDNet",
+            min_length=16,
+            any_length=False,
+        ),
+        ModelSpec(
+            name="dae",
+            title="DAE",
+            year=2022,
+            source="Ke and Vikalo, IEEE Trans. Wireless Commun.",
+            target="amc_core.models.dae:DAE",
+            min_length=8,
+            any_length=True,
+        ),
+        ModelSpec(
+            name="resnet_liu",
+            title="ResNet (Liu)",
+            year=2017,
+            source="Liu et al., Asilomar (AMR-Benchmark's layers)",
+            target="amc_core.models.resnet_liu:ResNetLiu",
+            min_length=8,
+            any_length=False,
+        ),
+        ModelSpec(
+            name="densenet_liu",
+            title="DenseNet (Liu)",
+            year=2017,
+            source="Liu et al., Asilomar (AMR-Benchmark's layers)",
+            target="amc_core.models.densenet_liu:DenseNetLiu",
+            min_length=8,
+            any_length=False,
+        ),
+        ModelSpec(
+            name="xcit1d_nano",
+            title="XCiT1D-nano",
+            year=2022,
+            source="Boegner et al., arXiv 2207.09918; El-Nouby et al., NeurIPS",
+            target="amc_core.models.xcit1d_nano:XCiT1DNano",
+            min_length=16,
+            any_length=True,
+            hyperparameters={"patch": Hyperparameter(16, low=2, high=64)},
+        ),
     )
 }
 
@@ -336,7 +406,8 @@ def shortest_length(name: str, hyperparameters: dict[str, Any] | None = None) ->
     values = validate_hyperparameters(name, hyperparameters or {})
     # ClassNet and the localizer halve the length once in the stem and once between any two blocks.
     halvings = max(values.get("blocks", 0), values.get("localizer_blocks", 0))
-    return max(model_spec(name).min_length, 2**halvings)
+    token = values.get("frame", values.get("patch", 0))  # samples, of which a transformer needs one
+    return max(token, 8 if token else model_spec(name).min_length, 2**halvings)
 
 
 def build_model(name: str, classes: int, length: int, **hyperparameters: Any):

@@ -55,3 +55,16 @@ def pad_same(x: torch.Tensor, kernel: tuple[int, int], stride: tuple[int, int], 
         total = max((-(-size // step) - 1) * step + width - size, 0)
         padding += [total // 2, total - total // 2]
     return functional.pad(x, padding, value=value)
+
+
+class BatchNorm1d(nn.BatchNorm1d):
+    """nn.BatchNorm1d that takes a batch of a single value in training too, and normalises it as in evaluation.
+
+    The last batch of an epoch may be one instance. Input and output: [batch, features] or [batch, channels, time].
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training and x.numel() == x.shape[1]:
+            statistics = self.running_mean, self.running_var
+            return functional.batch_norm(x, *statistics, self.weight, self.bias, eps=self.eps)
+        return super().forward(x)
