@@ -170,12 +170,19 @@ def why_unknown(scenario: Scenario | Mixture, modulations: Sequence[str], length
     return next((f"no upper bound is known {reason}" for reason in reasons if reason), None)
 
 
-def _why_unknown(scenario: Scenario, length: int) -> str | None:
+def not_covered(scenario: Scenario) -> str | None:
+    """What of a scenario a likelihood does not account for, as the end of a sentence; None where it knows all."""
     if scenario.recording:
-        return f"of recording {scenario.recording!r}: its setting is not"
+        return f"of recording {scenario.recording!r}, whose setting is not told"
     for field in fields(scenario):
         if field.name not in _COVERED and getattr(scenario, field.name) != field.default:
             return f"with {field.name} {getattr(scenario, field.name)!r}"
+    return None
+
+
+def _why_unknown(scenario: Scenario, length: int) -> str | None:
+    if reason := not_covered(scenario):
+        return reason
     slowest, widest = _extremes(scenario.upsampling)[0], _extremes(scenario.rolloff)[1]
     if slowest < 1 + widest - 1e-9:
         return f"for {slowest:g} samples per symbol: roll-off {widest:g} needs {1 + widest:g}, or the signal aliases"
