@@ -15,22 +15,25 @@ class Noise(Stage):
 
     def __call__(self, signal: torch.Tensor, batch: Batch) -> torch.Tensor:
         """(batch, 2, length) → (batch, 2, length)."""
+        received = torch.empty_like(signal, memory_format=torch.contiguous_format)
+        self.into(received, torch.arange(len(signal), device=signal.device), signal, batch)
+        return received
+
+    def into(self, out: torch.Tensor, rows: torch.Tensor, signal: torch.Tensor, batch: Batch) -> None:
         receive = _kernel_receive if kernels.usable(signal) else _torch_receive
-        return receive(signal, batch.keys, batch.indices, batch.noise_power)
+        receive(signal, batch.keys, batch.indices, batch.noise_power, out, rows)
 
 
-def _torch_receive(signal, keys, indices, noise_power) -> torch.Tensor:
+def _torch_receive(signal, keys, indices, noise_power, out, rows) -> None:
     noise = complex_normal(keys, indices, NOISE, signal.shape[2])
     received = signal + noise * square_root(_power(signal) * (noise_power * 0.5))[:, None, None]
-    return received * (1 / square_root(_power(received)))[:, None, None]
+    out[rows] = received * (1 / square_root(_power(received)))[:, None, None]
 
 
-def _kernel_receive(signal, keys, indices, noise_power) -> torch.Tensor:
+def _kernel_receive(signal, keys, indices, noise_power, out, rows) -> None:
     batch, _, length = signal.shape
-    rows, received = torch.arange(batch), torch.empty(batch, 2, length)
     inputs = [*int64_rows(keys, indices, rows), noise_power.contiguous(), signal.contiguous()]
-    kernels.call("receive", NOISE, batch, length, *inputs, torch.empty(length), received)
-    return received
+    kernels.call("receive", NOISE, batch, length, *inputs, torch.empty(length), out)
 
 
 def _power(signal: torch.Tensor) -> torch.Tensor:

@@ -100,9 +100,9 @@ class Simulator:
         batch = Batch(kind, keys, indices, draws, noise_power)
         signal = self.paths(self.families[family](None, batch), batch)
         batch, signal = batch.first(len(rows)), signal[: len(rows)]  # without what fills a matrix product
-        for stage in self.stages:
+        for stage in self.stages[:-1]:
             signal = stage(signal, batch)
-        out[rows.to(self.device)] = signal
+        self.stages[-1].into(out, rows.to(self.device), signal, batch)
 
 
 def simulate(

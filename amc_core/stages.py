@@ -107,3 +107,7 @@ class Stage:
 
     def __call__(self, signal: Any, batch: Batch) -> Any:
         raise NotImplementedError
+
+    def into(self, out: torch.Tensor, rows: torch.Tensor, signal: torch.Tensor, batch: Batch) -> None:
+        """As a call, of the last stage: the signal becomes `rows` (batch,) of `out` (…, 2, length)."""
+        out[rows] = self(signal, batch)

@@ -12,6 +12,7 @@ from amc_core.errors import AmcError
 from amc_core.models import MODELS, build_model, shortest_length, validate_hyperparameters
 from amc_core.models.initialisers import he_normal_dense
 from amc_core.models.layers import Conv1d, MaxPool1d
+from amc_core.models.objective import scores_and_losses
 from amc_core.models.resnet import SameConv2d
 from amc_core.models.stn_resnext import resample_time, rotate_iq
 
@@ -83,19 +84,20 @@ def test_a_network_of_any_length_takes_other_lengths_than_it_was_built_for(name)
 def test_gradient_reaches_every_parameter(name):
     torch.manual_seed(0)
     network = build_model(name, 4, 256)
-    loss = nn.functional.cross_entropy(network(torch.randn(16, 2, 256)), torch.arange(16) % 4)
-    loss.backward()
+    _, losses = scores_and_losses(network, torch.randn(16, 2, 256), torch.arange(16) % 4)
+    losses.mean().backward()
     for parameter_name, parameter in network.named_parameters():
         assert parameter.grad is not None, parameter_name
         assert parameter.grad.abs().sum() > 0, parameter_name
 
 
 @pytest.mark.parametrize("name", [name for name in MODELS if name != "hoc_svm"])
-def test_the_dense_layers_are_named_head(name):
+def test_the_dense_layers_that_end_in_the_logits_are_named_head(name):
     network = build_model(name, 4, 256)
-    dense = [part for part, layer in network.named_modules() if isinstance(layer, nn.Linear)]
-    assert any(part.startswith("head") for part in dense)
-    assert all(part.startswith(("head", "localizer")) for part in dense)
+    assert any(isinstance(layer, nn.Linear) for layer in network.head.modules())
+    logits = []
+    network.head.register_forward_hook(lambda _, inputs, output: logits.append(output))
+    assert network(torch.randn(2, 2, 256)) is logits[0]
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -524,6 +526,7 @@ def test_hoc_svm_refuses_to_fit_a_class_without_instances():
 def test_every_network_learns_from_the_shortest_instances_that_it_takes(name, more):
     length = shortest_length(name) + more
     network = build_model(name, 3, length)
-    network(torch.randn(2, 2, length)).square().sum().backward()
+    scores, losses = scores_and_losses(network, torch.randn(2, 2, length), torch.arange(2))
+    (scores.square().sum() + losses.sum()).backward()
     gradients = [parameter.grad for parameter in network.parameters()]
     assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
