@@ -16,10 +16,8 @@ import torch
 from torch import nn
 
 from amc_core.errors import AmcError
-from amc_core.limits import Likelihood, is_linear, not_covered
-from amc_core.modulations import MODULATIONS
+from amc_core.limits import Likelihood
 from amc_core.pulses import pulse_span, raised_cosine, root_raised_cosine
-from amc_core.scenario import Mixture, Scenario
 from amc_core.simulator import Simulator
 from amc_core.stages import Draws
 
@@ -50,7 +48,9 @@ def known(simulator: Simulator, modulation: torch.Tensor, snr: torch.Tensor, ind
     """What is known of the instances of a batch of addresses; parameters as of `Simulator.__call__`."""
     scenario, keys, gains = simulator.scenario, simulator.keys[modulation, snr], None
     draws = Draws(scenario, keys, index)
-    sampling = simulator.families[0].train.sampling(draws)
+    delays = np.asarray(scenario.paths.path_delays or (0.0,)) * scenario.sample_rate  # samples
+    starts = -(draws["timing_offset"][:, None] + delays / draws["upsampling"][:, None])
+    steps = 1 / (draws["upsampling"] * (1 + 1e-6 * draws["sample_rate_offset"]))
     if scenario.paths.path_delays:
         parts = simulator.paths.gains(keys.to(simulator.device), index.to(simulator.device)).double().cpu().numpy()
         gains = parts[:, :, 0] + 1j * parts[:, :, 1]
@@ -60,9 +60,9 @@ def known(simulator: Simulator, modulation: torch.Tensor, snr: torch.Tensor, ind
     return [
         Known(
             scenario.pulse,
-            float(sampling.rolloff[one]),
-            tuple(sampling.start[one].tolist()),
-            float(sampling.step[one]),
+            float(draws["rolloff"][one]),
+            tuple(starts[one].tolist()),
+            float(steps[one]),
             float(draws["phase_offset"][one]),
             float(cycles[one]),
             float(linear[one]),
@@ -89,11 +89,10 @@ class LikelihoodClassifier(nn.Module):
         """x: (batch, 2, length) float32; instances: what is known of each; modulations: the classes' names.
 
         Returns (batch, classes) float32, the log likelihood of each modulation up to a term that all share.
-        Raises AmcError without what is known, or where a modulation is not linear.
+        Raises AmcError without what is known.
         """
         if len(instances) != len(x) or len(modulations) != self.classes:
             raise AmcError("the likelihood classifier needs the setting of every instance and the modulations' names")
-        require_linear(modulations)
         likelihood = Likelihood(modulations, x.device)
         scores = torch.empty(len(x), self.classes, dtype=torch.float64, device=x.device)
         alike: dict[object, list[int]] = {}
@@ -105,20 +104,6 @@ class LikelihoodClassifier(nn.Module):
             detector = _detector(*_detector_key(one), length) if one.gains is None else _solve(one, length)
             scores[rows] = _scores(likelihood, received, detector.to(x.device))
         return scores.float()
-
-
-def require_linear(modulations: Sequence[str]) -> None:
-    """Raise AmcError for modulations that the likelihood classifier does not know."""
-    others = [name for name in modulations if name in MODULATIONS and not is_linear(name)]
-    if others:
-        raise AmcError(f"likelihood knows linear modulations only, not {', '.join(others)}")
-
-
-def require_covered(scenario: Scenario | Mixture) -> None:
-    """Raise AmcError for a scenario whose instances the likelihood classifier cannot know the setting of."""
-    for component in scenario.components:
-        if reason := not_covered(component):
-            raise AmcError(f"likelihood needs to know the setting, and it does not {reason}")
 
 
 @dataclass(frozen=True)
