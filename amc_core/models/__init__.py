@@ -220,8 +220,10 @@ MODELS: dict[str, ModelSpec] = {
             min_length=31,
             any_length=True,
             hyperparameters={
-                "stages": Hyperparameter("2-3-2", choices=("2-3-2", "3-3-3", "1-2-1")),
-                "spectrogram": Hyperparameter("real", choices=("real", "magnitude")),
+                "stages": Field("2-3-2", choices=("2-3-2", "3-3-3", "1-2-1"), help="Blocks of the three stages."),
+                "spectrogram": Field(
+                    "real", choices=("real", "magnitude"), help="What of the spectrogram the network sees."
+                ),
             },
         ),
         ModelSpec(
@@ -241,7 +243,9 @@ MODELS: dict[str, ModelSpec] = {
             target="amc_core.models.mcformer:MCformer",
             min_length=8,
             any_length=True,
-            hyperparameters={"size": Hyperparameter("large", choices=("large", "small"))},
+            hyperparameters={
+                "size": Field("large", choices=("large", "small"), help="Which of the published variants.")
+            },
         ),
         ModelSpec(
             name="gru2",
@@ -297,10 +301,10 @@ MODELS: dict[str, ModelSpec] = {
             min_length=32,
             any_length=False,
             hyperparameters={
-                "frame": Hyperparameter(32, low=1, high=1024),
-                "step": Hyperparameter(16, low=1, high=1024),
-                "layers": Hyperparameter(8, low=1, high=32),
-                "inner": Hyperparameter(128, low=1, high=1024),
+                "frame": Field(32, 1, 1024, unit="samples", help="Samples of a frame."),
+                "step": Field(16, 1, 1024, unit="samples", help="Samples from one frame to the next."),
+                "layers": Field(8, 1, 32, help="Layers of the encoder."),
+                "inner": Field(128, 1, 1024, help="Width of the feed-forward layers."),
             },
         ),
         ModelSpec(
@@ -356,7 +360,7 @@ MODELS: dict[str, ModelSpec] = {
             target="amc_core.models.xcit1d_nano:XCiT1DNano",
             min_length=16,
             any_length=True,
-            hyperparameters={"patch": Hyperparameter(16, low=2, high=64)},
+            hyperparameters={"patch": Field(16, 2, 64, unit="samples", help="Samples of a patch.")},
         ),
     )
 }
