@@ -6,6 +6,7 @@ spectrum S(f) = Σ_m |H·G|²(f + m) of pulse and channel. An experiment that se
 γ = L·SNR·max S / mean S, can only be easier (the extra noise of the real one can be added to it). So the accuracy of
 the likelihood classifier of K independent symbols at γ is an upper bound. CPM, OQPSK and analogue modulations
 count as always recognised, which keeps it one. SNR is over the sampled band, so a matched filter sees Es/N0 = L·SNR.
+Power is that of the ensemble; that the simulator scales noise by an instance's own (0.14 dB at L = 8) is left out.
 """
 
 from __future__ import annotations

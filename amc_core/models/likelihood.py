@@ -76,7 +76,8 @@ class LikelihoodClassifier(nn.Module):
     """Maximum likelihood over linear modulations, given the setting of each instance.
 
     Symbols whose centre lies in the instance are estimated without bias; those before and after it, whose tails reach
-    in, are interference of known power and are not revealed. It has no weights.
+    in, are interference of known power and are not revealed. An instance's own power, to which the simulator scales
+    its noise, is not known either: that costs half a point among P1's linear modulations. It has no weights.
     """
 
     knows_setting = True
