@@ -61,8 +61,10 @@ def evaluate(
     confidence = torch.zeros(snrs * len(OUTCOMES) * bins, dtype=torch.int64, device=device)
     outcomes = []
     loss = torch.zeros((), device=device)
-    for x, row, level in instances.batches(torch.arange(len(instances)), _BATCH):
-        scores, label = model(x), sent[row]
+    positions = torch.arange(len(instances))
+    for block, (x, row, level) in zip(positions.split(_BATCH), instances.batches(positions, _BATCH), strict=True):
+        told = (instances.known(block), names) if getattr(model, "knows_setting", False) else ()
+        scores, label = model(x, *told), sent[row]
         loss += cross_entropy(scores, label, reduction="sum", ignore_index=-1)
         recognised = scores.argmax(1)
         outcome = torch.where(label < 0, 2, (recognised != label).long())

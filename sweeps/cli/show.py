@@ -63,6 +63,8 @@ def _size_of(spec: ModelSpec, length: int, classes: int) -> tuple[str, str]:
 
     if length < shortest_length(spec.name):
         return "too short", ""
+    if spec.knows_setting:  # it solves for the symbols, and has no layers to count
+        return "0", "none"
     network = build_model(spec.name, classes, length)
     operations = multiply_accumulates(network, length)
     return f"{parameters(network):,}", f"{operations / 1e6:,.1f} M" if operations else "none"
