@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch.nn.functional import cross_entropy
 
 from amc_core.instances import Instances
+from amc_core.models.objective import scores_and_losses
 
 _BATCH = 256  # instances classified at a time
 
@@ -17,7 +17,7 @@ class Evaluation:
     """What a classifier made of some instances.
 
     confusion: (SNRs, classes, classes) int64, counts by SNR, sent and recognised modulation. loss: mean
-    cross-entropy.
+    of what training minimises, the cross-entropy of all networks but DAE.
     """
 
     confusion: torch.Tensor
@@ -36,8 +36,8 @@ def evaluate(model: torch.nn.Module, instances: Instances, device: torch.device 
     confusion = torch.zeros(snrs * classes * classes, dtype=torch.int64, device=device)
     loss = torch.zeros((), device=device)
     for x, label, level in instances.batches(torch.arange(len(instances)), _BATCH):
-        scores = model(x)
-        loss += cross_entropy(scores, label, reduction="sum")
+        scores, losses = scores_and_losses(model, x, label)
+        loss += losses.sum()
         place = (level * classes + label) * classes + scores.argmax(1)
         confusion += torch.bincount(place, minlength=len(confusion))
     return Evaluation(confusion.view(snrs, classes, classes).cpu(), loss.item() / len(instances))
