@@ -10,45 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from amc_core.errors import AmcError, suggest
-
-
-@dataclass(frozen=True)
-class Hyperparameter:
-    """One adjustable value of an architecture; the type of `default` says which values are allowed.
-
-    An int allows the integers from `low` to `high`; a string allows `choices`; a list of floats allows lists
-    of as many numbers from `low` to `high`, or one of the names in `presets`, which stand for lists.
-    """
-
-    default: int | str | list[float]
-    low: float = -math.inf
-    high: float = math.inf
-    choices: tuple[str, ...] = ()
-    presets: dict[str, list[float]] = field(default_factory=dict)
-
-    @property
-    def allowed(self) -> str:
-        """The allowed values in words, for messages."""
-        if isinstance(self.default, int):
-            return f"an integer from {self.low:g} to {self.high:g}"
-        if isinstance(self.default, str):
-            return "one of " + ", ".join(self.choices)
-        names = "".join(f' or "{name}"' for name in self.presets)
-        return f"{len(self.default)} numbers from {self.low:g} to {self.high:g}{names}"
-
-    def accept(self, value: Any) -> int | str | list[float] | None:
-        """The value in its one JSON form, a preset replaced by its list; None where it is not allowed."""
-        if isinstance(self.default, int):
-            return value if _is_integer(value) and self.low <= value <= self.high else None
-        if isinstance(self.default, str):
-            return value if isinstance(value, str) and value in self.choices else None
-        if isinstance(value, str):
-            return list(self.presets[value]) if value in self.presets else None
-        if not isinstance(value, list | tuple) or len(value) != len(self.default):
-            return None
-        if not all(_is_number(number) and self.low <= number <= self.high for number in value):
-            return None
-        return [float(number) for number in value]
+from amc_core.fields import Field
+from amc_core.quantities import require_number
 
 
 @dataclass(frozen=True)
@@ -75,14 +38,14 @@ class ModelSpec:
     epochs: bool = True
     parts: tuple[str, ...] = ("head",)
     feature_maps: tuple[str, ...] = ()
-    hyperparameters: dict[str, Hyperparameter] = field(default_factory=dict)
+    hyperparameters: dict[str, Field] = field(default_factory=dict)
 
 
 _CLASSNET = {
-    "blocks": Hyperparameter(6, low=1, high=10),
-    "cardinality": Hyperparameter(2, low=1, high=64),
-    "width": Hyperparameter(16, low=1, high=256),
-    "channels": Hyperparameter(32, low=1, high=1024),
+    "blocks": Field(6, 1, 10, help="Residual blocks of ClassNet, each of half the length before it."),
+    "cardinality": Field(2, 1, 64, help="Parallel paths of a block."),
+    "width": Field(16, 1, 256, help="Channels of a path."),
+    "channels": Field(32, 1, 1024, help="Channels between blocks."),
 }
 _PAPER_CONSTANT = [0.7, -0.7, 0.1, 0.3, 0.7, 0.2]
 _IDENTITY = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
@@ -123,11 +86,17 @@ MODELS: dict[str, ModelSpec] = {
             feature_maps=("classnet.blocks", "classnet_transformed.blocks"),
             hyperparameters={
                 **_CLASSNET,
-                "localizer_blocks": Hyperparameter(3, low=1, high=10),
-                "localizer_constant": Hyperparameter(
-                    _PAPER_CONSTANT, low=-2, high=2, presets={"paper": _PAPER_CONSTANT, "identity": _IDENTITY}
+                "localizer_blocks": Field(3, 1, 10, help="Blocks of the localizer."),
+                "localizer_constant": Field(
+                    _PAPER_CONSTANT,
+                    -2,
+                    2,
+                    presets={"paper": _PAPER_CONSTANT, "identity": _IDENTITY},
+                    help="The transformation that training starts from.",
                 ),
-                "transform": Hyperparameter("time", choices=("time", "time_iq")),
+                "transform": Field(
+                    "time", choices=("time", "time_iq"), help="What is transformed: time alone, or I and Q as well."
+                ),
             },
         ),
         ModelSpec(
@@ -237,8 +206,10 @@ MODELS: dict[str, ModelSpec] = {
             min_length=31,
             any_length=True,
             hyperparameters={
-                "stages": Hyperparameter("2-3-2", choices=("2-3-2", "3-3-3", "1-2-1")),
-                "spectrogram": Hyperparameter("real", choices=("real", "magnitude")),
+                "stages": Field("2-3-2", choices=("2-3-2", "3-3-3", "1-2-1"), help="Blocks of the three stages."),
+                "spectrogram": Field(
+                    "real", choices=("real", "magnitude"), help="What of the spectrogram the network sees."
+                ),
             },
         ),
         ModelSpec(
@@ -258,7 +229,9 @@ MODELS: dict[str, ModelSpec] = {
             target="amc_core.models.mcformer:MCformer",
             min_length=8,
             any_length=True,
-            hyperparameters={"size": Hyperparameter("large", choices=("large", "small"))},
+            hyperparameters={
+                "size": Field("large", choices=("large", "small"), help="Which of the published variants.")
+            },
         ),
         ModelSpec(
             name="gru2",
@@ -314,10 +287,10 @@ MODELS: dict[str, ModelSpec] = {
             min_length=32,
             any_length=False,
             hyperparameters={
-                "frame": Hyperparameter(32, low=1, high=1024),
-                "step": Hyperparameter(16, low=1, high=1024),
-                "layers": Hyperparameter(8, low=1, high=32),
-                "inner": Hyperparameter(128, low=1, high=1024),
+                "frame": Field(32, 1, 1024, unit="samples", help="Samples of a frame."),
+                "step": Field(16, 1, 1024, unit="samples", help="Samples from one frame to the next."),
+                "layers": Field(8, 1, 32, help="Layers of the encoder."),
+                "inner": Field(128, 1, 1024, help="Width of the feed-forward layers."),
             },
         ),
         ModelSpec(
@@ -355,6 +328,7 @@ MODELS: dict[str, ModelSpec] = {
             target="amc_core.models.resnet_liu:ResNetLiu",
             min_length=8,
             any_length=False,
+            feature_maps=("features",),
         ),
         ModelSpec(
             name="densenet_liu",
@@ -373,7 +347,7 @@ MODELS: dict[str, ModelSpec] = {
             target="amc_core.models.xcit1d_nano:XCiT1DNano",
             min_length=16,
             any_length=True,
-            hyperparameters={"patch": Hyperparameter(16, low=2, high=64)},
+            hyperparameters={"patch": Field(16, 2, 64, unit="samples", help="Samples of a patch.")},
         ),
     )
 }
@@ -392,13 +366,14 @@ def validate_hyperparameters(name: str, hyperparameters: dict[str, Any]) -> dict
     Raises AmcError for an unknown model or hyperparameter or a value that is not allowed.
     """
     allowed = model_spec(name).hyperparameters
-    for key, value in hyperparameters.items():
+    for key in hyperparameters:
         if key not in allowed:
             choice = suggest(key, allowed) if allowed else "; it has none"
             raise AmcError(f"model {name!r} has no hyperparameter {key!r}{choice}")
-        if allowed[key].accept(value) is None:
-            raise AmcError(f"{key} of model {name!r} is {value!r}; it must be {allowed[key].allowed}")
-    return {key: entry.accept(hyperparameters.get(key, entry.default)) for key, entry in allowed.items()}
+    return {
+        key: entry.read(f"model {name!r}: {key}", hyperparameters.get(key, entry.default))
+        for key, entry in allowed.items()
+    }
 
 
 def shortest_length(name: str, hyperparameters: dict[str, Any] | None = None) -> int:
@@ -419,11 +394,9 @@ def build_model(name: str, classes: int, length: int, **hyperparameters: Any):
     """
     spec = model_spec(name)
     values = validate_hyperparameters(name, hyperparameters)
-    if not _is_integer(classes) or classes < 2:
-        raise AmcError(f"classes of model {name!r} is {classes!r}; it must be an integer from 2")
+    require_number(f"model {name!r}: classes", classes, 2, math.inf, integer=True)
     shortest = shortest_length(name, values)
-    if not _is_integer(length) or length < shortest:
-        raise AmcError(f"length of model {name!r} is {length!r}; it must be at least {shortest} samples")
+    require_number(f"model {name!r}: length", length, shortest, math.inf, unit="samples", integer=True)
     module, _, network = spec.target.partition(":")
     architecture = getattr(importlib.import_module(module), network)
     return architecture(classes, **values) if spec.any_length else architecture(classes, length, **values)
@@ -438,11 +411,3 @@ def trained_part(network, part: str) -> list:
     if part == "stn_block":
         return [network.localizer.trunk.blocks[-1], network.localizer.dense, network.head[-1]]
     return [network.head if part == "head" else network]
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
