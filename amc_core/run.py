@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cached_property
 
+from amc_core.coverage import require_likelihood
 from amc_core.errors import AmcError
 from amc_core.fields import Field, declared, read_fields
 from amc_core.identity import VERSION, changes, joint_key, key
@@ -25,8 +26,9 @@ class Dataset:
     """A description of instances, never the instances themselves: they are simulated where they are consumed.
 
     scenario: one, or a `Mixture` to train on. modulations: names; snrs_db: dB. Instances are split 80:10:10 by index
-    into train, validation and test (P1 §IV-C). Raises AmcError for what the fields do not take, and for an instance
-    shorter than the channel.
+    into train, validation and test (P1 §IV-C); the test part is another number where `test_instances` says so, of
+    indices that follow the validation part's, so that none of them is trained on. Raises AmcError for what the fields
+    do not take, and for an instance shorter than the channel.
     """
 
     scenario: Scenario | Mixture
@@ -35,12 +37,17 @@ class Dataset:
     instances: int = Field(MISSING, 10, 10**7, whole=True, help="Instances of every modulation and SNR.")
     length: int = Field(1024, 1, 1 << 20, unit="samples", help="Samples of an instance.")
     seed: int = Field(0, 0, (1 << 63) - 1, help="Of the simulated instances.")
+    test_instances: int | None = Field(
+        None, 1, 10**7, whole=True, optional=True, help="Instances of the test part, if not a tenth of `instances`."
+    )
 
     def __post_init__(self):
         # One form for each value, whatever type it came as: tables show it.
         object.__setattr__(self, "modulations", tuple(str(name) for name in self.modulations))
         object.__setattr__(self, "snrs_db", tuple(float(snr) + 0.0 for snr in self.snrs_db))
         read_fields(self)
+        if self.test_instances == self.instances - self.instances * 9 // 10:
+            object.__setattr__(self, "test_instances", None)  # as without
         for scenario in self.scenario.components:
             scenario.require_length(self.length)
             require_audible(self.modulations, scenario.sample_rate)
@@ -61,13 +68,25 @@ class Dataset:
 
     def indices(self, part: str) -> range:
         """The instance indices of a part: "train", "validation" or "test"."""
-        bounds = (0, self.instances * 8 // 10, self.instances * 9 // 10, self.instances)
-        place = PARTS.index(part)
-        return range(bounds[place], bounds[place + 1])
+        validation, test = self.instances * 8 // 10, self.instances * 9 // 10
+        tested = self.instances - test if self.test_instances is None else self.test_instances
+        return {"train": range(validation), "validation": range(validation, test), "test": range(test, test + tested)}[
+            part
+        ]
+
+    @property
+    def count(self) -> int:
+        """How many instances of every modulation and SNR the parts take together."""
+        return max(self.indices("validation").stop, self.indices("test").stop)
 
     def size(self, part: str, fraction: float = 1.0) -> int:
         """How many instances a part, or a fraction of it, holds, over all modulations and SNRs."""
         return len(self.modulations) * len(self.snrs_db) * share(len(self.indices(part)), fraction)
+
+    @cached_property
+    def test_size(self) -> int:
+        """`size` of the test part."""
+        return self.size("test")
 
 
 def share(count: int, fraction: float) -> int:
@@ -144,6 +163,8 @@ class Run:
         object.__setattr__(self, "seed", int(self.seed))
         object.__setattr__(self, "hyperparameters", validate_hyperparameters(self.model, self.hyperparameters))
         spec, shortest = MODELS[self.model], shortest_length(self.model, self.hyperparameters)
+        if spec.knows_setting:
+            require_likelihood(self.dataset.scenario, self.dataset.modulations)
         if not spec.epochs:  # fitted in one step, to as many labels as the recipe says
             object.__setattr__(self, "recipe", Recipe(epochs=1, label_fraction=self.recipe.label_fraction))
         lengths = [self.dataset.length]

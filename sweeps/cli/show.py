@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -20,7 +21,7 @@ from sweeps.search import best, counted, state, trials, wanted
 from sweeps.store import Store
 from sweeps.study import SearchStudy, Studies, Study
 
-out = Console(width=None if sys.stdout.isatty() else 120)
+out = Console(width=None if sys.stdout and sys.stdout.isatty() else 120)
 err = Console(stderr=True)
 
 
@@ -62,6 +63,8 @@ def _size_of(spec: ModelSpec, length: int, classes: int) -> tuple[str, str]:
 
     if length < shortest_length(spec.name):
         return "too short", ""
+    if spec.knows_setting:  # it solves for the symbols, and has no layers to count
+        return "0", "none"
     network = build_model(spec.name, classes, length)
     operations = multiply_accumulates(network, length)
     return f"{parameters(network):,}", f"{operations / 1e6:,.1f} M" if operations else "none"
@@ -177,5 +180,6 @@ def words(value: object) -> str:
 
 
 def complain(message: str) -> None:
-    """One sentence on standard error."""
-    err.print(f"amc: {message}", style="red", highlight=False, markup=False, soft_wrap=True)
+    """One sentence on standard error, if that can be written."""
+    with suppress(OSError):
+        err.print(f"amc: {message}", style="red", highlight=False, markup=False, soft_wrap=True)

@@ -33,10 +33,8 @@ def study_schema() -> dict[str, Any]:
     for section in (sections["$defs"]["TransferSection"], sections):
         _replace(section, {name: _GRIDS[name] for name in _GRIDS if name in section["properties"]})
     exact = {
-        "modulations": _either({"enum": list(MODULATION_SETS)}, _list({"enum": list(MODULATIONS)})),
-        "snr_db": _one_or_list(
-            _NUMBER, _object({name: _NUMBER | {"description": told} for name, told in _RANGE.items()})
-        ),
+        "modulations": _MODULATIONS,
+        "snr_db": _SNRS,
         "length": _one_or_list(_COUNT),
         "test_length": _one_or_list(_COUNT),
         "seeds": _one_or_list({"type": "integer", "minimum": 0}),
@@ -131,8 +129,16 @@ _VARY = {
     "vary": _one_or_list({"enum": list(SCENARIO_FIELDS)})
     | {"description": "Fields that go through all values that they have in train."}
 }
+_SNRS = _one_or_list(_NUMBER, _object({name: _NUMBER | {"description": told} for name, told in _RANGE.items()}))
+_MODULATIONS = _either({"enum": list(MODULATION_SETS)}, _list({"enum": list(MODULATIONS)}))
+_OF_TESTS = {
+    "instances": _COUNT | {"description": "Tested, of every modulation and SNR; by default a tenth of the study's."},
+    "snr_db": _SNRS | {"description": "SNRs tested, in dB; by default those of the training."},
+    "modulations": _MODULATIONS
+    | {"description": "Modulations tested, also untrained ones; by default the training's."},
+}
 _GRIDS = {
     "train": _one_or_list(_object(_AXES | _ZIP | _MIXTURE)),
-    "test": _one_or_list(_object(_AXES | _ZIP | _VARY)),
+    "test": _one_or_list(_object(_AXES | _ZIP | _VARY | _OF_TESTS)),
     "recipe": _one_or_list(_recipe()),
 }
