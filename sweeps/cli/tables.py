@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from amc_core.errors import AmcError
+from amc_core.quantities import written
 from sweeps.cli.app import Scale, StoreDir, StudyName, app
 from sweeps.cli.show import out, show_table, written_to
 from sweeps.study import load_study
@@ -66,7 +67,7 @@ def query(
         return
     shown = Table(*rows.columns, box=SIMPLE_HEAD)
     for row in rows.head(_MOST_ROWS).itertuples(index=False):
-        shown.add_row(*(f"{value:.6g}" if isinstance(value, float) else escape(str(value)) for value in row))
+        shown.add_row(*(escape(written(value)) for value in row))
     out.print(shown)
     if len(rows) > _MOST_ROWS:
         out.print(f"{len(rows) - _MOST_ROWS:,} more rows: --csv or --parquet FILE writes all.", highlight=False)
