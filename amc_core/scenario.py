@@ -11,13 +11,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
-from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 
 from amc_core.errors import AmcError, require_known, suggest
-from amc_core.fingerprint import fingerprint
+from amc_core.fingerprint import DigestedPath, fingerprint
 
 DISTRIBUTIONS = ("uniform", "log_uniform", "signed_log_uniform", "reciprocal_uniform")
 
@@ -134,6 +133,8 @@ class Scenario:
     sample_rate_offset: ppm by which the receiver samples faster than f_s.
     audio: path of a WAV file that the analogue modulations send instead of speech-like noise.
     recording: path of a file whose instances are taken instead of simulated ones; all else then has its default.
+        Both are what the file's content is (`DigestedPath`), wherever it lies; {"path": …, "content": its digest}
+        names content that was read before.
 
     Raises AmcError for anything else.
     """
@@ -160,11 +161,21 @@ class Scenario:
         if self.pulse not in PULSES:
             raise AmcError(f"pulse {self.pulse!r} is not known{suggest(self.pulse, PULSES)}")
         for name in FILE_FIELDS:
-            if not isinstance(getattr(self, name), str):
-                raise AmcError(f"{name} {getattr(self, name)!r} is not allowed: it is the path of a file")
+            object.__setattr__(self, name, _path(name, getattr(self, name)))
+        self._require_no_alias()
         simulated = [f.name for f in fields(self) if f.name != "recording" and getattr(self, f.name) != f.default]
         if self.recording and simulated:
             raise AmcError(f"recording {self.recording!r} does not go with {simulated[0]}: it is not simulated")
+
+    def _require_no_alias(self) -> None:
+        """Raise AmcError where a carrier offset reaches beyond ±f_s/2, where it would appear as another."""
+        slowest = self.sample_rate * (1 + _extremes(self.sample_rate_offset)[0] * 1e-6)  # of the receiver
+        absolute, relative = (_extremes(value) for value in (self.carrier_offset, self.relative_carrier_offset))
+        cycles = [hertz / slowest + share for hertz, share in zip(absolute, relative, strict=True)]
+        if not -0.5 <= cycles[0] <= cycles[1] <= 0.5:
+            offsets = " to ".join(f"{slowest * offset:g}" for offset in dict.fromkeys(cycles))
+            half = f"±{slowest / 2:g} Hz, half of the receiver's sample rate"
+            raise AmcError(f"a carrier offset of {offsets} Hz appears as another: allowed are at most {half}")
 
     @property
     def samples_per_symbol(self) -> Fraction:
@@ -209,14 +220,14 @@ class Scenario:
             changed["channel"] = {name: value for name, value in changed["channel"].items() if name != "name"}
         for name in FILE_FIELDS:
             if name in changed:
-                changed[name] = fingerprint(changed[name])
+                changed[name] = fingerprint(getattr(self, name))
         return changed
 
     def columns(self) -> dict[str, str | float]:
         """The fields as cells of a table: channels and files by name, a distribution as "uniform(0.1, 0.5)"."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         values["channel"] = self.paths.name or f"channel {hashlib.blake2b(repr(self.paths).encode()).hexdigest()[:6]}"
-        values |= {name: PurePath(values[name]).name for name in FILE_FIELDS}
+        values |= {name: values[name].label for name in FILE_FIELDS if values[name]}
         if self.recording:  # of whose setting nothing is known
             blank = {name: "" if isinstance(value, str) else math.nan for name, value in values.items()}
             values = blank | {"recording": values["recording"]}
@@ -339,7 +350,23 @@ def _number(name: str, value: Any, low: float, high: float, allowed: str) -> flo
     return number
 
 
+def _path(name: str, value: Any) -> str:
+    """The path of a file, with the digest of its content where that is told."""
+    digest = ""
+    if isinstance(value, Mapping) and set(value) == {"path", "content"}:
+        value, digest = value["path"], value["content"]
+    if not isinstance(value, str) or not isinstance(digest, str):
+        raise AmcError(f"{name} {value!r} is not allowed: it is the path of a file")
+    return DigestedPath(value, digest) if value else ""
+
+
+def _extremes(value: float | Distribution) -> tuple[float, float]:
+    return value.extremes if isinstance(value, Distribution) else (value, value)
+
+
 def _plain(value: Any) -> Any:
+    if isinstance(value, DigestedPath):
+        return {"path": str(value), "content": value.digest}
     if isinstance(value, Distribution):
         return {value.kind: [value.low, value.high]}
     if isinstance(value, Channel):

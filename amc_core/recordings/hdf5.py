@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from amc_core.errors import AmcError
+from amc_core.fingerprint import content_digest
 from amc_core.recordings.atomic import replacing
 from amc_core.recordings.names import modulation_names
 from amc_core.recordings.recording import Recording, instance_length, per_instance
@@ -46,21 +47,26 @@ class _Signals:
     field: str
     time_first: bool
 
-    def fetch(self, positions: np.ndarray) -> np.ndarray:
+    def fetch(self, positions: np.ndarray, length: int) -> np.ndarray:
         order = np.argsort(positions, kind="stable")
         ordered = positions[order]
         with _opened(self.path) as file:
             dataset = file[self.field]
-            samples = dataset.shape[1] if self.time_first else dataset.shape[2]
-            out = np.empty((len(positions), 2, samples))
+            out = np.empty((len(positions), 2, length))
             for rows in np.split(np.arange(len(order)), np.flatnonzero(np.diff(ordered) != 1) + 1):
                 if len(rows):
-                    run = dataset[ordered[rows[0]] : ordered[rows[-1]] + 1]
-                    out[order[rows]] = run.transpose(0, 2, 1) if self.time_first else run
+                    run = slice(ordered[rows[0]], ordered[rows[-1]] + 1)
+                    if self.time_first:
+                        out[order[rows]] = dataset[run, :length].transpose(0, 2, 1)
+                    else:
+                        out[order[rows]] = dataset[run, :, :length]
         return out
 
     def describe(self, position: int) -> str:
         return f"{self.path}: instance {position} of field {self.field!r}"
+
+    def spans(self, positions: np.ndarray) -> dict[str, np.ndarray]:
+        return {content_digest(self.path): np.stack([positions, positions + 1], axis=1)}
 
 
 def open_hdf5(path: Path, length: int | None) -> Recording:

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, ClassVar
 import numpy as np
 
 from amc_core.errors import AmcError
+from amc_core.fingerprint import content_digest
 from amc_core.recordings.names import modulation_name
 from amc_core.recordings.recording import Recording, instance_length
 
@@ -199,16 +200,19 @@ class _Arrays:
     arrays: list[np.ndarray]
     starts: list[int]
 
-    def fetch(self, positions: np.ndarray) -> np.ndarray:
-        out = np.empty((len(positions), *self.arrays[0].shape[1:]))
+    def fetch(self, positions: np.ndarray, length: int) -> np.ndarray:
+        out = np.empty((len(positions), 2, length))
         for row, position in enumerate(positions):
             place = bisect_right(self.starts, position) - 1
-            out[row] = self.arrays[place][position - self.starts[place]]
+            out[row] = self.arrays[place][position - self.starts[place], :, :length]
         return out
 
     def describe(self, position: int) -> str:
         place = bisect_right(self.starts, position) - 1
         return f"{self.path}: instance {position - self.starts[place]} of {self.keys[place]}"
+
+    def spans(self, positions: np.ndarray) -> dict[str, np.ndarray]:
+        return {content_digest(self.path): np.stack([positions, positions + 1], axis=1)}
 
 
 def open_radioml2016(path: Path, length: int | None) -> Recording:
