@@ -66,7 +66,7 @@ class DigestedPath(str):
         try:
             return self.digest
         except AmcError:
-            return f"path {str(self)}"
+            return f"path {self!s}"
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, DigestedPath):
@@ -114,20 +114,26 @@ def piece_digest(piece: Piece) -> str:
         with open(piece.path, "rb", buffering=0) as file:
             began, state = time.time(), _state(file.fileno())
             place = (*state, piece.offset, piece.size)
-            digest = _known.get(place) or _kept(place, piece.size)
+            digest = _known.get(place) or (_recalled(place) if piece.size >= _KEPT_BYTES else None)
             if not digest:
                 digest = read_digest(file, piece)
                 if _state(file.fileno()) != state:
                     raise AmcError(f"{piece.name!r} changes while it is read: run again when it is complete")
                 if began - max(state[3:]) / 1e9 < _TICK:  # another write may show the same times
                     return digest
-                _keep(place, piece.size, digest)
+                if piece.size >= _KEPT_BYTES:
+                    keep(digest.encode(), *place)
     except OSError as error:
         raise AmcError(f"{piece.name!r} cannot be read: {error.strerror or error}") from None
     if len(_known) > 1 << 16:
         _known.clear()
     _known[place] = digest
     return digest
+
+
+def _recalled(place: tuple[int, ...]) -> str | None:
+    digest = (recall(*place) or b"").decode("ascii", "replace")
+    return digest if len(digest) == 24 else None
 
 
 def read_digest(file, piece: Piece) -> str:
@@ -153,44 +159,43 @@ def _state(descriptor: int) -> tuple[int, int, int, int, int]:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-# -- digests kept on this machine ----------------------------------------------------------------------
+# -- what is known of files, kept on this machine ------------------------------------------------------
 
 
-def _kept(place: tuple[int, ...], size: int) -> str | None:
-    folder = digest_folder() if size >= _KEPT_BYTES else None
-    if folder is None:
-        return None
+def recall(*what: object) -> bytes | None:
+    """What an earlier process has kept under this name, None where it has not."""
+    folder = known_folder()
     try:
-        digest = (folder / _name(place)).read_text(encoding="ascii")
-    except (OSError, ValueError):
+        return (folder / _name(what)).read_bytes() if folder else None
+    except OSError:
         return None
-    return digest if len(digest) == 24 else None
 
 
-def _keep(place: tuple[int, ...], size: int, digest: str) -> None:
-    folder = digest_folder() if size >= _KEPT_BYTES else None
+def keep(content: bytes, *what: object) -> None:
+    """Keep something under a name for later processes of this user on this machine, where there is room for it."""
+    folder = known_folder()
     if folder is None:
         return
     partial = folder / f".{uuid.uuid4().hex}"
     with suppress(OSError):  # a full disk costs the next command time, and this one nothing
         try:
-            partial.write_text(digest, encoding="ascii")
-            os.replace(partial, folder / _name(place))
+            partial.write_bytes(content)
+            os.replace(partial, folder / _name(what))
         finally:
             partial.unlink(missing_ok=True)
 
 
-def _name(place: tuple[int, ...]) -> str:
-    return hashlib.blake2b(repr(place).encode(), digest_size=16).hexdigest()
+def _name(what: tuple[object, ...]) -> str:
+    return hashlib.blake2b(repr(what).encode(), digest_size=16).hexdigest()
 
 
-def digest_folder() -> Path | None:
-    """Where this user's digests are kept: in the cache directory, or where that cannot be written, a temporary one."""
+def known_folder() -> Path | None:
+    """Where it is kept: in the user's cache directory, or where that cannot be written, in a temporary one."""
     cache = os.environ.get("XDG_CACHE_HOME", "")
     choices = [Path(cache)] if os.path.isabs(cache) else []
     with suppress(RuntimeError):  # a user without a home
         choices.append(Path.home() / ".cache")
-    choices = [choice / "amc-sweeps" / "digests" for choice in choices]
+    choices = [choice / "amc-sweeps" for choice in choices]
     choices.append(Path(tempfile.gettempdir()) / f"amc-sweeps-{os.getuid()}")
     for folder in choices:
         with suppress(OSError):

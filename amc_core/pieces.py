@@ -78,7 +78,7 @@ def _members(path: Path) -> list[tuple[Piece, ...]]:
                     continue
                 piece = Piece(path, member.offset_data, member.size, f"{path}: {member.name}")
                 if member.issparse() or piece.offset + piece.size > size or member.name in found:
-                    raise AmcError(f"{piece.name}: is cut short, sparse or there twice; allowed is a whole SigMF archive")
+                    raise AmcError(f"{piece.name}: is cut short, sparse or there twice; allowed is a whole archive")
                 found[member.name] = piece
     except tarfile.TarError as error:
         raise AmcError(f"{path}: the archive is damaged ({error}); allowed is a whole SigMF archive") from None

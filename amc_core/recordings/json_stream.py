@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 _CHUNK = 1 << 18  # bytes, of which some annotations are in memory at a time
 _BLANK = " \t\n\r"
+_COMMA = re.compile(r"[ \t\n\r]*,[ \t\n\r]*").match
 
 
 class JsonStream:
@@ -44,21 +46,27 @@ class JsonStream:
     def entries(self) -> Iterator[Any]:
         """The entries of the list that follows, one at a time."""
         self._expect("[")
-        while self.peek() != "]":
+        more = self.peek() != "]"
+        while more:
             yield self.value()
-            if self.peek() == ",":
+            comma = _COMMA(self.text, self.at)
+            if comma and comma.end() < len(self.text):  # as mostly: the next entry begins in this chunk
+                self.at = comma.end()
+            elif self.peek() == ",":
                 self._expect(",")
-            elif self.peek() != "]":
-                raise ValueError("a list has no comma between two entries")
+            else:
+                more = False
         self._expect("]")
 
     def value(self) -> Any:
         """The value that follows, whole."""
-        self.peek()
         while True:
             try:
                 value, end = self.parse(self.text, self.at)
             except json.JSONDecodeError as error:
+                if error.pos == self.at and self.at != len(self.text) and self.text[self.at] in _BLANK:
+                    self.peek()
+                    continue
                 if not self._fill():
                     raise ValueError(error.msg) from None
                 continue

@@ -38,10 +38,11 @@ class Ranges:
         Ranges of one label that overlap become one; an unknown SNR gives way to a known one of the same range.
         conflict: from two annotations and the samples, first and last, to which they give two labels, what is raised.
         """
+        if self._apart():  # as almost always
+            return self
         ordered = self[np.lexsort((np.isnan(self.snr_db), self.end, self.start, self.space))]
-        together = ordered.space[1:] == ordered.space[:-1]
-        if not (together & (ordered.start[1:] < ordered.end[:-1])).any():
-            return ordered  # as almost always
+        if ordered._apart():
+            return ordered
         kept, end = [], ordered.end.copy()
         for row in range(len(ordered)):
             last = kept[-1] if kept else row
@@ -57,6 +58,11 @@ class Ranges:
             end[last] = max(end[last], ordered.end[row])
         once = Ranges(ordered.space, ordered.start, end, ordered.name, ordered.snr_db, ordered.row)
         return once[np.array(kept)]
+
+    def _apart(self) -> bool:
+        """Does each range begin after the one before it?"""
+        other = self.space[1:] > self.space[:-1]
+        return bool((other | ((self.space[1:] == self.space[:-1]) & (self.start[1:] >= self.end[:-1]))).all())
 
     def instances(self, length: int) -> tuple[np.ndarray, np.ndarray]:
         """Consecutive instances of `length` samples: the index of each one's range, and its first sample."""

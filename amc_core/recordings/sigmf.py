@@ -47,14 +47,15 @@ class _Samples:
                         samples = np.frombuffer(file.read(length * size), kind)
                         out[row] = samples.reshape(length, 2).T
             except (OSError, ValueError) as error:
-                raise AmcError(f"{piece.name}: cannot be read ({error}); allowed is the file as it was opened") from None
+                allowed = "allowed is the file as it was opened"
+                raise AmcError(f"{piece.name}: cannot be read ({error}); {allowed}") from None
             if kind.kind == "u":
                 out[self.file[positions] == index] -= 2 ** (8 * kind.itemsize - 1)
         return out
 
     def describe(self, position: int) -> str:
-        start = self.start[position]
-        return f"{self.pieces[self.file[position]].name}: instance {position} (samples {start} to {start + self.length - 1})"
+        name, start = self.pieces[self.file[position]].name, self.start[position]
+        return f"{name}: instance {position} (samples {start} to {start + self.length - 1})"
 
     def spans(self, positions: np.ndarray) -> dict[str, np.ndarray]:
         file, start = self.file[positions], self.start[positions]
@@ -135,7 +136,7 @@ def _ranges(metas: list[Meta], names: list[str]) -> Ranges:
             place = int(np.searchsorted(firsts, row, side="right")) - 1
             told.append((metas[place].path, metas[place].describe(row - int(firsts[place]))))
         where = "" if told[0][0] == told[1][0] else f" of {told[1][0]}"
-        both = f"{told[0][1]} and {told[1][1]}{where}"
-        return AmcError(f"{told[0][0]}: {both} name the same samples, {start} to {end}; allowed is one label for a sample")
+        both = f"{told[0][1]} and {told[1][1]}{where} name the same samples, {start} to {end}"
+        return AmcError(f"{told[0][0]}: {both}; allowed is one label for a sample")
 
     return together.each_once(conflict)

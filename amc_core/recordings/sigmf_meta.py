@@ -16,7 +16,7 @@ from amc_core.recordings.json_stream import JsonStream
 
 _KINDS = {"f32": "f4", "f64": "f8", "i32": "i4", "u32": "u4", "i16": "i2", "u16": "u2"}
 _DATATYPES = {
-    f"c{kind}_{order}": ("<" if order == "le" else ">") + code for kind, code in _KINDS.items() for order in ("le", "be")
+    f"c{kind}_{order}": sign + code for kind, code in _KINDS.items() for order, sign in (("le", "<"), ("be", ">"))
 } | {"ci8": "i1", "cu8": "u1"}
 _BEYOND_SAMPLES = ("core:dataset", "core:trailing_bytes", "core:header_bytes")  # of non-conforming data files
 _DB, _HZ = "a number of dB", "a positive number of Hz"
@@ -64,23 +64,23 @@ class Meta:
 
         Those that reach beyond the samples, or that are empty, are left out.
         """
-        start = np.array(self._start, dtype=np.int64) - self.offset
-        count = np.array(self._count, dtype=np.int64)
+        start = np.frombuffer(self._start, dtype=np.int64) - self.offset
+        count = np.frombuffer(self._count, dtype=np.int64)
         captures = np.unique(np.array([*self.captures, self.samples + self.offset], dtype=np.int64)) - self.offset
         following = captures[np.searchsorted(captures, start, side="right").clip(max=len(captures) - 1)]
         end = np.where(count == _TO_THE_END, np.maximum(following, start), start + count)
         within = (start >= 0) & (end <= self.samples)
         if not within.all():
             first = self.describe(int(self._row[int(within.argmin())]))
-            reach = f"reach beyond the {self.samples} samples of {self.data.name}"
-            self.notes.append(f"{(~within).sum()} of {self.rows} annotations {reach} and are passed over, {first} first")
+            what = f"reach beyond the {self.samples} samples of {self.data.name} and are passed over, {first} first"
+            self.notes.append(f"{(~within).sum()} of {self.rows} annotations {what}")
         kept = within & (end > start)
-        columns = np.array(self._kind, dtype=np.int64), np.array(self._snr_db), np.array(self._row, dtype=np.int64)
-        return start[kept], end[kept], *(column[kept] for column in columns)
+        types = (self._kind, np.int64), (self._snr_db, np.float64), (self._row, np.int64)
+        return start[kept], end[kept], *(np.frombuffer(column, kind)[kept] for column, kind in types)
 
     def describe(self, row: int) -> str:
         """An annotation that names a modulation, as errors tell it."""
-        place = int(np.searchsorted(np.array(self._row), row))
+        place = int(np.searchsorted(np.frombuffer(self._row, dtype=np.int64), row))
         snr_db = self._snr_db[place]
         level = "no SNR" if math.isnan(snr_db) else f"{snr_db:g} dB"
         return f"annotation {row} ({self.names[self._kind[place]]}, {level})"
