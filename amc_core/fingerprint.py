@@ -37,8 +37,10 @@ class DigestedPath(str):
     __slots__ = ("_digest",)
 
     def __new__(cls, path: str, digest: str = "") -> DigestedPath:
+        if isinstance(path, DigestedPath) and digest in ("", path._digest):
+            return path  # so that a digest that is found is found for all who have the path
         self = super().__new__(cls, path)
-        self._digest = digest or getattr(path, "_digest", "")
+        self._digest = digest
         return self
 
     @property
