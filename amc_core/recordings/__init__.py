@@ -58,7 +58,7 @@ def open_recording(path: str | os.PathLike | Sequence[str | os.PathLike], length
         raise AmcError(f"{path}: cannot be read: {error.strerror or error}; {_ALLOWED}") from None
     if head.removeprefix(b"\xef\xbb\xbf").startswith(b"{"):
         return open_sigmf([path], length)
-    if head.startswith((b"\x80", b"(", b"}")):
+    if head.startswith((b"\x80", b"(", b"}", b"ccollections\n")):
         return open_radioml2016(path, length)
     what = "an archive, which has to be unpacked" if head.startswith(_ARCHIVES) else "of no known kind"
     raise AmcError(f"{path}: the file is {what}; {_ALLOWED}")

@@ -112,7 +112,9 @@ def test_a_directory_that_holds_a_training_recording_does_not_test_it(field, tmp
     other = write_sigmf(tmp_path / "other", instances(40), 1e6, np.repeat(NAMES, 20), 10)
     folder = site(tmp_path / "site", field, other)
     run = Run("hoc_svm", dataset(field))
-    with pytest.raises(AmcError, match=r"site: \d+ of its 4 test instances .* train or validation part of .*field") as e:
+    with pytest.raises(
+        AmcError, match=r"site: \d+ of its 4 test instances .* train or validation part of .*field"
+    ) as e:
         require_unseen_tests(run, [dataset(folder)])
     assert str(field) in str(e.value)
     require_unseen_tests(run, [dataset(site(tmp_path / "apart", other))])
