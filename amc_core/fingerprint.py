@@ -64,6 +64,10 @@ class DigestedPath(str):
         if content_digest(self) != planned:
             raise AmcError(f"{str(self)!r} has changed since it was planned: run the same command again to plan anew")
 
+    def as_dict(self) -> dict[str, str]:
+        """Plain values from which a scenario makes the same path again, and that JSON can hold."""
+        return {"path": str(self), "content": self.digest}
+
     def _identity(self) -> str:
         try:
             return self.digest

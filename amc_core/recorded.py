@@ -13,6 +13,7 @@ import torch
 
 from amc_core.errors import AmcError, suggest
 from amc_core.fingerprint import DigestedPath, keep, recall
+from amc_core.identity import address_key
 from amc_core.recordings import Recording, open_recording
 from amc_core.run import Dataset, Run
 
@@ -38,14 +39,14 @@ class Recorded:
         self.content = _opened(str(path), self.path.digest, dataset.length, dataset.modulations, dataset.snrs_db)
         positions = []
         for cell, found in enumerate(self.content.cells):
-            if len(found) < dataset.instances:
+            if len(found) < dataset.count:
                 what = f"{len(found)} instances of {self.content.label(cell)} are recorded"
                 notes = "".join(f"; {note}" for note in self.content.notes)
-                raise AmcError(f"{path}: {what}, and the study asks for {dataset.instances}{notes}")
-            place, level = divmod(cell, len(dataset.snrs_db))
-            order = np.random.default_rng((dataset.seed, place, level)).permutation(len(found))
-            positions.append(found[order[: dataset.instances]])
-        shape = (len(dataset.modulations), len(dataset.snrs_db), dataset.instances)
+                raise AmcError(f"{path}: {what}, and the study asks for {dataset.count}{notes}")
+            # By names and values, not by their order: a test may have other modulations and SNRs than training.
+            key = address_key(dataset.seed, *self.content.of(cell))
+            positions.append(found[np.random.default_rng(key).permutation(len(found))[: dataset.count]])
+        shape = (len(dataset.modulations), len(dataset.snrs_db), dataset.count)
         self.positions = np.stack(positions).reshape(shape)
 
     def __call__(self, modulation: torch.Tensor, snr: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
@@ -71,9 +72,15 @@ class _Content:
     digests: np.ndarray
     notes: tuple[str, ...]
 
-    def label(self, cell: int) -> str:
+    def of(self, cell: int) -> tuple[str, float | None]:
+        """Modulation and SNR in dB; None where no SNR is recorded."""
         place, level = divmod(cell, len(self.snrs_db))
-        return f"{self.modulations[place]} at {self.snrs_db[level]:g} dB"
+        unknown = np.isnan(self.recording.snr_db).all()
+        return self.modulations[place], None if unknown else self.snrs_db[level]
+
+    def label(self, cell: int) -> str:
+        name, snr_db = self.of(cell)
+        return name if snr_db is None else f"{name} at {snr_db:g} dB"
 
 
 @lru_cache(maxsize=4)
@@ -119,7 +126,8 @@ def _levels(path: str, recording: Recording, name: str, snrs_db: tuple[float, ..
     if np.isnan(known).all():
         if len(snrs_db) > 1:
             what = "no SNR is recorded (SigMF has amc:snr_db for it), so all its instances are of one level"
-            raise AmcError(f"{path}: {what}: give snr_db one value, which is then theirs, not {len(snrs_db)}")
+            how = f"give snr_db one value here, which is then theirs, not {len(snrs_db)}; a test may have its own"
+            raise AmcError(f"{path}: {what}: {how}")
         return [np.flatnonzero(of_name)]
     for snr_db in snrs_db:
         if snr_db not in known:

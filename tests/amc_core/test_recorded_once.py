@@ -16,8 +16,8 @@ from amc_core.recordings import write_radioml2018, write_sigmf
 from amc_core.run import PARTS, Dataset, Recipe, Run
 from amc_core.scenario import Mixture
 from amc_core.training import train
+from sweeps.engine.trial import compute
 from sweeps.store import Store
-from sweeps.trial import compute
 from tests.amc_core.recording_files import edit, instances
 
 NAMES = ("BPSK", "QPSK")
@@ -184,9 +184,12 @@ def test_a_recording_without_snr_is_of_the_one_level_that_the_study_names(field)
         for annotation in content["annotations"]:
             del annotation["amc:snr_db"]
 
-    known = [rows(dataset(field), part) for part in PARTS]
     edit(field, forget)
-    assert [rows(dataset(field, snrs_db=(3.0,)), part) for part in PARTS] == known
+    parts = [rows(dataset(field, snrs_db=(3.0,)), part) for part in PARTS]
+    assert [len(part) for part in parts] == [32, 4, 4] and len(set.union(*parts)) == 40
+    assert [
+        rows(dataset(field, snrs_db=(10.0,)), part) for part in PARTS
+    ] == parts  # whatever level they are told to be
     with pytest.raises(AmcError, match=r"field.*amc:snr_db.*give snr_db one value") as refusal:
         Recorded(dataset(field, snrs_db=(0.0, 10.0)), str(field))
     assert "\n" not in str(refusal.value)

@@ -11,10 +11,10 @@ from analysis import compare as module
 from analysis.compare import NotRun, compare, measure, selected, verdict
 from analysis.published import PUBLISHED, QUANTITIES, Published
 from analysis.tables import COLUMNS
-from sweeps.plan import make_plan
+from sweeps.engine.trial import compute
+from sweeps.planning import make_plan
 from sweeps.store import Store
 from sweeps.study import SHIPPED, load_study
-from sweeps.trial import compute
 
 DROP = Published("drop", 0.2, "P1", "§", "words", "small", "drop")
 

@@ -15,10 +15,10 @@ from analysis.pivots import difference, wilson
 from analysis.query import query
 from analysis.settings import descent_of, setting
 from analysis.tables import RECIPE, TABLES
-from sweeps.plan import make_plan
+from sweeps.engine.trial import compute
+from sweeps.planning import make_plan
 from sweeps.store import Store
 from sweeps.study import load_study, unseen_tests
-from sweeps.trial import compute
 
 
 @pytest.fixture

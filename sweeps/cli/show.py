@@ -1,0 +1,189 @@
+"""What the commands print: tables on the terminal, and one sentence where something was written or went wrong."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+
+from amc_core.errors import AmcError
+from amc_core.models import ModelSpec
+from sweeps.planning import Plan
+from sweeps.search import best, counted, state, trials, wanted
+from sweeps.store import Store
+from sweeps.study import SearchStudy, Studies, Study
+
+out = Console(width=None if sys.stdout.isatty() else 120)
+err = Console(stderr=True)
+
+
+def show_classifiers(specs: list[ModelSpec], length: int, classes: int) -> None:
+    """A row per classifier: parameters and cost of an instance, counted from the network; of one alone, its details."""
+    sizes = [_size_of(spec, length, classes) for spec in specs]
+    title = f"at instances of {length:,} samples, {classes} classes"
+    if len(specs) > 1:
+        table = Table(title=f"Classifiers {title}", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for name in ("model", "", "parameters", "MACs", "lengths", "hyperparameters", "source"):
+            counted = name in ("parameters", "MACs")
+            table.add_column(name, justify="right" if counted else "left", no_wrap=counted or name in ("model", ""))
+        for spec, size in zip(specs, sizes, strict=True):
+            table.add_row(spec.name, spec.title, *size, _lengths(spec), _defaults(spec), spec.source)
+    else:
+        [spec], [(parameters, operations)] = specs, sizes
+        table = Table(title=f"{spec.title} {title}", box=SIMPLE_HEAD, show_header=False)
+        for row in (
+            ("parameters", parameters),
+            ("MACs", operations),
+            ("lengths", _lengths(spec)),
+            ("source", spec.source),
+        ):
+            table.add_row(*row)
+        for name, entry in spec.hyperparameters.items():
+            table.add_row(name, f"{entry.default} ({entry.allowed})")
+    out.print(table, highlight=False)
+    out.print(
+        "MACs: multiply-accumulates of convolutions, dense and LSTM layers to classify one instance; "
+        "one is two operations.\nWhat is element-wise is not counted, the cumulants of HOC-SVM for one.",
+        highlight=False,
+    )
+
+
+def _size_of(spec: ModelSpec, length: int, classes: int) -> tuple[str, str]:
+    """Parameters and multiply-accumulates of a classifier, counted from the network."""
+    from amc_core.models import build_model, shortest_length
+    from amc_core.models.complexity import multiply_accumulates, parameters
+
+    if length < shortest_length(spec.name):
+        return "too short", ""
+    network = build_model(spec.name, classes, length)
+    operations = multiply_accumulates(network, length)
+    return f"{parameters(network):,}", f"{operations / 1e6:,.1f} M" if operations else "none"
+
+
+def _lengths(spec: ModelSpec) -> str:
+    """Which instances a trained network takes."""
+    return f"{'any' if spec.any_length else 'the one trained on,'} from {spec.min_length}"
+
+
+def _defaults(spec: ModelSpec) -> str:
+    """The hyperparameters with their defaults, those that have a name by it."""
+    named = {
+        name: next((preset for preset, value in entry.presets.items() if value == entry.default), entry.default)
+        for name, entry in spec.hyperparameters.items()
+    }
+    return ", ".join(f"{name} {value}" for name, value in named.items())
+
+
+def written_to(path: Path, write: Callable[[Path], object], rows: int) -> None:
+    """Write a table's rows to a file, and say so. Raises AmcError where that cannot be."""
+    try:
+        write(path)
+    except OSError as error:
+        raise AmcError(f"{str(path)!r} cannot be written: {error}") from None
+    out.print(f"{rows} rows written to {path}", highlight=False)
+
+
+def written(save: Callable[..., Iterable[Path]], figure, path: Path) -> None:
+    """Save a figure, and say where. Raises AmcError where that cannot be."""
+    try:
+        for written in save(figure, path):
+            out.print(f"figure: {written}", highlight=False, soft_wrap=True)
+    except OSError as error:
+        raise AmcError(f"{str(path.parent)!r} cannot be written: {error.strerror or error}") from None
+
+
+def show_trials(study: Study | Studies, store: Store) -> None:
+    """Of a search, how far it is and what is best so far; nothing of another study."""
+    if not isinstance(study, SearchStudy):
+        return
+    found = trials(study, store)
+    states = Counter(state(trial) for trial in found)
+    told = "".join(f", {count} {word}" for word, count in sorted(states.items()) if word != "complete")
+    if not found:
+        sizes = [(len(end.runs()), sum(len(end.tests(run)) for run in end.runs())) for end in study.ends]
+        runs, cells = (
+            " to ".join(f"{n:,}" for n in sorted({min(size), max(size)})) for size in zip(*sizes, strict=True)
+        )
+        out.print(f"To do: {study.trials:,} trials, each of {runs} runs and {cells} cells.", highlight=False)
+    complete, trials_wanted = counted(study, found, "COMPLETE"), wanted(study, found)
+    out.print(f"Search: {complete} of {trials_wanted} trials complete{told}.", highlight=False)
+    title = "Best" if len(study.search.objective) == 1 else "Pareto front"
+    for trial in best(study, found):
+        values = [f"{name} {value:.4g}" for name, value in zip(study.search.objective, trial.values, strict=True)]
+        chosen = [f"{name.removeprefix('models.')} {as_written(value)}" for name, value in trial.params.items()]
+        line = f"{title}: trial {trial.number}, {words(', '.join(values))}: {', '.join(chosen)}"
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def show_plan(study: Study | Studies, plan: Plan) -> None:
+    """A line per kind of work: what is named, what the store has, what is missing; before it, one for each study."""
+    if isinstance(study, SearchStudy) and not plan.runs:
+        return
+    if isinstance(study, Studies):
+        _show_parts(study)
+    title = f"{study.name}, scale: {study.scale or 'as written'}"
+    table = Table("", "named", "in the store", "missing", title=title)
+    runs, cells = len(plan.runs), plan.cells
+    for name, total, missing in (("runs", runs, plan.untrained), ("cells", cells, plan.missing_cells)):
+        table.add_row(name, f"{total:,}", f"{total - missing:,}", f"{missing:,}")
+    out.print(table)
+    if not plan.incomplete:
+        if not isinstance(study, SearchStudy):  # of which this is only what was proposed
+            out.print("Nothing is missing.")
+        return
+    training = sum(entry.training_work for entry in plan.incomplete)
+    evaluation = sum(entry.evaluation_work for entry in plan.incomplete)
+    out.print(f"To do: train on {training:,} instances, over all epochs, and classify {evaluation:,}.", highlight=False)
+
+
+def _show_parts(studies: Studies) -> None:
+    table = Table("study", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("runs", "of them shared", "cells"):
+        table.add_column(name, justify="right")
+    for part in studies.parts:
+        runs = part.runs()
+        shared, cells = sum(len(studies.naming(run)) > 1 for run in runs), sum(len(part.tests(run)) for run in runs)
+        table.add_row(part.name, f"{len(runs):,}", f"{shared:,}", f"{cells:,}")
+    out.print(table)
+
+
+def show_table(table) -> None:
+    """A train × test table on the terminal, accuracies in %."""
+    title = f"accuracy in %, mean over SNRs and seeds; columns: {words(table.columns.name)}"
+    shown = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in table.index.names:
+        shown.add_column(words(name).replace(" ", "\n", 1), no_wrap=True)
+    for value in table.columns:
+        shown.add_column(words(value), justify="right", no_wrap=True, vertical="bottom")
+    for entry, accuracies in zip(table.index, table.to_numpy(), strict=True):
+        entry = entry if isinstance(entry, tuple) else (entry,)
+        shown.add_row(*map(words, entry), *("" if a != a else f"{100 * a:.1f}" for a in accuracies))
+    # Wider than the terminal is better than numbers that are cut.
+    natural = Measurement.get(out, out.options.update(max_width=10_000), shown).maximum
+    Console(width=max(out.width, natural)).print(shown)
+
+
+def as_written(value: object) -> str:
+    """A value of a dimension, as the study has it."""
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def words(value: object) -> str:
+    if value != value:  # of a recording, where nothing is known of the setting
+        return ""
+    if isinstance(value, float):
+        return f"{value:g}"
+    parts = str(value).replace("_", " ").split(" + ")  # of a mixture
+    different = dict.fromkeys(parts)
+    return " + ".join(different) + (f" ({len(parts)} parts)" if len(different) < len(parts) else "")
+
+
+def complain(message: str) -> None:
+    """One sentence on standard error."""
+    err.print(f"amc: {message}", style="red", highlight=False, markup=False, soft_wrap=True)

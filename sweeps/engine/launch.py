@@ -1,0 +1,230 @@
+"""Run what is missing as Ray Tune trials, one per training run, as many at once as the resources allow.
+
+Every launch is a fresh Tuner over the missing runs; the store, not Tune's own experiment state, is what resuming
+relies on. Actors are reused, since starting one takes seconds, and Tune's loggers are off.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import pickle
+import random
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
+
+from amc_core.errors import AmcError
+from sweeps.engine.cluster import ENVIRONMENT, connected, own_sigterm
+from sweeps.engine.progress import Progress
+from sweeps.planning import Plan
+from sweeps.search import Search
+from sweeps.store import Store
+from sweeps.study import SearchStudy, Studies, Study
+from sweeps.study.file import gpu_share
+
+_RETRIES = {"here": 1, "cluster": 10}  # whose spot machines come and go
+_SCRATCH = ".amc-tune-"  # and the driver's process number: Tune's directory on one machine, of no use afterwards
+_GPU_FILLED, _TRIALS_PER_GPU = 0.9, 8  # of its memory, by trials whose need is known; and how many take turns on it
+
+
+def launch(
+    study: Study | Studies,
+    plan: Plan,
+    store: Store,
+    progress: Progress,
+    address: str | None = None,
+    gpus_per_trial: float | None = None,
+    log: str | None = None,
+    search: Search | None = None,
+    work: Callable[..., Iterator[dict]] | None = None,
+) -> None:
+    """Do everything in `plan` that is incomplete, then what `search` proposes; results are in the store at the return.
+
+    address: of a running Ray cluster, None for a Ray of our own on this machine. gpus_per_trial: overrides the
+    study. log: a kind of `Curves` to write beside the store. work: what a trial does in the place of `trial.compute`.
+
+    A trial that fails is retried from its last checkpoint, then recorded as failed, and the others go on; one that
+    would fail in the same way again (a loss that is no number, say) is not retried. Raises AmcError if the cluster
+    cannot be reached, or this machine lacks the resources of a single trial (a cluster may still grow).
+    """
+    store.require_writable()
+    curves = []
+    if log:
+        from sweeps.engine.curves import Curves
+
+        curves = [Curves(log, study.name)]
+    if gpus_per_trial is not None:
+        gpu_share(gpus_per_trial)
+    os.environ.update(ENVIRONMENT)
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    address = os.environ.get("RAY_ADDRESS") if address is None else address
+    from sweeps.engine.feed import Feed, Pruning
+
+    share = study.resources.gpus_per_trial
+    share = _measured_share(study, plan, store) if share is None else share
+    # Those of equal work in another order on every machine: launches that share a store begin with different runs.
+    runs = random.Random(socket.gethostname()).sample(plan.runs, len(plan.runs))
+    plan = Plan(tuple(sorted(runs, key=lambda entry: -entry.training_work - entry.evaluation_work)))
+    feed = Feed(plan, search, lambda: _slots(study, share, gpus_per_trial), progress.add, progress.prune)
+    if not feed.has_work():
+        return
+    with connected(address), own_sigterm(on_sigterm):
+        import ray
+        from ray import tune
+        from ray.tune import TuneError
+
+        cpus, gpus = _resources(study, share, gpus_per_trial, local=address is None)
+        trial = tune.with_parameters(_trial, study=pickle.dumps(study), store=store, threads=cpus, work=work)
+        _remove_left_over()
+        with _scratch(store, shared=address is not None) as (place, filesystem):
+            tuner = tune.Tuner(
+                tune.with_resources(trial, {"cpu": cpus, "gpu": gpus}),
+                tune_config=tune.TuneConfig(
+                    search_alg=feed,
+                    scheduler=Pruning(feed) if search else None,
+                    num_samples=-1,  # as many as the feed has
+                    reuse_actors=True,
+                    trial_name_creator=lambda trial: trial.trial_id,
+                    trial_dirname_creator=lambda trial: trial.trial_id,
+                ),
+                run_config=tune.RunConfig(
+                    name="study",
+                    storage_path=place,
+                    storage_filesystem=filesystem,
+                    failure_config=tune.FailureConfig(max_failures=_RETRIES["cluster" if address else "here"]),
+                    callbacks=[_report_to(progress, store, search), *curves],
+                    verbose=0,
+                ),
+            )
+            try:
+                tuner.fit()
+            except (ray.exceptions.RayError, TuneError) as error:
+                reason = str(error).strip().splitlines()[0]
+                raise AmcError(f"Ray has died ({reason}); the same command goes on from the store") from None
+
+
+@contextmanager
+def _scratch(store: Store, shared: bool):
+    """A directory for Tune, of no use afterwards; workers of a cluster have to see it, as they see the store."""
+    if shared:
+        with store.scratch() as place:
+            yield place
+    else:
+        with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-") as place:
+            yield place, None
+
+
+def _remove_left_over() -> None:
+    """Remove the scratch directories of drivers on this machine that were killed."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*-*"):
+        process = left.name.removeprefix(_SCRATCH).partition("-")[0]
+        if process.isdigit() and not Path("/proc", process).exists() and Path("/proc").exists():
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _trial(config: dict, study: bytes, store: Store, threads: int, work: Callable | None) -> None:
+    """What a Tune worker does with one run."""
+    import torch
+    from ray import tune
+
+    from amc_core.memory import keep_freed_memory
+    from sweeps.engine.log import RunLog
+    from sweeps.engine.trial import compute
+
+    torch.set_num_threads(threads)
+    keep_freed_memory()
+    run, values = config["run"], config["values"]
+    named = _unpickled(study) if values is None else _unpickled(study).proposal(dict(values))
+    device = "cuda" if torch.cuda.is_available() else "cpu"  # a trial without a GPU sees none
+    try:
+        with RunLog(run, store) as log:
+            for step in (work or compute)(run, named.tests(run), store, device):
+                log.step(step)
+                tune.report(step)
+    except AmcError as error:  # which would only come again: no retry
+        tune.report({"failure": str(error)})
+
+
+@lru_cache(maxsize=1)  # a worker that does one trial after another expands the study once
+def _unpickled(study: bytes) -> Study | Studies:
+    return pickle.loads(study)
+
+
+def _report_to(progress: Progress, store: Store, search: Search | None):
+    """A Tune callback that tells `progress` what its trials report, and `store` which of them fail.
+
+    `search` gives signs of life, for which Tune's loop comes by ten times a second.
+    """
+    from ray import tune
+
+    class Report(tune.Callback):
+        def __reduce__(self):  # Tune pickles its callbacks into experiment state that we never restore
+            return tune.Callback, ()
+
+        def on_step_begin(self, iteration, trials, **info):
+            if search:
+                search.show_life()
+
+        def on_trial_result(self, iteration, trials, trial, result, **info):
+            if "failure" not in result:
+                progress.advance(trial.config["run"].key, result["epoch"], result["cells"], result["accuracy"])
+
+        def on_trial_complete(self, iteration, trials, trial, **info):
+            key, failure = trial.config["run"].key, trial.last_result.get("failure")
+            if failure is None:
+                progress.finish(key)
+            else:
+                self.fail(key, failure)
+
+        def on_trial_error(self, iteration, trials, trial, **info):
+            self.fail(trial.config["run"].key, str(trial.get_error() or "its worker died"))
+
+        def fail(self, key, reason):
+            progress.fail(key, reason)
+            with suppress(AmcError, OSError):  # a callback that raises would end the launch
+                store.save_failure(key, reason)
+
+    return Report()
+
+
+def _resources(study: Study | Studies, share: float, gpus_per_trial: float | None, local: bool) -> tuple[int, float]:
+    """CPUs and GPUs of one trial: `gpus_per_trial` whatever there is, else `share` where there are GPUs."""
+    import ray
+
+    available = ray.cluster_resources()
+    cpus, have = study.resources.cpus_per_trial, available.get("GPU", 0)
+    gpus = (share if have else 0.0) if gpus_per_trial is None else gpus_per_trial
+    if local and (cpus > available.get("CPU", 0) or gpus > have):
+        raise AmcError(
+            f"a trial asks for {cpus} CPUs and {gpus:g} GPUs, and this machine has "
+            f"{available.get('CPU', 0):g} and {have:g}: lower resources in the study, or --gpus-per-trial"
+        )
+    return cpus, gpus
+
+
+def _slots(study: Study | Studies, share: float, gpus_per_trial: float | None) -> int:
+    """How many trials the cluster, as it is now, can hold."""
+    import ray
+
+    have, (cpus, gpus) = ray.cluster_resources(), _resources(study, share, gpus_per_trial, local=False)
+    return int(min(have.get("CPU", 0) // cpus, have.get("GPU", 0) // gpus if gpus else math.inf))
+
+
+def _measured_share(study: Study | Studies, plan: Plan, store: Store) -> float:
+    """The part of a GPU for a trial, from what its models took before in batches no smaller; else a whole one."""
+    runs = [entry.run for entry in plan.incomplete]
+    if isinstance(study, SearchStudy):
+        runs += [run for end in study.ends for run in end.runs()]
+    needs = {(run.model, run.recipe.batch_size * run.dataset.length) for run in runs}
+    shares = store.gpu_shares()
+    largest = 1e-6
+    for model, needed in needs:
+        known = [share for samples, share in shares.get(model, ()) if samples >= needed]
+        largest = max(largest, max(known, default=1.0))
+    return 1 / max(1, min(_TRIALS_PER_GPU, int(_GPU_FILLED / largest)))

@@ -1,0 +1,54 @@
+"""A run's log: what its trials did and when, over all launches, beside its results."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from datetime import datetime
+from types import TracebackType
+
+from amc_core.run import Run
+from sweeps.engine.progress import describe
+from sweeps.store import Store
+
+_WRITE_SECONDS = 20
+
+
+class RunLog(logging.Handler):
+    """Collects lines, and what `amc_core` warns of, and writes them to the store now and then. Use as a context."""
+
+    def __init__(self, run: Run, store: Store):
+        super().__init__()
+        self.run, self.store = run, store
+        self.text, self.written = store.log(run.key), time.monotonic()
+
+    def __enter__(self) -> RunLog:
+        logging.getLogger("amc_core").addHandler(self)
+        self.line(f"begun on {socket.gethostname()}: {describe(self.run)}", at_once=True)
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        logging.getLogger("amc_core").removeHandler(self)
+        self.line("ended" if error is None else f"ended by {kind.__name__}: {error}", at_once=True)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.line(record.getMessage())
+
+    def line(self, text: str, at_once: bool = False) -> None:
+        self.text += f"{datetime.now().astimezone().isoformat(timespec='seconds')} {text}\n"
+        if at_once or time.monotonic() - self.written > _WRITE_SECONDS:
+            self.written = time.monotonic()
+            self.store.save_log(self.run.key, self.text)
+
+    def step(self, progress: dict) -> None:
+        """A line for what `trial.compute` yields."""
+        row = progress.get("curves")
+        if progress["cells"]:
+            self.line(f"{progress['cells']} cells evaluated")
+        if row is not None:
+            self.line(
+                f"epoch {row['epoch']}/{self.run.recipe.epochs}: loss {row['train_loss']:.4f}, accuracy "
+                f"{row['train_accuracy']:.2%}, on validation {row['validation_accuracy']:.2%}, "
+                f"{row['instances_per_second']:.0f} instances/s"
+            )

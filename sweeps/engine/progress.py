@@ -1,0 +1,190 @@
+"""What a launch shows while it works: a live display on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from amc_core.quantities import written
+from amc_core.run import Run
+from sweeps.planning import Plan, RunPlan
+
+_TRAINING_COST = 3  # a trained instance costs about as much as three that are only classified
+_PLAIN_SECONDS = 15  # between plain lines
+_ESTIMATE_SECONDS = 4  # of reports before the time left is told
+
+
+@dataclass
+class _Trial:
+    """How far one run's trial has come."""
+
+    plan: RunPlan
+    epoch: int = 0
+    cells: int = 0
+    accuracy: float | None = None
+    state: str = "waiting"  # running, finished, pruned, failed, or orphaned: what it was to start from has failed
+
+    def __post_init__(self):
+        self.epochs = self.plan.run.recipe.epochs
+        self.training, self.evaluation = _TRAINING_COST * self.plan.training_work, self.plan.evaluation_work
+
+    @property
+    def trained(self) -> bool:
+        return self.plan.trained or self.state == "finished" or self.epoch >= self.epochs
+
+    def counts(self) -> Counter:
+        """What this trial adds to the sums over all."""
+        missing, work = len(self.plan.missing), self.training + self.evaluation
+        done = self.training * min(self.epoch / self.epochs, 1) + self.evaluation * self.cells / max(missing, 1)
+        return Counter(
+            runs=1,
+            trained=self.trained,
+            pruned=self.state == "pruned",
+            failed=self.state == "failed",
+            cells=self.plan.cells,
+            evaluated=self.plan.cells - (0 if self.state == "finished" else missing - self.cells),
+            work=work,
+            done=done if self.state in ("waiting", "running") else work,
+        )
+
+
+class Progress:
+    """Counts runs and cells of a plan as trials report them, and shows them. Use as a context manager.
+
+    heading: what to say before them, asked anew each time.
+    """
+
+    def __init__(self, plan: Plan, console: Console, heading: Callable[[], str] = lambda: ""):
+        self.console, self.heading = console, heading
+        self.trials: dict[str, _Trial] = {}  # by the key of their run; of a complete one, nothing is to come
+        self.sums = Counter()  # over all of them, so that a report costs the same in a study of any size
+        self.add(plan.runs)
+        self.failures: dict[str, str] = {}  # run key → why
+        self.best: tuple[float, str] | None = None  # accuracy on the validation part, and the model that has it
+        self.began: tuple[float, float] | None = None  # when the first report came, and the fraction done by then
+        self.printed = -float("inf")
+        self.live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Progress:
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.live.stop()
+
+    def add(self, plans: Iterable[RunPlan]) -> None:
+        """A search has proposed more runs, or more cells of known ones."""
+        for plan in plans:
+            known = self.trials.get(plan.run.key)
+            trial = self.trials[plan.run.key] = _Trial(plan, state="finished" if plan.complete else "waiting")
+            self._move(known.counts() if known else Counter(), trial.counts())
+
+    def prune(self, key: str) -> None:
+        """A pruner has stopped a run, which is going to end for that reason."""
+        with self._changing(key) as trial:
+            trial.state = "pruned"
+
+    def advance(self, key: str, epoch: int, cells: int, accuracy: float) -> None:
+        """A trial has finished an epoch, or evaluated a cell."""
+        with self._changing(key) as trial:
+            trial.epoch, trial.cells, trial.accuracy = epoch, cells, accuracy
+            trial.state = "pruned" if trial.state == "pruned" else "running"
+        self.began = self.began or (time.monotonic(), self._fraction())
+        if time.monotonic() - self.printed > _PLAIN_SECONDS:
+            self._line(self._summary())
+
+    def finish(self, key: str) -> None:
+        """A trial has ended well."""
+        with self._changing(key) as trial:
+            trial.state = "pruned" if trial.state == "pruned" else "finished"
+        if trial.state == "finished" and trial.accuracy is not None:
+            self.best = max(self.best or (0, ""), (trial.accuracy, trial.plan.run.model))
+        end = f"stopped after epoch {trial.epoch}" if trial.state == "pruned" else "done"
+        self._line(f"{describe(trial.plan.run)}: {end} · {self._summary()}")
+
+    def fail(self, key: str, reason: str) -> None:
+        """A trial has ended with an error, after its retries."""
+        with self._changing(key) as trial:
+            trial.state = "failed"
+        self.failures[key] = reason.strip().splitlines()[-1]
+        if not trial.trained:
+            self._orphan(key)
+        self._line(f"{describe(trial.plan.run)}: failed · {self._summary()}")
+
+    def _orphan(self, key: str) -> None:
+        """The runs that were to start from this one are not going to begin."""
+        for heir, trial in self.trials.items():
+            if trial.state == "waiting" and trial.plan.run.parent and trial.plan.run.parent.key == key:
+                with self._changing(heir):
+                    trial.state = "orphaned"
+                self._orphan(heir)
+
+    @contextmanager
+    def _changing(self, key: str) -> Iterator[_Trial]:
+        trial = self.trials[key]
+        before = trial.counts()
+        yield trial
+        self._move(before, trial.counts())
+
+    def _move(self, before: Counter, after: Counter) -> None:
+        """Add the difference, so that the display, which has a thread of its own, never sees a trial left out."""
+        after.subtract(before)
+        self.sums.update(after)
+
+    def _line(self, text: str) -> None:
+        if not self.console.is_terminal:
+            self.printed = time.monotonic()
+            self.console.print(text, highlight=False, soft_wrap=True)
+
+    def _summary(self) -> str:
+        sums, heading = self.sums, self.heading()
+        parts = [f"{name} {sums[done]}/{sums[name]}" for name, done in (("runs", "trained"), ("cells", "evaluated"))]
+        parts += [f"{sums[name]} {name}" for name in ("pruned", "failed") if sums[name]]
+        if self.best and not heading:  # of a search, the heading tells the best
+            parts.append("best on validation: {1} {0:.1%}".format(*self.best))
+        return " · ".join(part for part in (heading, *parts, self._time_left()) if part)
+
+    def _fraction(self) -> float:
+        return min(self.sums["done"] / max(self.sums["work"], 1), 1)
+
+    def _time_left(self) -> str:
+        began, already = self.began or (time.monotonic(), 0)
+        elapsed, fraction = time.monotonic() - began, self._fraction()
+        if elapsed < _ESTIMATE_SECONDS or fraction <= already:
+            return "started" if self.began else "starting"
+        seconds = round(elapsed * (1 - fraction) / (fraction - already))
+        return f"about {seconds // 60}:{seconds % 60:02d} left"
+
+    def _render(self) -> Group:
+        running = [trial for trial in tuple(self.trials.values()) if trial.state == "running"]
+        lines = []
+        for trial in running[:8]:
+            stage = f"epoch {trial.epoch}/{trial.epochs}, cells {trial.cells}/{len(trial.plan.missing)}"
+            line = f"  {stage}, accuracy {trial.accuracy:.1%}: {describe(trial.plan.run)}"
+            lines.append(Text(line, no_wrap=True, overflow="ellipsis"))
+        bar = Table.grid()  # which, unlike the bar by itself, ends its line
+        bar.add_row(ProgressBar(total=1, completed=self._fraction(), width=60))
+        return Group(bar, Text(self._summary()), *lines)
+
+
+def describe(run: Run) -> str:
+    """A run in a few words, for people."""
+    setting = run.dataset.scenario.columns()
+    if setting["recording"]:
+        words = f"recording {setting['recording']}"
+    else:
+        upsampling, rate, rolloff = (written(setting[name]) for name in ("upsampling", "sample_rate", "rolloff"))
+        words = f"{setting['channel']}, L = {upsampling}, f_s = {rate}, α = {rolloff}"
+    if run.parent:
+        words += f", retrain {run.recipe.retrain} of {run.parent.key}"
+    return f"{run.model} ({words}), seed {run.seed}, run {run.key}"

@@ -1,0 +1,108 @@
+"""What a study names and the store lacks, worked out by looking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from amc_core.run import Dataset, Run
+from sweeps.store import Store
+from sweeps.study import Studies, Study
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """One run of a study: is it trained, and which of its cells are still to be evaluated?"""
+
+    run: Run
+    trained: bool
+    cells: int
+    missing: tuple[Dataset, ...]
+
+    @property
+    def complete(self) -> bool:
+        return self.trained and not self.missing
+
+    @property
+    def training_work(self) -> int:
+        """Instances that are still to pass through training."""
+        return 0 if self.trained else self.run.work()
+
+    @cached_property
+    def evaluation_work(self) -> int:
+        """Instances that are still to be classified."""
+        return sum(test.test_size for test in self.missing)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every run of a study, in the order in which trials start: most work first.
+
+    damaged: files of cells that cannot be read; what they held counts as missing.
+    """
+
+    runs: tuple[RunPlan, ...]
+    damaged: int = 0
+
+    @property
+    def incomplete(self) -> tuple[RunPlan, ...]:
+        return tuple(plan for plan in self.runs if not plan.complete)
+
+    @property
+    def untrained(self) -> int:
+        return sum(not plan.trained for plan in self.runs)
+
+    @property
+    def cells(self) -> int:
+        return sum(plan.cells for plan in self.runs)
+
+    @property
+    def missing_cells(self) -> int:
+        return sum(len(plan.missing) for plan in self.runs)
+
+
+def make_plan(study: Study | Studies, store: Store, few: bool = False) -> Plan:
+    """Compare a study with a store. few: the study has few of the store's runs, which is then not listed as a whole."""
+    runs = study.runs()
+    listing = store.listing([run.key for run in runs] if few else None)
+    trained, plans = listing.trained(), []
+    for run, evaluated in zip(runs, listing.cells(run.key for run in runs), strict=True):
+        tests = study.tests(run)
+        missing = tuple(test for test in tests if run.cell_key(test) not in evaluated) if evaluated else tests
+        plans.append(RunPlan(run, run.key in trained, len(tests), missing))
+    ordered = sorted(plans, key=lambda plan: -plan.training_work - plan.evaluation_work)
+    return Plan(tuple(ordered), len(listing.damaged))
+
+
+def expected_seconds(plan: Plan, store: Store) -> dict[str, float]:
+    """Device → how long the missing work takes one trial at a time there, by what the store's own runs took.
+
+    Only devices are told on which every classifier that is missing has been timed.
+    """
+    speeds, seconds = store.speeds(), {}
+    for device in {device for device, _ in speeds}:
+        known = [speeds.get((device, entry.run.model)) for entry in plan.incomplete]
+        if all(known):
+            seconds[device] = sum(
+                entry.run.dataset.length * (entry.training_work / trained + entry.evaluation_work / classified)
+                for entry, (trained, classified) in zip(plan.incomplete, known, strict=True)
+            )
+    return seconds
+
+
+def require_recordings(plan: Plan) -> None:
+    """Raise AmcError unless the recordings of the missing work hold what it asks of them, and test none that trained."""
+    datasets = {test: None for entry in plan.incomplete for test in entry.missing}
+    datasets |= {entry.run.dataset: None for entry in plan.incomplete if not entry.trained}
+    recorded = [(dataset, path) for dataset in datasets for path in _recordings(dataset)]
+    if recorded:
+        from amc_core.recorded import Recorded, require_unseen_tests  # need torch, which planning does not
+
+        for dataset, path in recorded:
+            Recorded(dataset, path)
+        for entry in plan.incomplete:
+            require_unseen_tests(entry.run, entry.missing)
+
+
+def _recordings(dataset: Dataset) -> list[str]:
+    return [scenario.recording for scenario in dataset.scenario.components if scenario.recording]

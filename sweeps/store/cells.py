@@ -1,0 +1,146 @@
+"""The counts of a run's cells as Parquet files.
+
+The keys of a file's cells stand in its footer too, with the instances that were classified for them and the seconds
+that took: a plan reads footers alone, a few per cent of the bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from amc_core.run import Dataset, Run
+from amc_core.scenario import Scenario
+
+if TYPE_CHECKING:
+    from amc_core.evaluation import Evaluation  # which needs torch, and reading tables does not
+
+CELL_SCHEMA = pa.schema(
+    [
+        ("run", pa.string()),
+        ("cell", pa.string()),
+        ("test", pa.string()),  # key of the test dataset: cells of equal keys were evaluated on the same instances
+        ("test_scenario", pa.string()),  # JSON of its fields
+        ("test_modulations", pa.list_(pa.string())),  # those sent; null: those of the training
+        ("test_instances", pa.int64()),  # of each of them
+        ("test_length", pa.int64()),
+        ("snr_db", pa.float64()),
+        ("n", pa.int64()),  # instances of modulations that were trained; no accuracy counts others
+        ("correct", pa.int64()),
+        ("confusion", pa.list_(pa.int32())),  # sent × classes, row by row: sent, then recognised
+        ("right", pa.binary()),  # a bit an instance of those n, most significant first: by modulation sent, then index
+        ("confidence", pa.list_(pa.int32())),  # 3 × 20: right, wrong, never trained × bins of the largest probability
+        ("evaluated_at", pa.timestamp("us", "UTC")),
+    ]
+)
+
+_FOOTER_BYTES = 32 << 10  # hold a footer with 1,000 keys
+
+
+@dataclass(frozen=True)
+class Footer:
+    """What the end of a file of cells tells about it."""
+
+    cells: set[str]
+    instances: int
+    seconds: float
+
+
+def cell_table(run: Run, evaluated: Sequence[tuple[Dataset, Evaluation]]) -> pa.Table:
+    """Rows of CELL_SCHEMA, one for each SNR, from test datasets and what the run made of them."""
+    rows = [len(test.snrs_db) for test, _ in evaluated]
+    of_row = pa.array(np.repeat(np.arange(len(rows)), rows))  # which cell each row is of
+    trained, now = run.dataset.modulations, datetime.now(UTC)
+
+    def repeated(kind: pa.DataType, values: Sequence) -> pa.Array:
+        return pa.array(values, kind).take(of_row)
+
+    tests, results = zip(*evaluated, strict=True)
+    right = [row for result in results for row in result.right.numpy()]
+    confusion = [row.ravel() for result in results for row in result.confusion.numpy().astype(np.int32)]
+    confidence = [row.ravel() for result in results for row in result.confidence.numpy().astype(np.int32)]
+    columns = {
+        "run": repeated(pa.string(), [run.key] * len(tests)),
+        "cell": repeated(pa.string(), [run.cell_key(test) for test in tests]),
+        "test": repeated(pa.string(), [test.key for test in tests]),
+        "test_scenario": repeated(pa.string(), [_text(test.scenario) for test in tests]),
+        "test_modulations": repeated(
+            pa.list_(pa.string()), [None if test.modulations == trained else test.modulations for test in tests]
+        ),
+        "test_instances": repeated(pa.int64(), [len(test.indices("test")) for test in tests]),
+        "test_length": repeated(pa.int64(), [test.length for test in tests]),
+        "snr_db": np.concatenate([test.snrs_db for test in tests]),
+        "n": np.array([len(row) for row in right]),
+        "correct": np.array([row.sum() for row in right]),
+        "confusion": _lists(confusion),
+        "right": pa.array([np.packbits(row).tobytes() for row in right], pa.binary()),
+        "confidence": _lists(confidence),
+        "evaluated_at": repeated(pa.timestamp("us", "UTC"), [now] * len(tests)),
+    }
+    return pa.table(columns).cast(CELL_SCHEMA)
+
+
+def _lists(rows: list[np.ndarray]) -> pa.ListArray:
+    offsets = np.cumsum([0, *map(len, rows)])
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), np.concatenate(rows))
+
+
+def unpacked(right: bytes, n: int) -> np.ndarray:
+    """The single outcomes of a cell's column `right`: (n,) bool."""
+    return np.unpackbits(np.frombuffer(right, np.uint8), count=n).astype(bool)
+
+
+@lru_cache(maxsize=4096)  # the runs of a study share their test scenarios
+def _text(scenario: Scenario) -> str:
+    return json.dumps(scenario.as_dict())
+
+
+def merge(tables: Iterable[pa.Table]) -> pa.Table:
+    """One table, in an order of its own; of a cell that is there twice the earlier is kept."""
+    order = [(name, "ascending") for name in ("cell", "snr_db", "evaluated_at")]
+    table = pa.concat_tables(tables, promote_options="default")
+    table = table.take(pc.sort_indices(table, sort_keys=order))
+    cell, snr_db = table["cell"].to_numpy(), table["snr_db"].to_numpy()
+    first = np.append(True, (cell[1:] != cell[:-1]) | (snr_db[1:] != snr_db[:-1]))
+    return table.filter(pa.array(first))
+
+
+def cell_bytes(table: pa.Table, instances: int, seconds: float) -> bytes:
+    """The content of a file of cells, for whose evaluation `instances` were classified in `seconds`."""
+    cells = " ".join(table["cell"].unique().to_pylist())
+    return parquet_bytes(table, {"cells": cells, "instances": str(instances), "seconds": f"{seconds:.3f}"})
+
+
+def parquet_bytes(table: pa.Table, known: dict[str, str] | None = None) -> bytes:
+    """The content of a Parquet file; known: keys and values for its footer."""
+    buffer = io.BytesIO()
+    with pq.ParquetWriter(buffer, table.schema, compression="zstd", compression_level=5) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata(known or {})
+    return buffer.getvalue()
+
+
+def read_parquet(content: bytes, columns: list[str] | None = None) -> pa.Table:
+    """The table in the content of a Parquet file. Raises pyarrow's exceptions.
+
+    Without Arrow's threads: one that still holds Python's bytes when the interpreter ends aborts the process.
+    """
+    return pq.ParquetFile(pa.BufferReader(content)).read(columns, use_threads=False)
+
+
+def read_footer(read_last: Callable[[int], bytes]) -> Footer:
+    """The footer of a file of cells, of which read_last(count) gives the last bytes. Raises pyarrow's exceptions."""
+    end = read_last(_FOOTER_BYTES)
+    size = int.from_bytes(end[-8:-4], "little") + 8  # of the footer; the last four bytes mark a Parquet file
+    known = pq.read_metadata(pa.BufferReader(end if size <= len(end) else read_last(size))).metadata
+    return Footer(set(known[b"cells"].decode().split()), int(known[b"instances"]), float(known[b"seconds"]))

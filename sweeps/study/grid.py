@@ -1,0 +1,271 @@
+"""Grids of a study: scenario fields and their values, every combination of which is meant.
+
+A grid is read into axes, and an axis is the settings along it: ``{upsampling: [2, 4]}`` is one axis of two settings,
+``{zip: {upsampling: [2, 4], sample_rate: [200e3, 400e3]}}`` is one as well, whose settings have two fields each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from amc_core.errors import AmcError, require_known, suggest
+from amc_core.fields import Field, fields_of
+from amc_core.identity import canonical
+from amc_core.models import MODELS, model_spec, validate_hyperparameters
+from amc_core.modulations import modulation_names
+from amc_core.quantities import require_number
+from amc_core.run import Recipe
+from amc_core.scenario import FILE_FIELDS, SCENARIO_FIELDS, Channel, Mixture, Scenario
+
+Setting = dict[str, Any]  # field → value; "mixture" → components and their weights
+
+LARGEST = 20_000  # settings in all grids of a key
+
+_USUAL = Scenario()
+_RECIPE_FIELDS = tuple(fields_of(Recipe))
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Every combination of a setting from each axis.
+
+    A test grid may say itself how many instances of every modulation and SNR, which SNRs and which modulations it
+    tests; None stands for those of the training.
+    """
+
+    axes: tuple[tuple[Setting, ...], ...] = ()
+    instances: int | None = None
+    snrs_db: tuple[float, ...] | None = None
+    modulations: tuple[str, ...] | None = None
+
+    @property
+    def size(self) -> int:
+        """How many settings there are."""
+        return math.prod(len(axis) for axis in self.axes)
+
+    @property
+    def given(self) -> set[str]:
+        """The scenario fields that the grid decides, whatever it starts from."""
+        return {name for axis in self.axes for name in axis[0] if name != "mixture"}
+
+    def scenarios(self, base: Scenario = _USUAL) -> Iterator[Scenario | Mixture]:
+        """The scenarios of the grid, fields that it leaves out taken from `base`; the first axis is the slowest."""
+        if "recording" in self.given or (base.recording and self.axes):  # nothing of it is shared with a simulated one
+            base = _USUAL
+        for settings in product(*self.axes):
+            setting = {name: value for part in settings for name, value in part.items()}
+            mixture = setting.pop("mixture", None)
+            scenario = replace(base, **setting)
+            if mixture is None:
+                yield scenario
+            else:
+                components, weights = zip(*mixture, strict=True)
+                yield Mixture(tuple(replace(scenario, **component) for component in components), weights)
+
+    def scenarios_from(self, base: Scenario | Mixture) -> Iterator[Scenario | Mixture]:
+        """As `scenarios`; from a mixture, of each setting the mixture of what its components become."""
+        for components in zip(*map(self.scenarios, base.components), strict=True):
+            same = len(set(components)) == 1
+            yield components[0] if same else Mixture(components, base.weights)
+
+
+def scenario_grid(content: Any, folder: Path, train: Iterable[Grid] | None = None) -> Grid:
+    """Read a grid of scenario fields, paths taken from `folder`.
+
+    A training grid may have a `mixture`; a test grid, for which `train` has the training grids, may `vary` fields
+    over all values they have there, and have `instances`, `snr_db` and `modulations` of its own. Raises AmcError for
+    what is not a grid.
+    """
+    if not isinstance(content, dict):
+        raise AmcError(
+            f"{content!r} is not a grid: map scenario fields to values (known: {', '.join(SCENARIO_FIELDS)})"
+        )
+    axes, special = [], ("zip", "mixture") if train is None else ("zip", "vary", *_OF_TESTS)
+    own = {} if train is None else {name: content[name] for name in _OF_TESTS if name in content}
+    content = {name: values for name, values in content.items() if name not in own}
+    for name, values in content.items():
+        if name == "zip":
+            axes.append(_zipped(values, folder))
+        elif name == "mixture" and train is None:
+            axes.append(({"mixture": _mixture(values, folder)},))
+        elif name == "vary" and train is not None:
+            axes += _varied(values, train)
+        elif name in SCENARIO_FIELDS:
+            axes.append(tuple({name: value} for value in _values(name, values, folder)))
+        else:
+            raise AmcError(f"scenario field {name!r} is not known{suggest(name, (*SCENARIO_FIELDS, *special))}")
+    decided: list[str] = []
+    for axis in axes:
+        twice = next((name for name in _decided(axis) if name in decided), None)
+        if twice:
+            raise AmcError(f"{twice} is given twice in one grid")
+        decided += _decided(axis)
+    return Grid(tuple(axes), **{_OF_TESTS[name][0]: _OF_TESTS[name][1](value) for name, value in own.items()})
+
+
+def snr_levels(value: Any) -> tuple[float, ...]:
+    """SNRs in dB: a number, a list of different ones, or a range {from: -6, to: 18, step: 2} with both ends."""
+    if isinstance(value, dict):
+        small = all(isinstance(x, int | float) and -1e3 <= x <= 1e3 for x in value.values())
+        if set(value) != {"from", "to", "step"} or not small:
+            raise AmcError("a range has three numbers of dB: {from: -6, to: 18, step: 2}")
+        if value["step"] <= 0 or value["to"] < value["from"] or value["to"] - value["from"] > 1000 * value["step"]:
+            raise AmcError("a range goes upwards in at most 1000 steps: {from: -6, to: 18, step: 2}")
+        steps = int((value["to"] - value["from"]) / value["step"] + 1e-9)
+        return tuple(value["from"] + value["step"] * k for k in range(steps + 1))
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _own_snrs(value: Any) -> tuple[float, ...]:
+    levels = tuple(require_number("snr_db", level, -200, 200, "dB") for level in snr_levels(value))
+    if not levels or len(set(levels)) < len(levels):
+        raise AmcError(f"snr_db {list(levels)} is not allowed: give at least one, each once")
+    return levels
+
+
+def _own_instances(value: Any) -> int:
+    return require_number("instances", value, 1, 10**7, integer=True)
+
+
+# What a test grid may have of its own → the attribute of the grid, and how it is read.
+_OF_TESTS = {
+    "instances": ("instances", _own_instances),
+    "snr_db": ("snrs_db", _own_snrs),
+    "modulations": ("modulations", modulation_names),
+}
+
+
+def require_one_meaning(grids: Iterable[Grid]) -> None:
+    """Raise AmcError where channels that differ have one name, by which tables know them, or one channel has two."""
+    known: dict[str, Channel] = {}
+    names: dict[str, str] = {}
+    for setting in (setting for grid in grids for axis in grid.axes for setting in axis):
+        for part in (setting, *(part for part, _ in setting.get("mixture", ()))):
+            channel = Scenario(channel=part.get("channel", "awgn")).paths
+            if channel.name and known.setdefault(channel.name, channel) != channel:
+                raise AmcError(f"two channels are called {channel.name!r}: give each a name of its own")
+            other = names.setdefault(canonical(channel), channel.name)
+            if other != channel.name:
+                raise AmcError(f"channels {other!r} and {channel.name!r} are the same: give one of them")
+
+
+def _decided(axis: tuple[Setting, ...]) -> list[str]:
+    """The fields that an axis decides, those of a mixture's components among them."""
+    parts = [axis[0], *(part for part, _ in axis[0].get("mixture", ()))]
+    return list(dict.fromkeys(name for part in parts for name in part if name != "mixture"))
+
+
+def recipe_grid(content: Any) -> list[Setting]:
+    """Read fields of a recipe, or a list of such, any of which may have a list of values: every combination."""
+    combinations = []
+    for section in content if isinstance(content, list) else [content]:
+        if not isinstance(section, dict):
+            raise AmcError(
+                f"{section!r} is not a recipe: map its fields to values (known: {', '.join(_RECIPE_FIELDS)})"
+            )
+        require_known("recipe field", section, _RECIPE_FIELDS)
+        lists = {name: value if isinstance(value, list) else [value] for name, value in section.items()}
+        combinations += _product(lists)
+    if not combinations:
+        raise AmcError("the recipe has an empty list: give at least one value")
+    for combination in combinations:
+        Recipe(**combination)
+    return combinations
+
+
+def model_grid(content: Any) -> list[tuple[str, dict]]:
+    """Read a model: a name, or a name with hyperparameters, any of which may have a list of values."""
+    if isinstance(content, dict) and len(content) == 1:
+        [(name, hyperparameters)] = content.items()
+    else:
+        name, hyperparameters = content, {}
+    if not isinstance(name, str) or not isinstance(hyperparameters, dict):
+        raise AmcError(f"{content!r} is not a model: write a name, or 'name: {{hyperparameter: value}}'")
+    known = model_spec(name).hyperparameters
+    lists = {key: _alternatives(known.get(key), value) for key, value in hyperparameters.items()}
+    return [(name, validate_hyperparameters(name, combination)) for combination in _product(lists)]
+
+
+def model_names(content: Any) -> tuple[str, ...]:
+    """Read a list of names of models that are trained in epochs."""
+    names = content if isinstance(content, list) else [content]
+    for name in names:
+        if not isinstance(name, str) or not model_spec(name).epochs:
+            trained = ", ".join(name for name, spec in MODELS.items() if spec.epochs)
+            raise AmcError(
+                f"{name!r} cannot start from another run: name models that are trained in epochs ({trained})"
+            )
+    return tuple(names)
+
+
+def _alternatives(known: Field | None, value: Any) -> list:
+    """A list is one value where the hyperparameter takes it as such, else a list of values."""
+    several = isinstance(value, list) and len(value) > 0 and (known is None or not known.takes(value))
+    return value if several and (known is None or any(map(known.takes, value))) else [value]
+
+
+def _product(lists: dict[str, list]) -> list[Setting]:
+    if math.prod(len(values) for values in lists.values()) > LARGEST:
+        raise AmcError(f"these lists have more than {LARGEST:,} combinations")
+    return [dict(zip(lists, values, strict=True)) for values in product(*lists.values())]
+
+
+def _values(name: str, values: Any, folder: Path) -> list:
+    """The values of a field, each of them allowed."""
+    values = values if isinstance(values, list) else [values]
+    if not values:
+        raise AmcError(f"{name} is an empty list: give it at least one value")
+    if name in FILE_FIELDS:  # a path in a study is meant from where the study is
+        values = [str(folder / value) if isinstance(value, str) else value for value in values]
+    for value in values:
+        Scenario(**{name: value}).definition()  # which looks at files
+    return values
+
+
+def _zipped(content: Any, folder: Path) -> tuple[Setting, ...]:
+    if not isinstance(content, dict) or not content:
+        raise AmcError("zip is not understood: map scenario fields to lists of the same length")
+    require_known("scenario field", content, SCENARIO_FIELDS)
+    lists = {name: _values(name, values, folder) for name, values in content.items()}
+    lengths = {name: len(values) for name, values in lists.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise AmcError(f"zip goes through lists of the same length, and {told} values")
+    return tuple(dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True))
+
+
+def _mixture(content: Any, folder: Path) -> tuple[tuple[Setting, float], ...]:
+    components = []
+    for entry in content if isinstance(content, list) else [content]:
+        if not isinstance(entry, dict):
+            raise AmcError(f"{entry!r} is not part of a mixture: map scenario fields to one value each, and weight")
+        setting = {}
+        for name, value in entry.items():
+            if name == "weight":
+                continue
+            if name not in SCENARIO_FIELDS:
+                raise AmcError(f"scenario field {name!r} is not known{suggest(name, (*SCENARIO_FIELDS, 'weight'))}")
+            if isinstance(value, list):
+                raise AmcError(f"{name} {value!r} is not allowed in a mixture: give one value")
+            [setting[name]] = _values(name, value, folder)
+        components.append((setting, entry.get("weight", 1.0)))
+    Mixture(tuple(Scenario(**setting) for setting, _ in components), tuple(weight for _, weight in components))
+    return tuple(components)
+
+
+def _varied(content: Any, train: Iterable[Grid]) -> list[tuple[Setting, ...]]:
+    axes = []
+    for name in content if isinstance(content, list) else [content]:
+        settings = [setting for grid in train for axis in grid.axes for setting in axis]
+        settings += [part for setting in settings for part, _ in setting.get("mixture", ())]
+        values = [setting[name] for setting in settings if name in setting] if isinstance(name, str) else []
+        if not values:
+            raise AmcError(f"vary: {name!r} is not a field that train gives: name some of those")
+        distinct = [value for place, value in enumerate(values) if value not in values[:place]]
+        axes.append(tuple({name: value} for value in distinct))
+    return axes

@@ -1,0 +1,128 @@
+"""The JSON schema of study files, for editors that complete and check YAML."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amc_core.fields import fields_of
+from amc_core.models import MODELS
+from amc_core.modulations import MODULATION_SETS, MODULATIONS
+from amc_core.run import Recipe
+from amc_core.scenario import SCENARIO_FIELDS, Scenario
+from sweeps.study.file import OBJECTIVES, StudyFile
+
+_NUMBER = {"type": ["number", "string"]}  # YAML reads 1e-3 and 32/3 as texts
+_COUNT = {"type": "integer", "minimum": 1}
+
+
+def study_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of a study file. What it lets pass may still be refused with a better sentence."""
+    known = StudyFile.model_json_schema()
+    sections = {"$defs": known["$defs"], "properties": known["properties"]}
+    sections["$defs"]["Dimension"] = _dimension()
+    sections["$defs"]["SearchSection"]["properties"]["objective"] = _one_or_list({"enum": list(OBJECTIVES)})
+    for section in ("TransferSection", None):
+        place = sections["$defs"][section] if section else sections
+        place["properties"] |= {name: _GRIDS[name] for name in _GRIDS if name in place["properties"]}
+    sections["properties"] |= {
+        "modulations": _MODULATIONS,
+        "snr_db": _SNRS,
+        "length": _one_or_list(_COUNT),
+        "test_length": _one_or_list(_COUNT),
+        "seeds": _one_or_list({"type": "integer", "minimum": 0}),
+        "models": _one_or_list(_model()),
+        "transfer": _one_or_list({"$ref": "#/$defs/TransferSection"}),
+        "scales": {"type": "object", "additionalProperties": {"$ref": "#/$defs/ScaleSection"}},
+    }
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A study of amc-sweeps"}
+    return head | {"type": "object", "additionalProperties": False, "required": ["models"]} | sections
+
+
+def _either(*schemas: dict) -> dict:
+    return {"anyOf": list(schemas)}
+
+
+def _list(entry: dict) -> dict:
+    return {"type": "array", "items": entry, "minItems": 1}
+
+
+def _one_or_list(*entries: dict) -> dict:
+    return _either(*entries, _list(_either(*entries)))
+
+
+def _object(properties: dict[str, dict]) -> dict:
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _recipe() -> dict:
+    """A recipe, each field one value, several, or searched."""
+    return _object({name: _described(_searched(_one_or_list(value))) for name, value in _schemas(Recipe).items()})
+
+
+def _schemas(cls: type) -> dict[str, dict]:
+    """Field → the schema of one value."""
+    return {name: field.schema() for name, field in fields_of(cls).items()}
+
+
+def _described(schema: dict) -> dict:
+    """The schema with the first description that stands in it."""
+    return schema | {"description": _first(schema)}
+
+
+def _first(schema: Any) -> str | None:
+    if isinstance(schema, dict) and "description" in schema:
+        return schema["description"]
+    parts = schema.get("anyOf", ()) if isinstance(schema, dict) else ()
+    return next((told for part in parts if (told := _first(part))), None)
+
+
+def _dimension() -> dict:
+    """What a search decides, in the place of a value."""
+    ends = {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}
+    kinds = {"int": ends, "float": ends, "choice": {"type": "array", "minItems": 1}}
+    more = {"step": _NUMBER, "log": {"type": "boolean"}, "when": {"type": "object", "minProperties": 1}}
+    return _object(kinds | more) | {"oneOf": [{"required": [kind]} for kind in kinds]}
+
+
+def _searched(value: dict) -> dict:
+    return _either(value, {"$ref": "#/$defs/Dimension"})
+
+
+def _model() -> dict:
+    """A model's name, or its name with hyperparameters."""
+    models = {
+        name: _object(
+            {key: _described(_searched(_one_or_list(entry.schema()))) for key, entry in spec.hyperparameters.items()}
+        )
+        | {"description": f"{spec.title}: {spec.source}"}
+        for name, spec in MODELS.items()
+    }
+    return _either({"enum": list(MODELS)}, _object(models) | {"minProperties": 1, "maxProperties": 1})
+
+
+_FIELDS = _schemas(Scenario)
+_AXES = {name: _described(_one_or_list(value)) for name, value in _FIELDS.items()}
+_LISTS = {name: _list(value) | {"description": value["description"]} for name, value in _FIELDS.items()}
+_ZIP = {"zip": _object(_LISTS) | {"description": "Fields that go through lists of the same length together."}}
+_WEIGHT = _NUMBER | {"description": "Share of the instances, in proportion to those of the others."}
+_MIXTURE = {
+    "mixture": _list(_object(_FIELDS | {"weight": _WEIGHT}))
+    | {"description": "Scenarios to train on side by side, each a mapping of fields to one value."}
+}
+_VARY = {
+    "vary": _one_or_list({"enum": list(SCENARIO_FIELDS)})
+    | {"description": "Fields that go through all values that they have in train."}
+}
+_SNRS = _one_or_list(_NUMBER, _object({name: _NUMBER for name in ("from", "to", "step")}))
+_MODULATIONS = _either({"enum": list(MODULATION_SETS)}, _list({"enum": list(MODULATIONS)}))
+_OF_TESTS = {
+    "instances": _COUNT | {"description": "Tested, of every modulation and SNR; by default a tenth of the study's."},
+    "snr_db": _SNRS | {"description": "SNRs tested, in dB; by default those of the training."},
+    "modulations": _MODULATIONS
+    | {"description": "Modulations tested, also untrained ones; by default the training's."},
+}
+_GRIDS = {
+    "train": _one_or_list(_object(_AXES | _ZIP | _MIXTURE)),
+    "test": _one_or_list(_object(_AXES | _ZIP | _VARY | _OF_TESTS)),
+    "recipe": _one_or_list(_recipe()),
+}

@@ -1,0 +1,328 @@
+"""The search space of a study: fields of its models and recipes that hold a dimension instead of a value.
+
+A dimension is a mapping where a value would stand: ``{int: [2, 10]}``, ``{float: [1e-4, 1e-2], log: true}``,
+``{choice: [paper, identity]}``. Several models are a choice among them, and the dimensions of each belong to it alone.
+Values chosen for all dimensions turn the study's content into that of a plain study.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from amc_core.errors import AmcError, require_known, suggest
+from sweeps.study.grid import LARGEST, model_grid, recipe_grid
+
+MODEL = "model"  # the dimension that chooses among several models
+
+Values = dict[str, Any]  # name of a dimension → value, of those that apply; a list among choices as its JSON
+
+_KINDS = ("int", "float", "choice")
+_KEYS = (*_KINDS, "step", "log", "when")
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One field that a search decides.
+
+    place: where it stands in the study's content. A number lies in [low, high], on a grid of `step` from low where
+    there is one; with `log` it is searched on a logarithmic scale. `when`: names and values of other dimensions, all
+    of which must hold; otherwise the field is left to its default.
+    """
+
+    name: str
+    place: tuple[str | int, ...]
+    kind: str
+    low: float = 0
+    high: float = 0
+    step: float | None = None
+    log: bool = False
+    choices: tuple[Any, ...] = ()
+    when: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def ends(self) -> tuple:
+        """The values to try before any work: both ends, or every choice."""
+        return tuple(map(_label, self.choices)) if self.kind == "choice" else (self.low, self.high)
+
+    def value(self, label: Any) -> Any:
+        """What stands in the study for a value of the dimension."""
+        return next(value for value in self.choices if _label(value) == label) if self.kind == "choice" else label
+
+    def holds(self, label: Any) -> bool:
+        """Is this one of the dimension's values?"""
+        if self.kind == "choice":
+            return label in self.ends
+        return isinstance(label, int | float) and self.low <= label <= self.high
+
+    def applies(self, values: Values) -> bool:
+        return all(name in values and values[name] == value for name, value in self.when)
+
+    def grid(self) -> list:
+        """All values, where they can be counted; otherwise AmcError."""
+        if self.kind == "choice":
+            return list(self.ends)
+        if self.step is None and self.kind == "float":
+            raise AmcError(f"{self.name}: a grid needs countable values: give the range a step, or use choice")
+        low, high, step = (Decimal(str(number)) for number in (self.low, self.high, self.step or 1))
+        count = int((high - low) / step) + 1
+        if count > LARGEST:
+            raise AmcError(f"{self.name}: a grid of {count:,} values has more than {LARGEST:,}: use another sampler")
+        return [(int if self.kind == "int" else float)(low + step * k) for k in range(count)]
+
+
+@dataclass(frozen=True)
+class Space:
+    """The dimensions of a study, each after those that it depends on, and the content in which they stand."""
+
+    content: dict
+    dimensions: tuple[Dimension, ...]
+
+    def choose(self, choice: Callable[[Dimension], Any]) -> Values:
+        """A value for every dimension that applies, given those chosen before it."""
+        values: Values = {}
+        for dimension in self.dimensions:
+            if dimension.applies(values):
+                values[dimension.name] = choice(dimension)
+        return values
+
+    def fill(self, values: Values) -> dict:
+        """The content of the plain study that these values make."""
+        content = deepcopy(self.content)
+        for dimension in self.dimensions:
+            if dimension.name == MODEL:
+                continue
+            *parents, field = dimension.place
+            section = content
+            for part in parents:
+                section = section[part]
+            if dimension.name in values:
+                section[field] = dimension.value(values[dimension.name])
+            else:
+                del section[field]
+        if MODEL in values:
+            content["models"] = [entry for entry in content["models"] if _model_name(entry) == values[MODEL]]
+        return content
+
+    def ends(self) -> Iterator[tuple[str, Values]]:
+        """For each model: the first values of all dimensions, then each dimension at each of its ends; with words."""
+        named = {dimension.name: dimension for dimension in self.dimensions}
+        seen = []
+        for model in named[MODEL].ends if MODEL in named else (None,):
+            for dimension in (None, *self.dimensions):
+                for end in dimension.ends if dimension else (None,):
+                    fixed = {MODEL: model} | (_conditions(dimension, named) if dimension else {})
+                    fixed |= {dimension.name: end} if dimension else {}
+                    values = self.choose(lambda d, fixed=fixed: fixed.get(d.name, d.ends[0]))
+                    if values not in seen:
+                        seen.append(values)
+                        yield (f"with {dimension.name} {end}: " if dimension else ""), values
+
+    def grid(self) -> list[Values]:
+        """Every combination of values, the first dimension the slowest. Raises AmcError where there are too many."""
+        combinations: list[Values] = [{}]
+        for dimension in self.dimensions:
+            values = dimension.grid()
+            combinations = [
+                longer
+                for shorter in combinations
+                for longer in (
+                    [shorter | {dimension.name: value} for value in values] if dimension.applies(shorter) else [shorter]
+                )
+            ]
+            if len(combinations) > LARGEST:
+                raise AmcError(f"the grid of dimensions has more than {LARGEST:,} combinations: use another sampler")
+        return combinations
+
+
+def read_space(content: dict) -> Space:
+    """Find the dimensions in a study's content. Raises AmcError for one that is not understood, or not of its field."""
+    content = deepcopy(content)
+    if "search" in content and not isinstance(content["search"], dict):
+        raise AmcError("search: it maps trials, sampler, pruner, objective, seed and storage to values")
+    searched = "search" in content
+    found: list[tuple[Dimension, dict]] = []  # each with the section in which it stands
+    if isinstance(content.get("models"), dict | str):
+        content["models"] = [content["models"]]
+    models = content["models"] if isinstance(content.get("models"), list) else []
+    for place, entry in enumerate(models):
+        if isinstance(entry, dict) and len(entry) == 1 and isinstance(section := next(iter(entry.values())), dict):
+            model = next(iter(entry))
+            found += _section(
+                section, f"models.{model}", ("models", place, model), lambda f, v, m=model: model_grid({m: {f: v}})
+            )
+    found += _recipe(content.get("recipe"), ("recipe",))
+    if isinstance(content.get("transfer"), dict):
+        content["transfer"] = [content["transfer"]]
+    stages = content["transfer"] if isinstance(content.get("transfer"), list) else []
+    for place, stage in enumerate(stages):
+        if isinstance(stage, dict):
+            found += _recipe(stage.get("recipe"), ("transfer", place, "recipe"))
+    dimensions = [_conditional(dimension, section, [other for other, _ in found]) for dimension, section in found]
+    if searched and len(models) > 1:
+        names = [_model_name(entry) for entry in models]
+        if len(set(names)) < len(names) or None in names:
+            raise AmcError("models: a search chooses among models of different names: make its differences dimensions")
+        dimensions = [_of_model(dimension) for dimension in dimensions]
+        dimensions.insert(0, Dimension(MODEL, ("models",), "choice", choices=tuple(names)))
+    if dimensions and not searched:
+        raise AmcError(
+            f"{dimensions[0].name} is a dimension: the study needs a section such as 'search: {{trials: 20}}'"
+        )
+    if searched and not dimensions:
+        raise AmcError(
+            "search: nothing is searched: give a hyperparameter or recipe field a dimension, as {int: [2, 10]}"
+        )
+    return Space(content, tuple(_ordered(dimensions)))
+
+
+def _model_name(entry: Any) -> Any:
+    name = next(iter(entry)) if isinstance(entry, dict) and len(entry) == 1 else entry
+    return name if isinstance(name, str) else None
+
+
+def _of_model(dimension: Dimension) -> Dimension:
+    """The dimension of one of several models applies where that model is chosen."""
+    if dimension.place[0] != "models":
+        return dimension
+    return replace(dimension, when=((MODEL, dimension.place[2]), *dimension.when))
+
+
+def _recipe(content: Any, place: tuple) -> list[tuple[Dimension, dict]]:
+    parts = [(place, content)] if isinstance(content, dict) else []
+    if isinstance(content, list):
+        parts = [((*place, number), part) for number, part in enumerate(content) if isinstance(part, dict)]
+    return [
+        entry
+        for where, part in parts
+        for entry in _section(part, ".".join(map(str, where)), where, lambda f, v: recipe_grid({f: v}))
+    ]
+
+
+def _section(section: dict, name: str, place: tuple, accept: Callable[[str, Any], Any]) -> list[tuple[Dimension, dict]]:
+    """The dimensions among the fields of a section; `accept` refuses values that a field cannot take."""
+    found = []
+    for field, content in section.items():
+        if not isinstance(content, dict):
+            continue
+        path = f"{name}.{field}"
+        try:
+            dimension = _dimension(content, path, (*place, field))
+            for end in dimension.ends:
+                accept(field, dimension.value(end))
+        except AmcError as error:
+            raise AmcError(f"{path}: {error}") from None
+        found.append((dimension, section))
+    return found
+
+
+def _dimension(content: dict, name: str, place: tuple) -> Dimension:
+    require_known("dimension's key", content, _KEYS)
+    kinds = [kind for kind in _KINDS if kind in content]
+    if len(kinds) != 1:
+        raise AmcError("a dimension is one of {int: [low, high]}, {float: [low, high]} and {choice: [value, …]}")
+    [kind] = kinds
+    when = content.get("when", {})
+    if not isinstance(when, dict) or ("when" in content and not when):
+        raise AmcError(f"when {when!r} is not understood: map fields beside it to the value they must have")
+    when = tuple((str(field), _label(value)) for field, value in when.items())
+    if kind == "choice":
+        return Dimension(name, place, kind, choices=_choices(content), when=when)
+    low, high, step = _range(kind, content)
+    log = content.get("log", False)
+    if not isinstance(log, bool):
+        raise AmcError(f"log {log!r} is not allowed: it is true or false")
+    if log and low <= 0:
+        raise AmcError(f"a logarithmic range starts above 0, not at {low:g}")
+    if log and step is not None:
+        raise AmcError("a logarithmic range has no step: leave out log or step")
+    return Dimension(name, place, kind, low, high, step, log, when=when)
+
+
+def _choices(content: dict) -> tuple:
+    choices = content["choice"]
+    for key in ("step", "log"):
+        if key in content:
+            raise AmcError(f"{key} is for int and float: a choice has none")
+    if not isinstance(choices, list) or not choices:
+        raise AmcError(f"choice {choices!r} is not allowed: list at least one value")
+    labels = [_label(value) for value in choices]
+    if any(value != value for value in labels):
+        raise AmcError("a choice that is not a number cannot be told from others")
+    repeated = next((value for place, value in enumerate(labels) if value in labels[:place]), None)
+    if repeated is not None:
+        raise AmcError(f"{repeated!r} stands twice in choice")
+    return tuple(choices)
+
+
+def _range(kind: str, content: dict) -> tuple[float, float, float | None]:
+    bounds = content[kind]
+    if not isinstance(bounds, list) or len(bounds) != 2:
+        raise AmcError(f"{kind} {bounds!r} is not allowed: give the lowest and the highest value, as [2, 10]")
+    low, high = (_number(kind, bound) for bound in bounds)
+    if low > high:
+        raise AmcError(f"{kind} {bounds!r} is not allowed: the lower value comes first")
+    if "step" not in content:
+        return low, high, None
+    step = _number(kind, content["step"])
+    if step < 1e-12 or (Decimal(str(high)) - Decimal(str(low))) % Decimal(str(step)):
+        raise AmcError(f"step {content['step']!r} is not allowed: it is positive and leads from {low:g} to {high:g}")
+    return low, high, step
+
+
+def _number(kind: str, value: Any) -> float:
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)  # YAML reads 1e-3 as a text
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number) or abs(number) > 1e9 or (kind == "int" and not isinstance(value, int)):
+        allowed = "a whole number" if kind == "int" else "a number"
+        raise AmcError(f"{value!r} is not allowed: it is {allowed} between -1e9 and 1e9")
+    return int(value) if kind == "int" else number
+
+
+def _label(value: Any) -> Any:
+    """A value as a storage of trials can hold it."""
+    return json.dumps(value, default=str) if isinstance(value, list | dict) else value
+
+
+def _conditional(dimension: Dimension, section: dict, dimensions: list[Dimension]) -> Dimension:
+    """The dimension with its conditions in terms of other dimensions; those on fixed fields hold or are refused."""
+    conditions = []
+    for field, label in dimension.when:
+        beside = next((d for d in dimensions if d.place == (*dimension.place[:-1], field)), None)
+        told = f"{dimension.name}: when {field} is {label!r}"
+        if field not in section:
+            raise AmcError(f"{told}: there is no {field} beside it{suggest(field, section)}")
+        if beside is dimension or not (beside.holds(label) if beside else _label(section[field]) == label):
+            raise AmcError(f"{told}: it never is")
+        if beside:
+            conditions.append((beside.name, label))
+    return replace(dimension, when=tuple(conditions))
+
+
+def _ordered(dimensions: list[Dimension]) -> list[Dimension]:
+    """The dimensions, each after those that its conditions name."""
+    ordered: list[Dimension] = []
+    while len(ordered) < len(dimensions):
+        placed = {dimension.name for dimension in ordered}
+        ready = [d for d in dimensions if d.name not in placed and all(name in placed for name, _ in d.when)]
+        if not ready:
+            left = next(d for d in dimensions if d.name not in placed)
+            raise AmcError(f"{left.name}: its condition depends on itself")
+        ordered.append(ready[0])
+    return ordered
+
+
+def _conditions(dimension: Dimension, named: dict[str, Dimension]) -> Values:
+    """What other dimensions must be for this one to apply."""
+    return {
+        name: value
+        for other, label in dimension.when
+        for name, value in ({other: label} | _conditions(named[other], named)).items()
+    }

@@ -1,0 +1,296 @@
+"""A study: the runs and cells that a study file names.
+
+A study owns nothing; it selects. Editing it and running it again computes what it now names and the store lacks.
+Where fields of it are to be searched, it is a `SearchStudy`, and every proposal for them a plain `Study`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from amc_core.errors import AmcError
+from amc_core.models import MODELS, shortest_length
+from amc_core.run import Dataset, Recipe, Run
+from amc_core.scenario import Mixture, Scenario
+from sweeps.study.file import (
+    ResourcesSection,
+    SearchSection,
+    StudyFile,
+    TransferSection,
+    sentence,
+    validated,
+)
+from sweeps.study.grid import Grid, require_one_meaning
+from sweeps.study.space import Space, Values
+
+SCALED = {"epochs": Recipe.epochs, "batch_size": Recipe.batch_size}  # fields of a recipe, and their defaults
+_USUAL = Scenario()
+_PLAIN = Grid()
+
+
+def strided(snrs_db: tuple[float, ...], stride: int) -> tuple[float, ...]:
+    """Every SNR at a distance of `stride` from the last one."""
+    return snrs_db[::-stride][::-1]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A validated study at one scale: the runs it names and, for each of them, the test datasets."""
+
+    name: str
+    file: StudyFile
+    scale: str | None
+    instances: int
+    snrs_db: tuple[float, ...]
+    factors: dict[str, float]  # field of every recipe → what the scale multiplies it by
+    snr_stride: int  # of the SNRs that a test has of its own, as the scale has it
+
+    def dataset(self, scenario: Scenario | Mixture, length: int, test: Grid = _PLAIN) -> Dataset:
+        """The instances of a scenario that this study trains on, or tests on as the grid of a test has it."""
+        file, own = self.file, test.instances
+        if own is not None and self.instances != file.instances:  # at a scale, as many more or fewer as in training
+            own = max(1, round(own * self.instances / file.instances))
+        return Dataset(
+            scenario,
+            file.modulations if test.modulations is None else test.modulations,
+            self.snrs_db if test.snrs_db is None else strided(test.snrs_db, self.snr_stride),
+            self.instances,
+            length,
+            file.dataset_seed,
+            own,
+        )
+
+    def runs(self) -> list[Run]:
+        """Every training run, each once and after the run that it starts from.
+
+        Models × lengths × training scenarios × recipes × seeds; then, for each stage of transfer, those of the
+        runs before it, earlier stages included, that it takes × training scenarios × recipes.
+        """
+        return [run for run, _ in self._named.values()]
+
+    def tests(self, run: Run) -> tuple[Dataset, ...]:
+        """The test datasets of a run, each once; fields that the test grid leaves out are those of its training."""
+        _, grids = self._named[run.key]
+        parts = [self._expanded(grid, base, run) for grid in grids for base in run.dataset.scenario.components]
+        if len(parts) == 1:
+            return parts[0]
+        return tuple({test.key: test for part in parts for test in part}.values())
+
+    @cached_property
+    def _named(self) -> dict[str, tuple[Run, tuple[Grid, ...]]]:
+        """Run key → the run, and the grids of its test scenarios."""
+        file, named = self.file, {}
+        stages = (grid for stage in file.transfer for grid in (*stage.train, *(stage.test or ())))
+        require_one_meaning(grid for grids in (file.train, file.test, stages) for grid in grids)
+        training = [
+            self.dataset(scenario, length)
+            for length in file.length
+            for grid in file.train
+            for scenario in grid.scenarios()
+        ]
+        recipes = [Recipe(**self._scaled(SCALED | fields)) for fields in file.recipe]
+        for (model, hyperparameters), dataset, recipe, seed in product(file.models, training, recipes, file.seeds):
+            run = Run(model, dataset, recipe, seed, hyperparameters)
+            named[run.key] = run, file.test
+        parents = [run for run, _ in named.values() if MODELS[run.model].epochs]
+        for place, stage in enumerate(file.transfer):
+            try:
+                stage_runs = {run.key: run for run in self._transferred(stage, parents)}
+                for run in stage_runs.values():
+                    tested = named[run.key][1] if run.key in named else ()
+                    named[run.key] = run, (*tested, *(file.test if stage.test is None else stage.test))
+                parents += stage_runs.values()
+            except AmcError as error:
+                raise AmcError(f"transfer.{place}: {error}") from None
+        return named
+
+    def _transferred(self, stage: TransferSection, parents: list[Run]) -> Iterator[Run]:
+        """The runs of a stage: what it leaves out of scenario and recipe is as in the run that it starts from."""
+        for parent in parents:
+            if stage.models and parent.model not in stage.models:
+                continue
+            start = parent.dataset
+            for grid, fields in product(stage.train, stage.recipe):
+                recipe = replace(parent.recipe, **self._scaled(fields))
+                for scenario in grid.scenarios_from(start.scenario):
+                    dataset = self.dataset(scenario, start.length)
+                    yield Run(parent.model, dataset, recipe, parent.seed, parent.hyperparameters, parent)
+
+    def _scaled(self, fields: dict) -> dict:
+        """Fields of a recipe as the scale has them."""
+        factors = {name: factor for name, factor in self.factors.items() if name in fields}
+        return fields | {name: max(1, round(fields[name] * factor)) for name, factor in factors.items()}
+
+    def _expanded(self, grid: Grid, base: Scenario, run: Run) -> tuple[Dataset, ...]:
+        """The test datasets of a grid, for all runs that differ only in what the grid decides made once."""
+        lengths = self.file.test_length or (run.dataset.length,)
+        if lengths != (run.dataset.length,) and not MODELS[run.model].any_length:
+            raise AmcError(f"test_length: {run.model} classifies instances of the length it was trained on only")
+        if min(lengths) < (shortest := shortest_length(run.model, run.hyperparameters)):
+            raise AmcError(f"test_length: {min(lengths)} is too short: {run.model} needs at least {shortest} samples")
+        usual = {field: getattr(_USUAL, field) for field in grid.given}
+        place = grid, replace(base, **usual), lengths
+        if place not in self._expansions:
+            found = dict.fromkeys(grid.scenarios(base))
+            self._expansions[place] = tuple(
+                self.dataset(scenario, length, grid) for scenario in found for length in lengths
+            )
+        return self._expansions[place]
+
+    @cached_property
+    def _expansions(self) -> dict[tuple, tuple[Dataset, ...]]:
+        return {}
+
+    @property
+    def resources(self) -> ResourcesSection:
+        """What a trial takes."""
+        return self.file.resources
+
+
+@dataclass(frozen=True)
+class SearchStudy(Study):
+    """A study whose models and recipes are searched; its runs are those of the proposals made so far.
+
+    file: of the first values of all dimensions; what is no dimension is the same in every proposal.
+    """
+
+    space: Space
+    folder: Path
+    scaled_trials: int | None  # what the scale makes of the section's
+    proposals: tuple[Study, ...] = ()
+
+    @property
+    def search(self) -> SearchSection:
+        return self.file.search
+
+    @cached_property
+    def _named(self) -> dict[str, tuple[Run, tuple[Grid, ...]]]:
+        return {key: named for study in self.proposals for key, named in study._named.items()}
+
+    @cached_property
+    def ends(self) -> tuple[Study, ...]:
+        """A proposal for every end of every dimension, the others at their first values."""
+        return tuple(self.proposal(values) for _, values in self.space.ends())
+
+    @property
+    def trials(self) -> int:
+        """How many proposals are to be evaluated."""
+        trials = self.scaled_trials or self.search.trials
+        if self.search.sampler != "grid":
+            return trials
+        combinations = len(self.space.grid())
+        return min(trials or combinations, combinations)
+
+    def proposal(self, values: Values) -> Study:
+        """The plain study that these values of the dimensions make. Raises AmcError where they do not go together."""
+        try:
+            file = validated(self.space.fill(values), self.folder)
+            study = Study(self.name, file, self.scale, self.instances, self.snrs_db, self.factors, self.snr_stride)
+            for run in study.runs():
+                study.tests(run)
+        except ValidationError as error:
+            raise AmcError(sentence(error)) from None
+        return study
+
+    @cached_property
+    def key(self) -> str:
+        """16 hex digits that identify the search: the space, what is fixed, and how proposals are made and judged.
+
+        `trials` and `storage` are left out, so that a search can be extended and its storage be moved.
+        """
+        fixed = {}
+        for study in self.ends:
+            fixed |= {run.key: [run.cell_key(test) for test in study.tests(run)] for run in study.runs()}
+        space = [replace(dimension, place=()).__dict__ for dimension in self.space.dimensions]
+        how = self.search.model_dump(exclude={"trials", "storage"})
+        text = json.dumps([space, how, fixed], sort_keys=True, default=str)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    def require_searchable(self) -> None:
+        """Try every dimension at its ends. Raises AmcError for what a search could not do, before any work."""
+        search = self.search
+        if search.sampler == "grid":
+            self.space.grid()
+        elif search.trials is None:
+            raise AmcError("search.trials is missing: say how many proposals are to be evaluated")
+        numbers = [d for d in self.space.dimensions if d.kind != "choice" and d.low < d.high and not d.when]
+        if search.sampler == "cmaes" and (len(numbers) < 2 or len(search.objective) > 1):
+            raise AmcError(
+                "search.sampler: cmaes needs two or more unconditional int or float dimensions, one objective"
+            )
+        if search.pruner != "none" and (len(search.objective) > 1 or "accuracy" not in search.objective[0]):
+            raise AmcError(f"search.pruner: {search.pruner} compares accuracies: it needs one objective, an accuracy")
+        for words, values in self.space.ends():
+            try:
+                study = self.proposal(values)
+            except AmcError as error:
+                raise AmcError(f"{words}{error}") from None
+            if search.pruner != "none" and len(study.runs()) > 1:
+                raise AmcError(
+                    f"search.pruner: {search.pruner} stops a run by its epochs, and a proposal has {len(study.runs())} "
+                    "runs here: pruning needs one training scenario, one seed and no transfer"
+                )
+            if "unseen_accuracy" in search.objective and not any(unseen_tests(study, run) for run in last_runs(study)):
+                raise AmcError(f"search.objective: {words}no test scenario is unseen: add one that is not trained on")
+
+
+@dataclass(frozen=True)
+class Studies:
+    """Several studies at one scale, to be planned and run as one: what they share is there once."""
+
+    parts: tuple[Study, ...]
+
+    @property
+    def name(self) -> str:
+        """How many they are."""
+        return f"{len(self.parts)} studies"
+
+    @property
+    def scale(self) -> str | None:
+        return self.parts[0].scale
+
+    @property
+    def resources(self) -> ResourcesSection:
+        """What a trial takes where it takes most."""
+        sections = [part.resources for part in self.parts]
+        gpus = [section.gpus_per_trial for section in sections if section.gpus_per_trial is not None]
+        return ResourcesSection(
+            cpus_per_trial=max(section.cpus_per_trial for section in sections), gpus_per_trial=max(gpus, default=None)
+        )
+
+    def runs(self) -> list[Run]:
+        """Every training run, each once and after the run that it starts from."""
+        return list({run.key: run for part in self.parts for run in part.runs()}.values())
+
+    def tests(self, run: Run) -> tuple[Dataset, ...]:
+        """The test datasets of a run in all of the studies that name it, each once."""
+        parts = [part.tests(run) for part in self.naming(run)]
+        return parts[0] if len(parts) == 1 else tuple({test.key: test for part in parts for test in part}.values())
+
+    def naming(self, run: Run) -> list[Study]:
+        """The studies that name a run."""
+        return [part for part in self.parts if run.key in part._named]
+
+
+def last_runs(study: Study) -> list[Run]:
+    """The runs from which no other of the study starts: those after transfer, where there is any."""
+    runs = study.runs()
+    started = {run.parent.key for run in runs if run.parent}
+    return [run for run in runs if run.key not in started]
+
+
+def unseen_tests(study: Study, run: Run) -> list[Dataset]:
+    """The test datasets of a run in scenarios that neither it nor a run that it descends from was trained in."""
+    seen, trained = set(), run
+    while trained:
+        seen |= set(trained.dataset.scenario.components)
+        trained = trained.parent
+    return [test for test in study.tests(run) if test.scenario not in seen]
