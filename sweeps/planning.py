@@ -91,7 +91,7 @@ def expected_seconds(plan: Plan, store: Store) -> dict[str, float]:
 
 
 def require_recordings(plan: Plan) -> None:
-    """Raise AmcError unless the recordings of the missing work hold what it asks of them, and test none that trained."""
+    """Raise AmcError unless the recordings of the missing work hold what it asks, and test none that trained."""
     datasets = {test: None for entry in plan.incomplete for test in entry.missing}
     datasets |= {entry.run.dataset: None for entry in plan.incomplete if not entry.trained}
     recorded = [(dataset, path) for dataset in datasets for path in _recordings(dataset)]

@@ -187,9 +187,7 @@ def test_a_recording_without_snr_is_of_the_one_level_that_the_study_names(field)
     edit(field, forget)
     parts = [rows(dataset(field, snrs_db=(3.0,)), part) for part in PARTS]
     assert [len(part) for part in parts] == [32, 4, 4] and len(set.union(*parts)) == 40
-    assert [
-        rows(dataset(field, snrs_db=(10.0,)), part) for part in PARTS
-    ] == parts  # whatever level they are told to be
+    assert [rows(dataset(field, snrs_db=(10.0,)), part) for part in PARTS] == parts  # whatever their level
     with pytest.raises(AmcError, match=r"field.*amc:snr_db.*give snr_db one value") as refusal:
         Recorded(dataset(field, snrs_db=(0.0, 10.0)), str(field))
     assert "\n" not in str(refusal.value)

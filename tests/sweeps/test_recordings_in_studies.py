@@ -58,7 +58,7 @@ def test_files_of_one_name_are_rows_and_columns_of_their_own(study, tmp_path):
 def test_other_samples_and_other_labels_are_missing_again(study, tmp_path):
     meta = record(tmp_path, 0)
     for named in ("rec.sigmf-meta", "rec.sigmf-data"):
-        path, store = study(f"{{recording: {named}}}"), Store(tmp_path / named)
+        path, store = study(f"{{recording: {named}}}"), Store(tmp_path / f"store of {named}")
         computed(path, store)
         assert not make_plan(load_study(path), store).incomplete
         data = meta.with_suffix(".sigmf-data")
