@@ -342,6 +342,7 @@ MODELS: dict[str, ModelSpec] = {
             target="amc_core.models.resnet_liu:ResNetLiu",
             min_length=8,
             any_length=False,
+            feature_maps=("features",),
         ),
         ModelSpec(
             name="densenet_liu",
