@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -84,7 +85,8 @@ def expected_seconds(plan: Plan, store: Store) -> dict[str, float]:
         known = [speeds.get((device, entry.run.model)) for entry in plan.incomplete]
         if all(known):
             seconds[device] = sum(
-                entry.run.dataset.length * (entry.training_work / trained + entry.evaluation_work / classified)
+                entry.run.dataset.length
+                * (entry.training_work / (trained or math.inf) + entry.evaluation_work / classified)
                 for entry, (trained, classified) in zip(plan.incomplete, known, strict=True)
             )
     return seconds
