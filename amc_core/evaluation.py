@@ -61,9 +61,11 @@ def evaluate(
     confidence = torch.zeros(snrs * len(OUTCOMES) * bins, dtype=torch.int64, device=device)
     outcomes = []
     loss = torch.zeros((), device=device)
-    for x, row, level in instances.batches(torch.arange(len(instances)), _BATCH):
+    positions = torch.arange(len(instances))
+    for block, (x, row, level) in zip(positions.split(_BATCH), instances.batches(positions, _BATCH), strict=True):
+        told = (instances.known(block), names) if getattr(model, "knows_setting", False) else ()
         label = sent[row]
-        scores, losses = scores_and_losses(model, x, label)
+        scores, losses = scores_and_losses(model, x, label, told=told)
         loss += losses.sum()
         recognised = scores.argmax(1)
         outcome = torch.where(label < 0, 2, (recognised != label).long())

@@ -191,12 +191,14 @@ class Field:
     @property
     def description(self) -> str:
         """Help, what is allowed, and the default, in a line or two."""
-        default = self._default_text()
+        default = self.default_text
         told = [self.help or (self.label and f"{self.label[0].upper()}{self.label[1:]}.")]
         told += [] if self.reader else [f"Allowed: {self.allowed}{', or a distribution' if self.varies else ''}."]
         return " ".join(part for part in (*told, f"Default: {default}.") if part)
 
-    def _default_text(self) -> str:
+    @property
+    def default_text(self) -> str:
+        """The default in words."""
         preset = next((name for name, value in self.presets.items() if value == self.default), None)
         if preset is not None:
             return preset

@@ -117,7 +117,7 @@ class Scenario:
     )  # fmt: skip
     upsampling: float | Distribution = Field(
         8.0, 1, 1024, exact=True, varies=True, symbol="L", label="samples per symbol",
-        help='Samples per symbol: whole, decimal, or a ratio such as "32/3"; a rounded third (10.67) means that third.',
+        help='Whole, decimal, or a ratio such as "32/3"; a rounded third (10.67) means that third.',
     )  # fmt: skip
     rolloff: float | Distribution = Field(
         0.35, 0, 1, varies=True, symbol="α", label="roll-off", help="Roll-off factor of the pulse."

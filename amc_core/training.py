@@ -47,6 +47,9 @@ def train(
 
     Raises AmcError where the loss is no longer a number, and where not even one instance fits the device's memory.
     """
+    if MODELS[run.model].knows_setting:
+        yield _untrained(run, device)
+        return
     if not MODELS[run.model].epochs:
         yield from _fit_features(run, device)
         return
@@ -234,6 +237,23 @@ def _fit_features(run: Run, device) -> Iterator[dict]:
     }
     weights = _weights(model)
     yield {"weights": weights, "epochs": [row], "kept": weights, "kept_epoch": 1}
+
+
+def _untrained(run: Run, device) -> dict:
+    """The state of a run whose model needs no training: it has seen no instance of the training part."""
+    model = new_model(run, device)
+    result = evaluate(model, Instances(run.dataset, "validation", device), device)
+    row = {
+        "epoch": 1,
+        "train_loss": math.nan,
+        "train_accuracy": math.nan,
+        "validation_loss": result.loss,
+        "validation_accuracy": result.accuracy,
+        "learning_rate": 0.0,
+        "instances_per_second": 0.0,
+        "micro_batch": 0,
+    }
+    return {"weights": {}, "epochs": [row], "kept": {}, "kept_epoch": 1}
 
 
 def _weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:

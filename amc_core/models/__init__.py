@@ -22,7 +22,8 @@ class ModelSpec:
     `min_length` is the shortest instance, in samples, that the architecture takes (`shortest_length` counts its
     hyperparameters in). With `any_length` the weights do not depend on the length: the same trained network
     classifies instances of every length from there. A model without `epochs` is fitted in one step, by its
-    `fit_features`, and has no use for most of a recipe. `parts` of the network can be retrained by themselves (see
+    `fit_features`, and has no use for most of a recipe. One that `knows_setting` needs no training at all: it is told
+    the setting of every instance it classifies. `parts` of the network can be retrained by themselves (see
     `trained_part`).
     `feature_maps` names the submodules that end in the last convolutional layer, for `saliency`; there are none
     where `saliency` is not defined.
@@ -36,6 +37,7 @@ class ModelSpec:
     min_length: int
     any_length: bool
     epochs: bool = True
+    knows_setting: bool = False
     parts: tuple[str, ...] = ("head",)
     feature_maps: tuple[str, ...] = ()
     hyperparameters: dict[str, Field] = field(default_factory=dict)
@@ -62,6 +64,18 @@ MODELS: dict[str, ModelSpec] = {
             min_length=8,
             any_length=True,
             epochs=False,
+            parts=(),
+        ),
+        ModelSpec(
+            name="likelihood",
+            title="Likelihood",
+            year=2000,
+            source="Wei and Mendel 2000: average likelihood of linear modulations, the setting known; no training",
+            target="amc_core.models.likelihood:LikelihoodClassifier",
+            min_length=8,
+            any_length=True,
+            epochs=False,
+            knows_setting=True,
             parts=(),
         ),
         ModelSpec(

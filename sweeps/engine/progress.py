@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from rich.console import Console, Group
@@ -76,11 +76,13 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if self.console.is_terminal:
-            self.live.start()
+            with suppress(OSError):  # a terminal that is gone does not keep a study from running
+                self.live.start()
         return self
 
     def __exit__(self, *exception) -> None:
-        self.live.stop()
+        with suppress(OSError):
+            self.live.stop()
 
     def add(self, plans: Iterable[RunPlan]) -> None:
         """A search has proposed more runs, or more cells of known ones."""
