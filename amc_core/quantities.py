@@ -34,7 +34,9 @@ def whole(value: Any) -> int | None:
     if isinstance(value, str):
         exact = _spelled(value)
         return int(exact) if exact is not None and exact.denominator == 1 else None
-    if not isinstance(value, Real) or not _is_no_truth(value) or not math.isfinite(value):
+    if not isinstance(value, Real) or not _is_no_truth(value):
+        return None
+    if not isinstance(value, Rational) and not math.isfinite(value):
         return None
     return int(value) if value == int(value) else None
 

@@ -52,7 +52,12 @@ class Dimension:
 
     def value(self, label: Any) -> Any:
         """What stands in the study for a value of the dimension."""
-        return next(value for value in self.choices if _label(value) == label) if self.kind == "choice" else label
+        if self.kind == "choice":
+            return next(value for value in self.choices if _label(value) == label)
+        if self.kind == "float" and self.step:  # as the grid has it; a sum of tenths is 0.30000000000000004
+            low, step = Decimal(str(self.low)), Decimal(str(self.step))
+            return float(low + step * round((Decimal(str(label)) - low) / step))
+        return label
 
     def holds(self, label: Any) -> bool:
         """Is this one of the dimension's values?"""
