@@ -33,7 +33,7 @@ class Estimate(NamedTuple):
 def wilson(correct: np.ndarray, n: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper bound of a proportion (Wilson 1927); NaN where n is 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        return _score_interval(np.asarray(correct) / n, np.asarray(n, float), _normal(level))
+        return _score_interval(np.asarray(correct) / n, np.asarray(n, float), normal(level))
 
 
 def of_network(correct: np.ndarray, n: np.ndarray, weights: np.ndarray | None = None, level: float = 0.95) -> Estimate:
@@ -161,7 +161,7 @@ def paired_difference(only_own: np.ndarray, only_other: np.ndarray, n: np.ndarra
     """
     only_own, only_other, n = (np.asarray(counts, float) for counts in (only_own, only_other, n))
     own, other = (only_own + 1) / (n + 2), (only_other + 1) / (n + 2)
-    half = _normal(level) * np.sqrt((own + other - (own - other) ** 2) / (n + 2))
+    half = normal(level) * np.sqrt((own + other - (own - other) ** 2) / (n + 2))
     return Estimate((only_own - only_other) / n, np.maximum(own - other - half, -1), np.minimum(own - other + half, 1))
 
 
@@ -225,12 +225,14 @@ def snr_at(
     fine, curves, squares = _between(snrs_db, curves, smoothed * (1 - smoothed) / n)
     seeds, mean = curves.shape[-2], curves.mean(-2)
     if seeds == 1:
-        half = _normal(level) * np.sqrt(squares)
+        half = normal(level) * np.sqrt(squares)
     else:
         half = _weighted_half_width(curves.var(-2, ddof=1) / seeds, seeds - 1, squares if shared else 0.0, level)
     value = first_reached(fine, mean, target)
-    above = np.where(fine >= value[..., None], mean - half, -np.inf)  # of seeds whose curves cross, s² is small there
-    return Estimate(value, first_reached(fine, mean + half, target), first_reached(fine, above, target))
+    low = first_reached(fine, mean + half, target)
+    # Where seeds' curves cross, s² is small: what reaches the target before the mean does is no upper bound.
+    after = np.where(fine >= value[..., None], mean - half, np.minimum(mean - half, target - 1e-9))
+    return Estimate(value, low, np.maximum(first_reached(fine, after, target), value))
 
 
 def first_reached(x: np.ndarray, y: np.ndarray, target: float) -> np.ndarray:
@@ -280,11 +282,13 @@ def calibration_error(right: np.ndarray, wrong: np.ndarray) -> np.ndarray:
 # -- parts -------------------------------------------------------------------------------------------
 
 
-def _normal(level: float) -> float:
+def normal(level: float) -> float:
+    """The normal distribution's quantile of a two-sided interval."""
     return float(special.ndtri((1 + level) / 2))
 
 
-def _student(freedom: np.ndarray, level: float) -> np.ndarray:
+def student(freedom: np.ndarray, level: float) -> np.ndarray:
+    """Student's quantile of a two-sided interval, at so many degrees of freedom."""
     return special.stdtrit(freedom, (1 + level) / 2)
 
 
@@ -311,7 +315,7 @@ def _of_shares(proportions: np.ndarray, n: np.ndarray, weights: np.ndarray | Non
     with np.errstate(invalid="ignore", divide="ignore"):
         simple = 1 / (shares**2 / n).sum(-1)
         equivalent = np.where(variance > 0, value * (1 - value) / variance, simple)
-    return Estimate(value, *_score_interval(value, equivalent, _normal(level)))
+    return Estimate(value, *_score_interval(value, equivalent, normal(level)))
 
 
 def _score_interval(p: np.ndarray, n: np.ndarray, z: float) -> tuple[np.ndarray, np.ndarray]:
@@ -327,7 +331,7 @@ def _half_width(accuracies: np.ndarray, instances: np.ndarray, level: float) -> 
     if seeds < 2:
         return np.full(accuracies.shape[:-1], np.nan)
     spread = accuracies.var(-1, ddof=1) / seeds
-    return np.sqrt(_student(seeds - 1, level) ** 2 * spread + _normal(level) ** 2 * instances)
+    return np.sqrt(student(seeds - 1, level) ** 2 * spread + normal(level) ** 2 * instances)
 
 
 def _welch_half_width(sides: list[np.ndarray], instances: np.ndarray, level: float) -> np.ndarray:
@@ -340,13 +344,13 @@ def _welch_half_width(sides: list[np.ndarray], instances: np.ndarray, level: flo
             spread**2 / (side.shape[-1] - 1) for spread, side in zip(spreads, several, strict=True)
         )
     least = min(side.shape[-1] for side in several) - 1
-    quantile = _student(np.where(np.isfinite(freedom), freedom, least), level)
-    return np.sqrt(quantile**2 * total + _normal(level) ** 2 * instances)
+    quantile = student(np.where(np.isfinite(freedom), freedom, least), level)
+    return np.sqrt(quantile**2 * total + normal(level) ** 2 * instances)
 
 
 def _weighted_half_width(spread: np.ndarray, freedom: int, instances: np.ndarray, level: float) -> np.ndarray:
     """Of a sum of two variances, the quantiles weighted by these (Cochran and Cox 1957): tighter than `_half_width`."""
     total = spread + instances
-    weighted = _student(freedom, level) * spread + _normal(level) * instances
+    weighted = student(freedom, level) * spread + normal(level) * instances
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(total > 0, weighted / np.sqrt(total), 0.0)

@@ -190,9 +190,9 @@ def results(
 
     Example: amc results quickstart --csv quickstart.csv
     """
-    from analysis.pivots import train_test
+    from analysis import Results, train_test
 
-    cells = _cells(study, store, scale)
+    cells = Results(study, store, scale).require_cells(study)
     show_table(train_test(cells))
     # A Parquet column holds numbers or texts: one where some values are distributions becomes text.
     mixed = {name: "str" for name in cells if cells[name].dtype == object}
@@ -216,17 +216,18 @@ def figures(
 
     Example: amc figures quickstart --to figures
     """
-    from analysis.figures import save, train_test_heat_map
-    from analysis.published_figures import study_figures
-    from analysis.signals import SIGNAL_FIGURES
+    from analysis.figures import save, study_figures, train_test_heat_map
+    from analysis.figures.signals import SIGNAL_FIGURES
+    from analysis.results import Results
 
     if study in SIGNAL_FIGURES:
         written(save, SIGNAL_FIGURES[study](), to / study)
         return
-    cells = _cells(study, store, scale)
+    results = Results(study, store, scale)
+    cells = results.require_cells(study)
     name = "-".join([Path(study).name.removesuffix(".yaml"), *([scale] if scale else [])])
     written(save, train_test_heat_map(cells, f"Accuracy by training and test setting: {name}"), to / name)
-    for kind, figure in study_figures(study, store, scale, cells):
+    for kind, figure in study_figures(results):
         written(save, figure, to / f"{name}-{kind}")
 
 
@@ -254,7 +255,7 @@ def simulate_signals(
     Example: amc simulate rayleigh --modulations QPSK,16QAM --snr 20 --export signals.h5
     """
     from analysis.figures import save
-    from analysis.signals import constellation_grid, signal_figure
+    from analysis.figures.signals import constellation_grid, signal_figure
 
     chosen = parse_scenario(scenario)
     names = modulation_names([modulations] if modulations in MODULATIONS else _listed(modulations))
@@ -303,7 +304,7 @@ def draw_saliency(
     Example: amc saliency quickstart --modulations BPSK,QPSK --snr 18
     """
     from analysis.figures import save
-    from analysis.saliency import read, saliency_figure, select
+    from analysis.figures.saliency import read, saliency_figure, select
 
     place = Store(store)
     chosen = proposed(load_study(study, scale), place)
@@ -464,14 +465,3 @@ def _show_missing(study: Study | Studies, found: Plan) -> None:
 
 def _listed(modulations: str) -> str | list[str]:
     return [name.strip() for name in modulations.split(",")] if "," in modulations else modulations
-
-
-def _cells(study: str, store: str, scale: str | None):
-    """The cells of a study, of which there must be some."""
-    from analysis.tables import load
-
-    cells = load("cells", store, load_study(study, scale))
-    if cells.empty:
-        command = f"amc run {study} --store {store}" + (f" --scale {scale}" if scale else "")
-        raise AmcError(f"store {store!r} holds no cells of {study}; '{command}' computes them")
-    return cells

@@ -82,12 +82,16 @@ _Length = Annotated[int, Field(ge=8, le=1 << 20)]
 
 
 class TransferSection(_Section):
-    """A stage that starts from every run above it, or from those of some models."""
+    """A stage that starts from every run above it, or from those of some models.
+
+    name: what tables call it; by default "transfer-1", "transfer-2", …
+    """
 
     models: Annotated[tuple[str, ...], BeforeValidator(model_names)] = ()
     train: _TrainGrids = (Grid(),)
     recipe: _Recipes = ({},)
     test: _TestGrids | None = None
+    name: str | None = Field(None, pattern=r"^[\w .+-]{1,40}$")
 
 
 OBJECTIVES = {"unseen_accuracy": "maximize", "accuracy": "maximize", "parameters": "minimize"}

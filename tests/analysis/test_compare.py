@@ -8,9 +8,9 @@ import pytest
 
 from amc_core import AmcError
 from analysis import compare as module
+from analysis.columns import COLUMNS
 from analysis.compare import NotRun, compare, measure, selected, verdict
 from analysis.published import PUBLISHED, QUANTITIES, Published
-from analysis.tables import COLUMNS
 from sweeps.plan import make_plan
 from sweeps.store import Store
 from sweeps.study import SHIPPED, load_study

@@ -9,12 +9,12 @@ import pytest
 from scipy.stats import binomtest
 
 from amc_core import AmcError, Scenario
+from amc_core.settings import descent_of, setting
+from amc_core.statistics import wilson
 from analysis import accuracy_by, drop_from_training, load, snr_at, train_test
+from analysis.columns import RECIPE, TABLES
 from analysis.figures import save, train_test_heat_map
-from analysis.pivots import difference, wilson
 from analysis.query import query
-from analysis.settings import descent_of, setting
-from analysis.tables import RECIPE, TABLES
 from sweeps.plan import make_plan
 from sweeps.store import Store
 from sweeps.study import load_study, unseen_tests

@@ -6,8 +6,11 @@ import pandas as pd
 import pytest
 
 from amc_core import Scenario
-from analysis.published_figures import FIGURES, confusion_matrices, learning_curves, pareto_front
-from analysis.settings import descent_of, setting
+from amc_core.settings import descent_of, setting
+from analysis.figures.confusion import confusion_matrices
+from analysis.figures.learning import learning_curves
+from analysis.figures.papers import FIGURES
+from analysis.figures.pareto import pareto_front
 from sweeps.study import SHIPPED, load_study
 
 
