@@ -17,6 +17,7 @@ import numpy as np
 from scipy import special
 
 _STEPS = 16  # points at which the interval of a curve is worked out, between two SNRs
+_FLOOR = 0.03  # coverage of two seeds' SNRs is then 94 to 98 %
 
 
 class Estimate(NamedTuple):
@@ -219,20 +220,22 @@ def snr_at(
     with one. NaN where the target is never reached; the lowest tested SNR where that reaches it already.
     """
     snrs_db, n = np.asarray(snrs_db, float), np.asarray(n, float)
-    curves = np.asarray(correct) / n[..., None, :]
-    mean = curves.mean(-2)
+    tested = np.asarray(correct) / n[..., None, :]
+    mean = tested.mean(-2)
     smoothed = (mean * n + 2) / (n + 4)  # no variance of 0 where all or none were right
-    fine, curves, squares = _between(snrs_db, curves, smoothed * (1 - smoothed) / n)
+    fine, curves, squares = _between(snrs_db, tested, smoothed * (1 - smoothed) / n)
     seeds, mean = curves.shape[-2], curves.mean(-2)
     if seeds == 1:
         half = normal(level) * np.sqrt(squares)
     else:
-        half = _weighted_half_width(curves.var(-2, ddof=1) / seeds, seeds - 1, squares if shared else 0.0, level)
+        # Where seeds' curves happen to cross, their variance is no measure: a part of that at tested SNRs is its floor.
+        floor = _between(snrs_db, tested, tested.var(-2, ddof=1, keepdims=True))[2][..., 0, :]
+        spread = np.maximum(curves.var(-2, ddof=1), _FLOOR * floor)
+        half = _weighted_half_width(spread / seeds, seeds - 1, squares if shared else 0.0, level)
     value = first_reached(fine, mean, target)
-    low = first_reached(fine, mean + half, target)
-    # Where seeds' curves cross, s² is small: what reaches the target before the mean does is no upper bound.
     after = np.where(fine >= value[..., None], mean - half, np.minimum(mean - half, target - 1e-9))
-    return Estimate(value, low, np.maximum(first_reached(fine, after, target), value))
+    high = np.maximum(first_reached(fine, after, target), value)
+    return Estimate(value, first_reached(fine, mean + half, target), high)
 
 
 def first_reached(x: np.ndarray, y: np.ndarray, target: float) -> np.ndarray:

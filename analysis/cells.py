@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 from amc_core.scenario import Scenario, scenario_from
 from amc_core.settings import covers, setting, varies
 from analysis.columns import TEST, Filters, kept, scenario_columns, sorted_rows
-from sweeps.cells import merge
 from sweeps.store import CELL_SCHEMA, Store
+from sweeps.store.cells import merge
 
 
 @dataclass(frozen=True)

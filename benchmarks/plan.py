@@ -33,8 +33,8 @@ def fill(study: Path, store: Path) -> None:
     """Let the store hold nine runs of ten, with all their cells."""
     import pyarrow as pa
 
-    from sweeps.cells import CELL_SCHEMA, cell_bytes
     from sweeps.store import Store
+    from sweeps.store.cells import CELL_SCHEMA, cell_bytes
     from sweeps.study import load_study
 
     chosen, files = load_study(str(study)), Store(store).files
@@ -48,7 +48,7 @@ def fill(study: Path, store: Path) -> None:
 
 def plan(study: Path, store: Path) -> None:
     start = time.perf_counter()
-    from sweeps.plan import make_plan
+    from sweeps.planning import make_plan
     from sweeps.store import Store
     from sweeps.study import load_study
 

@@ -60,9 +60,9 @@ def ours(folder: Path, runs: int, test: str = ONE_CELL) -> tuple[float, int]:
     """Seconds between the first and the last finished run, and how many cells there are."""
     from rich.console import Console
 
-    from sweeps.launch import launch
-    from sweeps.plan import make_plan
-    from sweeps.progress import Progress
+    from sweeps.engine.launch import launch
+    from sweeps.engine.progress import Progress
+    from sweeps.planning import make_plan
     from sweeps.store import Store
     from sweeps.study import load_study
 

@@ -14,7 +14,7 @@ def main() -> None:
     _on_signals(lambda number, frame: _leave())  # an exception might be swallowed by what is being imported
     from amc_core.errors import AmcError
     from sweeps.cli import app
-    from sweeps.show import complain
+    from sweeps.cli.show import complain
 
     _on_signals(interrupt)
     try:

@@ -11,10 +11,10 @@ from amc_core.recordings import open_recording
 from amc_core.recordings.export import export_instances
 from amc_core.run import PARTS, Dataset, Run
 from analysis import load
-from sweeps.plan import make_plan, require_recordings
+from sweeps.engine.trial import compute
+from sweeps.planning import make_plan, require_recordings
 from sweeps.store import Store
 from sweeps.study import load_study
-from sweeps.trial import compute
 
 NAMES = ("BPSK", "16QAM", "GFSK")
 

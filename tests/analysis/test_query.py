@@ -7,10 +7,10 @@ import pytest
 from amc_core import AmcError
 from analysis import load
 from analysis.query import query
-from sweeps.plan import make_plan
+from sweeps.engine.trial import compute
+from sweeps.planning import make_plan
 from sweeps.store import Store
 from sweeps.study import load_study
-from sweeps.trial import compute
 
 
 @pytest.fixture

@@ -23,10 +23,10 @@ from analysis import compare as compare_module
 from analysis import report as report_module
 from analysis.published import Published
 from analysis.report import LARGEST_CONFUSION, found, study_data, write
-from sweeps.plan import make_plan
+from sweeps.engine.trial import compute
+from sweeps.planning import make_plan
 from sweeps.store import Store
 from sweeps.study import load_study
-from sweeps.trial import compute
 
 DESCRIPTION = "</script><script>alert(1)</script><img src=x onerror=alert(2)><!-- ü & 'so' on"
 STUDY = f"""

@@ -3,10 +3,10 @@
 from ray.tune.search import Searcher
 
 from sweeps import search
-from sweeps.feed import Feed
-from sweeps.plan import Plan
+from sweeps.engine.feed import Feed
+from sweeps.engine.trial import compute
+from sweeps.planning import Plan
 from sweeps.search import Search, trials
-from sweeps.trial import compute
 
 BLOCKS = "{classnet: {blocks: {int: [1, 3]}, width: 4, channels: 8, cardinality: {choice: [1, 2]}}}"
 RATE = "{epochs: 1, batch_size: 32, learning_rate: {float: [1e-4, 1e-2], log: true}}"

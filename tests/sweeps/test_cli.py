@@ -14,11 +14,11 @@ import pytest
 from amc_core.run import Run
 from analysis import load
 from benchmarks.faults import files
-from sweeps.plan import make_plan
-from sweeps.show import show_table, words
+from sweeps.cli.show import show_table, words
+from sweeps.engine.trial import compute
+from sweeps.planning import make_plan
 from sweeps.store import Store
 from sweeps.study import load_study
-from sweeps.trial import compute
 
 
 @pytest.fixture
@@ -233,7 +233,7 @@ def test_a_launch_that_trains_a_parent_again_looks_at_what_started_from_it(amc, 
     def on_a_gpu(*arguments):  # where weights are others in the last bits
         store.save_run(parent, {"epochs": epochs, "kept": weights}, record)
 
-    monkeypatch.setattr("sweeps.launch.launch", on_a_gpu)
+    monkeypatch.setattr("sweeps.engine.launch.launch", on_a_gpu)
     shown = amc("run", path, "--store", str(store.path))
     assert shown.returncode == 1 and "2 of 2 runs are incomplete; the same command" in shown.stderr
     assert f"runs/{child.key}/run.json" in shown.stderr and store.trained() == {parent.key}

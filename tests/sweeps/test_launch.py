@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from analysis import load
-from sweeps import launch
-from sweeps.feed import Feed
-from sweeps.plan import make_plan
+from sweeps.engine import launch
+from sweeps.engine.feed import Feed
+from sweeps.planning import make_plan
 from sweeps.store import Store
 from sweeps.study import load_study
 

@@ -8,8 +8,8 @@ from collections import Counter
 import numpy as np
 from rich.console import Console
 
-from sweeps.plan import Plan, RunPlan, make_plan
-from sweeps.progress import Progress
+from sweeps.engine.progress import Progress
+from sweeps.planning import Plan, RunPlan, make_plan
 from sweeps.store import Store
 from sweeps.study import load_study
 

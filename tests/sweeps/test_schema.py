@@ -6,9 +6,9 @@ import jsonschema
 import pytest
 import yaml
 
-from sweeps.schema import study_schema
 from sweeps.study import SHIPPED
-from sweeps.study_file import StudyFile
+from sweeps.study.file import StudyFile
+from sweeps.study.schema import study_schema
 
 SCHEMA = jsonschema.Draft202012Validator(study_schema())
 

@@ -16,12 +16,13 @@ import pytest
 from amc_core import AmcError
 from analysis import load
 from sweeps import search
-from sweeps.feed import Feed
-from sweeps.plan import Plan, make_plan
+from sweeps.engine.feed import Feed
+from sweeps.engine.trial import compute
+from sweeps.planning import Plan, make_plan
 from sweeps.search import Search, best, objective, proposed, trial_table, trials
+from sweeps.search.liveness import driver_name
 from sweeps.store import Store
 from sweeps.study import last_runs, load_study
-from sweeps.trial import compute
 from tests.sweeps.searching import BLOCKS, RATE, drive, states
 
 # -- the space -----------------------------------------------------------------------------------------
@@ -378,7 +379,7 @@ def test_run_ends_well_where_all_that_lacks_is_computed_by_another_driver(amc, s
     command = ("run", path, "--store", str(store.path))
     other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
     try:
-        Search(study, store).ask().trial.set_user_attr("driver", search._driver(other.pid))
+        Search(study, store).ask().trial.set_user_attr("driver", driver_name(other.pid))
         for _ in range(2):  # the second has nothing to do at all
             shown = amc(*command)
             assert shown.returncode == 0 and shown.stderr == "", shown

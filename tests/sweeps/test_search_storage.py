@@ -18,9 +18,10 @@ import pytest
 
 from amc_core import AmcError
 from sweeps import search
+from sweeps.engine.trial import compute
 from sweeps.search import Search, trials
+from sweeps.search.liveness import driver_name
 from sweeps.study import load_study
-from sweeps.trial import compute
 from tests.sweeps.searching import RATE, drive, states
 
 
@@ -79,7 +80,7 @@ def test_a_trial_whose_driver_lives_is_left_alone(search_file, store):
     study = load_study(search_file())
     other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
-        Search(study, store).ask().trial.set_user_attr("driver", search._driver(other.pid))
+        Search(study, store).ask().trial.set_user_attr("driver", driver_name(other.pid))
         assert len(drive(study, store)) == 3
         assert states(study, store) == ["running"] + ["complete"] * 3
     finally:
@@ -103,9 +104,10 @@ def on_host(monkeypatch):
     """(name, seconds from now): this process is on that machine, at that time."""
 
     def move(name: str, later: float = 0) -> None:
-        monkeypatch.setattr("sweeps.search.socket", SimpleNamespace(gethostname=lambda: name))
+        monkeypatch.setattr("sweeps.search.liveness.socket", SimpleNamespace(gethostname=lambda: name))
         clock = SimpleNamespace(time=lambda: time.time() + later, monotonic=lambda: time.monotonic() + later)
-        monkeypatch.setattr("sweeps.search.time", clock, raising=False)
+        for module in ("liveness", "proposals"):
+            monkeypatch.setattr(f"sweeps.search.{module}.time", clock)
 
     return move
 

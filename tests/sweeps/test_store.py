@@ -20,9 +20,8 @@ from pyarrow.fs import FileType, LocalFileSystem
 from amc_core import AmcError
 from amc_core.run import Dataset, Recipe, Run
 from amc_core.scenario import Scenario
-from sweeps import files
-from sweeps.cells import parquet_bytes, read_footer
-from sweeps.store import Damaged, Store
+from sweeps.store import Damaged, Store, files
+from sweeps.store.cells import parquet_bytes, read_footer
 
 CLASSES = ("BPSK", "16QAM")
 SNRS_DB = (0.0, 18.0)
@@ -276,7 +275,7 @@ def test_verifying_removes_what_the_record_does_not_name_once_it_is_old(store, m
     both = names(store)
     assert [name.split("-")[0] for name in both].count("weights") == 2
     assert store.verify([RUN.key]) == [] and names(store) == both  # any may be about to be named
-    monkeypatch.setattr("sweeps.store._RECORDED_SECONDS", -60)
+    monkeypatch.setattr("sweeps.store.store._RECORDED_SECONDS", -60)
     assert store.verify([RUN.key]) == []
     assert [name.split("-")[0] for name in names(store)] == ["cells", "epochs", "run.json", "weights"]
     assert store.epochs(RUN.key).num_rows == 3 and store.weights(RUN.key)
@@ -464,7 +463,7 @@ def test_what_killed_processes_have_left_is_removed_and_nothing_else(directory):
     fill(directory)
     sound = names(directory)
     folder = directory.path / "runs" / RUN.key
-    code = "import os, sys, time; from sweeps.files import *; "
+    code = "import os, sys, time; from sweeps.store.files import *; "
     code += "os.replace = lambda *names: (print(flush=True), time.sleep(60)); "
     code += f"Directory(Path(sys.argv[1])).write('runs/{RUN.key}/weights.pt', bytes(5000))"
     writer = subprocess.Popen([sys.executable, "-c", code, str(directory.path)], stdout=subprocess.PIPE)

@@ -3,10 +3,10 @@
 import pytest
 
 from amc_core import training
-from sweeps import trial
+from sweeps.engine import trial
+from sweeps.engine.trial import compute
 from sweeps.store import Store
 from sweeps.study import load_study
-from sweeps.trial import compute
 
 EPOCHS = 8
 

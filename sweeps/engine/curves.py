@@ -13,7 +13,7 @@ from ray import tune
 
 from amc_core.errors import AmcError, suggest
 from amc_core.run import Run
-from sweeps.progress import describe
+from sweeps.engine.progress import describe
 
 LOG = Callable[[dict, int], object]  # of values and the epoch
 END = Callable[[bool], object]  # has the run failed?

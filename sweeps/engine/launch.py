@@ -23,12 +23,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from amc_core.errors import AmcError
-from sweeps.plan import Plan
-from sweeps.progress import Progress
+from sweeps.engine.progress import Progress
+from sweeps.planning import Plan
 from sweeps.search import Search
 from sweeps.store import Store
 from sweeps.study import SearchStudy, Studies, Study
-from sweeps.study_file import gpu_share
+from sweeps.study.file import gpu_share
 
 _EVERYWHERE = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial without a GPU sees none
@@ -73,7 +73,7 @@ def launch(
     store.require_writable()
     curves = []
     if log:
-        from sweeps.curves import Curves
+        from sweeps.engine.curves import Curves
 
         curves = [Curves(log, study.name)]
     if gpus_per_trial is not None:
@@ -81,7 +81,7 @@ def launch(
     os.environ.update(_ENVIRONMENT)
     on_sigterm = signal.getsignal(signal.SIGTERM)
     address = os.environ.get("RAY_ADDRESS") if address is None else address
-    from sweeps.feed import Feed, Pruning
+    from sweeps.engine.feed import Feed, Pruning
 
     share = study.resources.gpus_per_trial
     share = _measured_share(study, plan, store) if share is None else share
@@ -151,8 +151,8 @@ def _trial(config: dict, study: bytes, store: Store, threads: int, work: Callabl
     from ray import tune
 
     from amc_core.memory import keep_freed_memory
-    from sweeps.log import RunLog
-    from sweeps.trial import compute
+    from sweeps.engine.log import RunLog
+    from sweeps.engine.trial import compute
 
     torch.set_num_threads(threads)
     keep_freed_memory()

@@ -12,7 +12,7 @@ from ray.tune.search import Searcher
 
 from amc_core.errors import AmcError
 from amc_core.run import Run
-from sweeps.plan import Plan, RunPlan, make_plan
+from sweeps.planning import Plan, RunPlan, make_plan
 from sweeps.search import Proposal, Search
 
 

@@ -9,7 +9,7 @@ from amc_core.models import MODELS, Hyperparameter
 from amc_core.modulations import MODULATION_SETS, MODULATIONS
 from amc_core.run import KEPT, OPTIMISERS, RETRAINED, SCHEDULES, Recipe
 from amc_core.scenario import CHANNELS, DISTRIBUTIONS, FILE_FIELDS, PULSES, SCENARIO_FIELDS, Channel
-from sweeps.study_file import OBJECTIVES, StudyFile
+from sweeps.study.file import OBJECTIVES, StudyFile
 
 _NUMBER = {"type": ["number", "string"]}  # YAML reads 1e-3 and 32/3 as texts
 _COUNT = {"type": "integer", "minimum": 1}

@@ -9,47 +9,29 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import time
-import warnings
-from collections.abc import Iterable, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import wraps
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from amc_core.errors import AmcError
-from amc_core.run import Dataset, Run
-from sweeps.journal import mend_journal, open_journal
-from sweeps.space import Dimension, Values
+from sweeps.search.liveness import SIGN_SECONDS, driver_name, is_alive
+from sweeps.search.objectives import best, objective
+from sweeps.search.storage import explained, make_sampler, mend, open_trials
 from sweeps.store import Store
-from sweeps.study import SearchStudy, Studies, Study, last_runs, unseen_tests
-from sweeps.study_file import OBJECTIVES
+from sweeps.study import SearchStudy, Studies, Study, last_runs
+from sweeps.study.space import Dimension, Values
 
 _NAMED = ("COMPLETE", "RUNNING", "WAITING")  # states of the trials whose runs a search study names
-_SIGN_SECONDS, _SILENT_SECONDS = 60, 600  # between a driver's signs of life; after which others take it for dead
-
-
-@contextmanager
-def _explained(study: SearchStudy, store: Store):
-    """Turns whatever a storage raises into an AmcError."""
-    try:
-        yield
-    except AmcError:
-        raise
-    except Exception as error:  # databases, their drivers and the replay of a journal raise whatever they like
-        raise _unusable(location(study, store), error) from None
 
 
 def _stored(method):
-    """`_explained` around a method."""
+    """`explained` around a method."""
 
     @wraps(method)
     def call(self, *arguments, **more):
-        with _explained(self.study, self.store):
+        with explained(self.study, self.store):
             return method(self, *arguments, **more)
 
     return call
@@ -74,11 +56,11 @@ class Search:
     def __init__(self, study: SearchStudy, store: Store):
         self.study, self.store = study, store
         mend(study, store)
-        self.optuna = _open(study, store)
+        self.optuna = open_trials(study, store)
         self.signed = -float("inf")  # when this driver last gave a sign of life
         self._propose_again()
         grid = study.space.grid() if study.search.sampler == "grid" else []
-        self._grid = {_text(values): values for values in grid}
+        self._grid = {values_text(values): values for values in grid}
         self.trials = wanted(study, self.optuna.get_trials(deepcopy=False))
         self.left = self.trials - self._count("COMPLETE", "PRUNED", "RUNNING")
 
@@ -97,7 +79,7 @@ class Search:
     def elsewhere(self) -> int:
         """Trials that other drivers are computing."""
         seen, found = self.optuna.user_attrs, self.optuna.get_trials(deepcopy=False)
-        going = [t for t in found if t.state.name != "RUNNING" or _alive(t.user_attrs.get("driver"), seen)]
+        going = [t for t in found if t.state.name != "RUNNING" or is_alive(t.user_attrs.get("driver"), seen)]
         return counted(self.study, going, "COMPLETE", "PRUNED", "RUNNING") - self.done
 
     @property
@@ -123,10 +105,10 @@ class Search:
             self.left = 0
             return None
         # A seed of its own for every trial: a relaunch would otherwise draw what the first launch has drawn.
-        self.optuna.sampler = _sampler(self.study, len(self.optuna.get_trials(deepcopy=False)))
+        self.optuna.sampler = make_sampler(self.study, len(self.optuna.get_trials(deepcopy=False)))
         try:
             trial = self.optuna.ask()
-            trial.set_user_attr("driver", _driver(os.getpid()))
+            trial.set_user_attr("driver", driver_name(os.getpid()))
             values = self.study.space.choose(lambda dimension: _suggest(trial, dimension))
             try:
                 study = self.study.proposal(values)
@@ -145,14 +127,14 @@ class Search:
 
     def show_life(self) -> None:
         """Tell the drivers on other machines now and then that this one lives; to be called all the time."""
-        if time.monotonic() - self.signed > _SIGN_SECONDS:
+        if time.monotonic() - self.signed > SIGN_SECONDS:
             self.signed = time.monotonic()
             with suppress(AmcError):  # should the search not be able to go on, `ask` will say so
                 self._sign()
 
     @_stored
     def _sign(self) -> None:
-        self.optuna.set_user_attr(_driver(os.getpid()), time.time())
+        self.optuna.set_user_attr(driver_name(os.getpid()), time.time())
 
     def complete(self, proposal: Proposal) -> None:
         """Tell Optuna the objective of a proposal, all of whose runs are complete."""
@@ -195,9 +177,9 @@ class Search:
     def _enqueue_from_grid(self) -> bool:
         """Enqueue the first combination that no trial has; one whose run failed is tried again by the next launch."""
         trials = self.optuna.get_trials(deepcopy=False)
-        ours = _driver(os.getpid())
+        ours = driver_name(os.getpid())
         taken = {
-            _text(_values(trial))
+            values_text(trial_values(trial))
             for trial in trials
             if trial.state.name != "FAIL" or "refused" in trial.user_attrs or trial.user_attrs.get("driver") == ours
         }
@@ -214,10 +196,10 @@ class Search:
         """
         seen = self.optuna.user_attrs
         for trial in self.optuna.get_trials(deepcopy=False):
-            if trial.state.name == "RUNNING" and not _alive(trial.user_attrs.get("driver"), seen):
-                values = _values(trial)
+            if trial.state.name == "RUNNING" and not is_alive(trial.user_attrs.get("driver"), seen):
+                values = trial_values(trial)
                 later = self.optuna.get_trials(deepcopy=False)[trial.number + 1 :]  # another driver may do this as well
-                if values and all(_values(other) != values for other in later):
+                if values and all(trial_values(other) != values for other in later):
                     self.optuna.enqueue_trial(values)
                 self._tell(trial.number, "FAIL")
 
@@ -241,14 +223,14 @@ def completed(study: Study | Studies, store: Store) -> Study | Studies:
 
 def trials(study: SearchStudy, store: Store) -> list:
     """Optuna's frozen trials of a search so far; none where it has not begun."""
-    opened = _open(study, store, begin=False)
-    with _explained(study, store):
+    opened = open_trials(study, store, begin=False)
+    with explained(study, store):
         return opened.get_trials(deepcopy=False) if opened else []
 
 
 def counted(study: SearchStudy, trials: list, *states: str) -> int:
     """How many trials are in these states; of a grid, where two may be alike, how many combinations."""
-    found = [_text(_values(trial)) for trial in trials if trial.state.name in states]
+    found = [values_text(trial_values(trial)) for trial in trials if trial.state.name in states]
     return len(set(found) if study.search.sampler == "grid" else found)
 
 
@@ -256,22 +238,8 @@ def wanted(study: SearchStudy, trials: list) -> int:
     """How many trials complete a search; combinations of a grid that were refused are not among them."""
     if study.search.sampler != "grid":
         return study.trials
-    refused = {_text(_values(trial)) for trial in trials if "refused" in trial.user_attrs}
+    refused = {values_text(trial_values(trial)) for trial in trials if "refused" in trial.user_attrs}
     return min(study.trials, len(study.space.grid()) - len(refused))
-
-
-def best(study: SearchStudy, trials: list) -> list:
-    """Of one objective the best complete trial; of several the Pareto front: the trials that no other dominates."""
-    complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
-    signs = [1 if OBJECTIVES[name] == "maximize" else -1 for name in study.search.objective]
-    goods = [tuple(sign * value for sign, value in zip(signs, trial.values, strict=True)) for trial in complete]
-    if len(signs) == 1:
-        return [complete[goods.index(max(goods))]] if goods else []
-    return [trial for trial, good in zip(complete, goods, strict=True) if not any(_dominates(o, good) for o in goods)]
-
-
-def _dominates(first: tuple, second: tuple) -> bool:
-    return first != second and all(a >= b for a, b in zip(first, second, strict=True))
 
 
 def state(trial: Any) -> str:
@@ -301,61 +269,30 @@ def trial_table(study: SearchStudy, store: Store):
         rows.append(
             [trial.number, state(trial), "best" if trial.number in chosen else ""]
             + (list(trial.values) if trial.state.name == "COMPLETE" else [None] * len(study.search.objective))
-            + [_values(trial).get(name) for name in names]
+            + [trial_values(trial).get(name) for name in names]
             + [" ".join(trial.user_attrs.get("runs", ())), trial.user_attrs.get("failure", "")]
         )
     columns = ["trial", "state", "best", *study.search.objective, *names, "runs", "failure"]
     return pd.DataFrame(rows, columns=columns, dtype=object)
 
 
-def objective(study: Study, store: Store, names: tuple[str, ...]) -> list[float]:
-    """The objectives of a proposal that is complete, over its last runs (those after transfer, where there is any).
-
-    "accuracy" is the mean over their cells, each pooled over SNRs, "unseen_accuracy" that over the cells in scenarios
-    not trained in, "parameters" the mean number of trained values.
-    """
-    runs = last_runs(study)
-    values = {}
-    if "accuracy" in names:
-        values["accuracy"] = _accuracy(store, [(run, study.tests(run)) for run in runs])
-    if "unseen_accuracy" in names:
-        values["unseen_accuracy"] = _accuracy(store, [(run, unseen_tests(study, run)) for run in runs])
-    if "parameters" in names:
-        values["parameters"] = float(np.mean([store.run_record(run.key)["parameters"] for run in runs]))
-    return [values[name] for name in names]
-
-
-def _accuracy(store: Store, tests: Iterable[tuple[Run, Sequence[Dataset]]]) -> float:
-    accuracies = []
-    for run, datasets in tests:
-        wanted, counts = {run.cell_key(test) for test in datasets}, {}
-        for table in store.cell_tables([run.key], ["cell", "snr_db", "n", "correct"]):
-            for cell, snr, n, correct in zip(*(column.to_pylist() for column in table.columns), strict=True):
-                if cell in wanted:
-                    counts[cell, snr] = n, correct  # one that two launches computed at once comes twice
-        for cell in sorted(wanted):
-            n, correct = np.sum([count for (key, _), count in counts.items() if key == cell], axis=0)
-            accuracies.append(correct / n)
-    return float(np.mean(accuracies))
-
-
 def _studies(study: SearchStudy, trials: list, states: tuple[str, ...]) -> list[Study]:
     found = {}
     for trial in trials:
-        values = _values(trial)
-        if trial.state.name in states and _text(values) not in found:
+        values = trial_values(trial)
+        if trial.state.name in states and values_text(values) not in found:
             with suppress(AmcError, KeyError, StopIteration):  # a driver died between its values
                 if set(values) == set(study.space.choose(lambda dimension, values=values: values[dimension.name])):
-                    found[_text(values)] = study.proposal(values)
+                    found[values_text(values)] = study.proposal(values)
     return list(found.values())
 
 
-def _values(trial: Any) -> Values:
+def trial_values(trial: Any) -> Values:
     """The values of a trial, those included that it was enqueued with and has not taken yet."""
     return trial.system_attrs.get("fixed_params", {}) | trial.params
 
 
-def _text(values: Values) -> str:
+def values_text(values: Values) -> str:
     return json.dumps(values, sort_keys=True)
 
 
@@ -366,120 +303,3 @@ def _suggest(trial: Any, dimension: Dimension) -> Any:
         step = dimension.step or 1
         return trial.suggest_int(dimension.name, dimension.low, dimension.high, step=step, log=dimension.log)
     return trial.suggest_float(dimension.name, dimension.low, dimension.high, step=dimension.step, log=dimension.log)
-
-
-# -- Optuna ------------------------------------------------------------------------------------------------
-
-
-def location(study: SearchStudy, store: Store) -> str:
-    """Where the trials of a search are kept: a database's URL, or the path of a journal file."""
-    if study.search.storage:
-        return study.search.storage
-    if "://" in str(store.path):
-        raise AmcError(
-            f"search.storage is missing: a search on {store.path} needs the URL of a database for its trials"
-        )
-    return str(Path(store.path) / "searches" / f"{_name(study)}.journal")
-
-
-def mend(study: SearchStudy, store: Store) -> str:
-    """Set a damaged journal aside, and go on with what can be read of it; in words, if that was so."""
-    place = location(study, store)
-    with _explained(study, store):
-        directions = [OBJECTIVES[objective] for objective in study.search.objective]
-        damage = None if "://" in place else mend_journal(Path(place), _name(study), directions)
-    told = "damaged, set aside as {}: lines that cannot be read: {}; the others stay in use"
-    return told.format(*damage) if damage else ""
-
-
-def _name(study: SearchStudy) -> str:
-    return f"{study.name}-{study.key}"
-
-
-def _open(study: SearchStudy, store: Store, begin: bool = True):
-    """Optuna's study; where it is not there, a new one if it is to `begin`, else None."""
-    place = location(study, store)
-    name = _name(study)
-    file = place.removeprefix("sqlite:///") if place.startswith("sqlite:///") else None if "://" in place else place
-    if not begin and file is not None and not Path(file).exists():
-        return None
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with warnings.catch_warnings(), _explained(study, store):
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        storage = optuna.storages.RDBStorage(place) if "://" in place else open_journal(Path(place))
-        if not begin:
-            with suppress(KeyError):  # not begun
-                return optuna.load_study(study_name=name, storage=storage)
-            return None
-        opened = optuna.create_study(
-            storage=storage,
-            study_name=name,
-            load_if_exists=True,
-            directions=[OBJECTIVES[objective] for objective in study.search.objective],
-            pruner=_pruner(study),
-        )
-        opened.set_metric_names(list(study.search.objective))
-        return opened
-
-
-def _sampler(study: SearchStudy, trials: int):
-    import optuna
-
-    seed = int(np.random.SeedSequence([study.search.seed, trials]).generate_state(1)[0])
-    samplers = optuna.samplers
-    if study.search.sampler == "tpe":
-        return samplers.TPESampler(seed=seed, constant_liar=True)  # those that run count as bad: no two alike
-    if study.search.sampler == "cmaes":
-        return samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
-    return samplers.RandomSampler(seed=seed)
-
-
-def _pruner(study: SearchStudy):
-    import optuna
-
-    epochs = max(run.recipe.epochs for proposal in study.ends for run in proposal.runs())
-    return {
-        "none": optuna.pruners.NopPruner,
-        "asha": lambda: optuna.pruners.SuccessiveHalvingPruner(min_resource=1),  # looks after epochs 1, 4, 16, …
-        "median": optuna.pruners.MedianPruner,
-        "hyperband": lambda: optuna.pruners.HyperbandPruner(max_resource=epochs),
-    }[study.search.pruner]()
-
-
-def _driver(process: int) -> str | None:
-    """What tells a process on this machine from one that had its number before; None where there is none."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass
-    with suppress(OSError):
-        state, *_ = told = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        return None if state == "Z" else f"{socket.gethostname()} {process} {told[19]}"  # when it started
-    return f"{socket.gethostname()} {process}"
-
-
-def _alive(driver: str | None, seen: dict[str, float]) -> bool:
-    """Does the driver of a trial still run? An earlier search of this process does not.
-
-    seen: driver → when it last gave a sign of life, by which those on other machines are judged.
-    """
-    host, process, *_ = [*(driver or "").split(), "", ""]
-    if host != socket.gethostname():
-        return time.time() - seen.get(driver, 0) < _SILENT_SECONDS
-    if not process.isdigit() or int(process) == os.getpid():
-        return False
-    return _driver(int(process)) == driver
-
-
-def _unusable(place: str, error: Exception) -> AmcError:
-    """What to say of a storage that raises; its URL may hold a password, which is left out."""
-    scheme, separator, rest = place.partition("://")
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
-    if not separator and not isinstance(error, (OSError, RuntimeError)):
-        return AmcError(f"{place} is damaged ({reason}): 'amc run' sets it aside and goes on with what can be read")
-    place = f"{scheme}://{rest.rpartition('@')[2]}" if separator else place
-    return AmcError(f"search storage {place!r} cannot be used: {reason}")

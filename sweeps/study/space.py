@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from amc_core.errors import AmcError, require_known, suggest
-from sweeps.grid import LARGEST, model_grid, recipe_grid
+from sweeps.study.grid import LARGEST, model_grid, recipe_grid
 
 MODEL = "model"  # the dimension that chooses among several models
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from amc_core.errors import AmcError
 from amc_core.models import ModelSpec
-from sweeps.plan import Plan
+from sweeps.planning import Plan
 from sweeps.search import best, counted, state, trials, wanted
 from sweeps.store import Store
 from sweeps.study import SearchStudy, Studies, Study

@@ -9,7 +9,7 @@ from datetime import datetime
 from types import TracebackType
 
 from amc_core.run import Run
-from sweeps.progress import describe
+from sweeps.engine.progress import describe
 from sweeps.store import Store
 
 _WRITE_SECONDS = 20

@@ -38,8 +38,17 @@ from pyarrow.fs import FileSystem
 
 from amc_core.errors import AmcError
 from amc_core.run import VERSION, Dataset, Run
-from sweeps.cells import CELL_SCHEMA, Footer, cell_bytes, cell_table, merge, parquet_bytes, read_footer, read_parquet
-from sweeps.files import open_files
+from sweeps.store.cells import (
+    CELL_SCHEMA,
+    Footer,
+    cell_bytes,
+    cell_table,
+    merge,
+    parquet_bytes,
+    read_footer,
+    read_parquet,
+)
+from sweeps.store.files import open_files
 
 __all__ = ["CELL_SCHEMA", "Damaged", "Listing", "Store"]
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from amc_core.errors import AmcError, suggest
 from amc_core.modulations import MODULATION_SETS, modulation_names
-from sweeps.grid import LARGEST, Grid, model_grid, model_names, recipe_grid, scenario_grid
+from sweeps.study.grid import LARGEST, Grid, model_grid, model_names, recipe_grid, scenario_grid
 
 _MOST_VALUES = 20_000  # in a file
 

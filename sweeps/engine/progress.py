@@ -16,7 +16,7 @@ from rich.text import Text
 
 from amc_core.run import Run
 from amc_core.scenario import told
-from sweeps.plan import Plan, RunPlan
+from sweeps.planning import Plan, RunPlan
 
 _TRAINING_COST = 3  # a trained instance costs about as much as three that are only classified
 _PLAIN_SECONDS = 15  # between plain lines

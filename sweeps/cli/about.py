@@ -1,0 +1,38 @@
+"""amc models, schema: what there is to choose from."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sweeps.cli.app import app
+from sweeps.cli.show import show_classifiers
+
+
+@app.command(name="models")
+def show_models(
+    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="The details of this one.")] = None,
+    length: Annotated[int, typer.Option("--length", min=8, max=1 << 14, help="Samples of an instance.")] = 1024,
+    classes: Annotated[int, typer.Option("--classes", min=2, max=10_000, help="Modulations told apart.")] = 20,
+) -> None:
+    """List the classifiers: size, cost of an instance, accepted lengths, hyperparameters, source.
+
+    Example: amc models --length 128 --classes 7, then amc models stn_resnext
+    """
+    from amc_core.models import MODELS, model_spec
+
+    show_classifiers(list(MODELS.values()) if model is None else [model_spec(model)], length, classes)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of study files, with which editors complete and check them.
+
+    Example: amc schema > study.schema.json, and "# yaml-language-server: $schema=study.schema.json" atop a study
+    """
+    import json
+
+    from sweeps.study.schema import study_schema
+
+    print(json.dumps(study_schema(), indent=1))

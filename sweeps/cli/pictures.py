@@ -1,0 +1,150 @@
+"""amc figures, report, saliency, simulate: pictures of results and of signals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from amc_core.errors import AmcError
+from amc_core.modulations import MODULATIONS, modulation_names
+from sweeps.cli.app import Scale, StoreDir, StudyName, app
+from sweeps.cli.show import out, written
+from sweeps.search import proposed
+from sweeps.store import Store
+from sweeps.study import expanded, load_study, parse_scenario
+
+
+@app.command()
+def figures(
+    study: StudyName,
+    store: StoreDir = "results",
+    scale: Scale = None,
+    to: Annotated[Path, typer.Option("--to", help="Directory for the figures.")] = Path("figures"),
+) -> None:
+    """Draw a study's figures as PNG and SVG: the train × test heat map; of a shipped study, the paper's figure.
+
+    Learning curves, confusion matrices and accuracy against parameters come beside it. p1-fig07, p1-fig08 and
+    p1-fig09 are figures of signals, which need no store.
+
+    Example: amc figures quickstart --to figures
+    """
+    from analysis import Results
+    from analysis.figures import save, study_figures, train_test_heat_map
+    from analysis.figures.signals import SIGNAL_FIGURES
+
+    if study in SIGNAL_FIGURES:
+        written(save, SIGNAL_FIGURES[study](), to / study)
+        return
+    results = Results(study, store, scale)
+    cells = results.require_cells(study)
+    name = "-".join([Path(study).name.removesuffix(".yaml"), *([scale] if scale else [])])
+    written(save, train_test_heat_map(cells, f"Accuracy by training and test setting: {name}"), to / name)
+    for kind, figure in study_figures(results):
+        written(save, figure, to / f"{name}-{kind}")
+
+
+@app.command()
+def report(
+    study: Annotated[
+        list[str],
+        typer.Argument(metavar="STUDY…|all", help="Studies, or all: those here whose cells are in the store."),
+    ],
+    store: StoreDir = "results",
+    scale: Scale = None,
+    to: Annotated[Path, typer.Option("--to", help="The HTML file to write.")] = Path("report.html"),
+) -> None:
+    """Write studies as one HTML page: heat maps, confusion matrices, curves, and how to reproduce them.
+
+    Example: amc report quickstart --to report.html
+    """
+    from analysis.report import found, write
+
+    named = [] if study == ["all"] else [(name, load_study(name, scale)) for name in expanded(study)]
+    studies = named or found(store, scale)
+    try:
+        size = write(to, store, studies).stat().st_size
+    except OSError as error:
+        raise AmcError(f"{str(to)!r} cannot be written: {error.strerror or error}") from None
+    told = ", ".join(dict.fromkeys(chosen.name for _, chosen in studies))
+    out.print(f"report of {told}: {to}, {size / 1e6:.1f} MB", highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command(name="saliency")
+def draw_saliency(
+    study: StudyName,
+    store: StoreDir = "results",
+    scale: Scale = None,
+    modulations: Annotated[
+        str | None, typer.Option("--modulations", help="Names with commas; otherwise the study's first two.")
+    ] = None,
+    snr: Annotated[float | None, typer.Option("--snr", help="dB; otherwise the study's highest.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Of this model only.")] = None,
+    instance: Annotated[int, typer.Option("--instance", min=0, help="Which instance of the test part.")] = 0,
+    layer: Annotated[
+        int, typer.Option("--layer", help="Convolutional layer; 0 is the first and the finest, -1 the last.")
+    ] = 2,  # the deepest in which single transitions between symbols show
+    to: Annotated[Path, typer.Option("--to", help="Directory for the figure.")] = Path("figures"),
+) -> None:
+    """Draw which I/Q samples a study's trained networks decide by (Grad-CAM, P1 Table II), as PNG and SVG.
+
+    Example: amc saliency quickstart --modulations BPSK,QPSK --snr 18
+    """
+    from analysis.figures import save
+    from analysis.figures.saliency import read, saliency_figure, select
+
+    place = Store(store)
+    chosen = proposed(load_study(study, scale), place)
+    names = [name.strip() for name in modulations.split(",")] if modulations else chosen.file.modulations[:2]
+    selection = select(chosen, place, names, model)
+    level = max(chosen.file.snr_db) if snr is None else snr
+    readings = read(chosen, place, selection, names, level, instance, layer)
+    name = "-".join([chosen.name, *([scale] if scale else []), "saliency", *([model] if model else [])])
+    title = f"Importance of I/Q samples at SNR {level:g} dB: {chosen.name}"
+    written(save, saliency_figure(readings, title, layer), to / name)
+    if selection.left_out:
+        out.print(f"Drawn: {selection.left_out}.", highlight=False)
+
+
+@app.command(name="simulate")
+def simulate_signals(
+    scenario: Annotated[
+        str,
+        typer.Argument(
+            metavar="SCENARIO", help="A channel's name, augmod, augmod_offsets, or fields: '{upsampling: 4}'."
+        ),
+    ],
+    modulations: Annotated[str, typer.Option("--modulations", help="A set, or names with commas.")] = "complex",
+    snr: Annotated[float, typer.Option("--snr", help="dB; inf for no noise.")] = 30.0,
+    length: Annotated[int, typer.Option("--length", min=8, max=1 << 20, help="Samples of an instance.")] = 1024,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    to: Annotated[Path, typer.Option("--to", help="Directory for the picture.")] = Path("figures"),
+    export: Annotated[
+        Path | None,
+        typer.Option("--export", help="Also write instances: FILE.h5 (RadioML 2018.01A layout), or a SigMF name."),
+    ] = None,
+    instances: Annotated[int, typer.Option("--instances", min=1, help="Exported of each modulation.")] = 100,
+) -> None:
+    """Draw a scenario's signals: constellation, waveform and spectrum; optionally export them.
+
+    Example: amc simulate rayleigh --modulations QPSK,16QAM --snr 20 --export signals.h5
+    """
+    from analysis.figures import save
+    from analysis.figures.signals import constellation_grid, signal_figure
+
+    chosen = parse_scenario(scenario)
+    names = modulation_names([modulations] if modulations in MODULATIONS else listed(modulations))
+    chosen.require_length(length)
+    draw = signal_figure if len(names) <= 6 else constellation_grid
+    stem = f"signals-{chosen.paths.name or 'channel'}"
+    written(save, draw(chosen, names, snr, length, seed), to / stem)
+    if export is not None:
+        from amc_core.recordings.export import export_instances
+
+        exported = export_instances(export, chosen, names, snr, instances, length, seed)
+        out.print(f"{instances * len(names)} instances: {exported}", highlight=False, soft_wrap=True)
+
+
+def listed(modulations: str) -> str | list[str]:
+    return [name.strip() for name in modulations.split(",")] if "," in modulations else modulations

@@ -1,0 +1,104 @@
+"""amc results, query, compare: numbers from a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from sweeps.cli.app import Scale, StoreDir, StudyName, app
+from sweeps.cli.show import out, show_table, written_to
+
+_MOST_ROWS = 200  # of a query, on the terminal
+_COMPARED = (
+    "run at: scale, instances of a modulation and SNR × epochs; intervals: 95 %, of another training where there are "
+    "several seeds, else of the network that was trained. {} verdicts rest on an interval: by chance {:.1f} of them "
+    "would be wrong."
+)
+
+
+@app.command()
+def results(
+    study: StudyName,
+    store: StoreDir = "results",
+    scale: Scale = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write the cells to this CSV file.")] = None,
+    parquet: Annotated[Path | None, typer.Option("--parquet", help="Write the cells to this Parquet file.")] = None,
+) -> None:
+    """Print a study's train × test table; optionally write its cells, a row per run, test scenario and SNR.
+
+    Example: amc results quickstart --csv quickstart.csv
+    """
+    from analysis import Results, train_test
+
+    cells = Results(study, store, scale).require_cells(study)
+    show_table(train_test(cells))
+    # A Parquet column holds numbers or texts: one where some values are distributions becomes text.
+    mixed = {name: "str" for name in cells if cells[name].dtype == object}
+    writers = (csv, lambda path: cells.to_csv(path, index=False)), (parquet, cells.astype(mixed).to_parquet)
+    for path, write in writers:
+        if path is not None:
+            written_to(path, write, len(cells))
+
+
+@app.command()
+def query(
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="A SELECT over runs, epochs, cells and confusion.")],
+    store: StoreDir = "results",
+    study: Annotated[str | None, typer.Option("--study", help="Only what this study selects.")] = None,
+    scale: Scale = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write the rows to this CSV file.")] = None,
+    parquet: Annotated[Path | None, typer.Option("--parquet", help="Write the rows to this Parquet file.")] = None,
+) -> None:
+    """Answer a question in SQL from the tables of a store.
+
+    Example: amc query "SELECT model, snr_db, sum(correct) / sum(n) AS accuracy FROM cells GROUP BY ALL ORDER BY ALL"
+    """
+    from analysis.query import query as answer
+
+    rows = answer(sql, store, study, scale)
+    if csv is not None:
+        written_to(csv, lambda path: rows.to_csv(path, index=False), len(rows))
+    if parquet is not None:
+        written_to(parquet, lambda path: rows.to_parquet(path, index=False), len(rows))
+    if csv or parquet:
+        return
+    shown = Table(*rows.columns, box=SIMPLE_HEAD)
+    for row in rows.head(_MOST_ROWS).itertuples(index=False):
+        shown.add_row(*(f"{value:.6g}" if isinstance(value, float) else escape(str(value)) for value in row))
+    out.print(shown)
+    if len(rows) > _MOST_ROWS:
+        out.print(f"{len(rows) - _MOST_ROWS:,} more rows: --csv or --parquet FILE writes all.", highlight=False)
+
+
+@app.command()
+def compare(
+    study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="Only numbers that this study gives.")] = None,
+    store: StoreDir = "results",
+    scale: Scale = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write the rows, with the papers' words, here.")] = None,
+) -> None:
+    """Set results beside the numbers that the two papers report, with the scale at which they were computed.
+
+    Example: amc compare p1-fig02 --scale small
+    """
+    from analysis.compare import by_chance, in_words
+    from analysis.compare import compare as set_beside
+
+    rows = set_beside(study, store, scale)
+    if csv is not None:
+        written_to(csv, lambda path: rows.to_csv(path, index=False), len(rows))
+        return
+    shown = Table("what", "where", "published", "ours", "run at", "verdict", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for row in rows.to_dict("records"):
+        shown.add_row(row["what"], f"{row['paper']} {row['place']}", *in_words(row), row["run_at"], row["verdict"])
+    out.print(shown)
+    verdicts = rows["verdict"].value_counts()
+    out.print(", ".join(f"{count} {name}" for name, count in verdicts.items()), highlight=False)
+    if set(verdicts.index) != {"not run"}:
+        resting, by_luck = by_chance(rows)
+        out.print(_COMPARED.format(resting, by_luck), highlight=False)

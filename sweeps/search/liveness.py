@@ -1,0 +1,38 @@
+"""Which drivers of a search still live, told by their processes here and by signs of life elsewhere."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+
+SIGN_SECONDS, SILENT_SECONDS = 60, 600  # between a driver's signs of life; after which others take it for dead
+
+
+def driver_name(process: int) -> str | None:
+    """What tells a process on this machine from one that had its number before; None where there is none."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    with suppress(OSError):
+        state, *_ = told = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        return None if state == "Z" else f"{socket.gethostname()} {process} {told[19]}"  # when it started
+    return f"{socket.gethostname()} {process}"
+
+
+def is_alive(driver: str | None, seen: dict[str, float]) -> bool:
+    """Does the driver of a trial still run? An earlier search of this process does not.
+
+    seen: driver → when it last gave a sign of life, by which those on other machines are judged.
+    """
+    host, process, *_ = [*(driver or "").split(), "", ""]
+    if host != socket.gethostname():
+        return time.time() - seen.get(driver, 0) < SILENT_SECONDS
+    if not process.isdigit() or int(process) == os.getpid():
+        return False
+    return driver_name(int(process)) == driver

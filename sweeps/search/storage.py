@@ -1,0 +1,113 @@
+"""Where the trials of a search are kept, a journal file in the store or a database; what Optuna needs to open it."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+
+from amc_core.errors import AmcError
+from sweeps.search.journal import mend_journal, open_journal
+from sweeps.search.objectives import OBJECTIVES
+from sweeps.store import Store
+from sweeps.study import SearchStudy
+
+
+@contextmanager
+def explained(study: SearchStudy, store: Store):
+    """Turns whatever a storage raises into an AmcError."""
+    try:
+        yield
+    except AmcError:
+        raise
+    except Exception as error:  # databases, their drivers and the replay of a journal raise whatever they like
+        raise _unusable(location(study, store), error) from None
+
+
+def location(study: SearchStudy, store: Store) -> str:
+    """Where the trials of a search are kept: a database's URL, or the path of a journal file."""
+    if study.search.storage:
+        return study.search.storage
+    if "://" in str(store.path):
+        raise AmcError(
+            f"search.storage is missing: a search on {store.path} needs the URL of a database for its trials"
+        )
+    return str(Path(store.path) / "searches" / f"{storage_name(study)}.journal")
+
+
+def mend(study: SearchStudy, store: Store) -> str:
+    """Set a damaged journal aside, and go on with what can be read of it; in words, if that was so."""
+    place = location(study, store)
+    with explained(study, store):
+        directions = [OBJECTIVES[objective] for objective in study.search.objective]
+        damage = None if "://" in place else mend_journal(Path(place), storage_name(study), directions)
+    told = "damaged, set aside as {}: lines that cannot be read: {}; the others stay in use"
+    return told.format(*damage) if damage else ""
+
+
+def storage_name(study: SearchStudy) -> str:
+    return f"{study.name}-{study.key}"
+
+
+def open_trials(study: SearchStudy, store: Store, begin: bool = True):
+    """Optuna's study; where it is not there, a new one if it is to `begin`, else None."""
+    place = location(study, store)
+    name = storage_name(study)
+    file = place.removeprefix("sqlite:///") if place.startswith("sqlite:///") else None if "://" in place else place
+    if not begin and file is not None and not Path(file).exists():
+        return None
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with warnings.catch_warnings(), explained(study, store):
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        storage = optuna.storages.RDBStorage(place) if "://" in place else open_journal(Path(place))
+        if not begin:
+            with suppress(KeyError):  # not begun
+                return optuna.load_study(study_name=name, storage=storage)
+            return None
+        opened = optuna.create_study(
+            storage=storage,
+            study_name=name,
+            load_if_exists=True,
+            directions=[OBJECTIVES[objective] for objective in study.search.objective],
+            pruner=make_pruner(study),
+        )
+        opened.set_metric_names(list(study.search.objective))
+        return opened
+
+
+def make_sampler(study: SearchStudy, trials: int):
+    import optuna
+
+    seed = int(np.random.SeedSequence([study.search.seed, trials]).generate_state(1)[0])
+    samplers = optuna.samplers
+    if study.search.sampler == "tpe":
+        return samplers.TPESampler(seed=seed, constant_liar=True)  # those that run count as bad: no two alike
+    if study.search.sampler == "cmaes":
+        return samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
+    return samplers.RandomSampler(seed=seed)
+
+
+def make_pruner(study: SearchStudy):
+    import optuna
+
+    epochs = max(run.recipe.epochs for proposal in study.ends for run in proposal.runs())
+    return {
+        "none": optuna.pruners.NopPruner,
+        "asha": lambda: optuna.pruners.SuccessiveHalvingPruner(min_resource=1),  # looks after epochs 1, 4, 16, …
+        "median": optuna.pruners.MedianPruner,
+        "hyperband": lambda: optuna.pruners.HyperbandPruner(max_resource=epochs),
+    }[study.search.pruner]()
+
+
+def _unusable(place: str, error: Exception) -> AmcError:
+    """What to say of a storage that raises; its URL may hold a password, which is left out."""
+    scheme, separator, rest = place.partition("://")
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    if not separator and not isinstance(error, (OSError, RuntimeError)):
+        return AmcError(f"{place} is damaged ({reason}): 'amc run' sets it aside and goes on with what can be read")
+    place = f"{scheme}://{rest.rpartition('@')[2]}" if separator else place
+    return AmcError(f"search storage {place!r} cannot be used: {reason}")

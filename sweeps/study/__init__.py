@@ -1,0 +1,27 @@
+"""Studies: what a file names, validated, as runs and cells."""
+
+from sweeps.study.loading import (
+    SCALES,
+    SHIPPED,
+    expanded,
+    load_studies,
+    load_study,
+    parse_scenario,
+    shipped,
+)
+from sweeps.study.study import SearchStudy, Studies, Study, last_runs, unseen_tests
+
+__all__ = [
+    "SCALES",
+    "SHIPPED",
+    "SearchStudy",
+    "Studies",
+    "Study",
+    "expanded",
+    "last_runs",
+    "load_studies",
+    "load_study",
+    "parse_scenario",
+    "shipped",
+    "unseen_tests",
+]
