@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 
 from amc_core.scenario import Scenario, scenario_from
 from amc_core.settings import covers, setting, varies
-from analysis.columns import TEST, Filters, kept, scenario_columns, sorted_rows
+from analysis.columns import OF_ROWS, TEST, Filters, kept, scenario_columns, sorted_rows
+from analysis.runs import modulation_set
 from sweeps.store import CELL_SCHEMA, Store
 from sweeps.store.cells import merge
 
@@ -35,9 +36,23 @@ class Tested:
         """A column that has one value per row of the cells files."""
         if name == "setting":
             return self._settings()
+        if name == "test_modulation_set":
+            return self._modulation_sets()
         if name in self.runs:
             return self.runs[name].take(self.run).array
         return self.tests[name].take(self.test).array if name in self.tests else self.rows[name].to_pandas().array
+
+    def sent(self) -> tuple[np.ndarray, list[tuple[str, ...]]]:
+        """For each row which modulations were sent: a place in the list of such, and that list."""
+        own = [None if names is None else tuple(names) for names in self.rows["test_modulations"].to_pylist()]
+        trained = [tuple(names) for names in self.runs["modulations"]]
+        sets = [trained[run] if names is None else names for run, names in zip(self.run, own, strict=True)]
+        known = {names: place for place, names in enumerate(dict.fromkeys(sets))}
+        return np.array([known[names] for names in sets], np.int64), list(known)
+
+    def _modulation_sets(self):
+        place, sets = self.sent()
+        return pd.Series([modulation_set(list(names)) for names in sets], dtype="str").take(place).array
 
     def _settings(self):
         lengths, texts = self.rows["test_length"].to_numpy(), self.tests["test_scenario"].tolist()
@@ -73,6 +88,7 @@ def once(store: Store, keys: Iterable[str]) -> pa.Table:
 def _tested(store: Store, runs: pd.DataFrame, cells: set[str] | None, extra: set[str], filters: Filters) -> Tested:
     """What the filters keep of the cells of runs; `extra` columns beside those that tell cells apart."""
     columns = ["run", "cell", "test_scenario", "test_length", "snr_db", *sorted(extra)]
+    columns = ["test_modulations" if name == "test_modulation_set" else name for name in columns]
     numbers = [name for name in ("test_length", "snr_db") if name in filters]
     by_value = {name: pa.array(pd.Series(filters[name], dtype="float64"), pa.float64()) for name in numbers}
     if "cell" in filters:
@@ -130,9 +146,9 @@ def _matching(scenarios: dict[str, dict], texts: list[str], filters: Filters) ->
 
 def read_cells(store: Store, runs: pd.DataFrame, cells: set[str] | None, columns: list[str], filters: Filters):
     wanted = {*columns, *filters}
-    counts = {"n", "correct"} if "accuracy" in wanted else {"n", "correct"} & wanted
-    tested = _tested(store, runs, cells, counts | ({"evaluated_at"} & wanted), filters)
-    left = {name: filters[name] for name in ("setting", "n", "correct", "accuracy", "evaluated_at") if name in filters}
+    counts = {"n", "correct"} if "accuracy" in wanted else set()
+    tested = _tested(store, runs, cells, counts | (OF_ROWS["cells"] & wanted), filters)
+    left = {name: filters[name] for name in ("setting", "accuracy", *sorted(OF_ROWS["cells"])) if name in filters}
     table = pd.DataFrame(
         {name: tested.column(name) for name in {**dict.fromkeys(columns), **left} if name != "accuracy"}
     )
@@ -142,19 +158,23 @@ def read_cells(store: Store, runs: pd.DataFrame, cells: set[str] | None, columns
 
 
 def read_confusion(store: Store, runs: pd.DataFrame, cells: set[str] | None, columns: list[str], filters: Filters):
-    tested = _tested(store, runs, cells, {"confusion"} | ({"evaluated_at"} & {*columns, *filters}), filters)
-    names = list(dict.fromkeys(name for listed in runs["modulations"] for name in listed))
-    place = np.arange(tested.rows.num_rows)
-    # The modulations of a run, in the order of its counts; rows of a run stand together.
-    codes = [np.array([names.index(name) for name in listed], np.int16) for listed in runs["modulations"]]
-    rows_of = np.bincount(tested.run, minlength=len(codes))
-    flat = {
-        "sent": [np.tile(np.repeat(code, len(code)), m) for code, m in zip(codes, rows_of, strict=True)],
-        "recognised": [np.tile(code, len(code) * m) for code, m in zip(codes, rows_of, strict=True)],
-    }
-    flat = {name: np.concatenate([np.empty(0, np.int16), *parts]) for name, parts in flat.items()}
-    sizes = np.array([len(code) ** 2 for code in codes], np.int64)[tested.run]
-    row = np.repeat(place, sizes)
+    asked = OF_ROWS["confusion"] & {*columns, *filters}
+    tested = _tested(store, runs, cells, {"confusion", "test_modulations"} | asked - {"test_modulation_set"}, filters)
+    place, sets = tested.sent()
+    names = list(dict.fromkeys(name for listed in (*runs["modulations"], *sets) for name in listed))
+    sent = [np.array([names.index(name) for name in listed], np.int16) for listed in sets]
+    recognised = [np.array([names.index(name) for name in listed], np.int16) for listed in runs["modulations"]]
+    # Rows of a run stand together, and so do those with the same modulations sent, nearly always.
+    bounds = np.flatnonzero(np.diff(np.stack([tested.run, place]), prepend=-1, append=-1).any(axis=0))
+    flat = {"sent": [np.empty(0, np.int16)], "recognised": [np.empty(0, np.int16)]}
+    sizes = np.zeros(len(place), np.int64)
+    for start, end in pairwise(bounds):
+        rows, columns_ = sent[place[start]], recognised[tested.run[start]]
+        flat["sent"].append(np.tile(np.repeat(rows, len(columns_)), end - start))
+        flat["recognised"].append(np.tile(columns_, len(rows) * (end - start)))
+        sizes[start:end] = len(rows) * len(columns_)
+    flat = {name: np.concatenate(parts) for name, parts in flat.items()}
+    row = np.repeat(np.arange(len(place)), sizes)
     count = tested.rows["confusion"].combine_chunks().flatten().to_numpy().astype(np.int64)
     keep = np.ones(len(row), bool)
     for name in ("sent", "recognised"):
@@ -163,7 +183,7 @@ def read_confusion(store: Store, runs: pd.DataFrame, cells: set[str] | None, col
     if not keep.all():
         row, count, flat = row[keep], count[keep], {name: values[keep] for name, values in flat.items()}
     own = {name: pd.Categorical.from_codes(values, names) for name, values in flat.items()} | {"count": count}
-    left = {name: filters[name] for name in ("setting", "count", "evaluated_at") if name in filters}
+    left = {name: filters[name] for name in ("setting", "count", *sorted(OF_ROWS["confusion"])) if name in filters}
     wanted = {**dict.fromkeys(columns), **left}
     table = pd.DataFrame({name: own[name] if name in own else tested.column(name).take(row) for name in wanted})
     return kept(table, left)[columns]
@@ -172,9 +192,14 @@ def read_confusion(store: Store, runs: pd.DataFrame, cells: set[str] | None, col
 def read_matrices(
     store: Store, runs: pd.DataFrame, cells: set[str] | None
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
-    """Of each run: its key, and of its rows the cells' keys [rows], SNRs [rows] and counts [rows, sent, recognised]."""
+    """Of each run: its key, and of its rows the cells' keys [rows], SNRs [rows] and counts [rows, sent, recognised].
+
+    Tests of other modulations than those of the training are left out.
+    """
     for place, classes in enumerate(runs["classes"]):
-        tested = _tested(store, runs.iloc[[place]].reset_index(drop=True), cells, {"confusion"}, {})
-        counts = tested.rows["confusion"].combine_chunks().flatten().to_numpy().reshape(-1, classes, classes)
-        keys, snrs = tested.rows["cell"].to_pandas().to_numpy(), tested.rows["snr_db"].to_numpy()
+        own = runs.iloc[[place]].reset_index(drop=True)
+        rows = _tested(store, own, cells, {"confusion", "test_modulations"}, {}).rows
+        rows = rows.filter(pc.is_null(rows["test_modulations"]))
+        counts = rows["confusion"].combine_chunks().flatten().to_numpy().reshape(-1, classes, classes)
+        keys, snrs = rows["cell"].to_pandas().to_numpy(), rows["snr_db"].to_numpy()
         yield runs["run"].iloc[place], keys, snrs, counts

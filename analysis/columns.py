@@ -51,7 +51,8 @@ EPOCH = ["epoch", "train_loss", "train_accuracy", "validation_loss", "validation
 EPOCH += ["learning_rate", "instances_per_second", "micro_batch"]
 # Of the run, in the table epochs; a learning rate may change from epoch to epoch.
 OF_EPOCHS = {name: "of_epochs" if name == "epochs" else name for name in IDENTITY if name != "learning_rate"}
-_TESTED = ["run", *IDENTITY, "cell", *TEST, "test_length", "setting", "snr_db"]
+_TEST_PART = ["test_modulation_set", "test_instances", "test_length"]
+_TESTED = ["run", *IDENTITY, "cell", *TEST, *_TEST_PART, "setting", "snr_db"]
 
 COLUMNS = {
     "runs": ["run", *IDENTITY, *OUTCOME, "started_at", "finished_at", "modulations"],
@@ -65,6 +66,8 @@ _TEXTS = {f"{side}_{name}" for side in ("train", "test") for name in _SCENARIO_T
 _TEXTS |= {
     "run",
     "cell",
+    "test",
+    "test_modulation_set",
     "stage",
     "weights",
     "model",
@@ -77,6 +80,12 @@ _TEXTS |= {
     "torch",
 }
 _TEXTS |= {"optimiser", "schedule", "keep", "retrain", "setting", "sent", "recognised"}
+
+# Columns that each row of the cells files has of its own.
+OF_ROWS = {"confusion": {"test_modulation_set", "test_instances", "evaluated_at"}}
+OF_ROWS["cells"] = OF_ROWS["confusion"] | {"n", "correct", "test", "right", "confidence"}
+# Columns that come only where they are asked for: see `sweeps.store.CELL_SCHEMA`.
+ASKED_FOR = {"cells": ["test", "right", "confidence"]}
 
 Filters = Mapping[str, Any]  # column → the value that rows have there, or the list of those they may have
 
@@ -95,7 +104,7 @@ def checked(table: str, columns: Sequence[str] | None, filters: Filters | None) 
         raise AmcError(f"filters {filters!r} is not allowed: it is a mapping such as {{'model': 'cnn1d'}}")
     columns = list(columns)
     for name in (*columns, *filters):
-        if name not in COLUMNS[table]:
+        if name not in COLUMNS[table] and name not in ASKED_FOR.get(table, ()):
             raise AmcError(f"table {table!r} has no column {name!r}{suggest(name, COLUMNS[table])}")
     if len(set(columns)) < len(columns):
         raise AmcError(f"columns {columns} is not allowed: name each once")
@@ -104,7 +113,7 @@ def checked(table: str, columns: Sequence[str] | None, filters: Filters | None) 
 
 def _plain_value(name: str, value: Any) -> Any:
     """A value to filter a column by, as the table has it, None for NaN. Raises AmcError where it has no such values."""
-    if name == "modulations" or name.endswith("_at"):
+    if name in ("modulations", "right", "confidence") or name.endswith("_at"):
         raise AmcError(f"filter {name!r} is not allowed: filter the data frame that load gives by this column")
     value = value.item() if isinstance(value, np.generic) else value
     if value is None or value != value:

@@ -18,7 +18,7 @@ from amc_core.statistics import Estimate
 from analysis.columns import TEST
 
 _SEEDS = ("seed", "dataset_seed")
-_STRATA = (*TEST, "test_length", "snr_db", "classes", "modulation_set", "instances")
+_STRATA = (*TEST, "test_modulation_set", "test_instances", "test_length", "snr_db")
 _COUNTS = ("n", "correct", "accuracy", "weights")
 
 

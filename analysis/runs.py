@@ -36,7 +36,7 @@ def read_runs(store: Store, study: Study | None) -> pd.DataFrame:
                 "seed": record["seed"],
                 **scenario_columns("train", scenario_from(dataset["scenario"])),
                 "classes": len(dataset["modulations"]),
-                "modulation_set": _modulation_set(dataset["modulations"]),
+                "modulation_set": modulation_set(dataset["modulations"]),
                 **{name: dataset[name] for name in ("instances", "length")},
                 "dataset_seed": dataset["seed"],
                 **{name: recipe[name] for name in RECIPE},
@@ -59,7 +59,7 @@ def read_runs(store: Store, study: Study | None) -> pd.DataFrame:
     return sorted_rows(pd.DataFrame(rows, columns=[*COLUMNS["runs"], "descent"]), [*IDENTITY, "run"])
 
 
-def _modulation_set(names: list[str]) -> str:
+def modulation_set(names: list[str]) -> str:
     """ "simple", "complex", …, or the names themselves."""
     return next((name for name, known in MODULATION_SETS.items() if list(known) == names), ", ".join(names))
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from string import Template
 
 from amc_core.errors import AmcError
-from amc_core.run import VERSION
+from amc_core.identity import VERSION
 from analysis.report.data import study_data
 from analysis.results import Results
 from sweeps.store import Store
