@@ -11,7 +11,6 @@ from amc_core.errors import AmcError
 from amc_core.modulations import MODULATIONS, modulation_names
 from sweeps.cli.app import Scale, StoreDir, StudyName, app
 from sweeps.cli.show import out, written
-from sweeps.cli.tables import load_cells
 from sweeps.search import proposed
 from sweeps.store import Store
 from sweeps.study import expanded, load_study, parse_scenario
@@ -31,17 +30,18 @@ def figures(
 
     Example: amc figures quickstart --to figures
     """
-    from analysis.figures import save, train_test_heat_map
-    from analysis.published_figures import study_figures
-    from analysis.signals import SIGNAL_FIGURES
+    from analysis import Results
+    from analysis.figures import save, study_figures, train_test_heat_map
+    from analysis.figures.signals import SIGNAL_FIGURES
 
     if study in SIGNAL_FIGURES:
         written(save, SIGNAL_FIGURES[study](), to / study)
         return
-    cells = load_cells(study, store, scale)
+    results = Results(study, store, scale)
+    cells = results.require_cells(study)
     name = "-".join([Path(study).name.removesuffix(".yaml"), *([scale] if scale else [])])
     written(save, train_test_heat_map(cells, f"Accuracy by training and test setting: {name}"), to / name)
-    for kind, figure in study_figures(study, store, scale, cells):
+    for kind, figure in study_figures(results):
         written(save, figure, to / f"{name}-{kind}")
 
 
@@ -92,7 +92,7 @@ def draw_saliency(
     Example: amc saliency quickstart --modulations BPSK,QPSK --snr 18
     """
     from analysis.figures import save
-    from analysis.saliency import read, saliency_figure, select
+    from analysis.figures.saliency import read, saliency_figure, select
 
     place = Store(store)
     chosen = proposed(load_study(study, scale), place)
@@ -131,7 +131,7 @@ def simulate_signals(
     Example: amc simulate rayleigh --modulations QPSK,16QAM --snr 20 --export signals.h5
     """
     from analysis.figures import save
-    from analysis.signals import constellation_grid, signal_figure
+    from analysis.figures.signals import constellation_grid, signal_figure
 
     chosen = parse_scenario(scenario)
     names = modulation_names([modulations] if modulations in MODULATIONS else listed(modulations))

@@ -21,6 +21,7 @@ from amc_core.errors import AmcError
 from amc_core.models import MODELS, shortest_length
 from amc_core.run import Dataset, Recipe, Run
 from amc_core.scenario import Mixture, Scenario
+from amc_core.settings import is_unseen
 from sweeps.study.file import (
     ResourcesSection,
     SearchSection,
@@ -75,19 +76,23 @@ class Study:
         Models × lengths × training scenarios × recipes × seeds; then, for each stage of transfer, those of the
         runs before it, earlier stages included, that it takes × training scenarios × recipes.
         """
-        return [run for run, _ in self._named.values()]
+        return [run for run, *_ in self._named.values()]
 
     def tests(self, run: Run) -> tuple[Dataset, ...]:
         """The test datasets of a run, each once; fields that the test grid leaves out are those of its training."""
-        _, grids = self._named[run.key]
+        _, grids, _ = self._named[run.key]
         parts = [self._expanded(grid, base, run) for grid in grids for base in run.dataset.scenario.components]
         if len(parts) == 1:
             return parts[0]
         return tuple({test.key: test for part in parts for test in part}.values())
 
+    def stage(self, run: Run) -> str:
+        """The name of the stage that a run belongs to: "training", or that of a transfer, by default "transfer-1" …"""
+        return self._named[run.key][2]
+
     @cached_property
-    def _named(self) -> dict[str, tuple[Run, tuple[Grid, ...]]]:
-        """Run key → the run, and the grids of its test scenarios."""
+    def _named(self) -> dict[str, tuple[Run, tuple[Grid, ...], str]]:
+        """Run key → the run, the grids of its test scenarios, and the name of its stage."""
         file, named = self.file, {}
         stages = (grid for stage in file.transfer for grid in (*stage.train, *(stage.test or ())))
         require_one_meaning(grid for grids in (file.train, file.test, stages) for grid in grids)
@@ -100,14 +105,15 @@ class Study:
         recipes = [Recipe(**self._scaled(SCALED | fields)) for fields in file.recipe]
         for (model, hyperparameters), dataset, recipe, seed in product(file.models, training, recipes, file.seeds):
             run = Run(model, dataset, recipe, seed, hyperparameters)
-            named[run.key] = run, file.test
-        parents = [run for run, _ in named.values() if MODELS[run.model].epochs]
+            named[run.key] = run, file.test, "training"
+        parents = [run for run, *_ in named.values() if MODELS[run.model].epochs]
         for place, stage in enumerate(file.transfer):
             try:
                 stage_runs = {run.key: run for run in self._transferred(stage, parents)}
                 for run in stage_runs.values():
                     tested = named[run.key][1] if run.key in named else ()
-                    named[run.key] = run, (*tested, *(file.test if stage.test is None else stage.test))
+                    grids = file.test if stage.test is None else stage.test
+                    named[run.key] = run, (*tested, *grids), stage.name or f"transfer-{place + 1}"
                 parents += stage_runs.values()
             except AmcError as error:
                 raise AmcError(f"transfer.{place}: {error}") from None
@@ -176,7 +182,7 @@ class SearchStudy(Study):
         return self.file.search
 
     @cached_property
-    def _named(self) -> dict[str, tuple[Run, tuple[Grid, ...]]]:
+    def _named(self) -> dict[str, tuple[Run, tuple[Grid, ...], str]]:
         return {key: named for study in self.proposals for key, named in study._named.items()}
 
     @cached_property
@@ -279,6 +285,10 @@ class Studies:
         parts = [part.tests(run) for part in self.naming(run)]
         return parts[0] if len(parts) == 1 else tuple({test.key: test for part in parts for test in part}.values())
 
+    def stage(self, run: Run) -> str:
+        """The name of the run's stage in the first of the studies that name it."""
+        return self.naming(run)[0].stage(run)
+
     def naming(self, run: Run) -> list[Study]:
         """The studies that name a run."""
         return [part for part in self.parts if run.key in part._named]
@@ -292,9 +302,5 @@ def last_runs(study: Study) -> list[Run]:
 
 
 def unseen_tests(study: Study, run: Run) -> list[Dataset]:
-    """The test datasets of a run in scenarios that neither it nor a run that it descends from was trained in."""
-    seen, trained = set(), run
-    while trained:
-        seen |= set(trained.dataset.scenario.components)
-        trained = trained.parent
-    return [test for test in study.tests(run) if test.scenario not in seen]
+    """The test datasets of a run in scenarios that neither it nor a run that it descends from could know."""
+    return [test for test in study.tests(run) if is_unseen(test, run)]

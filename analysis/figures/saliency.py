@@ -17,9 +17,9 @@ from amc_core.instances import Instances
 from amc_core.models import MODELS
 from amc_core.run import Dataset, Recipe, Run
 from amc_core.saliency import IMPORTANT, require_convolutions, saliency, transitions
+from amc_core.settings import descent_of, setting
 from amc_core.training import new_model
-from analysis.figures import in_words
-from analysis.settings import descent_of, setting
+from analysis.figures.labels import in_words
 from sweeps.store import Store
 from sweeps.study import Study
 
