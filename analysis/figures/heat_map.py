@@ -6,13 +6,13 @@ from textwrap import wrap
 
 import numpy as np
 import pandas as pd
-from amc_core.reference import axis as axis_name
-from amc_core.reference import value_text
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 
 from amc_core.models import MODELS
+from amc_core.reference import axis as axis_name
+from amc_core.reference import value_text
 from analysis.figures.labels import fixed_in_words, row_label
 from analysis.pivots import train_test
 

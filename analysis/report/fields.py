@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from amc_core.reference import called, symbol, value_text
 
 from amc_core.models import MODELS, validate_hyperparameters
+from amc_core.reference import called, symbol, value_text
 from amc_core.scenario import SCENARIO_FIELDS, Scenario
 from analysis.columns import RECIPE, TEST, TRAIN
 
