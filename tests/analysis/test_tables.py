@@ -149,7 +149,7 @@ def test_the_rows_of_the_heat_map_say_what_their_values_are(descended):
     study, store = descended
     figure = train_test_heat_map(load("cells", store, study, filters={"test_upsampling": 8}), "A title")
     labels = [" ".join(label.get_text().split()) for label in figure.axes[0].get_yticklabels()]
-    random = "awgn + rician, L = 8 + 4, min length 64 → "
+    random = "awgn + rician, L = 8 + 4, min length 64 samples → "
     lengths = ("32 samples", "64 samples", "128 samples")
     assert [label for label in labels if label.startswith("awgn")] == [random + length for length in lengths]
     assert {f"rayleigh, L = 8, from awgn + rician, L = 8 + 4 → {length}" for length in lengths} <= set(labels)
