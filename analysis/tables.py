@@ -14,7 +14,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -212,7 +212,8 @@ def read_runs(store: Store, study: Study | None) -> pd.DataFrame:
         record = record_of(key)
         chain = list(_chain(record_of, key))
         chains.append(chain[1:])
-        dataset, recipe = record["dataset"], record["recipe"]
+        # A run of before a field was added has its default.
+        dataset, recipe = record["dataset"], asdict(Recipe()) | record["recipe"]
         rows.append(
             {
                 "run": key,
@@ -256,7 +257,7 @@ def _chain(record_of: Callable[[str], dict], key: str | None) -> Iterator[tuple[
     """What a run and those that it descends from were trained on and how, without seeds: the nearest first."""
     while key:
         record = record_of(key)
-        yield record["dataset"], record["recipe"]
+        yield record["dataset"], asdict(Recipe()) | record["recipe"]
         key = record["parent"]
 
 

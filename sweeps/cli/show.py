@@ -148,6 +148,8 @@ def show_plan(study: Study | Studies, plan: Plan) -> None:
     for name, total, missing in (("runs", runs, plan.untrained), ("cells", cells, plan.missing_cells)):
         table.add_row(name, f"{total:,}", f"{total - missing:,}", f"{missing:,}")
     out.print(table)
+    for doubt in sorted({entry.run.doubt for entry in plan.runs} - {""}):
+        out.print(f"Note: {doubt}.", highlight=False, soft_wrap=True)
     if not plan.incomplete:
         if not isinstance(study, SearchStudy):  # of which this is only what was proposed
             out.print("Nothing is missing.")
