@@ -93,6 +93,12 @@ def test_plan_counts_what_is_there_and_what_is_missing(amc, filled):
     assert [int(word) for word in shown.stdout.split() if word.isdigit()][:6] == [4, 2, 2, 16, 8, 8]
 
 
+def test_plan_notes_an_augmentation_that_changes_a_class(amc, study_file, tmp_path):
+    path = study_file(models="[gru2]", modulations="[BPSK, SSB-AM]", recipe="{epochs: 1, augment_flip: [false, true]}")
+    shown = amc("plan", path, "--store", str(tmp_path / "store")).stdout
+    assert shown.count("Note:") == 1 and "augment_flip" in shown and "SSB-AM changes its sideband" in shown
+
+
 def test_plan_of_several_studies_tells_what_they_share(amc, filled, study_file):
     path, store = filled
     other = study_file("other", models="[mod_lcnn, cnn1d]", test="{channel: rayleigh_2}")
