@@ -9,6 +9,7 @@ import torch
 
 from amc_core import kernels
 from amc_core.exactmath import grouped_product, polynomial
+from amc_core.identity import address_key
 from amc_core.randomness import FADING, complex_normal
 from amc_core.scenario import Channel
 from amc_core.stages import Batch, Setting, Stage
@@ -19,7 +20,7 @@ def paths(setting: Setting) -> Stage:
     scenario = setting.scenario
     if not scenario.paths.path_delays:
         return SinglePath(setting)
-    return Fading(scenario.paths, scenario.sample_rate, setting.length, setting.device)
+    return Fading(scenario.paths, scenario.sample_rate, setting.length, setting.device, setting.seed)
 
 
 class SinglePath(Stage):
@@ -40,7 +41,12 @@ class Fading(Stage):
     The direct component of a Rician first path has phase 0 and no Doppler shift, so that K → ∞ is no fading.
     """
 
-    def __init__(self, channel: Channel, sample_rate: float, length: int, device: torch.device | str = "cpu"):
+    def __init__(
+        self, channel: Channel, sample_rate: float, length: int, device: torch.device | str = "cpu", seed: int = 0
+    ):
+        shared = {name: value for name, value in channel.definition().items() if name != "realisations"}
+        self.realisations = channel.realisations
+        self.shared_key = torch.tensor(address_key(shared, seed), device=device)
         powers = 10 ** (np.asarray(channel.path_gains_db, dtype=np.float64) / 10)
         powers /= powers.sum()
         scattered = powers.copy()
@@ -72,6 +78,8 @@ class Fading(Stage):
 
     def _coefficients(self, keys: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
         """(batch, paths, 2, blocks, 4): of the cubics that the gains are in each block of samples."""
+        if self.realisations is not None:
+            keys, indices = self.shared_key.expand(len(keys), -1), indices % self.realisations
         normals = complex_normal(keys, indices, FADING, self.paths * self.sinusoids)
         normals = normals.view(-1, 2, self.paths, self.sinusoids).transpose(1, 2)
         amplitudes = normals.reshape(-1, self.paths, 2 * self.sinusoids) * self.scale

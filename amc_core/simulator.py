@@ -48,7 +48,8 @@ class Simulator:
         scenario.require_length(length)
         require_audible(modulations, scenario.sample_rate)
         self.scenario = scenario
-        setting = Setting(scenario, np.asarray(scenario.paths.path_delays or (0.0,)), length, self.device)
+        delays = np.asarray(scenario.paths.path_delays or (0.0,))
+        setting = Setting(scenario, delays, length, self.device, int(seed))
         self.families, self.family_of, self.kind_of = self._families(modulations, setting)
         self.paths = paths(setting)
         self.stages = [stage for kind in STAGES if (stage := kind.of(setting)) is not None]

@@ -22,12 +22,16 @@ from amc_core.scenario import Scenario
 
 @dataclass(frozen=True)
 class Setting:
-    """What a stage is bound to: a scenario, its path delays (paths,) in s, the length in samples, and the device."""
+    """What a stage is bound to.
+
+    A scenario, its path delays (paths,) in s, the length in samples, the device, and the seed of the dataset.
+    """
 
     scenario: Scenario
     delays: np.ndarray
     length: int
     device: torch.device
+    seed: int = 0
 
 
 class Draws(dict):
