@@ -56,9 +56,11 @@ class Channel:
         0.0, 0, 1e6, symbol="K", label="Rician factor",
         help="Linear ratio of the direct to the scattered power of the first path; 0 is Rayleigh fading.",
     )  # fmt: skip
+    direct_doppler: float = Field(0.0, -1e6, 1e6, unit="Hz", help="Doppler shift of the direct part of a Rician path.")
+    direct_phase: float = Field(0.0, -1e3, 1e3, unit="rad", help="Phase of the direct part at the first sample.")
     realisations: int | None = Field(
         None, 1, 10**9, whole=True, optional=True,
-        help="How many fading realisations there are: instance i takes realisation i mod R. By default each has its own.",
+        help="How many fading realisations there are: instance i takes number i mod R. By default each has its own.",
     )  # fmt: skip
     name: str = Field("", reader=_channel_name, schema_of=lambda: {"type": "string"}, help="What tables call it.")
 
@@ -147,6 +149,10 @@ class Scenario:
     pulse: str = Field(
         "raised_cosine", choices=("raised_cosine", "root_raised_cosine"), help="Pulse of the linear modulations."
     )
+    pulse_span: int | None = Field(
+        None, 1, 128, whole=True, optional=True, unit="symbols",
+        help="Where the pulse is cut, on either side; by default where less than 1e-5 of its energy remains.",
+    )  # fmt: skip
     timing_offset: float | Distribution = Field(
         0.0, -1024, 1024, varies=True, unit="symbols", help="By how much the signal is late (τ of P1 eq. 2)."
     )
@@ -164,6 +170,14 @@ class Scenario:
     sample_rate_offset: float | Distribution = Field(
         0.0, -1e5, 1e5, varies=True, unit="ppm", label="sample-rate offset",
         help="By how much faster than the sample rate the receiver samples.",
+    )  # fmt: skip
+    snr_reference: str = Field(
+        "instance", choices=("instance", "average"),
+        help="What the SNR is relative to: the power of the instance itself, as faded, or the average over fading.",
+    )  # fmt: skip
+    normalisation: str = Field(
+        "power", choices=("power", "energy", "none"),
+        help="How an instance is scaled at last: to unit mean power, divided by its energy, or not at all.",
     )  # fmt: skip
     audio: str = Field(
         "", file=True, help="A WAV file that the analogue modulations send instead of speech-like noise."
