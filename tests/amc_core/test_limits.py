@@ -64,10 +64,13 @@ def test_two_modulations_are_told_apart_by_a_coin_in_noise_and_surely_without():
 
 @pytest.mark.parametrize(
     ("es_n0_db", "expected"),
-    [(3.43, 0.442), (9.43, 0.742), (13.43, 0.925), (17.43, 0.996)],
+    [
+        *((3.43, 0.442), (5.43, 0.537), (7.43, 0.632), (9.43, 0.742)),
+        *((11.43, 0.844), (13.43, 0.925), (15.43, 0.967), (17.43, 0.996)),
+    ],
 )
 def test_132_symbols_tell_fourteen_modulations_apart_as_published(es_n0_db, expected):
-    assert recognition(LINEAR, 132, es_n0_db, standard_error=0.008).accuracy == pytest.approx(expected, abs=0.02)
+    assert recognition(LINEAR, 132, es_n0_db, standard_error=0.006).accuracy == pytest.approx(expected, abs=0.015)
 
 
 def test_no_likelihood_is_known_of_other_modulations():
