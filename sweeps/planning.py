@@ -93,15 +93,17 @@ def expected_seconds(plan: Plan, store: Store) -> dict[str, float]:
 
 
 def require_recordings(plan: Plan) -> None:
-    """Raise AmcError unless the recordings that the missing work needs hold what it asks of them."""
+    """Raise AmcError unless the recordings of the missing work hold what it asks, and test none that trained."""
     datasets = {test: None for entry in plan.incomplete for test in entry.missing}
     datasets |= {entry.run.dataset: None for entry in plan.incomplete if not entry.trained}
     recorded = [(dataset, path) for dataset in datasets for path in _recordings(dataset)]
     if recorded:
-        from amc_core.recorded import Recorded  # needs torch, which planning does not
+        from amc_core.recorded import Recorded, require_unseen_tests  # need torch, which planning does not
 
         for dataset, path in recorded:
             Recorded(dataset, path)
+        for entry in plan.incomplete:
+            require_unseen_tests(entry.run, entry.missing)
 
 
 def _recordings(dataset: Dataset) -> list[str]:
