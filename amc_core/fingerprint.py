@@ -13,8 +13,11 @@ import sys
 import tempfile
 import time
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path, PurePath
+from types import MappingProxyType
 
 from amc_core.errors import AmcError
 from amc_core.pieces import ARCHIVE, DATA, META, Piece, pieces_at
@@ -24,6 +27,7 @@ _KEPT_BYTES = 1 << 20  # of files whose digest is worth a file of its own
 _TOLD_BYTES = 1 << 30  # of files whose reading is shown on a terminal
 _TICK = 0.1  # s, the coarsest step of a file system's clock that is trusted to tell two writes apart
 
+_planned: ContextVar[Mapping[str, str]] = ContextVar("planned", default=MappingProxyType({}))
 _known: dict[tuple[int, ...], str] = {}  # state of a file and the piece of it → digest, in this process
 
 
@@ -47,7 +51,7 @@ class DigestedPath(str):
     def digest(self) -> str:
         """Of the planned content. Raises AmcError where it is not known and cannot be read."""
         if not self._digest:
-            self._digest = content_digest(self)
+            self._digest = _planned.get().get(str(self)) or content_digest(self)
         return self._digest
 
     @property
@@ -87,6 +91,16 @@ class DigestedPath(str):
 
     def __reduce__(self):
         return DigestedPath, (str(self), self.digest)
+
+
+@contextmanager
+def planned(digests: Mapping[str, str]) -> Iterator[None]:
+    """Within this, paths whose digest is not known yet have these, by path, whatever lies there now."""
+    before = _planned.set(digests)
+    try:
+        yield
+    finally:
+        _planned.reset(before)
 
 
 def fingerprint(path: str) -> str:
