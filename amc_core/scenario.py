@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from amc_core.distributions import DISTRIBUTIONS, Distribution
+from amc_core.distributions import DISTRIBUTIONS, Distribution, extremes
 from amc_core.errors import AmcError, require_known, suggest
 from amc_core.fields import Field, column, declared, fields_of, plain, read_fields
 from amc_core.fingerprint import fingerprint
@@ -195,8 +195,8 @@ class Scenario:
 
     def _require_no_alias(self) -> None:
         """Raise AmcError where a carrier offset reaches beyond ±f_s/2, where it would appear as another."""
-        slowest = self.sample_rate * (1 + _extremes(self.sample_rate_offset)[0] * 1e-6)  # of the receiver
-        absolute, relative = (_extremes(value) for value in (self.carrier_offset, self.relative_carrier_offset))
+        slowest = self.sample_rate * (1 + extremes(self.sample_rate_offset)[0] * 1e-6)  # of the receiver
+        absolute, relative = (extremes(value) for value in (self.carrier_offset, self.relative_carrier_offset))
         cycles = [hertz / slowest + share for hertz, share in zip(absolute, relative, strict=True)]
         if not -0.5 <= cycles[0] <= cycles[1] <= 0.5:
             offsets = " to ".join(f"{slowest * offset:g}" for offset in dict.fromkeys(cycles))
@@ -256,10 +256,6 @@ class Scenario:
             blank = {name: "" if isinstance(value, str) else math.nan for name, value in values.items()}
             values = blank | {"recording": values["recording"]}
         return values
-
-
-def _extremes(value: float | Distribution) -> tuple[float, float]:
-    return value.extremes if isinstance(value, Distribution) else (value, value)
 
 
 @dataclass(frozen=True)

@@ -180,6 +180,12 @@ class StudyFile(_Section):
     search: SearchSection | None = None
     """How dimensions of the study are searched."""
 
+    @property
+    def grids(self) -> tuple[Grid, ...]:
+        """The scenario grids of all its keys."""
+        stages = (grid for stage in self.transfer for grid in (*stage.train, *(stage.test or ())))
+        return (*self.train, *self.test, *stages)
+
     @field_validator("modulations", mode="before")
     @classmethod
     def _modulations(cls, value: Any) -> tuple[str, ...]:

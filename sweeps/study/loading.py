@@ -11,6 +11,7 @@ from amc_core.errors import AmcError, require_known, suggest
 from amc_core.models import MODELS
 from amc_core.scenario import AUGMOD, AUGMOD_OFFSETS, CHANNELS, SCENARIO_FIELDS, Scenario
 from sweeps.study.file import StudyFile, parse_yaml, read_content, sentence, validated
+from sweeps.study.grid import digests_of
 from sweeps.study.space import Space, read_space
 from sweeps.study.study import SCALED, SearchStudy, Studies, Study, strided
 
@@ -106,7 +107,8 @@ def parse_scenario(text: str) -> Scenario:
 def _search_study(name: str, space: Space, folder: Path, scale: str | None) -> SearchStudy:
     files = [validated(space.fill(values), folder) for _, values in space.ends()]
     first, trials = _at_scale(name, files, scale), _sizes(files[0], scale).get("trials")
-    study = SearchStudy(**first.__dict__, space=space, folder=folder, scaled_trials=trials)
+    digests = digests_of(grid for file in files for grid in file.grids)
+    study = SearchStudy(**first.__dict__, space=space, folder=folder, scaled_trials=trials, digests=digests)
     study.require_searchable()
     return study
 

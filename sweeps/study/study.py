@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from amc_core.coverage import require_likelihood
 from amc_core.errors import AmcError
+from amc_core.fingerprint import planned
 from amc_core.models import MODELS, shortest_length
 from amc_core.run import Dataset, Recipe, Run
 from amc_core.scenario import Mixture, Scenario
@@ -89,8 +90,7 @@ class Study:
     def _named(self) -> dict[str, tuple[Run, tuple[Grid, ...]]]:
         """Run key → the run, and the grids of its test scenarios."""
         file, named = self.file, {}
-        stages = (grid for stage in file.transfer for grid in (*stage.train, *(stage.test or ())))
-        require_one_meaning(grid for grids in (file.train, file.test, stages) for grid in grids)
+        require_one_meaning(file.grids)
         training = [
             self.dataset(scenario, length)
             for length in file.length
@@ -169,6 +169,7 @@ class SearchStudy(Study):
     space: Space
     folder: Path
     scaled_trials: int | None  # what the scale makes of the section's
+    digests: dict[str, str]  # of files, by path, so that every proposal, wherever it is made, means the same content
     proposals: tuple[Study, ...] = ()
 
     @property
@@ -196,7 +197,8 @@ class SearchStudy(Study):
     def proposal(self, values: Values) -> Study:
         """The plain study that these values of the dimensions make. Raises AmcError where they do not go together."""
         try:
-            file = validated(self.space.fill(values), self.folder)
+            with planned(self.digests):
+                file = validated(self.space.fill(values), self.folder)
             study = Study(self.name, file, self.scale, self.instances, self.snrs_db, self.factors, self.snr_stride)
             for run in study.runs():
                 study.tests(run)
