@@ -79,7 +79,7 @@ def connected(address: str | None, named_by: str, folder: Path | None) -> Iterat
             )
         if address is None:  # by default Ray would join whatever cluster it finds on this machine
             settings = {"address": "local", "include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
-            settings["_temp_dir"] = str(folder)
+            settings["_temp_dir"] = str(folder / "ray")  # which Ray opens to all users; `folder` is not
         else:
             settings = {"address": address, "runtime_env": {"env_vars": _EVERYWHERE}}
         try:
