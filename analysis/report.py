@@ -32,7 +32,7 @@ from analysis.published import PUBLISHED
 from analysis.tables import RECIPE, TEST, TRAIN, load
 from sweeps.search import proposed
 from sweeps.store import Store
-from sweeps.study import SCALES, SHIPPED, Study, load_study, shipped
+from sweeps.study import SCALES, SHIPPED, SUFFIXES, Study, load_study, shipped
 
 # Characters that the confusion counts of a page may take; those of a study that does not fit are left out.
 LARGEST_CONFUSION = 10_000_000
@@ -82,7 +82,7 @@ def found(store: str | Path, scale: str | None = None) -> list[tuple[str, Study]
     place, taken = Store(store), {}
     listing = place.listing()
     present = listing.trained()
-    for name in (*shipped(), *(str(path) for path in sorted(Path().glob("*.yaml")))):
+    for name in (*shipped(), *(str(path) for path in sorted(Path().iterdir()) if path.suffix in SUFFIXES)):
         try:
             written = load_study(name, scale)
         except AmcError:  # some other YAML file, or a study without such a scale

@@ -15,7 +15,7 @@ from sweeps.cli.tables import load_cells
 from sweeps.engine.progress import many
 from sweeps.search import proposed
 from sweeps.store import Store
-from sweeps.study import expanded, load_study, parse_scenario
+from sweeps.study import expanded, load_study, parse_scenario, study_name
 
 
 @app.command()
@@ -40,7 +40,7 @@ def figures(
         written(save, SIGNAL_FIGURES[study](), to / study)
         return
     cells = load_cells(study, store, scale)
-    name = "-".join([Path(study).name.removesuffix(".yaml"), *([scale] if scale else [])])
+    name = "-".join([study_name(study), *([scale] if scale else [])])
     written(save, train_test_heat_map(cells, f"Accuracy by training and test setting: {name}"), to / name)
     for kind, figure in study_figures(study, store, scale, cells):
         written(save, figure, to / f"{name}-{kind}")

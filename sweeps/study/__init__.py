@@ -3,17 +3,20 @@
 from sweeps.study.loading import (
     SCALES,
     SHIPPED,
+    SUFFIXES,
     expanded,
     load_studies,
     load_study,
     parse_scenario,
     shipped,
+    study_name,
 )
 from sweeps.study.study import SearchStudy, Studies, Study, last_runs, unseen_tests
 
 __all__ = [
     "SCALES",
     "SHIPPED",
+    "SUFFIXES",
     "SearchStudy",
     "Studies",
     "Study",
@@ -23,5 +26,6 @@ __all__ = [
     "load_study",
     "parse_scenario",
     "shipped",
+    "study_name",
     "unseen_tests",
 ]
