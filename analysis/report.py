@@ -32,7 +32,7 @@ from analysis.published import PUBLISHED
 from analysis.tables import RECIPE, TEST, TRAIN, load
 from sweeps.search import proposed
 from sweeps.store import Store
-from sweeps.study import SCALES, SHIPPED, SUFFIXES, Study, load_study, shipped
+from sweeps.study import SCALES, SHIPPED, SUFFIXES, Study, load_study, run_command, shipped
 
 # Characters that the confusion counts of a page may take; those of a study that does not fit are left out.
 LARGEST_CONFUSION = 10_000_000
@@ -112,11 +112,8 @@ def study_data(name: str, study: Study, store: str | Path, room: int = LARGEST_C
     """
     study = proposed(study, Store(store))
     runs, cells = load("runs", store, study), load("cells", store, study)
-    scale = f" --scale {study.scale}" if study.scale else ""
     if cells.empty:
-        raise AmcError(
-            f"store {str(store)!r} holds no cells of {name}: 'amc run {name}{scale} --store {store}' computes them"
-        )
+        raise AmcError(f"store {str(store)!r} holds no cells of {name}: {run_command(name, store, study.scale)}")
     runs = runs.sort_values("model", key=lambda models: models.map(list(MODELS).index), kind="stable")
     place = {key: i for i, key in enumerate(runs["run"])}
     each = cells.drop_duplicates("cell").sort_values("run", key=lambda keys: keys.map(place), kind="stable")
@@ -134,7 +131,7 @@ def study_data(name: str, study: Study, store: str | Path, room: int = LARGEST_C
         "name": study.name,
         "scale": study.scale,
         "description": file.description.strip(),
-        "command": f"amc run {name}{scale} --store {store}",
+        "command": run_command(name, store, study.scale),
         "load": {"store": str(store), "study": name, "scale": study.scale},
         "source": _source(name),
         "modulations": list(file.modulations),

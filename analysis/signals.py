@@ -80,6 +80,7 @@ def _title(scenario: Scenario, snr_db: float) -> str:
 
 # -- P1 Figs. 7 to 9, which need no trained run -------------------------------------------------------------------
 
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _PAIR = ("16QAM", "16APSK")
 
 
@@ -123,7 +124,7 @@ def cumulants_by_setting(settings: dict[str, dict[str, Scenario]]) -> Figure:
                 style = dict(color=colour, hatch=hatch, edgecolor="white", capsize=3, ecolor="0.3", label=name)
                 axis.bar(positions, means, 0.38, yerr=spreads, **style)
             axis.set_xticks(range(len(scenarios)), list(scenarios))
-            axis.set(xlabel=along, ylabel=f"normalised {kind[0]}$_{{{kind[1:]}}}$")
+            axis.set(xlabel=along, ylabel=f"normalised {kind[0]}{kind[1:].translate(_SUBSCRIPTS)}")
             axis.axhline(0, color="0.3", linewidth=0.8)
             axis.grid(axis="y", alpha=0.3)
     axes[0, 0].legend()

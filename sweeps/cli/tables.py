@@ -14,7 +14,7 @@ from amc_core.errors import AmcError
 from sweeps.cli.app import Scale, StoreDir, StudyName, app
 from sweeps.cli.show import natural_width, out, show_table, show_whole, written_to
 from sweeps.engine.progress import many
-from sweeps.study import load_study
+from sweeps.study import load_study, run_command
 
 _MOST_ROWS = 200  # of a query, on the terminal
 
@@ -124,6 +124,5 @@ def load_cells(study: str, store: str, scale: str | None):
 
     cells = load("cells", store, load_study(study, scale))
     if cells.empty:
-        command = f"amc run {study} --store {store}" + (f" --scale {scale}" if scale else "")
-        raise AmcError(f"store {store!r} holds no cells of {study}; '{command}' computes them")
+        raise AmcError(f"store {store!r} holds no cells of {study}: {run_command(study, store, scale)}")
     return cells

@@ -8,6 +8,7 @@ from sweeps.study.loading import (
     load_studies,
     load_study,
     parse_scenario,
+    run_command,
     shipped,
     study_name,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "load_studies",
     "load_study",
     "parse_scenario",
+    "run_command",
     "shipped",
     "study_name",
     "unseen_tests",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from fnmatch import filter as matching
 from pathlib import Path
 
@@ -143,6 +144,11 @@ def _find(name: str) -> Path:
     beside = [f"{name}{suffix}" for suffix in SUFFIXES if Path(f"{name}{suffix}").is_file()]
     hint = f"; did you mean {beside[0]!r}?" if beside else suggest(name, shipped())
     raise AmcError(f"study {name!r} is neither a file nor a shipped study{hint}")
+
+
+def run_command(study: str, store: str | Path, scale: str | None = None) -> str:
+    """The command that computes a study, as a shell takes it."""
+    return shlex.join(["amc", "run", study, *(["--scale", scale] if scale else []), "--store", str(store)])
 
 
 def study_name(source: str | Path) -> str:
