@@ -114,4 +114,4 @@ def _bound(bound: float) -> str:
 
 
 def _short(value: float, digits: int = 6) -> str:
-    return f"{value:.{digits}g}".replace("e-0", "e-").replace("e+0", "e+")  # 1e-6, as people write it
+    return f"{value:.{digits}g}".replace("e-0", "e-").replace("e+", "e")  # 1e-6, 1e15: as people write

@@ -98,7 +98,8 @@ def found(store: str | Path, scale: str | None = None) -> list[tuple[str, Study]
             if held and identity not in taken:
                 taken[identity] = name, study
     if not taken:
-        raise AmcError(f"store {str(store)!r} holds no cells of a shipped study or of a study file in this directory")
+        command = run_command(name, store, study.scale)
+        raise AmcError(f"store {str(store)!r} holds no cells of {name}: '{command}' computes them")
     return list(taken.values())
 
 
@@ -113,7 +114,8 @@ def study_data(name: str, study: Study, store: str | Path, room: int = LARGEST_C
     study = proposed(study, Store(store))
     runs, cells = load("runs", store, study), load("cells", store, study)
     if cells.empty:
-        raise AmcError(f"store {str(store)!r} holds no cells of {name}: {run_command(name, store, study.scale)}")
+        command = run_command(name, store, study.scale)
+        raise AmcError(f"store {str(store)!r} holds no cells of {name}: '{command}' computes them")
     runs = runs.sort_values("model", key=lambda models: models.map(list(MODELS).index), kind="stable")
     place = {key: i for i, key in enumerate(runs["run"])}
     each = cells.drop_duplicates("cell").sort_values("run", key=lambda keys: keys.map(place), kind="stable")

@@ -124,5 +124,6 @@ def load_cells(study: str, store: str, scale: str | None):
 
     cells = load("cells", store, load_study(study, scale))
     if cells.empty:
-        raise AmcError(f"store {store!r} holds no cells of {study}: {run_command(study, store, scale)}")
+        command = run_command(study, store, scale)
+        raise AmcError(f"store {store!r} holds no cells of {study}: '{command}' computes them")
     return cells

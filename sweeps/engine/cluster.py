@@ -24,6 +24,7 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     **_EVERYWHERE,
     "RAY_memory_monitor_refresh_ms": "0",  # what it ends may bring down the driver; what the kernel ends is tried again
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "300",  # a machine with much else to do keeps it waiting for minutes
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: everything finished is already in the store
     "RAY_AIR_NEW_OUTPUT": "0",  # the old output heeds verbose=0
