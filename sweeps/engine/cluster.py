@@ -95,7 +95,8 @@ def connected(address: str | None, named_by: str, folder: Path | None) -> Iterat
             except Exception as error:  # Ray raises bare ones, too
                 reason = (str(error).strip() or repr(error)).splitlines()[0]
                 if address is None:
-                    raise AmcError(f"Ray does not start on this machine ({reason})") from None
+                    again = "; the same command tries again" if "timed out" in reason else ""
+                    raise AmcError(f"Ray does not start on this machine ({reason}){again}") from None
                 raise _unreachable(address, named_by, reason) from None
             yield
         finally:

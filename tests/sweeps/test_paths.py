@@ -71,3 +71,14 @@ def test_a_class_with_a_line_break_in_its_name_has_it_on_one_line():
 def test_a_command_that_is_told_can_be_pasted_into_a_shell():
     told = run_command("my study.yaml", "/data/$HOME/it's", "small")
     assert shlex.split(told) == ["amc", "run", "my study.yaml", "--scale", "small", "--store", "/data/$HOME/it's"]
+
+
+def test_every_picture_of_the_documentation_is_drawn_by_one_command_from_studies_that_load():
+    root = Path(__file__).parents[2]
+    target = (root / "Makefile").read_text().partition("\npictures:")[2].partition("\n\n")[0]
+    drawn = {Path(line.split()[2]).name for line in target.splitlines() if line.split()[:1] == ["cp"]}
+    assert drawn == {path.name for path in (root / "docs").glob("*.png")}
+    for line in target.splitlines():
+        if "amc run" in line:
+            names = line.partition("amc run ")[2].partition(" --")[0].split()
+            assert all(load_study(str(root / name) if "/" in name else name).runs() for name in names)
