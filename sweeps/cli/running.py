@@ -15,8 +15,9 @@ from rich.table import Table
 from amc_core.errors import AmcError
 from amc_core.quantities import written
 from sweeps.cli.app import Scale, StoreDir, StudyName, StudyNames, app
-from sweeps.cli.show import err, out, show_plan, show_trials, words, written_to
+from sweeps.cli.show import err, out, show_plan, show_trials, title_of, written_to
 from sweeps.engine.options import require_options
+from sweeps.engine.progress import many
 from sweeps.planning import Plan, expected_seconds, make_plan, require_recordings
 from sweeps.search import Search, completed, location, mend, proposed, trial_table
 from sweeps.store import Store
@@ -95,9 +96,8 @@ def run(
             waited = f"not begun, since it starts from run {start.key}" if start else "not finished"
             line = f"run {left.run.key} ({left.run.model}): {progress.failures.get(left.run.key, waited)}"
             err.print(line, highlight=False, markup=False, soft_wrap=True)
-        err.print(
-            f"{len(after.incomplete)} of {len(after.runs)} runs are incomplete; the same command tries them again."
-        )
+        what = "is incomplete; the same command tries it" if len(after.runs) == 1 else _TRIED
+        err.print(f"{len(after.incomplete)} of {many(len(after.runs), 'run')} {what} again.")
         raise typer.Exit(1)
     if search and search.done < search.trials:
         if show_elsewhere(search):
@@ -108,8 +108,12 @@ def run(
         raise typer.Exit(1)
     verb = "are" if isinstance(chosen, Studies) else "is"
     out.print(
-        f"{chosen.name} {verb} complete: {len(after.runs)} runs, {after.cells} cells in {store}.", highlight=False
+        f"{chosen.name} {verb} complete: {many(len(after.runs), 'run')}, {many(after.cells, 'cell')} in {store}.",
+        highlight=False,
     )
+
+
+_TRIED = "are incomplete; the same command tries them"
 
 
 def show_elsewhere(search: Search) -> bool:
@@ -144,7 +148,10 @@ def status(
         keys = {run.key for run in chosen.runs()}
         trained, training = trained & keys, training & keys
         failures = {key: failure for key, failure in failures.items() if key in keys}
-    out.print(f"{len(trained)} runs trained, {len(training)} begun, {len(failures)} failed in {store}", highlight=False)
+    out.print(
+        f"{many(len(trained), 'run')} trained, {len(training)} begun, {len(failures)} failed in {store}",
+        highlight=False,
+    )
     for key, failure in failures.items():
         reason = failure["reason"].strip().splitlines()[-1]
         out.print(f"  {key} failed at {failure['failed_at']}: {reason}", highlight=False, markup=False)
@@ -168,7 +175,7 @@ def show_search(
     columns = [name for name in table if name != "failure" or table[name].any()]
     shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in columns:
-        title = words(name.removeprefix("models.").removeprefix("recipe.").replace(".recipe.", "."))
+        title = title_of(name.removeprefix("models.").removeprefix("recipe.").replace(".recipe.", "."))
         shown.add_column(title.replace(".", "\n"), vertical="bottom", overflow="fold")
     for row in table[columns].itertuples(index=False):
         shown.add_row(*map(written, row))

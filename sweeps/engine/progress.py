@@ -179,6 +179,11 @@ class Progress:
         return Group(bar, Text(self._summary()), *lines)
 
 
+def many(count: int, noun: str) -> str:
+    """ "1 run", "1,200 runs"."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
 def describe(run: Run) -> str:
     """A run in a few words, for people."""
     setting = run.dataset.scenario.columns()

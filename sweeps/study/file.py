@@ -287,7 +287,8 @@ def _complaints(error: dict) -> list[str]:
     cause = error.get("ctx", {}).get("error")
     if cause is not None:
         told = [f"{name}: {line.strip()}" for line in str(cause).splitlines()]
-        return [line + (_RANGES if _WITH_COLON.search(line) else "") for line in told]
+        written = "; a range is written {from: -6, to: 18, step: 2}" if parts[0] == "snr_db" else _A_LIST
+        return [line + (written if _WITH_COLON.search(line) else "") for line in told]
     if error["type"].startswith("model"):
         allowed = f"a mapping of its keys to values (known: {', '.join(_SECTIONS[parts[0]].model_fields)})"
     else:
@@ -304,7 +305,7 @@ _SECTIONS = {
 _MOST_TOLD = 12
 _MISSING = re.compile(r"key ('\w+') is missing")
 _WITH_COLON = re.compile(r"'[-+.\d]+(:[-+.\d]+)+'")
-_RANGES = "; a list is written [1, 2, 3], and a range of SNRs {from: -6, to: 18, step: 2}"
+_A_LIST = "; several are written as a list, [1, 2, 3]"
 
 # What Pydantic found wrong → what is right.
 _ALLOWED = {

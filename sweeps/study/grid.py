@@ -20,6 +20,7 @@ from amc_core.fingerprint import DigestedPath
 from amc_core.identity import canonical
 from amc_core.models import MODELS, model_spec, validate_hyperparameters
 from amc_core.modulations import modulation_names
+from amc_core.paths import expanded
 from amc_core.quantities import number, require_number
 from amc_core.run import Recipe
 from amc_core.scenario import FILE_FIELDS, SCENARIO_FIELDS, Channel, Mixture, Scenario
@@ -264,7 +265,7 @@ def _values(name: str, values: Any, folder: Path) -> list:
     if not values:
         raise AmcError(f"{name} is an empty list: give it at least one value")
     if name in FILE_FIELDS:  # a path in a study is meant from where the study is
-        values = [DigestedPath(str(folder / value)) if isinstance(value, str) else value for value in values]
+        values = [DigestedPath(str(folder / expanded(value))) if isinstance(value, str) else value for value in values]
     for value in values:
         require_value(name, value, fields_of(Scenario)[name].optional)
         Scenario(**{name: value}).definition()  # which looks at files, whose digests the values keep

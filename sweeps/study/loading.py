@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 from fnmatch import filter as matching
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from amc_core import paths
 from amc_core.errors import AmcError, require_known, suggest
 from amc_core.models import MODELS
-from amc_core.scenario import AUGMOD, AUGMOD_OFFSETS, CHANNELS, SCENARIO_FIELDS, Scenario
+from amc_core.scenario import AUGMOD, AUGMOD_OFFSETS, CHANNELS, FILE_FIELDS, SCENARIO_FIELDS, Scenario
 from sweeps.study.file import StudyFile, parse_yaml, read_content, sentence, validated
 from sweeps.study.grid import digests_of
 from sweeps.study.space import Space, read_space
 from sweeps.study.study import SCALED, SearchStudy, Studies, Study, strided
 
+SUFFIXES = (".yaml", ".yml")  # of study files
 SHIPPED = Path(__file__).parents[1] / "studies"
 
 # What `--scale` sets (trials of a search only) where the study has no `scales` entry of that name; `paper` is P1 §IV-C.
@@ -42,8 +45,8 @@ def load_study(name: str, scale: str | None = None) -> Study:
     try:
         space, folder = read_space(content), path.absolute().parent
         if space.dimensions:
-            return _search_study(path.stem, space, folder, scale)
-        study = _at_scale(path.stem, [validated(content, folder)], scale)
+            return _search_study(study_name(path), space, folder, scale)
+        study = _at_scale(study_name(path), [validated(content, folder)], scale)
         for run in study.runs():
             study.tests(run)
         _require_starts(study.file)
@@ -101,7 +104,8 @@ def parse_scenario(text: str) -> Scenario:
     if not isinstance(fields, dict):
         raise AmcError(f"scenario {text!r} is not known{suggest(text, named)}, nor fields such as '{{upsampling: 4}}'")
     require_known("scenario field", fields, SCENARIO_FIELDS)
-    return Scenario(**fields)
+    files = {name: str(paths.expanded(fields[name])) for name in FILE_FIELDS if isinstance(fields.get(name), str)}
+    return Scenario(**fields | files)
 
 
 def _search_study(name: str, space: Space, folder: Path, scale: str | None) -> SearchStudy:
@@ -136,10 +140,23 @@ def _sizes(file: StudyFile, scale: str | None) -> dict[str, int]:
 
 
 def _find(name: str) -> Path:
-    for path in (Path(name), SHIPPED / f"{name}.yaml"):
+    for path in (paths.expanded(name), SHIPPED / f"{name}.yaml"):
         if path.is_file():
             return path
-    raise AmcError(f"study {name!r} is neither a file nor a shipped study{suggest(name, shipped())}")
+    beside = [f"{name}{suffix}" for suffix in SUFFIXES if Path(f"{name}{suffix}").is_file()]
+    hint = f"; did you mean {beside[0]!r}?" if beside else suggest(name, shipped())
+    raise AmcError(f"study {name!r} is neither a file nor a shipped study{hint}")
+
+
+def run_command(study: str, store: str | Path, scale: str | None = None) -> str:
+    """The command that computes a study, as a shell takes it."""
+    return shlex.join(["amc", "run", study, *(["--scale", scale] if scale else []), "--store", str(store)])
+
+
+def study_name(source: str | Path) -> str:
+    """What a study is called: a shipped name as it is, of a file the name without .yaml or .yml."""
+    path = Path(source)
+    return path.stem if path.suffix in SUFFIXES else path.name
 
 
 def shipped() -> list[str]:

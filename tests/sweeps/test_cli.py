@@ -113,7 +113,7 @@ def test_results_prints_the_table_and_writes_the_cells(amc, filled, tmp_path):
     path, store = filled
     csv, parquet = tmp_path / "cells.csv", tmp_path / "cells.parquet"
     shown = amc("results", path, "--store", store, "--csv", str(csv), "--parquet", str(parquet))
-    assert shown.returncode == 0 and "hoc svm" in shown.stdout
+    assert shown.returncode == 0 and "hoc_svm" in shown.stdout
     assert len(pd.read_csv(csv)) == len(pd.read_parquet(parquet)) == 2 * 4 * 2
     refused = amc("results", path, "--store", store, "--csv", str(tmp_path / "no" / "cells.csv"))
     assert refused.returncode == 2 and "cannot be written" in refused.stderr
@@ -316,7 +316,7 @@ def test_a_signal_while_a_command_imports_what_it_needs_is_not_lost(tmp_path):
 
 def test_a_mixture_of_many_parts_is_told_by_those_that_differ():
     assert words("awgn + awgn + rayleigh") == "awgn + rayleigh (3 parts)" and words("2 + 4") == "2 + 4"
-    assert words("cnn_2d") == "cnn 2d" and words(8.0) == "8" and words(float("nan")) == ""
+    assert words("cnn_2d") == "cnn_2d" and words(8.0) == "8" and words(float("nan")) == ""
 
 
 @pytest.mark.parametrize("command", ["schema", "models"])
