@@ -33,7 +33,7 @@ class RunPlan:
         return len(self.missing) * self.missing[0].size("test") if self.missing else 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """Every run of a study, in the order in which trials start: most work first.
 
@@ -58,6 +58,10 @@ class Plan:
     @property
     def missing_cells(self) -> int:
         return sum(len(plan.missing) for plan in self.runs)
+
+    def __repr__(self) -> str:
+        runs, cells = len(self.runs), self.cells
+        return f"<Plan: {self.untrained} of {runs} runs and {self.missing_cells} of {cells} cells are missing>"
 
 
 def make_plan(study: Study | Studies, store: Store, few: bool = False) -> Plan:

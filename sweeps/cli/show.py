@@ -98,7 +98,7 @@ def written(save: Callable[..., Iterable[Path]], figure, path: Path) -> None:
         raise AmcError(f"{str(path.parent)!r} cannot be written: {error.strerror or error}") from None
 
 
-def show_trials(study: Study | Studies, store: Store) -> None:
+def show_search_state(study: Study | Studies, store: Store) -> None:
     """Of a search, how far it is and what is best so far; nothing of another study."""
     if not isinstance(study, SearchStudy):
         return

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 
 from amc_core.errors import AmcError
@@ -35,6 +37,8 @@ def connected(address: str | None):
         _require_cluster(address)
     import ray
 
+    if ray.is_initialized():
+        raise AmcError("Ray is connected in this process already: call ray.shutdown() first, or run in another process")
     if address is None:  # by default Ray would join whatever cluster it finds on this machine
         settings = {"address": "local", "include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
     else:
@@ -74,10 +78,31 @@ def _require_cluster(address: str) -> None:
 
 
 @contextmanager
-def own_sigterm(handler):
-    """Let SIGTERM end the launch the way Ctrl-C does; Ray has put a handler of its own there."""
-    previous = signal.signal(signal.SIGTERM, handler)
+def environment():
+    """The environment that Ray is to find, while it runs."""
+    before = dict(os.environ)
+    os.environ.update(ENVIRONMENT)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for name in ENVIRONMENT:
+            os.environ.pop(name)
+            os.environ.update({name: before[name]} if name in before else {})
+
+
+@contextmanager
+def own_sigterm():
+    """Yields what puts back the handler of SIGTERM that was there before Ray's own, which is done at the end as well.
+
+    Only a process's main thread can set handlers, and Ray sets its own only there.
+    """
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def put_back() -> None:
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
+
+    try:
+        yield put_back
+    finally:
+        put_back()

@@ -11,7 +11,6 @@ import os
 import pickle
 import random
 import shutil
-import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from amc_core.errors import AmcError
-from sweeps.engine.cluster import ENVIRONMENT, connected, own_sigterm
+from sweeps.engine.cluster import connected, environment, own_sigterm
 from sweeps.engine.progress import Progress
 from sweeps.planning import Plan
 from sweeps.search import Search
@@ -33,6 +32,7 @@ _SCRATCH = ".amc-tune-"  # and the driver's process number: Tune's directory on 
 _GPU_FILLED, _TRIALS_PER_GPU = 0.9, 8  # of its memory, by trials whose need is known; and how many take turns on it
 
 
+@environment()
 def launch(
     study: Study | Studies,
     plan: Plan,
@@ -61,8 +61,6 @@ def launch(
         curves = [Curves(log, study.name)]
     if gpus_per_trial is not None:
         gpu_share(gpus_per_trial)
-    os.environ.update(ENVIRONMENT)
-    on_sigterm = signal.getsignal(signal.SIGTERM)
     address = os.environ.get("RAY_ADDRESS") if address is None else address
     from sweeps.engine.feed import Feed, Pruning
 
@@ -74,7 +72,8 @@ def launch(
     feed = Feed(plan, search, lambda: _slots(study, share, gpus_per_trial), progress.add, progress.prune)
     if not feed.has_work():
         return
-    with connected(address), own_sigterm(on_sigterm):
+    with own_sigterm() as put_back_handler, connected(address):
+        put_back_handler()
         import ray
         from ray import tune
         from ray.tune import TuneError

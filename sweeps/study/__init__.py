@@ -3,6 +3,7 @@
 from sweeps.study.loading import (
     SCALES,
     SHIPPED,
+    Source,
     expanded,
     load_studies,
     load_study,
@@ -15,6 +16,7 @@ __all__ = [
     "SCALES",
     "SHIPPED",
     "SearchStudy",
+    "Source",
     "Studies",
     "Study",
     "expanded",

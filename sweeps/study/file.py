@@ -191,15 +191,27 @@ class StudyFile(_Section):
 def read_content(path: Path) -> dict:
     """The content of a study file. Raises AmcError where it is not a mapping in YAML, or one that is too large."""
     try:
-        content = parse_yaml(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise AmcError(f"{path}: the study cannot be read: {error}") from None
+    return text_content(text, str(path))
+
+
+def text_content(text: str, where: str) -> dict:
+    """As `read_content`, of a text; `where` it stands is said in messages."""
+    try:
+        content = parse_yaml(text)
     except AmcError as error:
-        raise AmcError(f"{path}: not a YAML file: {error}") from None
+        raise AmcError(f"{where}: not a YAML file: {error}") from None
+    return require_content(content, where)
+
+
+def require_content(content: Any, where: str) -> dict:
+    """The content, if it is that of a study by its form. Raises AmcError where it is no mapping, or too large."""
     if _size(content) > _MOST_VALUES:
-        raise AmcError(f"{path}: the study is too large: it has more than {_MOST_VALUES:,} values")
+        raise AmcError(f"{where}: the study is too large: it has more than {_MOST_VALUES:,} values")
     if not isinstance(content, dict):
-        raise AmcError(f"{path}: a study is a mapping of keys to values, such as 'models: [cnn1d]'")
+        raise AmcError(f"{where}: a study is a mapping of keys to values, such as 'models: [cnn1d]'")
     return content
 
 
