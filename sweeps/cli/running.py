@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from amc_core.errors import AmcError
-from sweeps import driver
 from sweeps.cli.app import Scale, StoreDir, StudyName, StudyNames, app
 from sweeps.cli.show import as_written, err, out, show_plan, show_search_state, words, written_to
-from sweeps.driver import Outcome
-from sweeps.planning import Plan, expected_seconds, make_plan
-from sweeps.search import location, proposed, trial_table
-from sweeps.store import Store
-from sweeps.study import SearchStudy, Studies, Study, load_studies, load_study
+
+if TYPE_CHECKING:  # else `amc --help` would take as long as what it tells of
+    from sweeps.driver import Outcome
+    from sweeps.planning import Plan
+    from sweeps.study import Studies, Study
 
 
 @app.command()
@@ -27,6 +26,12 @@ def plan(study: StudyNames, store: StoreDir = "results", scale: Scale = None) ->
 
     Example: amc plan quickstart, or amc plan 'p1-*' --scale small
     """
+    from sweeps import driver
+    from sweeps.planning import expected_seconds
+    from sweeps.search import proposed
+    from sweeps.store import Store
+    from sweeps.study import load_studies
+
     place = Store(store)
     chosen = proposed(load_studies(study, scale), place)
     found = driver.plan(chosen, place)
@@ -57,6 +62,9 @@ def run(
 
     Example: amc run quickstart --store results --scale smoke
     """
+    from sweeps import driver
+    from sweeps.study import Studies
+
     outcome = driver.run(
         study,
         store,
@@ -118,6 +126,11 @@ def status(
 
     Example: amc status quickstart --store results
     """
+    from sweeps.planning import make_plan
+    from sweeps.search import proposed
+    from sweeps.store import Store
+    from sweeps.study import load_studies
+
     place = Store(store)
     listing = place.listing()
     trained, training, failures = listing.trained(), listing.training(), listing.failures()
@@ -145,6 +158,10 @@ def show_search(
 
     Example: amc search architecture-search --csv trials.csv
     """
+    from sweeps.search import location, trial_table
+    from sweeps.store import Store
+    from sweeps.study import SearchStudy, load_study
+
     chosen, place = load_study(study, scale), Store(store)
     if not isinstance(chosen, SearchStudy):
         raise AmcError(f"{study} searches nothing: it has no section search")

@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -13,11 +14,12 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from amc_core.errors import AmcError
-from amc_core.models import ModelSpec
-from sweeps.planning import Plan
-from sweeps.search import best, counted, state, trials, wanted
-from sweeps.store import Store
-from sweeps.study import SearchStudy, Studies, Study
+
+if TYPE_CHECKING:  # else `amc --help` would take as long as what it tells of
+    from amc_core.models import ModelSpec
+    from sweeps.planning import Plan
+    from sweeps.store import Store
+    from sweeps.study import Studies, Study
 
 out = Console(width=None if sys.stdout.isatty() else 120)
 err = Console(stderr=True)
@@ -100,6 +102,9 @@ def written(save: Callable[..., Iterable[Path]], figure, path: Path) -> None:
 
 def show_search_state(study: Study | Studies, store: Store) -> None:
     """Of a search, how far it is and what is best so far; nothing of another study."""
+    from sweeps.search import best, counted, state, trials, wanted
+    from sweeps.study import SearchStudy
+
     if not isinstance(study, SearchStudy):
         return
     found = trials(study, store)
@@ -123,6 +128,8 @@ def show_search_state(study: Study | Studies, store: Store) -> None:
 
 def show_plan(study: Study | Studies, plan: Plan) -> None:
     """A line per kind of work: what is named, what the store has, what is missing; before it, one for each study."""
+    from sweeps.study import SearchStudy, Studies
+
     if isinstance(study, SearchStudy) and not plan.runs:
         return
     if isinstance(study, Studies):

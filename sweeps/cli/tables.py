@@ -13,7 +13,6 @@ from rich.table import Table
 from amc_core.errors import AmcError
 from sweeps.cli.app import Scale, StoreDir, StudyName, app
 from sweeps.cli.show import out, show_table, written_to
-from sweeps.study import load_study
 
 _MOST_ROWS = 200  # of a query, on the terminal
 
@@ -104,6 +103,7 @@ def compare(
 def load_cells(study: str, store: str, scale: str | None):
     """The cells of a study, of which there must be some."""
     from analysis.tables import load
+    from sweeps.study import load_study
 
     cells = load("cells", store, load_study(study, scale))
     if cells.empty:
