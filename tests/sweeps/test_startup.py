@@ -39,9 +39,9 @@ def computed(study_file, tmp_path) -> tuple[str, str]:
     return path, str(store.path)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"]])
-def test_help_imports_nothing_that_computes(arguments):
-    assert not imported(*arguments) & (_LIGHT | _HEAVY)
+def test_help_imports_nothing_that_computes():
+    assert not imported("--help") & (_LIGHT | _HEAVY)
+    assert not imported("run", "--help") & (_LIGHT - {"pydantic"} | _HEAVY)  # by which Typer checks options
 
 
 @pytest.mark.parametrize("command", ["results", "plan", "status"])
