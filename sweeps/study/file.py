@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from amc_core.errors import AmcError, suggest
 from amc_core.modulations import MODULATION_SETS, modulation_names
-from sweeps.study.grid import LARGEST, Grid, model_grid, model_names, recipe_grid, scenario_grid
+from sweeps.study.grid import LARGEST, Grid, ModelEntry, model_grid, model_names, recipe_grid, scenario_grid
 
 _MOST_VALUES = 20_000  # in a file
 
@@ -81,9 +81,13 @@ class ScaleSection(_Section):
 _Length = Annotated[int, Field(ge=8, le=1 << 20)]
 
 
-class TransferSection(_Section):
-    """A stage that starts from every run above it, or from those of some models."""
+FIRST_STAGE = "training"  # of the runs that start from no other
 
+
+class TransferSection(_Section):
+    """A stage that starts from every run above it, or from those of some models; name: by which tables know it."""
+
+    name: str = ""
     models: Annotated[tuple[str, ...], BeforeValidator(model_names)] = ()
     train: _TrainGrids = (Grid(),)
     recipe: _Recipes = ({},)
@@ -126,7 +130,7 @@ class StudyFile(_Section):
     length: tuple[_Length, ...] = (1024,)
     test_length: tuple[_Length, ...] = ()
     dataset_seed: int = Field(0, ge=0, lt=1 << 32)
-    models: tuple[tuple[str, dict[str, Any]], ...]
+    models: tuple[ModelEntry, ...]
     recipe: _Recipes = ({},)
     seeds: tuple[Annotated[int, Field(ge=0, lt=1 << 32)], ...] = (0,)
     train: _TrainGrids = (Grid(),)
@@ -171,6 +175,18 @@ class StudyFile(_Section):
             if not re.fullmatch(r"[\w.-]+", name):  # it stands in the names of figures
                 raise AmcError(f"{name!r} is not allowed: the name of a scale has letters, digits, '_', '.' and '-'")
         return value
+
+    @field_validator("transfer", mode="after")
+    @classmethod
+    def _stage_names(cls, stages: tuple[TransferSection, ...]) -> tuple[TransferSection, ...]:
+        names = [stage.name or f"transfer-{number}" for number, stage in enumerate(stages, 1)]
+        for place, name in enumerate(names):
+            if not re.fullmatch(r"[\w.-]{1,64}", name):
+                allowed = "at most 64 letters, digits, '_', '.' and '-'"
+                raise AmcError(f"name {name!r} of a stage is not allowed: it has {allowed}")
+            if name in (FIRST_STAGE, *names[:place]):
+                raise AmcError(f"two stages are called {name!r}: give each a name of its own")
+        return tuple(stage.model_copy(update={"name": name}) for stage, name in zip(stages, names, strict=True))
 
     @field_validator("snr_db", "seeds", "models", "length", "test_length", mode="after")
     @classmethod

@@ -129,7 +129,7 @@ def _plain(value: Any) -> Any:
 
 def _require_starts(file: StudyFile) -> None:
     """Raise AmcError for a stage of transfer that no model of the study can start."""
-    trained = {name for name, _ in file.models if MODELS[name].epochs}
+    trained = {model.name for model in file.models if MODELS[model.name].epochs}
     for place, stage in enumerate(file.transfer):
         if not trained & set(stage.models or trained):
             raise AmcError(f"transfer.{place}: no run above can start it: the study has none of its models")
@@ -161,7 +161,7 @@ def _search_study(name: str, space: Space, folder: Path, scale: str | None) -> S
 def _at_scale(name: str, files: list[StudyFile], scale: str | None) -> Study:
     """The first of the files as a study; the recipe with the most epochs, or the largest batch, has the scale's."""
     file, sizes = files[0], _sizes(files[0], scale)
-    recipes = [SCALED | fields for file in files for fields in file.recipe]
+    recipes = [SCALED | fields | model.recipe for file in files for model in file.models for fields in file.recipe]
     most = {name: max(fields[name] for fields in recipes) for name in SCALED}
     factors = {name: sizes[name] / most[name] for name in SCALED if name in sizes}
     snrs = file.snr_db[:: -sizes.get("snr_stride", 1)][::-1]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -21,6 +22,7 @@ from amc_core.models import MODELS, shortest_length
 from amc_core.run import Dataset, Recipe, Run
 from amc_core.scenario import Mixture, Scenario
 from sweeps.study.file import (
+    FIRST_STAGE,
     ResourcesSection,
     SearchSection,
     StudyFile,
@@ -33,6 +35,14 @@ from sweeps.study.space import Space, Values
 
 SCALED = {"epochs": Recipe.epochs, "batch_size": Recipe.batch_size}  # fields of a recipe, and their defaults
 _USUAL = Scenario()
+
+
+class _Named(NamedTuple):
+    """A run of a study, the grids of its test scenarios, and the stage that it belongs to."""
+
+    run: Run
+    tests: tuple[Grid, ...]
+    stage: str
 
 
 @dataclass(frozen=True)
@@ -57,19 +67,23 @@ class Study:
         Models × lengths × training scenarios × recipes × seeds; then, for each stage of transfer, those of the
         runs before it, earlier stages included, that it takes × training scenarios × recipes.
         """
-        return [run for run, _ in self._named.values()]
+        return [named.run for named in self._named.values()]
+
+    def stage_of(self, run: Run) -> str:
+        """The name of the stage that a run belongs to: "training", or that of the transfer that names it first."""
+        return self._named[run.key].stage
 
     def tests(self, run: Run) -> tuple[Dataset, ...]:
         """The test datasets of a run, each once; fields that the test grid leaves out are those of its training."""
-        _, grids = self._named[run.key]
+        grids = self._named[run.key].tests
         parts = [self._expanded(grid, base, run) for grid in grids for base in run.dataset.scenario.components]
         if len(parts) == 1:
             return parts[0]
         return tuple({test.key: test for part in parts for test in part}.values())
 
     @cached_property
-    def _named(self) -> dict[str, tuple[Run, tuple[Grid, ...]]]:
-        """Run key → the run, and the grids of its test scenarios."""
+    def _named(self) -> dict[str, _Named]:
+        """Run key → the run, and what the study says of it."""
         file, named = self.file, {}
         stages = (grid for stage in file.transfer for grid in (*stage.train, *(stage.test or ())))
         require_one_meaning(grid for grids in (file.train, file.test, stages) for grid in grids)
@@ -79,17 +93,19 @@ class Study:
             for grid in file.train
             for scenario in grid.scenarios()
         ]
-        recipes = [Recipe(**self._scaled(SCALED | fields)) for fields in file.recipe]
-        for (model, hyperparameters), dataset, recipe, seed in product(file.models, training, recipes, file.seeds):
-            run = Run(model, dataset, recipe, seed, hyperparameters)
-            named[run.key] = run, file.test
-        parents = [run for run, _ in named.values() if MODELS[run.model].epochs]
+        for model, hyperparameters, own in file.models:
+            recipes = [Recipe(**self._scaled(SCALED | fields | own)) for fields in file.recipe]
+            for dataset, recipe, seed in product(training, recipes, file.seeds):
+                run = Run(model, dataset, recipe, seed, hyperparameters)
+                named[run.key] = _Named(run, file.test, FIRST_STAGE)
+        parents = [entry.run for entry in named.values() if MODELS[entry.run.model].epochs]
         for place, stage in enumerate(file.transfer):
             try:
                 stage_runs = {run.key: run for run in self._transferred(stage, parents)}
                 for run in stage_runs.values():
-                    tested = named[run.key][1] if run.key in named else ()
-                    named[run.key] = run, (*tested, *(file.test if stage.test is None else stage.test))
+                    tested = file.test if stage.test is None else stage.test
+                    known = named.get(run.key, _Named(run, (), stage.name))
+                    named[run.key] = known._replace(tests=(*known.tests, *tested))
                 parents += stage_runs.values()
             except AmcError as error:
                 raise AmcError(f"transfer.{place}: {error}") from None
@@ -153,7 +169,7 @@ class SearchStudy(Study):
         return self.file.search
 
     @cached_property
-    def _named(self) -> dict[str, tuple[Run, tuple[Grid, ...]]]:
+    def _named(self) -> dict[str, _Named]:
         return {key: named for study in self.proposals for key, named in study._named.items()}
 
     @cached_property
@@ -255,6 +271,10 @@ class Studies:
         """The test datasets of a run in all of the studies that name it, each once."""
         parts = [part.tests(run) for part in self.naming(run)]
         return parts[0] if len(parts) == 1 else tuple({test.key: test for part in parts for test in part}.values())
+
+    def stage_of(self, run: Run) -> str:
+        """The name of a run's stage in the first of the studies that name it."""
+        return self.naming(run)[0].stage_of(run)
 
     def naming(self, run: Run) -> list[Study]:
         """The studies that name a run."""
