@@ -34,8 +34,8 @@ class Instances:
     ):
         self.mixture, self.device = dataset.scenario, device
         self.sources = [_source(dataset, scenario, device) for scenario in dataset.scenario.components]
-        self.classes, self.snrs = len(dataset.modulations), len(dataset.snrs_db)
-        indices = torch.tensor(dataset.indices(part)).expand(self.classes * self.snrs, -1)
+        self.modulations, self.snrs = dataset.modulations, len(dataset.snrs_db)
+        indices = torch.tensor(dataset.indices(part)).expand(len(self.modulations) * self.snrs, -1)
         if fraction < 1:
             order = np.random.default_rng(seed).random(indices.shape).argsort(1)[:, : share(indices.shape[1], fraction)]
             indices = indices.gather(1, torch.as_tensor(order))
@@ -50,7 +50,7 @@ class Instances:
     def batches(
         self, positions: torch.Tensor, size: int, epoch: int = 0
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        """The instances at positions, up to `size` at a time: (batch, 2, length), and labels and SNRs (batch,).
+        """The instances at positions, up to `size` at a time: (batch, 2, length), modulations and SNRs (batch,).
 
         epoch: other than 0, instances that no other epoch and no dataset has, in place of those.
         """
@@ -64,7 +64,7 @@ class Instances:
             yield from zip(x.split(size), labels.split(size), snrs.split(size), strict=True)
 
     def address(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Modulation (the class label), SNR and index of positions, each (batch,) int64 on the CPU."""
+        """Modulation, SNR and index of positions, each (batch,) int64 on the CPU."""
         count = self.indices.shape[1]
         place = positions // count
         return place // self.snrs, place % self.snrs, self.indices[place, positions % count]

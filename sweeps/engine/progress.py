@@ -15,8 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from amc_core.quantities import written
 from amc_core.run import Run
-from amc_core.scenario import told
 from sweeps.planning import Plan, RunPlan
 
 _TRAINING_COST = 3  # a trained instance costs about as much as three that are only classified
@@ -215,7 +215,7 @@ def describe(run: Run) -> str:
     if setting["recording"]:
         words = f"recording {setting['recording']}"
     else:
-        upsampling, rate, rolloff = (told(setting[name]) for name in ("upsampling", "sample_rate", "rolloff"))
+        upsampling, rate, rolloff = (written(setting[name]) for name in ("upsampling", "sample_rate", "rolloff"))
         words = f"{setting['channel']}, L = {upsampling}, f_s = {rate}, α = {rolloff}"
     if run.parent:
         words += f", retrain {run.recipe.retrain} of {run.parent.key}"

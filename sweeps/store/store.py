@@ -29,15 +29,15 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.dataset
 from pyarrow.fs import FileSystem
 
 from amc_core.errors import AmcError
-from amc_core.run import VERSION, Dataset, Run
+from amc_core.identity import VERSION
+from amc_core.run import Dataset, Run
 from sweeps.store.cells import (
     CELL_SCHEMA,
     Footer,
@@ -49,6 +49,9 @@ from sweeps.store.cells import (
     read_parquet,
 )
 from sweeps.store.files import open_files
+
+if TYPE_CHECKING:
+    from amc_core.evaluation import Evaluation
 
 __all__ = ["CELL_SCHEMA", "Damaged", "Listing", "Store"]
 
@@ -233,13 +236,14 @@ class Store:
         self.files.write(f"runs/{run.key}/run.json", json.dumps(sealed, indent=1).encode())
         self.delete_checkpoints(run.key)
 
-    def save_cells(self, run: Run, evaluated: list[tuple[Dataset, np.ndarray]], seconds: float) -> None:
-        """Record cells of a run: test datasets and their (SNRs, classes, classes) confusion counts.
+    def save_cells(self, run: Run, evaluated: list[tuple[Dataset, Evaluation]], seconds: float) -> None:
+        """Record cells of a run: test datasets and what it made of them.
 
         seconds: that evaluating them took.
         """
         table = cell_table(run, evaluated)
-        self._write_cells(run.key, table, pc.sum(table["n"]).as_py(), seconds)
+        instances = sum(int(result.confusion.sum()) for _, result in evaluated)
+        self._write_cells(run.key, table, instances, seconds)
         if len(self._cell_files(run.key)) > _PARTS:
             self.compact(run.key)
 

@@ -11,7 +11,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from amc_core.errors import AmcError, suggest
 from amc_core.modulations import MODULATION_SETS, modulation_names
-from sweeps.study.grid import LARGEST, Grid, ModelEntry, model_grid, model_names, recipe_grid, scenario_grid
+from sweeps.study.grid import (
+    LARGEST,
+    Grid,
+    ModelEntry,
+    model_grid,
+    model_names,
+    recipe_grid,
+    scenario_grid,
+    snr_levels,
+)
 
 _MOST_VALUES = 20_000  # in a file
 
@@ -153,15 +162,7 @@ class StudyFile(_Section):
     @field_validator("snr_db", mode="before")
     @classmethod
     def _snr_range(cls, value: Any) -> Any:
-        if isinstance(value, dict):
-            small = all(isinstance(x, int | float) and -1e3 <= x <= 1e3 for x in value.values())
-            if set(value) != {"from", "to", "step"} or not small:
-                raise AmcError("a range has three numbers of dB: {from: -6, to: 18, step: 2}")
-            if value["step"] <= 0 or value["to"] < value["from"] or value["to"] - value["from"] > 1000 * value["step"]:
-                raise AmcError("a range goes upwards in at most 1000 steps: {from: -6, to: 18, step: 2}")
-            steps = int((value["to"] - value["from"]) / value["step"] + 1e-9)
-            return tuple(value["from"] + value["step"] * k for k in range(steps + 1))
-        return value if isinstance(value, list) else (value,)
+        return snr_levels(value)
 
     @field_validator("seeds", "length", "test_length", "transfer", mode="before")
     @classmethod
