@@ -152,20 +152,20 @@ def show_search(
     study: StudyName,
     store: StoreDir = "results",
     scale: Scale = None,
-    csv: Annotated[Path | None, typer.Option("--csv", help="Write the trials to this CSV file.")] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write the proposals to this CSV file.")] = None,
 ) -> None:
     """Show what a study's search has tried, how well it did, and which is best. Works while it runs.
 
-    Example: amc search architecture-search --csv trials.csv
+    Example: amc search architecture-search --csv proposals.csv
     """
-    from sweeps.search import location, trial_table
+    from sweeps.search import location, proposal_table
     from sweeps.store import Store
     from sweeps.study import SearchStudy, load_study
 
     chosen, place = load_study(study, scale), Store(store)
     if not isinstance(chosen, SearchStudy):
         raise AmcError(f"{study} searches nothing: it has no section search")
-    table = trial_table(chosen, place)
+    table = proposal_table(chosen, place)
     columns = [name for name in table if name != "failure" or table[name].any()]
     shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in columns:

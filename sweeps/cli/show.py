@@ -115,14 +115,14 @@ def show_search_state(study: Study | Studies, store: Store) -> None:
         runs, cells = (
             " to ".join(f"{n:,}" for n in sorted({min(size), max(size)})) for size in zip(*sizes, strict=True)
         )
-        out.print(f"To do: {study.trials:,} trials, each of {runs} runs and {cells} cells.", highlight=False)
-    complete, trials_wanted = counted(study, found, "COMPLETE"), wanted(study, found)
-    out.print(f"Search: {complete} of {trials_wanted} trials complete{told}.", highlight=False)
+        out.print(f"To do: {study.wanted:,} proposals, each of {runs} runs and {cells} cells.", highlight=False)
+    complete, total = counted(study, found, "COMPLETE"), wanted(study, found)
+    out.print(f"Search: {complete} of {total} proposals complete{told}.", highlight=False)
     title = "Best" if len(study.search.objective) == 1 else "Pareto front"
     for trial in best(study, found):
         values = [f"{name} {value:.4g}" for name, value in zip(study.search.objective, trial.values, strict=True)]
         chosen = [f"{name.removeprefix('models.')} {as_written(value)}" for name, value in trial.params.items()]
-        line = f"{title}: trial {trial.number}, {words(', '.join(values))}: {', '.join(chosen)}"
+        line = f"{title}: proposal {trial.number}, {words(', '.join(values))}: {', '.join(chosen)}"
         out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -10,7 +10,7 @@ from sweeps.study.loading import (
     parse_scenario,
     shipped,
 )
-from sweeps.study.study import SearchStudy, Studies, Study, last_runs, unseen_tests
+from sweeps.study.study import SearchStudy, Studies, Study
 
 __all__ = [
     "SCALES",
@@ -20,10 +20,8 @@ __all__ = [
     "Studies",
     "Study",
     "expanded",
-    "last_runs",
     "load_studies",
     "load_study",
     "parse_scenario",
     "shipped",
-    "unseen_tests",
 ]

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from amc_core.errors import AmcError, suggest
 from amc_core.modulations import MODULATION_SETS, modulation_names
+from sweeps.search.objectives import OBJECTIVES
 from sweeps.study.grid import (
     LARGEST,
     Grid,
@@ -84,7 +85,7 @@ class ScaleSection(_Section):
     snr_stride: int | None = Field(None, ge=1, le=1_000)
     epochs: int | None = Field(None, ge=1, le=1_000_000)
     batch_size: int | None = Field(None, ge=1, le=1_000_000)
-    trials: int | None = Field(None, ge=1, le=1_000_000)
+    proposals: int | None = Field(None, ge=1, le=1_000_000)
 
 
 _Length = Annotated[int, Field(ge=8, le=1 << 20)]
@@ -103,20 +104,17 @@ class TransferSection(_Section):
     test: _TestGrids | None = None
 
 
-OBJECTIVES = {"unseen_accuracy": "maximize", "accuracy": "maximize", "parameters": "minimize"}
-
-
 class SearchSection(_Section):
     """How the dimensions of a study are searched.
 
-    trials: how many proposals are to be evaluated; those that a pruner stops count. storage: the URL of a database that
+    proposals: how many are to be evaluated; those that a pruner stops count. storage: the URL of a database that
     keeps them, None for a journal file in the store.
     """
 
-    trials: int | None = Field(None, ge=1, le=1_000_000)
+    proposals: int | None = Field(None, ge=1, le=1_000_000)
     sampler: Literal["tpe", "random", "cmaes", "grid"] = "tpe"
     pruner: Literal["none", "asha", "median", "hyperband"] = "none"
-    objective: tuple[Literal[tuple(OBJECTIVES)], ...] = ("unseen_accuracy",)
+    objective: tuple[str, ...] = ("unseen_accuracy",)
     seed: int = Field(0, ge=0, lt=1 << 32)
     storage: str | None = Field(None, pattern=r"^[a-z0-9+]+://.")
 
@@ -124,7 +122,8 @@ class SearchSection(_Section):
     @classmethod
     def _objectives(cls, value: Any) -> Any:
         listed = value if isinstance(value, list) else [value]
-        if not listed or any(entry in listed[:place] for place, entry in enumerate(listed)):
+        known = all(isinstance(entry, str) and entry in OBJECTIVES for entry in listed)
+        if not listed or not known or len(set(listed)) < len(listed):
             raise AmcError(f"{value!r} is not allowed: name one or more of {', '.join(OBJECTIVES)}, each once")
         return listed
 

@@ -22,11 +22,12 @@ Source = str | Path | Mapping | Study  # of a study: see `load_study`
 
 SHIPPED = Path(__file__).parents[1] / "studies"
 
-# What `--scale` sets (trials of a search only) where the study has no `scales` entry of that name; `paper` is P1 §IV-C.
+# What `--scale` sets (proposals of a search only) where the study has no `scales` entry of that name; `paper` is that
+# of P1 §IV-C.
 # Few instances in batches of the paper's size would be too few steps to learn anything. snr_stride: 4 takes every
 # fourth of the study's SNRs, the last one among them.
 SCALES = {
-    "smoke": {"instances": 10, "snr_stride": 4, "epochs": 1, "trials": 3},
+    "smoke": {"instances": 10, "snr_stride": 4, "epochs": 1, "proposals": 3},
     "small": {"instances": 100, "epochs": 20, "batch_size": 64},
     "paper": {"instances": 1000, "epochs": 80},
 }
@@ -152,8 +153,8 @@ def parse_scenario(text: str) -> Scenario:
 
 def _search_study(name: str, space: Space, folder: Path, scale: str | None) -> SearchStudy:
     files = [validated(space.fill(values), folder) for _, values in space.ends()]
-    first, trials = _at_scale(name, files, scale), _sizes(files[0], scale).get("trials")
-    study = SearchStudy(**first.__dict__, space=space, folder=folder, scaled_trials=trials)
+    first, proposals = _at_scale(name, files, scale), _sizes(files[0], scale).get("proposals")
+    study = SearchStudy(**first.__dict__, space=space, folder=folder, scaled_proposals=proposals)
     study.require_searchable()
     return study
 

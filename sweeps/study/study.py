@@ -21,6 +21,7 @@ from amc_core.errors import AmcError
 from amc_core.models import MODELS, shortest_length
 from amc_core.run import Dataset, Recipe, Run
 from amc_core.scenario import Mixture, Scenario
+from sweeps.search.objectives import OBJECTIVES
 from sweeps.study.file import (
     FIRST_STAGE,
     ResourcesSection,
@@ -98,6 +99,20 @@ class Study:
             return parts[0]
         return tuple({test.key: test for part in parts for test in part}.values())
 
+    def last_runs(self) -> list[Run]:
+        """The runs from which no other of the study starts: those after transfer, where there is any."""
+        runs = self.runs()
+        started = {run.parent.key for run in runs if run.parent}
+        return [run for run in runs if run.key not in started]
+
+    def unseen_tests(self, run: Run) -> list[Dataset]:
+        """The test datasets of a run in scenarios that neither it nor a run that it descends from was trained in."""
+        seen, trained = set(), run
+        while trained:
+            seen |= set(trained.dataset.scenario.components)
+            trained = trained.parent
+        return [test for test in self.tests(run) if test.scenario not in seen]
+
     @cached_property
     def _named(self) -> dict[str, _Named]:
         """Run key → the run, and what the study says of it."""
@@ -173,14 +188,14 @@ class Study:
 
 @dataclass(frozen=True)
 class SearchStudy(Study):
-    """A study whose models and recipes are searched; its runs are those of the proposals made so far.
+    """A study whose models, recipes or training settings are searched; its runs are those of the proposals made so far.
 
     file: of the first values of all dimensions; what is no dimension is the same in every proposal.
     """
 
     space: Space
     folder: Path
-    scaled_trials: int | None  # what the scale makes of the section's
+    scaled_proposals: int | None  # what the scale makes of the section's
     proposals: tuple[Study, ...] = ()
 
     @property
@@ -197,13 +212,13 @@ class SearchStudy(Study):
         return tuple(self.proposal(values) for _, values in self.space.ends())
 
     @property
-    def trials(self) -> int:
+    def wanted(self) -> int:
         """How many proposals are to be evaluated."""
-        trials = self.scaled_trials or self.search.trials
+        wanted = self.scaled_proposals or self.search.proposals
         if self.search.sampler != "grid":
-            return trials
+            return wanted
         combinations = len(self.space.grid())
-        return min(trials or combinations, combinations)
+        return min(wanted or combinations, combinations)
 
     def proposal(self, values: Values) -> Study:
         """The plain study that these values of the dimensions make. Raises AmcError where they do not go together."""
@@ -220,13 +235,13 @@ class SearchStudy(Study):
     def key(self) -> str:
         """16 hex digits that identify the search: the space, what is fixed, and how proposals are made and judged.
 
-        `trials` and `storage` are left out, so that a search can be extended and its storage be moved.
+        `proposals` and `storage` are left out, so that a search can be extended and its storage be moved.
         """
         fixed = {}
         for study in self.ends:
             fixed |= {run.key: [run.cell_key(test) for test in study.tests(run)] for run in study.runs()}
         space = [replace(dimension, place=()).__dict__ for dimension in self.space.dimensions]
-        how = self.search.model_dump(exclude={"trials", "storage"})
+        how = self.search.model_dump(exclude={"proposals", "storage"})
         text = json.dumps([space, how, fixed], sort_keys=True, default=str)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
@@ -235,14 +250,15 @@ class SearchStudy(Study):
         search = self.search
         if search.sampler == "grid":
             self.space.grid()
-        elif search.trials is None:
-            raise AmcError("search.trials is missing: say how many proposals are to be evaluated")
+        elif search.proposals is None:
+            raise AmcError("search.proposals is missing: say how many proposals are to be evaluated")
         numbers = [d for d in self.space.dimensions if d.kind != "choice" and d.low < d.high and not d.when]
         if search.sampler == "cmaes" and (len(numbers) < 2 or len(search.objective) > 1):
             raise AmcError(
                 "search.sampler: cmaes needs two or more unconditional int or float dimensions, one objective"
             )
-        if search.pruner != "none" and (len(search.objective) > 1 or "accuracy" not in search.objective[0]):
+        tested = [name for name in search.objective if OBJECTIVES[name].tests]
+        if search.pruner != "none" and not len(search.objective) == len(tested) == 1:
             raise AmcError(f"search.pruner: {search.pruner} compares accuracies: it needs one objective, an accuracy")
         for words, values in self.space.ends():
             try:
@@ -254,8 +270,10 @@ class SearchStudy(Study):
                     f"search.pruner: {search.pruner} stops a run by its epochs, and a proposal has {len(study.runs())} "
                     "runs here: pruning needs one training scenario, one seed and no transfer"
                 )
-            if "unseen_accuracy" in search.objective and not any(unseen_tests(study, run) for run in last_runs(study)):
-                raise AmcError(f"search.objective: {words}no test scenario is unseen: add one that is not trained on")
+            for name in search.objective:
+                tests = OBJECTIVES[name].tests
+                if tests and not any(tests(study, run) for run in study.last_runs()):
+                    raise AmcError(f"search.objective: {words}{name} has no test scenario: add one not trained on")
 
 
 @dataclass(frozen=True)
@@ -298,19 +316,3 @@ class Studies:
     def naming(self, run: Run) -> list[Study]:
         """The studies that name a run."""
         return [part for part in self.parts if run.key in part._named]
-
-
-def last_runs(study: Study) -> list[Run]:
-    """The runs from which no other of the study starts: those after transfer, where there is any."""
-    runs = study.runs()
-    started = {run.parent.key for run in runs if run.parent}
-    return [run for run in runs if run.key not in started]
-
-
-def unseen_tests(study: Study, run: Run) -> list[Dataset]:
-    """The test datasets of a run in scenarios that neither it nor a run that it descends from was trained in."""
-    seen, trained = set(), run
-    while trained:
-        seen |= set(trained.dataset.scenario.components)
-        trained = trained.parent
-    return [test for test in study.tests(run) if test.scenario not in seen]
