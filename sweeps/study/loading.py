@@ -152,7 +152,12 @@ def parse_scenario(text: str) -> Scenario:
 
 
 def _search_study(name: str, space: Space, folder: Path, scale: str | None) -> SearchStudy:
-    files = [validated(space.fill(values), folder) for _, values in space.ends()]
+    files = []
+    for words, values in space.ends():
+        try:
+            files.append(validated(space.fill(values), folder))
+        except ValidationError as error:
+            raise AmcError(f"{words}{sentence(error)}") from None
     first, proposals = _at_scale(name, files, scale), _sizes(files[0], scale).get("proposals")
     study = SearchStudy(**first.__dict__, space=space, folder=folder, scaled_proposals=proposals)
     study.require_searchable()

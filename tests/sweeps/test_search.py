@@ -388,7 +388,7 @@ def test_run_ends_well_where_all_that_lacks_is_computed_by_another_driver(amc, s
             shown = amc(*command)
             assert shown.returncode == 0 and shown.stderr == "", shown
             assert "3 of 4 proposals complete, 1 running." in shown.stdout
-            assert "1 trial is being computed by another driver" in shown.stdout
+            assert "1 proposal is being computed by another driver" in shown.stdout
         assert states(study, store) == ["running"] + ["complete"] * 3
     finally:
         other.kill()
@@ -407,9 +407,9 @@ def test_every_command_takes_the_runs_proposed_so_far(amc, search_file, store, t
     drive(load_study(path), store)
     place, csv = ("--store", str(store.path)), tmp_path / "proposals.csv"
     shown = amc("search", path, *place, "--csv", str(csv))
-    assert shown.returncode == 0 and "Pareto front: trial" in shown.stdout and "optuna-dashboard" in shown.stdout
+    assert shown.returncode == 0 and "Pareto front: proposal" in shown.stdout and "optuna-dashboard" in shown.stdout
     table = pd.read_csv(csv)
-    assert list(table["trial"]) == [0, 1, 2] and set(table["runs"]) == store.trained()
+    assert list(table["proposal"]) == [0, 1, 2] and set(table["runs"]) == store.trained()
     assert table["models.classnet.blocks"].between(1, 3).all() and np.isfinite(table["unseen_accuracy"]).all()
     assert "3 runs trained" in amc("status", path, *place).stdout
     assert amc("results", path, *place).returncode == 0
