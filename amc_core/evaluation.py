@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch.nn.functional import cross_entropy
 
 from amc_core.instances import Instances
+from amc_core.models.objective import scores_and_losses
 
 CONFIDENCE_BINS = 20  # of equal width, over the largest probability in [0, 1]
 OUTCOMES = ("right", "wrong", "untrained")  # rows of a confidence histogram; the last of modulations never trained
@@ -27,7 +27,7 @@ class Evaluation:
     that is right, −1 where it was never trained. right: (SNRs, instances) bool, one outcome an instance, in the order
     of the modulations sent and of their indices, so that two classifiers can be compared in pairs. confidence:
     (SNRs, 3, 20) int64, how often the largest probability (softmax of the scores) fell in each bin, by `OUTCOMES`.
-    loss: mean cross-entropy, NaN where no instance has a right class.
+    loss: mean of what training minimises (`scores_and_losses`), NaN where no instance has a right class.
     """
 
     confusion: torch.Tensor
@@ -61,9 +61,12 @@ def evaluate(
     confidence = torch.zeros(snrs * len(OUTCOMES) * bins, dtype=torch.int64, device=device)
     outcomes = []
     loss = torch.zeros((), device=device)
-    for x, row, level in instances.batches(torch.arange(len(instances)), _BATCH):
-        scores, label = model(x), sent[row]
-        loss += cross_entropy(scores, label, reduction="sum", ignore_index=-1)
+    positions = torch.arange(len(instances))
+    for block, (x, row, level) in zip(positions.split(_BATCH), instances.batches(positions, _BATCH), strict=True):
+        told = (instances.known(block), names) if getattr(model, "knows_setting", False) else ()
+        label = sent[row]
+        scores, losses = scores_and_losses(model, x, label, told=told)
+        loss += losses.sum()
         recognised = scores.argmax(1)
         outcome = torch.where(label < 0, 2, (recognised != label).long())
         largest = scores.float().softmax(1).amax(1)

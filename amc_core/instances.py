@@ -34,6 +34,10 @@ class Instances:
     ):
         self.mixture, self.device = dataset.scenario, device
         self.sources = [_source(dataset, scenario, device) for scenario in dataset.scenario.components]
+        if sum(bool(scenario.recording) for scenario in dataset.scenario.components) > 1:
+            from amc_core.recorded import require_parts_apart
+
+            require_parts_apart(dataset)
         self.modulations, self.snrs = dataset.modulations, len(dataset.snrs_db)
         indices = torch.tensor(dataset.indices(part)).expand(len(self.modulations) * self.snrs, -1)
         if fraction < 1:
@@ -73,12 +77,27 @@ class Instances:
         """(batch,) int64 each, on the CPU → (batch, 2, length) float32 on the device."""
         if len(self.sources) == 1:
             return self.sources[0](modulation, snr, index)
-        component = torch.as_tensor(self.mixture.component(index.numpy()))
-        places = [torch.nonzero(component == place).squeeze(1) for place in range(len(self.sources))]
+        places = self._places(index)
         made = [
             source(modulation[p], snr[p], index[p]) for source, p in zip(self.sources, places, strict=True) if len(p)
         ]
         return torch.cat(made)[torch.cat(places).argsort().to(self.device)]
+
+    def known(self, positions: torch.Tensor) -> list:
+        """What a receiver that knows the setting knows of the instances at positions, a `likelihood.Known` each."""
+        from amc_core.models.likelihood import known
+
+        modulation, snr, index = self.address(positions)
+        places = [torch.arange(len(index))] if len(self.sources) == 1 else self._places(index)
+        told = {}
+        for source, p in zip(self.sources, places, strict=True):
+            told |= zip(p.tolist(), known(source, modulation[p], snr[p], index[p]), strict=True)
+        return [told[place] for place in range(len(index))]
+
+    def _places(self, index: torch.Tensor) -> list[torch.Tensor]:
+        """Which instances are from each scenario of a mixture."""
+        component = torch.as_tensor(self.mixture.component(index.numpy()))
+        return [torch.nonzero(component == place).squeeze(1) for place in range(len(self.sources))]
 
 
 def _source(dataset: Dataset, scenario, device):

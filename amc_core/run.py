@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cached_property
 
+from amc_core.coverage import require_likelihood
 from amc_core.errors import AmcError
 from amc_core.fields import Field, declared, read_fields
 from amc_core.identity import VERSION, changes, joint_key, key
@@ -162,6 +163,8 @@ class Run:
         object.__setattr__(self, "seed", int(self.seed))
         object.__setattr__(self, "hyperparameters", validate_hyperparameters(self.model, self.hyperparameters))
         spec, shortest = MODELS[self.model], shortest_length(self.model, self.hyperparameters)
+        if spec.knows_setting:
+            require_likelihood(self.dataset.scenario, self.dataset.modulations)
         if not spec.epochs:  # fitted in one step, to as many labels as the recipe says
             object.__setattr__(self, "recipe", Recipe(epochs=1, label_fraction=self.recipe.label_fraction))
         lengths = [self.dataset.length]
@@ -217,4 +220,6 @@ class Run:
 
     def work(self) -> int:
         """Instances that training passes through the model, a measure of its duration."""
+        if MODELS[self.model].knows_setting:
+            return 0
         return self.dataset.size("train", self.recipe.label_fraction) * self.recipe.epochs

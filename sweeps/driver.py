@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
+from sweeps.engine.options import require_options
 from sweeps.planning import Plan, RunPlan, make_plan, require_recordings
 from sweeps.search import Search, completed, mend, proposed
 from sweeps.store import Store
@@ -132,6 +133,7 @@ def run(
     A run that fails does not end the others: the outcome says why. What an interruption (KeyboardInterrupt) leaves
     finished is in the store. Raises AmcError, before any work starts, for what cannot be run.
     """
+    require_options(address, gpus_per_trial, log)
     chosen, place = load_studies(study, scale), _opened(store)
     if isinstance(chosen, SearchStudy) and (damage := mend(chosen, place)):
         notice(damage)

@@ -22,7 +22,8 @@ class ModelSpec:
     `min_length` is the shortest instance, in samples, that the architecture takes (`shortest_length` counts its
     hyperparameters in). With `any_length` the weights do not depend on the length: the same trained network
     classifies instances of every length from there. A model without `epochs` is fitted in one step, by its
-    `fit_features`, and has no use for most of a recipe. `parts` of the network can be retrained by themselves (see
+    `fit_features`, and has no use for most of a recipe. One that `knows_setting` needs no training at all: it is told
+    the setting of every instance it classifies. `parts` of the network can be retrained by themselves (see
     `trained_part`).
     `feature_maps` names the submodules that end in the last convolutional layer, for `saliency`; there are none
     where `saliency` is not defined.
@@ -36,6 +37,7 @@ class ModelSpec:
     min_length: int
     any_length: bool
     epochs: bool = True
+    knows_setting: bool = False
     parts: tuple[str, ...] = ("head",)
     feature_maps: tuple[str, ...] = ()
     hyperparameters: dict[str, Field] = field(default_factory=dict)
@@ -62,6 +64,18 @@ MODELS: dict[str, ModelSpec] = {
             min_length=8,
             any_length=True,
             epochs=False,
+            parts=(),
+        ),
+        ModelSpec(
+            name="likelihood",
+            title="Likelihood",
+            year=2000,
+            source="Wei and Mendel 2000: average likelihood of linear modulations, the setting known; no training",
+            target="amc_core.models.likelihood:LikelihoodClassifier",
+            min_length=8,
+            any_length=True,
+            epochs=False,
+            knows_setting=True,
             parts=(),
         ),
         ModelSpec(
@@ -246,7 +260,7 @@ MODELS: dict[str, ModelSpec] = {
             name="cldnn",
             title="CLDNN",
             year=2017,
-            source="West and O'Shea, DySPAN (AMR-Benchmark's layers)",
+            source="West and O'Shea, DySPAN",
             target="amc_core.models.cldnn:CLDNN",
             min_length=10,
             any_length=False,
@@ -255,7 +269,7 @@ MODELS: dict[str, ModelSpec] = {
             name="cldnn2",
             title="CLDNN2",
             year=2017,
-            source="Liu et al., Asilomar (AMR-Benchmark's layers)",
+            source="Liu et al., Asilomar",
             target="amc_core.models.cldnn2:CLDNN2",
             min_length=9,
             any_length=False,
@@ -297,7 +311,7 @@ MODELS: dict[str, ModelSpec] = {
             name="ic_amcnet",
             title="IC-AMCNet",
             year=2020,
-            source="Hermawan et al., IEEE Commun. Lett. (AMR-Benchmark's layers)",
+            source="Hermawan et al., IEEE Commun. Lett.",
             target="amc_core.models.ic_amcnet:ICAMCNet",
             min_length=8,
             any_length=False,
@@ -306,7 +320,7 @@ MODELS: dict[str, ModelSpec] = {
             name="cgdnet",
             title="CGDNet",
             year=2021,
-            source="Njoku et al., IEEE Networking Lett. (AMR-Benchmark's layers)",
+            source="Njoku et al., IEEE Networking Lett.",
             target="amc_core.models.cgdnet:CGDNet",
             min_length=16,
             any_length=False,
@@ -324,16 +338,17 @@ MODELS: dict[str, ModelSpec] = {
             name="resnet_liu",
             title="ResNet (Liu)",
             year=2017,
-            source="Liu et al., Asilomar (AMR-Benchmark's layers)",
+            source="Liu et al., Asilomar",
             target="amc_core.models.resnet_liu:ResNetLiu",
             min_length=8,
             any_length=False,
+            feature_maps=("features",),
         ),
         ModelSpec(
             name="densenet_liu",
             title="DenseNet (Liu)",
             year=2017,
-            source="Liu et al., Asilomar (AMR-Benchmark's layers)",
+            source="Liu et al., Asilomar",
             target="amc_core.models.densenet_liu:DenseNetLiu",
             min_length=8,
             any_length=False,

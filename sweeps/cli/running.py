@@ -11,8 +11,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from amc_core.errors import AmcError
+from amc_core.quantities import written
 from sweeps.cli.app import Scale, StoreDir, StudyName, StudyNames, app
-from sweeps.cli.show import as_written, err, out, show_plan, show_search_state, words, written_to
+from sweeps.cli.show import err, out, show_plan, show_search_state, words, written_to
 
 if TYPE_CHECKING:  # else `amc --help` would take as long as what it tells of
     from sweeps.driver import Outcome
@@ -49,7 +50,7 @@ def run(
     scale: Scale = None,
     address: Annotated[
         str | None,
-        typer.Option("--address", help="host:port of a Ray cluster, or auto; otherwise Ray is started here."),
+        typer.Option("--address", help="host:port of a Ray cluster, auto, or local; otherwise RAY_ADDRESS, or here."),
     ] = None,
     gpus_per_trial: Annotated[
         float | None, typer.Option("--gpus-per-trial", min=0, help="GPUs, or a fraction of one, for each trial.")
@@ -172,7 +173,7 @@ def show_search(
         title = words(name.removeprefix("models.").removeprefix("recipe.").replace(".recipe.", "."))
         shown.add_column(title.replace(".", "\n"), vertical="bottom", overflow="fold")
     for row in table[columns].itertuples(index=False):
-        shown.add_row(*map(as_written, row))
+        shown.add_row(*map(written, row))
     out.print(shown)
     show_search_state(chosen, place)
     if csv is not None:

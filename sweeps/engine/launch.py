@@ -7,20 +7,18 @@ relies on. Actors are reused, since starting one takes seconds, and Tune's logge
 from __future__ import annotations
 
 import math
-import os
 import pickle
 import random
-import shutil
 import socket
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import lru_cache
 from pathlib import Path
 
 from amc_core.errors import AmcError
-from sweeps.engine.cluster import connected, environment, own_sigterm
+from sweeps.engine.cluster import connected, environment, named_cluster, own_sigterm
 from sweeps.engine.progress import Progress
+from sweeps.engine.scratch import scratch_folder
 from sweeps.planning import Plan
 from sweeps.search import Search
 from sweeps.store import Store
@@ -28,7 +26,6 @@ from sweeps.study import SearchStudy, Studies, Study
 from sweeps.study.file import gpu_share
 
 _RETRIES = {"here": 1, "cluster": 10}  # whose spot machines come and go
-_SCRATCH = ".amc-tune-"  # and the driver's process number: Tune's directory on one machine, of no use afterwards
 _GPU_FILLED, _TRIALS_PER_GPU = 0.9, 8  # of its memory, by trials whose need is known; and how many take turns on it
 
 
@@ -61,7 +58,7 @@ def launch(
         curves = [Curves(log, study.name)]
     if gpus_per_trial is not None:
         gpu_share(gpus_per_trial)
-    address = os.environ.get("RAY_ADDRESS") if address is None else address
+    address, named_by = named_cluster(address)
     from sweeps.engine.feed import Feed, Pruning
 
     share = study.resources.gpus_per_trial
@@ -72,7 +69,8 @@ def launch(
     feed = Feed(plan, search, lambda: _slots(study, share, gpus_per_trial), progress.add, progress.prune)
     if not feed.has_work():
         return
-    with own_sigterm() as put_back_handler, connected(address):
+    scratch = scratch_folder() if address is None else nullcontext()
+    with own_sigterm() as put_back_handler, scratch as folder, connected(address, named_by, folder):
         put_back_handler()
         import ray
         from ray import tune
@@ -80,8 +78,7 @@ def launch(
 
         cpus, gpus = _resources(study, share, gpus_per_trial, local=address is None)
         trial = tune.with_parameters(_trial, study=pickle.dumps(study), store=store, threads=cpus, work=work)
-        _remove_left_over()
-        with _scratch(store, shared=address is not None) as (place, filesystem):
+        with _tune_folder(store, folder) as (place, filesystem):
             tuner = tune.Tuner(
                 tune.with_resources(trial, {"cpu": cpus, "gpu": gpus}),
                 tune_config=tune.TuneConfig(
@@ -103,28 +100,28 @@ def launch(
             )
             try:
                 tuner.fit()
-            except (ray.exceptions.RayError, TuneError) as error:
-                reason = str(error).strip().splitlines()[0]
-                raise AmcError(f"Ray has died ({reason}); the same command goes on from the store") from None
+            except (ray.exceptions.RayError, TuneError, OSError) as error:
+                raise _end_of_launch(error) from None
 
 
 @contextmanager
-def _scratch(store: Store, shared: bool):
-    """A directory for Tune, of no use afterwards; workers of a cluster have to see it, as they see the store."""
-    if shared:
+def _tune_folder(store: Store, folder: Path | None):
+    """Where Tune keeps its state, of no use afterwards; workers of a cluster have to see it, as they see the store."""
+    if folder is None:
         with store.scratch() as place:
             yield place
     else:
-        with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-") as place:
-            yield place, None
+        yield str(folder / "tune"), None
 
 
-def _remove_left_over() -> None:
-    """Remove the scratch directories of drivers on this machine that were killed."""
-    for left in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*-*"):
-        process = left.name.removeprefix(_SCRATCH).partition("-")[0]
-        if process.isdigit() and not Path("/proc", process).exists() and Path("/proc").exists():
-            shutil.rmtree(left, ignore_errors=True)
+def _end_of_launch(error: Exception) -> AmcError:
+    """What has ended Tune's loop, in a sentence. Tune hands on tracebacks as texts, whose last line is the reason."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [repr(error)]
+    reason = lines[-1 if any(line.startswith("Traceback") for line in lines) else 0]
+    kind, _, sentence = reason.partition(": ")
+    if kind.endswith("AmcError"):
+        return AmcError(sentence)
+    return AmcError(f"the launch has ended ({reason}); the same command goes on from the store")
 
 
 def _trial(config: dict, study: bytes, store: Store, threads: int, work: Callable | None) -> None:
@@ -158,36 +155,44 @@ def _unpickled(study: bytes) -> Study | Studies:
 def _report_to(progress: Progress, store: Store, search: Search | None):
     """A Tune callback that tells `progress` what its trials report, and `store` which of them fail.
 
-    `search` gives signs of life, for which Tune's loop comes by ten times a second.
+    `search` gives signs of life, for which Tune's loop comes by ten times a second. A callback that raises would end
+    the launch, so none does: what cannot be shown is not, and the launch goes on.
     """
     from ray import tune
+
+    harmless = suppress(Exception)
 
     class Report(tune.Callback):
         def __reduce__(self):  # Tune pickles its callbacks into experiment state that we never restore
             return tune.Callback, ()
 
         def on_step_begin(self, iteration, trials, **info):
-            if search:
-                search.show_life()
+            with harmless:
+                if search:
+                    search.show_life()
 
         def on_trial_result(self, iteration, trials, trial, result, **info):
-            if "failure" not in result:
+            if "failure" in result:
+                return
+            with harmless:
                 progress.advance(trial.config["run"].key, result["epoch"], result["cells"], result["accuracy"])
 
         def on_trial_complete(self, iteration, trials, trial, **info):
             key, failure = trial.config["run"].key, trial.last_result.get("failure")
-            if failure is None:
-                progress.finish(key)
-            else:
+            if failure is not None:
                 self.fail(key, failure)
+                return
+            with harmless:
+                progress.finish(key)
 
         def on_trial_error(self, iteration, trials, trial, **info):
             self.fail(trial.config["run"].key, str(trial.get_error() or "its worker died"))
 
         def fail(self, key, reason):
-            progress.fail(key, reason)
-            with suppress(AmcError, OSError):  # a callback that raises would end the launch
+            with harmless:
                 store.save_failure(key, reason)
+            with harmless:
+                progress.fail(key, reason)
 
     return Report()
 

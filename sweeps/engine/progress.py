@@ -6,7 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from rich.console import Console, Group
@@ -84,11 +84,13 @@ class Progress:
 
             self.output = display(self._plain(), raw=True, display_id=True)
         elif self.console.is_terminal:
-            self.live.start()
+            with suppress(OSError):  # a terminal that is gone does not keep a study from running
+                self.live.start()
         return self
 
     def __exit__(self, *exception) -> None:
-        self.live.stop()
+        with suppress(OSError):
+            self.live.stop()
         self._refresh(at_once=True)
 
     def add(self, plans: Iterable[RunPlan]) -> None:

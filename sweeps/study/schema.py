@@ -14,6 +14,15 @@ from sweeps.study.file import StudyFile
 
 _NUMBER = {"type": ["number", "string"]}  # YAML reads 1e-3 and 32/3 as texts
 _COUNT = {"type": "integer", "minimum": 1}
+_RANGE = {"from": "The first, in dB.", "to": "The last, in dB.", "step": "From one to the next, in dB."}
+_DIMENSION = {
+    "int": "A whole number between the two.",
+    "float": "A number between the two.",
+    "choice": "One of these values.",
+    "step": "Only numbers that are so many steps from the lowest.",
+    "log": "Whether it is searched on a logarithmic scale.",
+    "when": "Fields beside it and the values that they must have; otherwise the field is left to its default.",
+}
 
 
 def study_schema() -> dict[str, Any]:
@@ -21,11 +30,10 @@ def study_schema() -> dict[str, Any]:
     known = StudyFile.model_json_schema()
     sections = {"$defs": known["$defs"], "properties": known["properties"]}
     sections["$defs"]["Dimension"] = _dimension()
-    sections["$defs"]["SearchSection"]["properties"]["objective"] = _one_or_list({"enum": list(OBJECTIVES)})
-    for section in ("TransferSection", None):
-        place = sections["$defs"][section] if section else sections
-        place["properties"] |= {name: _GRIDS[name] for name in _GRIDS if name in place["properties"]}
-    sections["properties"] |= {
+    _replace(sections["$defs"]["SearchSection"], {"objective": _one_or_list({"enum": list(OBJECTIVES)})})
+    for section in (sections["$defs"]["TransferSection"], sections):
+        _replace(section, {name: _GRIDS[name] for name in _GRIDS if name in section["properties"]})
+    exact = {
         "modulations": _MODULATIONS,
         "snr_db": _SNRS,
         "length": _searched(_one_or_list(_COUNT)),
@@ -35,8 +43,15 @@ def study_schema() -> dict[str, Any]:
         "transfer": _one_or_list({"$ref": "#/$defs/TransferSection"}),
         "scales": {"type": "object", "additionalProperties": {"$ref": "#/$defs/ScaleSection"}},
     }
+    _replace(sections, exact)
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A study of amc-sweeps"}
     return head | {"type": "object", "additionalProperties": False, "required": ["models"]} | sections
+
+
+def _replace(section: dict, schemas: dict[str, dict]) -> None:
+    """Puts schemas in the place of what Pydantic knows, whose descriptions stay."""
+    known = section["properties"]
+    known |= {name: schema | {"description": known[name]["description"]} for name, schema in schemas.items()}
 
 
 def _either(*schemas: dict) -> dict:
@@ -82,7 +97,8 @@ def _dimension() -> dict:
     ends = {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}
     kinds = {"int": ends, "float": ends, "choice": {"type": "array", "minItems": 1}}
     more = {"step": _NUMBER, "log": {"type": "boolean"}, "when": {"type": "object", "minProperties": 1}}
-    return _object(kinds | more) | {"oneOf": [{"required": [kind]} for kind in kinds]}
+    told = {name: schema | {"description": _DIMENSION[name]} for name, schema in (kinds | more).items()}
+    return _object(told) | {"oneOf": [{"required": [kind]} for kind in kinds]}
 
 
 def _searched(value: dict) -> dict:
@@ -112,7 +128,7 @@ def _open(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     if isinstance(schema.get("type"), list):  # which numbers have, and nothing else
-        return _searched(schema)
+        return _searched(schema) | {key: schema[key] for key in ("description",) if key in schema}
     return {key: _open(part) for key, part in schema.items()}
 
 
@@ -122,15 +138,16 @@ _TRAINED = {name: _described(_open(_searched(_one_or_list(value)))) for name, va
 _LISTS = {name: _list(value) | {"description": value["description"]} for name, value in _FIELDS.items()}
 _ZIP = {"zip": _object(_LISTS) | {"description": "Fields that go through lists of the same length together."}}
 _WEIGHT = _searched(_NUMBER) | {"description": "Share of the instances, in proportion to those of the others."}
+_PARTS = {name: _described(_open(_searched(value))) for name, value in _FIELDS.items()}
 _MIXTURE = {
-    "mixture": _list(_object({name: _open(_searched(value)) for name, value in _FIELDS.items()} | {"weight": _WEIGHT}))
+    "mixture": _list(_object(_PARTS | {"weight": _WEIGHT}))
     | {"description": "Scenarios to train on side by side, each a mapping of fields to one value."}
 }
 _VARY = {
     "vary": _one_or_list({"enum": list(SCENARIO_FIELDS)})
     | {"description": "Fields that go through all values that they have in train."}
 }
-_SNRS = _one_or_list(_NUMBER, _object({name: _NUMBER for name in ("from", "to", "step")}))
+_SNRS = _one_or_list(_NUMBER, _object({name: _NUMBER | {"description": told} for name, told in _RANGE.items()}))
 _MODULATIONS = _either({"enum": list(MODULATION_SETS)}, _list({"enum": list(MODULATIONS)}))
 _OF_TESTS = {
     "instances": _COUNT | {"description": "Tested, of every modulation and SNR; by default a tenth of the study's."},

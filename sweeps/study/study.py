@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
+from amc_core.coverage import require_likelihood
 from amc_core.errors import AmcError
 from amc_core.models import MODELS, shortest_length
 from amc_core.run import Dataset, Recipe, Run
@@ -171,6 +172,9 @@ class Study:
         place = grid, replace(base, **usual), lengths
         if place not in self._expansions:
             found = dict.fromkeys(grid.scenarios(base))
+            if MODELS[run.model].knows_setting:
+                for scenario in found:
+                    require_likelihood(scenario)
             self._expansions[place] = tuple(
                 self.dataset(scenario, length, grid) for scenario in found for length in lengths
             )
