@@ -6,6 +6,7 @@ The tables and the figure of an outcome are made by `analysis`, which is importe
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,6 +22,7 @@ from sweeps.store import Store
 from sweeps.study import SearchStudy, Source, Studies, Study, load_studies
 
 _LOG = logging.getLogger("sweeps")
+_LAUNCHES = threading.Lock()  # a process has one connection to Ray: launches of several threads wait for each other
 
 
 class SearchCount(NamedTuple):
@@ -148,7 +150,8 @@ def run(
     from sweeps.engine.launch import launch
     from sweeps.engine.progress import Progress, usual_console
 
-    with Progress(before, console or usual_console(), lambda: search.heading if search else "") as progress:
+    showing = Progress(before, console or usual_console(), lambda: search.heading if search else "")
+    with _LAUNCHES, showing as progress:
         launch(chosen, before, place, progress, address, gpus_per_trial, log, search)
     trained = {entry.run.key for entry in before.runs if not entry.trained}
     heirs = [entry.run for entry in before.runs if entry.trained and entry.run.parent]
