@@ -13,8 +13,7 @@ from rich.table import Table
 from amc_core.errors import AmcError
 from sweeps.cli.app import Scale, StoreDir, StudyName, app
 from sweeps.cli.show import natural_width, out, show_table, show_whole, written_to
-from sweeps.engine.progress import many
-from sweeps.study import load_study, run_command
+from sweeps.words import many
 
 _MOST_ROWS = 200  # of a query, on the terminal
 
@@ -121,6 +120,7 @@ def compare(
 def load_cells(study: str, store: str, scale: str | None):
     """The cells of a study, of which there must be some."""
     from analysis.tables import load
+    from sweeps.study import load_study, run_command
 
     cells = load("cells", store, load_study(study, scale))
     if cells.empty:

@@ -11,8 +11,9 @@ from types import TracebackType
 
 from amc_core.errors import AmcError
 from amc_core.run import Run
-from sweeps.engine.progress import describe, many
+from sweeps.engine.progress import describe
 from sweeps.store import Store
+from sweeps.words import many
 
 _WRITE_SECONDS = 20
 
