@@ -13,9 +13,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from functools import cache
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +25,11 @@ import pyarrow.compute as pc
 
 from amc_core.errors import AmcError, suggest
 from amc_core.modulations import MODULATION_SETS
-from amc_core.run import Recipe
+from amc_core.run import Dataset, Recipe
 from amc_core.scenario import SCENARIO_FIELDS, Mixture, Scenario, scenario_from
 from analysis.settings import settings, trained_in
 from sweeps.search import proposed
-from sweeps.store import CELL_SCHEMA, Store
+from sweeps.store import CELL_SCHEMA, RunRecord, Store
 from sweeps.study import Study, load_study
 
 TABLES = ("runs", "epochs", "cells", "confusion")
@@ -53,7 +52,8 @@ IDENTITY = [
     "start",
     "parent",
 ]
-_OUTCOME = ["parameters", "kept_epoch", "validation_accuracy", "seconds", "device", "host", "torch"]
+_OUTCOME = ["parameters", "kept_epoch", "validation_accuracy", "seconds"]
+_PROCESS = ["device", "host", "torch", "threads", "vector_instructions", "precision"]  # of those that trained it
 _EPOCH = ["epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]
 _EPOCH += ["learning_rate", "instances_per_second", "micro_batch"]
 # Of the run, in the table epochs; a learning rate may change from epoch to epoch.
@@ -61,7 +61,7 @@ _OF_EPOCHS = {name: "of_epochs" if name == "epochs" else name for name in IDENTI
 _TESTED = ["run", *IDENTITY, "cell", *TEST, "test_length", "setting", "snr_db"]
 
 COLUMNS = {
-    "runs": ["run", *IDENTITY, *_OUTCOME, "started_at", "finished_at", "modulations"],
+    "runs": ["run", *IDENTITY, *_OUTCOME, *_PROCESS, "started_at", "finished_at", "modulations"],
     "epochs": ["run", *_OF_EPOCHS.values(), *_EPOCH],
     "cells": [*_TESTED, "n", "correct", "accuracy", "evaluated_at"],
     "confusion": [*_TESTED, "sent", "recognised", "count", "evaluated_at"],
@@ -69,7 +69,7 @@ COLUMNS = {
 
 _SCENARIO_TEXTS = [name for name, value in Scenario().columns().items() if isinstance(value, str)]
 _TEXTS = {f"{side}_{name}" for side in ("train", "test") for name in _SCENARIO_TEXTS}
-_TEXTS |= {"run", "cell", "model", "hyperparameters", "modulation_set", "start", "parent", "device", "host", "torch"}
+_TEXTS |= {"run", "cell", "model", "hyperparameters", "modulation_set", "start", "parent", *_PROCESS}
 _TEXTS |= {"optimiser", "schedule", "keep", "retrain", "setting", "sent", "recognised"}
 
 Filters = Mapping[str, Any]  # column → the value that rows have there, or the list of those they may have
@@ -185,71 +185,73 @@ def _listed(values: Any) -> list:
 
 def read_runs(store: Store, study: Study | None) -> pd.DataFrame:
     """The table "runs" of a study, or of all that is there, with what `settings` needs of a run as column `descent`."""
-    keys = sorted({run.key for run in study.runs()} & store.trained() if study else store.trained())
-    rows, chains, record_of = [], [], cache(store.run_record)  # runs share the records of what they start from
-    for key in keys:
-        record = record_of(key)
-        chain = list(_chain(record_of, key))
+    chosen = {run.key for run in study.runs()} if study else None
+    records = store.listing().records(chosen)
+    rows, chains = [], []
+    for key in sorted(records if chosen is None else chosen & records.keys()):
+        record = records[key]
+        chain = list(_chain(records, key))
         chains.append(chain[1:])
-        dataset, recipe = record["dataset"], record["recipe"]
+        dataset, recipe = record.dataset, record.recipe
         rows.append(
             {
                 "run": key,
-                "model": record["model"],
-                "hyperparameters": json.dumps(record["hyperparameters"], sort_keys=True),
-                "seed": record["seed"],
-                **scenario_columns("train", scenario_from(dataset["scenario"])),
-                "classes": len(dataset["modulations"]),
-                "modulation_set": _modulation_set(dataset["modulations"]),
-                **{name: dataset[name] for name in ("instances", "length")},
-                "dataset_seed": dataset["seed"],
-                **{name: recipe[name] for name in RECIPE},
-                "start": _start(record, record_of(record["parent"])) if record["parent"] else "",
-                "parent": record["parent"] or "",
-                **{name: record[name] for name in _OUTCOME},
-                "started_at": pd.Timestamp(record["started_at"]),
-                "finished_at": pd.Timestamp(record["finished_at"]),
-                "modulations": dataset["modulations"],
-                "descent": [
-                    trained_in(scenario_from(start["scenario"]), start["length"], how["min_length"])
-                    for start, how in chain
-                ],
+                "model": record.model,
+                "hyperparameters": json.dumps(record.hyperparameters, sort_keys=True),
+                "seed": record.seed,
+                **scenario_columns("train", dataset.scenario),
+                "classes": len(dataset.modulations),
+                "modulation_set": _modulation_set(dataset.modulations),
+                **{name: getattr(dataset, name) for name in ("instances", "length")},
+                "dataset_seed": dataset.seed,
+                **{name: getattr(recipe, name) for name in RECIPE},
+                "start": _start(record, records[record.parent]) if record.parent else "",
+                "parent": record.parent or "",
+                **{name: getattr(record, name) for name in _OUTCOME},
+                **{name: record.of_processes(name) for name in _PROCESS},
+                **{name: pd.to_datetime(getattr(record, name), utc=True) for name in ("started_at", "finished_at")},
+                "modulations": list(dataset.modulations),
+                "descent": [trained_in(start.scenario, start.length, how.min_length) for start, how in chain],
             }
         )
     _tell_apart(rows, chains)
     return _sorted(pd.DataFrame(rows, columns=[*COLUMNS["runs"], "descent"]), [*IDENTITY, "run"])
 
 
-def _modulation_set(names: list[str]) -> str:
+def _modulation_set(names: Sequence[str]) -> str:
     """ "simple", "complex", …, or the names themselves."""
-    return next((name for name, known in MODULATION_SETS.items() if list(known) == names), ", ".join(names))
+    return next((name for name, known in MODULATION_SETS.items() if tuple(known) == tuple(names)), ", ".join(names))
 
 
-def _start(record: dict, parent: dict) -> str:
+def _start(record: RunRecord, parent: RunRecord) -> str:
     """In what the training scenario of a run's parent differed from its own, as "channel=awgn"."""
-    own, start = (scenario_from(each["dataset"]["scenario"]).columns() for each in (record, parent))
+    own, start = (each.dataset.scenario.columns() for each in (record, parent))
     return ", ".join(f"{name}={start[name]}" for name in own if start[name] != own[name]) or "the same setting"
 
 
-def _chain(record_of: Callable[[str], dict], key: str | None) -> Iterator[tuple[dict, dict]]:
+def _chain(records: Mapping[str, RunRecord], key: str | None) -> Iterator[tuple[Dataset, Recipe]]:
     """What a run and those that it descends from were trained on and how, without seeds: the nearest first."""
     while key:
-        record = record_of(key)
-        yield record["dataset"], record["recipe"]
-        key = record["parent"]
+        record = records[key]
+        yield record.dataset, record.recipe
+        key = record.parent
 
 
-def _tell_apart(rows: list[dict], chains: list[list[tuple[dict, dict]]]) -> None:
+def _descent_text(chain: list[tuple[Dataset, Recipe]]) -> str:
+    return json.dumps([(dataset.as_dict(), asdict(recipe)) for dataset, recipe in chain], sort_keys=True)
+
+
+def _tell_apart(rows: list[dict], chains: list[list[tuple[Dataset, Recipe]]]) -> None:
     """Where runs have the same `start` and their parents differ otherwise than in the seed, say in what."""
     alike = defaultdict(list)
     for row, chain in zip(rows, chains, strict=True):
         if chain:
-            alike[row["start"]].append((row, chain[0][1], json.dumps(chain, sort_keys=True)))
+            alike[row["start"]].append((row, chain[0][1], _descent_text(chain)))
     for group in alike.values():
-        varying = [name for name in RECIPE if len({str(recipe[name]) for _, recipe, _ in group}) > 1]
+        varying = [name for name in RECIPE if len({str(getattr(recipe, name)) for _, recipe, _ in group}) > 1]
         meant = defaultdict(set)  # text → descents that it stands for
         for row, recipe, descent in group:
-            row["start"] += "".join(f", {name}={recipe[name]}" for name in varying)
+            row["start"] += "".join(f", {name}={getattr(recipe, name)}" for name in varying)
             meant[row["start"]].add(descent)
         for row, _, descent in group:
             if len(meant[row["start"]]) > 1:
@@ -257,7 +259,7 @@ def _tell_apart(rows: list[dict], chains: list[list[tuple[dict, dict]]]) -> None
 
 
 def _epochs(store: Store, runs: pd.DataFrame, filters: Filters) -> pd.DataFrame:
-    frames = [store.epochs(key).to_pandas().assign(run=key) for key in runs["run"]]
+    frames = [table.to_pandas().assign(run=key) for key, table in store.epoch_tables(runs["run"])]
     epochs = pd.concat(frames)[["run", *_EPOCH]] if frames else pd.DataFrame(columns=["run", *_EPOCH])
     return _kept(_sorted(runs.merge(epochs, on="run"), [*_OF_EPOCHS.values(), "run", "epoch"]), filters)
 

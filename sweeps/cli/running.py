@@ -81,9 +81,6 @@ def run(
 
     with Progress(before, out, lambda: search.heading if search else "") as progress:
         launch(chosen, before, place, progress, address, gpus_per_trial, log, search)
-    trained = {entry.run.key for entry in before.runs if not entry.trained}
-    heirs = [entry.run for entry in before.runs if entry.trained and entry.run.parent]
-    set_aside(place, (run.key for run in heirs if run.parent.key in trained))  # which may have other weights now
     after = make_plan(completed(chosen, place), place)
     show_trials(chosen, place)
     if after.incomplete:

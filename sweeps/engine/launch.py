@@ -205,7 +205,7 @@ def _report_to(progress: Progress, store: Store, search: Search | None):
         def fail(self, key, reason):
             progress.fail(key, reason)
             with suppress(AmcError, OSError):  # a callback that raises would end the launch
-                store.save_failure(key, reason)
+                store.run(key).save_failure(reason)
 
     return Report()
 

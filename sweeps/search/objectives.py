@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from amc_core.errors import AmcError
 from amc_core.run import Dataset, Run
 from sweeps.store import Store
 from sweeps.study import SearchStudy, Study, last_runs, unseen_tests
@@ -25,8 +26,15 @@ def objective(study: Study, store: Store, names: tuple[str, ...]) -> list[float]
     if "unseen_accuracy" in names:
         values["unseen_accuracy"] = _accuracy(store, [(run, unseen_tests(study, run)) for run in runs])
     if "parameters" in names:
-        values["parameters"] = float(np.mean([store.run_record(run.key)["parameters"] for run in runs]))
+        values["parameters"] = float(np.mean([_parameters(store, run) for run in runs]))
     return [values[name] for name in names]
+
+
+def _parameters(store: Store, run: Run) -> int:
+    record = store.run(run.key).record()
+    if record is None or record.parameters is None:
+        raise AmcError(f"run {run.key} in store {str(store.path)!r} does not tell its number of parameters")
+    return record.parameters
 
 
 def _accuracy(store: Store, tests: Iterable[tuple[Run, Sequence[Dataset]]]) -> float:
