@@ -273,7 +273,7 @@ INLINE float power(const float *i, const float *q, int64_t length, float *restri
     return scratch[0] / (float)length;
 }
 
-/* simulator._torch_receive: signal (batch, 2, length), noise_power (batch,) → rows (batch,) of out (…, 2, length).
+/* noise._torch_receive: signal (batch, 2, length), noise_power (batch,) → rows (batch,) of out (…, 2, length).
  * scratch: (length,). */
 KERNEL receive(
     int64_t stream, int64_t batch, int64_t length, const int64_t *keys, const int64_t *indices, const int64_t *rows,

@@ -1,13 +1,12 @@
 """Baseband signals of the three families of modulations, evaluated at every path delay of a channel.
 
-Each class is bound to one setting and draws a batch of addresses: (kind, keys, indices, draws) → I and Q, each
+Each class is the first stage of one setting: it is given no signal and returns I and Q of a batch, each
 (batch, paths, length) float32. P1 §III, eq. 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -15,24 +14,14 @@ import torch
 
 from amc_core.audio import Recorded, SpeechLike, knot_rate
 from amc_core.exactmath import cos_sin
-from amc_core.impairments import Draws
 from amc_core.modulations import Analogue, ContinuousPhase, Linear
 from amc_core.pulse_train import FixedTrain, Pulse, Sampling, VariedTrain
 from amc_core.pulses import INTERPOLATION_SPAN, interpolation_kernel, pulse_span, raised_cosine, root_raised_cosine
 from amc_core.randomness import SYMBOLS, integers
-from amc_core.scenario import Distribution, Scenario
+from amc_core.scenario import Distribution
+from amc_core.stages import Batch, Draws, Setting, Stage
 
 _LONGEST_BLOCK = 2048  # samples
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a baseband is bound to: a scenario, its path delays (paths,) in s, the length in samples, and the device."""
-
-    scenario: Scenario
-    delays: np.ndarray
-    length: int
-    device: torch.device
 
 
 class _Train:
@@ -97,7 +86,7 @@ class _Train:
         return self.train(symbols, times, older)
 
 
-class LinearBaseband:
+class LinearBaseband(Stage):
     """Linear modulations of one setting that share the delay of Q; each instance has a constellation of its own."""
 
     def __init__(self, modulations: list[Linear], setting: Setting):
@@ -121,15 +110,15 @@ class LinearBaseband:
             setting = Setting(scenario, np.tile(setting.delays, 2), setting.length, setting.device)
         self.train = _Train(setting, pulses, (-span, span), rolloffs, lag=lag)
 
-    def __call__(self, kind: torch.Tensor, keys: torch.Tensor, indices: torch.Tensor, draws: Draws):
-        """kind: (batch,) int64, position in `modulations` of each instance."""
-        labels = integers(keys, indices, SYMBOLS, self.train.count, self.sizes[kind]) + self.starts[kind][:, None]
-        times = self.train.times(draws)
+    def __call__(self, signal: None, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        sizes, starts = self.sizes[batch.kind], self.starts[batch.kind]
+        labels = integers(batch.keys, batch.indices, SYMBOLS, self.train.count, sizes) + starts[:, None]
+        times = self.train.times(batch.draws)
         i, q = (self.train(points.take(labels), times) for points in (self.i_points, self.q_points))
         return i[:, : self.paths], q[:, -self.paths :]
 
 
-class ContinuousPhaseBaseband:
+class ContinuousPhaseBaseband(Stage):
     """One CPM modulation of one setting."""
 
     def __init__(self, modulation: ContinuousPhase, setting: Setting):
@@ -139,15 +128,15 @@ class ContinuousPhaseBaseband:
         self.index = modulation.index
         self.train = _Train(setting, lambda rolloff: turns, modulation.support)
 
-    def __call__(self, kind: torch.Tensor, keys: torch.Tensor, indices: torch.Tensor, draws: Draws):
-        two = torch.full_like(indices, 2)
-        symbols = (1 - 2 * integers(keys, indices, SYMBOLS, self.train.count, two)).to(torch.float32)
+    def __call__(self, signal: None, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        two = torch.full_like(batch.indices, 2)
+        symbols = (1 - 2 * integers(batch.keys, batch.indices, SYMBOLS, self.train.count, two)).to(torch.float32)
         # Symbols whose response is over have turned the phase by ±h/2 each; whole turns are dropped.
         older = (symbols.cumsum(1) - symbols) * (self.index / 2) % 1
-        return cos_sin(self.train(symbols, self.train.times(draws), older))
+        return cos_sin(self.train(symbols, self.train.times(batch.draws), older))
 
 
-class AnalogueBaseband:
+class AnalogueBaseband(Stage):
     """One analogue modulation of one setting, on audio drawn from the address."""
 
     def __init__(self, modulation: Analogue, setting: Setting):
@@ -165,17 +154,17 @@ class AnalogueBaseband:
         self.samples = torch.arange(setting.length, dtype=torch.float64, device=setting.device)
         self.carrier = None
 
-    def __call__(self, kind: torch.Tensor, keys: torch.Tensor, indices: torch.Tensor, draws: Draws):
-        modulation, times = self.modulation, self.train.times(draws)
+    def __call__(self, signal: None, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        modulation, times = self.modulation, self.train.times(batch.draws)
         if modulation.deviation:
-            swing = self.audio.integral(keys, indices, modulation.emphasis)
+            swing = self.audio.integral(batch.keys, batch.indices, modulation.emphasis)
             return cos_sin(self.train(modulation.deviation * swing, times))
-        message, quadrature = self.audio.analytic(keys, indices)
+        message, quadrature = self.audio.analytic(batch.keys, batch.indices)
         i = modulation.carrier + self.train(message, times)
         q = self.train(quadrature, times) if modulation.sidebands == 1 else None
         if not self.cycles_per_knot:
             return i, torch.zeros_like(i) if q is None else q
-        cos, sin = self._carrier(draws)
+        cos, sin = self._carrier(batch.draws)
         return (i * cos, i * sin) if q is None else (i * cos - q * sin, i * sin + q * cos)
 
     def _carrier(self, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:

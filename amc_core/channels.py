@@ -11,10 +11,27 @@ from amc_core import kernels
 from amc_core.exactmath import grouped_product, polynomial
 from amc_core.randomness import FADING, complex_normal
 from amc_core.scenario import Channel
+from amc_core.stages import Batch, Setting, Stage
 
 
-class Fading:
-    """Draws the path gains of a channel over an instance.
+def paths(setting: Setting) -> Stage:
+    """The stage that adds up the paths of a setting's channel."""
+    scenario = setting.scenario
+    if not scenario.paths.path_delays:
+        return SinglePath(setting)
+    return Fading(scenario.paths, scenario.sample_rate, setting.length, setting.device)
+
+
+class SinglePath(Stage):
+    """The signal as it was sent, of a channel that only adds noise."""
+
+    def __call__(self, signal: tuple[torch.Tensor, torch.Tensor], batch: Batch) -> torch.Tensor:
+        """I and Q, each (batch, 1, length) → (batch, 2, length)."""
+        return torch.cat(signal, dim=1)
+
+
+class Fading(Stage):
+    """Draws the path gains of a channel over an instance: r(t) = Σ_i h_i(t) s(t − τ_i) of P1 eq. 2.
 
     Each path's scattered part is Σ_m c_m exp(j2π f_D cos θ_m t) with independent complex normal c_m and the
     midpoint angles θ_m = π(m + ½)/M: a Gaussian process whose autocorrelation is the M-point quadrature of
@@ -44,16 +61,14 @@ class Fading:
         self.scale = torch.as_tensor(np.sqrt(scattered), dtype=torch.float32, device=device)[:, None]
         self.places = torch.as_tensor(self.places, dtype=torch.float32, device=device)
 
-    def __call__(self, keys: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
+    def __call__(self, signal: tuple[torch.Tensor, torch.Tensor], batch: Batch) -> torch.Tensor:
+        """I and Q of the delayed signals, each (batch, paths, length) → (batch, 2, length)."""
+        through_paths = self._kernel_through_paths if kernels.usable(signal[0]) else self._torch_through_paths
+        return through_paths(self._coefficients(batch.keys, batch.indices), *signal)
+
+    def gains(self, keys: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
         """(batch, paths, 2, length) float32: real and imaginary part of every path's gain; powers sum to 1."""
         return self._gains(self._coefficients(keys, indices))
-
-    def through_paths(
-        self, keys: torch.Tensor, indices: torch.Tensor, i: torch.Tensor, q: torch.Tensor
-    ) -> torch.Tensor:
-        """Σ_i h_i(t) s(t − τ_i): I and Q of the delayed signals, each (batch, paths, length) → (batch, 2, length)."""
-        through_paths = self._kernel_through_paths if kernels.usable(i) else self._torch_through_paths
-        return through_paths(self._coefficients(keys, indices), i, q)
 
     def _coefficients(self, keys: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
         """(batch, paths, 2, blocks, 4): of the cubics that the gains are in each block of samples."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch.nn.functional import cross_entropy
 
 from amc_core.instances import Instances
+from amc_core.models.objective import scores_and_losses
+
+CONFIDENCE_BINS = 20  # of equal width, over the largest probability in [0, 1]
+OUTCOMES = ("right", "wrong", "untrained")  # rows of a confidence histogram; the last of modulations never trained
 
 _BATCH = 256  # instances classified at a time
 
@@ -16,28 +20,66 @@ _BATCH = 256  # instances classified at a time
 class Evaluation:
     """What a classifier made of some instances.
 
-    confusion: (SNRs, classes, classes) int64, counts by SNR, sent and recognised modulation. loss: mean
-    cross-entropy.
+    Modulations that were never trained have rows in the confusion counts and in the histograms; neither accuracy,
+    nor loss, nor the single outcomes count them.
+
+    confusion: (SNRs, sent, classes) int64, counts by SNR, sent and recognised modulation. sent: for each row the class
+    that is right, −1 where it was never trained. right: (SNRs, instances) bool, one outcome an instance, in the order
+    of the modulations sent and of their indices, so that two classifiers can be compared in pairs. confidence:
+    (SNRs, 3, 20) int64, how often the largest probability (softmax of the scores) fell in each bin, by `OUTCOMES`.
+    loss: mean of what training minimises (`scores_and_losses`), NaN where no instance has a right class.
     """
 
     confusion: torch.Tensor
+    sent: torch.Tensor
+    right: torch.Tensor
+    confidence: torch.Tensor
     loss: float
 
     @property
     def accuracy(self) -> float:
-        return (self.confusion.diagonal(dim1=1, dim2=2).sum() / self.confusion.sum()).item()
+        return self.right.double().mean().item()
 
 
 @torch.inference_mode()
-def evaluate(model: torch.nn.Module, instances: Instances, device: torch.device | str = "cpu") -> Evaluation:
-    """Run a classifier over all instances. The model is left in evaluation mode."""
+def evaluate(
+    model: torch.nn.Module,
+    instances: Instances,
+    device: torch.device | str = "cpu",
+    classes: Sequence[str] | None = None,
+) -> Evaluation:
+    """Run a classifier over all instances. The model is left in evaluation mode.
+
+    classes: names of the modulations that the classifier tells apart, in its order; by default those of the instances.
+    """
     model.eval()
-    classes, snrs = instances.classes, instances.snrs
-    confusion = torch.zeros(snrs * classes * classes, dtype=torch.int64, device=device)
+    names = instances.modulations if classes is None else tuple(classes)
+    class_of = {name: number for number, name in enumerate(names)}
+    sent = torch.tensor([class_of.get(name, -1) for name in instances.modulations], device=device)
+    rows, snrs, bins = len(sent), instances.snrs, CONFIDENCE_BINS
+    confusion = torch.zeros(snrs * rows * len(names), dtype=torch.int64, device=device)
+    confidence = torch.zeros(snrs * len(OUTCOMES) * bins, dtype=torch.int64, device=device)
+    outcomes = []
     loss = torch.zeros((), device=device)
-    for x, label, level in instances.batches(torch.arange(len(instances)), _BATCH):
-        scores = model(x)
-        loss += cross_entropy(scores, label, reduction="sum")
-        place = (level * classes + label) * classes + scores.argmax(1)
-        confusion += torch.bincount(place, minlength=len(confusion))
-    return Evaluation(confusion.view(snrs, classes, classes).cpu(), loss.item() / len(instances))
+    positions = torch.arange(len(instances))
+    for block, (x, row, level) in zip(positions.split(_BATCH), instances.batches(positions, _BATCH), strict=True):
+        told = (instances.known(block), names) if getattr(model, "knows_setting", False) else ()
+        label = sent[row]
+        scores, losses = scores_and_losses(model, x, label, *told)
+        loss += losses.sum()
+        recognised = scores.argmax(1)
+        outcome = torch.where(label < 0, 2, (recognised != label).long())
+        largest = scores.float().softmax(1).amax(1)
+        bin_ = (largest * bins).long().clamp_(0, bins - 1)
+        confusion += torch.bincount((level * rows + row) * len(names) + recognised, minlength=len(confusion))
+        confidence += torch.bincount((level * len(OUTCOMES) + outcome) * bins + bin_, minlength=len(confidence))
+        outcomes.append(outcome)
+    # Instances come by modulation, SNR and index.
+    right = (torch.cat(outcomes) == 0).view(rows, snrs, -1)[sent >= 0].transpose(0, 1).flatten(1)
+    return Evaluation(
+        confusion.view(snrs, rows, -1).cpu(),
+        sent.cpu(),
+        right.cpu(),
+        confidence.view(snrs, len(OUTCOMES), bins).cpu(),
+        loss.item() / right.numel() if right.numel() else float("nan"),
+    )

@@ -34,8 +34,8 @@ class Instances:
     ):
         self.mixture, self.device = dataset.scenario, device
         self.sources = [_source(dataset, scenario, device) for scenario in dataset.scenario.components]
-        self.classes, self.snrs = len(dataset.modulations), len(dataset.snrs_db)
-        indices = torch.tensor(dataset.indices(part)).expand(self.classes * self.snrs, -1)
+        self.modulations, self.snrs = dataset.modulations, len(dataset.snrs_db)
+        indices = torch.tensor(dataset.indices(part)).expand(len(self.modulations) * self.snrs, -1)
         if fraction < 1:
             order = np.random.default_rng(seed).random(indices.shape).argsort(1)[:, : share(indices.shape[1], fraction)]
             indices = indices.gather(1, torch.as_tensor(order))
@@ -50,7 +50,7 @@ class Instances:
     def batches(
         self, positions: torch.Tensor, size: int, epoch: int = 0
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        """The instances at positions, up to `size` at a time: (batch, 2, length), and labels and SNRs (batch,).
+        """The instances at positions, up to `size` at a time: (batch, 2, length), modulations and SNRs (batch,).
 
         epoch: other than 0, instances that no other epoch and no dataset has, in place of those.
         """
@@ -64,7 +64,7 @@ class Instances:
             yield from zip(x.split(size), labels.split(size), snrs.split(size), strict=True)
 
     def address(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Modulation (the class label), SNR and index of positions, each (batch,) int64 on the CPU."""
+        """Modulation, SNR and index of positions, each (batch,) int64 on the CPU."""
         count = self.indices.shape[1]
         place = positions // count
         return place // self.snrs, place % self.snrs, self.indices[place, positions % count]
@@ -73,12 +73,27 @@ class Instances:
         """(batch,) int64 each, on the CPU → (batch, 2, length) float32 on the device."""
         if len(self.sources) == 1:
             return self.sources[0](modulation, snr, index)
-        component = torch.as_tensor(self.mixture.component(index.numpy()))
-        places = [torch.nonzero(component == place).squeeze(1) for place in range(len(self.sources))]
+        places = self._places(index)
         made = [
             source(modulation[p], snr[p], index[p]) for source, p in zip(self.sources, places, strict=True) if len(p)
         ]
         return torch.cat(made)[torch.cat(places).argsort().to(self.device)]
+
+    def known(self, positions: torch.Tensor) -> list:
+        """What a receiver that knows the setting knows of the instances at positions, a `likelihood.Known` each."""
+        from amc_core.models.likelihood import known
+
+        modulation, snr, index = self.address(positions)
+        places = [torch.arange(len(index))] if len(self.sources) == 1 else self._places(index)
+        told = {}
+        for source, p in zip(self.sources, places, strict=True):
+            told |= zip(p.tolist(), known(source, modulation[p], snr[p], index[p]), strict=True)
+        return [told[place] for place in range(len(index))]
+
+    def _places(self, index: torch.Tensor) -> list[torch.Tensor]:
+        """Which instances are from each scenario of a mixture."""
+        component = torch.as_tensor(self.mixture.component(index.numpy()))
+        return [torch.nonzero(component == place).squeeze(1) for place in range(len(self.sources))]
 
 
 def _source(dataset: Dataset, scenario, device):

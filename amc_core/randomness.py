@@ -11,25 +11,18 @@ numbers come from `kernels` where they were built, twenty times as fast and the 
 
 from __future__ import annotations
 
-import hashlib
-
 import torch
 
 from amc_core import kernels
 from amc_core.exactmath import minus_2_log, random_cos_sin, square_root
 
-# Every concern draws from a stream of its own, so that a new option consumes no old numbers.
-SYMBOLS, NOISE, FADING, SOURCE, OFFSETS = range(5)
+# Every concern draws from a stream of its own, so that a new option consumes no old numbers (a field's is that of its
+# name, `identity.stream`).
+SYMBOLS, NOISE, FADING, SOURCE = range(4)
 
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _MASK = 0xFFFFFFFF
-
-
-def address_key(*parts: object) -> tuple[int, int]:
-    """Two 32-bit words that identify ``parts`` (their ``repr`` decides), the Philox key of an address."""
-    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
-    return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little")
 
 
 def philox(counter: tuple, key: tuple) -> tuple:
@@ -46,7 +39,7 @@ def philox(counter: tuple, key: tuple) -> tuple:
 def words(keys: torch.Tensor, indices: torch.Tensor, stream: int, count: int) -> torch.Tensor:
     """Random 32-bit words of a batch of addresses.
 
-    keys: (batch, 2) int64, from `address_key`; indices: (batch,) int64 instance indices.
+    keys: (batch, 2) int64, from `identity.address_key`; indices: (batch,) int64 instance indices.
     Returns (4, batch, ceil(count / 4)) int64 in [0, 2³²).
     """
     if kernels.usable(keys):

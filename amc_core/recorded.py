@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from amc_core.errors import AmcError, suggest
+from amc_core.identity import address_key
 from amc_core.recordings import Recording, open_recording
 from amc_core.run import Dataset
 
@@ -24,23 +25,24 @@ class Recorded:
         self.device = device
         self.recording = _open(path, dataset.length)
         positions = []
-        for place, name in enumerate(dataset.modulations):
+        for name in dataset.modulations:
             if name not in self.recording.modulations:
                 raise AmcError(
                     f"{path}: modulation {name!r} is not recorded{suggest(name, self.recording.modulations)}"
                 )
             modulation = self.recording.modulations.index(name)
-            for level, snr_db in enumerate(dataset.snrs_db):
+            for snr_db in dataset.snrs_db:
                 found = np.flatnonzero((self.recording.modulation == modulation) & (self.recording.snr_db == snr_db))
                 if not len(found) and snr_db not in self.recording.snrs_db:
                     known = ", ".join(f"{snr:g}" for snr in self.recording.snrs_db)
                     raise AmcError(f"{path}: SNR {snr_db:g} dB is not recorded (recorded: {known})")
-                if len(found) < dataset.instances:
+                if len(found) < dataset.count:
                     what = f"{len(found)} instances of {name} at {snr_db:g} dB are recorded"
-                    raise AmcError(f"{path}: {what}, and the study asks for {dataset.instances}")
-                order = np.random.default_rng((dataset.seed, place, level)).permutation(len(found))
-                positions.append(found[order[: dataset.instances]])
-        shape = (len(dataset.modulations), len(dataset.snrs_db), dataset.instances)
+                    raise AmcError(f"{path}: {what}, and the study asks for {dataset.count}")
+                # By names and values, not by their order: a test may have other modulations and SNRs than training.
+                order = np.random.default_rng(address_key(dataset.seed, name, snr_db)).permutation(len(found))
+                positions.append(found[order[: dataset.count]])
+        shape = (len(dataset.modulations), len(dataset.snrs_db), dataset.count)
         self.positions = np.stack(positions).reshape(shape)
 
     def __call__(self, modulation: torch.Tensor, snr: torch.Tensor, index: torch.Tensor) -> torch.Tensor:

@@ -7,47 +7,47 @@ computed.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cached_property
-from typing import Any
 
-from amc_core.errors import AmcError, suggest
+from amc_core.coverage import require_likelihood
+from amc_core.errors import AmcError
+from amc_core.fields import Field, declared, read_fields
+from amc_core.identity import VERSION, changes, joint_key, key
 from amc_core.models import MODELS, shortest_length, validate_hyperparameters
 from amc_core.modulations import require_audible
 from amc_core.scenario import Mixture, Scenario
 
-# Of the meaning of a definition: raised when the same definition would give other samples, weights or counts,
-# so that results of an older version are never mixed with new ones.
-VERSION = 1
-
 PARTS = ("train", "validation", "test")
 
 
-@dataclass(frozen=True)
+@declared
 class Dataset:
     """A description of instances, never the instances themselves: they are simulated where they are consumed.
 
-    scenario: one, or a `Mixture` to train on. instances: per modulation and SNR, at least 10; split 80:10:10 by
-    index into train, validation and test (P1 §IV-C). length: samples. seed: of the simulated instances. Raises
-    AmcError for an instance shorter than the channel.
+    scenario: one, or a `Mixture` to train on. modulations: names; snrs_db: dB. Instances are split 80:10:10 by index
+    into train, validation and test (P1 §IV-C); the test part is another number where `test_instances` says so, of
+    indices that follow the validation part's, so that none of them is trained on. Raises AmcError for what the fields
+    do not take, and for an instance shorter than the channel.
     """
 
     scenario: Scenario | Mixture
     modulations: tuple[str, ...]
     snrs_db: tuple[float, ...]
-    instances: int
-    length: int = 1024
-    seed: int = 0
+    instances: int = Field(MISSING, 10, 10**7, whole=True, help="Instances of every modulation and SNR.")
+    length: int = Field(1024, 1, 1 << 20, unit="samples", help="Samples of an instance.")
+    seed: int = Field(0, 0, (1 << 63) - 1, help="Of the simulated instances.")
+    test_instances: int | None = Field(
+        None, 1, 10**7, whole=True, optional=True, help="Instances of the test part, if not a tenth of `instances`."
+    )
 
     def __post_init__(self):
-        # One form for each value, whatever type it came as: keys and addresses are made of them.
+        # One form for each value, whatever type it came as: tables show it.
         object.__setattr__(self, "modulations", tuple(str(name) for name in self.modulations))
         object.__setattr__(self, "snrs_db", tuple(float(snr) + 0.0 for snr in self.snrs_db))
-        for name in ("instances", "length", "seed"):
-            object.__setattr__(self, name, int(getattr(self, name)))
+        read_fields(self)
+        if self.test_instances == self.instances - self.instances * 9 // 10:
+            object.__setattr__(self, "test_instances", None)  # as without
         for scenario in self.scenario.components:
             scenario.require_length(self.length)
             require_audible(self.modulations, scenario.sample_rate)
@@ -59,22 +59,34 @@ class Dataset:
 
     def definition(self) -> dict:
         """What makes the dataset another."""
-        return self.as_dict() | {"scenario": self.scenario.definition()}
+        return changes(self)
 
     @cached_property
     def key(self) -> str:
         """24 hex digits that identify the dataset."""
-        return _hash(_json(self.definition()))
+        return key(self)
 
     def indices(self, part: str) -> range:
         """The instance indices of a part: "train", "validation" or "test"."""
-        bounds = (0, self.instances * 8 // 10, self.instances * 9 // 10, self.instances)
-        place = PARTS.index(part)
-        return range(bounds[place], bounds[place + 1])
+        validation, test = self.instances * 8 // 10, self.instances * 9 // 10
+        tested = self.instances - test if self.test_instances is None else self.test_instances
+        return {"train": range(validation), "validation": range(validation, test), "test": range(test, test + tested)}[
+            part
+        ]
+
+    @property
+    def count(self) -> int:
+        """How many instances of every modulation and SNR the parts take together."""
+        return max(self.indices("validation").stop, self.indices("test").stop)
 
     def size(self, part: str, fraction: float = 1.0) -> int:
         """How many instances a part, or a fraction of it, holds, over all modulations and SNRs."""
         return len(self.modulations) * len(self.snrs_db) * share(len(self.indices(part)), fraction)
+
+    @cached_property
+    def test_size(self) -> int:
+        """`size` of the test part."""
+        return self.size("test")
 
 
 def share(count: int, fraction: float) -> int:
@@ -82,62 +94,53 @@ def share(count: int, fraction: float) -> int:
     return max(1, round(fraction * count))
 
 
-OPTIMISERS = ("adam", "adamw")
-SCHEDULES = ("constant", "cosine", "step")
-KEPT = ("best", "last")
-RETRAINED = ("all", *dict.fromkeys(part for spec in MODELS.values() for part in spec.parts))
+_RETRAINED = ("all", *dict.fromkeys(part for spec in MODELS.values() for part in spec.parts))
 
 
-@dataclass(frozen=True)
+@declared
 class Recipe:
     """How weights come about, by gradients of the cross-entropy. Defaults are those of P1 §IV-C.
 
-    epochs, batch_size, learning_rate: at most 1e6 each.
-    optimiser: "adam" or "adamw", with its weight_decay.
-    schedule: of the learning rate: "constant"; "cosine", which falls to 0 over the epochs; "step", a tenth after half
-        of the epochs and a hundredth after three quarters.
-    keep: weights of the "best" validation accuracy, or the "last".
-    patience: epochs without a better validation accuracy after which training ends early, None for never.
-    retrain: what a run that starts from another trains: "all", "head" or "stn_block" (`models.trained_part`).
-    label_fraction: of the training instances that is used, in (0, 1], the same of every modulation and SNR.
-    min_length: each batch is cut to its first samples, from min_length to all, uniformly (P2 §V-A); None never cuts.
-    fresh: new instances every epoch, instead of the same as in the papers.
-
-    Raises AmcError for anything else.
+    A field that changes weights is part of a run's key. Raises AmcError for what the fields do not take.
     """
 
-    epochs: int = 80
-    batch_size: int = 256
-    learning_rate: float = 1e-3
-    optimiser: str = "adam"
-    weight_decay: float = 0.0
-    schedule: str = "constant"
-    keep: str = "best"
-    patience: int | None = None
-    retrain: str = "all"
-    label_fraction: float = 1.0
-    min_length: int | None = None
-    fresh: bool = False
+    epochs: int = Field(80, 1, 10**6, help="Passes over the training part.")
+    batch_size: int = Field(256, 1, 10**6, unit="instances", help="Instances of a gradient step.")
+    learning_rate: float = Field(1e-3, 0, 1e6, above=True, help="Of the optimiser, at the start of the schedule.")
+    optimiser: str = Field("adam", choices=("adam", "adamw"), help="The optimiser.")
+    weight_decay: float = Field(0.0, 0, 1e6, help="Of the optimiser.")
+    schedule: str = Field(
+        "constant", choices=("constant", "cosine", "step"),
+        help="Of the learning rate: cosine falls to 0 over the epochs; step is a tenth after half of the epochs and a "
+        "hundredth after three quarters.",
+    )  # fmt: skip
+    keep: str = Field("best", choices=("best", "last"), help="Weights of the best validation accuracy, or the last.")
+    patience: int | None = Field(
+        None, 1, 10**6, whole=True, optional=True, unit="epochs",
+        help="Epochs without a better validation accuracy after which training ends early; none for never.",
+    )  # fmt: skip
+    retrain: str = Field(
+        "all", choices=_RETRAINED,
+        help="What a run that starts from another trains: all, its dense layers (head), or the last block of the "
+        "spatial transformer (stn_block).",
+    )  # fmt: skip
+    label_fraction: float = Field(
+        1.0,
+        0,
+        1,
+        above=True,
+        help="Share of the training instances that is used, the same of every modulation and SNR.",
+    )
+    min_length: int | None = Field(
+        None, 8, 1 << 20, whole=True, optional=True, unit="samples",
+        help="Each batch is cut to its first samples, uniformly from so many to all (P2 §V-A); none never cuts.",
+    )  # fmt: skip
+    fresh: bool = Field(False, help="New instances every epoch, instead of the same as in the papers.")
 
     def __post_init__(self):
-        for name, low, high in (("epochs", 1, 10**6), ("batch_size", 1, 10**6), ("patience", 1, 10**6)):
-            self._set(name, _whole(name, getattr(self, name), low, high, optional=name == "patience"))
-        self._set("min_length", _whole("min_length", self.min_length, 8, 1 << 20, optional=True))
-        self._set("learning_rate", _positive("learning_rate", self.learning_rate, 1e6))
-        self._set("label_fraction", _positive("label_fraction", self.label_fraction, 1))
-        self._set("weight_decay", _positive("weight_decay", self.weight_decay, 1e6, or_zero=True))
-        choices = {"optimiser": OPTIMISERS, "schedule": SCHEDULES, "keep": KEPT, "retrain": RETRAINED}
-        for name, allowed in choices.items():
-            value = getattr(self, name)
-            if not isinstance(value, str) or value not in allowed:
-                raise AmcError(f"{name} {value!r} is not known{suggest(value, allowed)}")
-        if not isinstance(self.fresh, bool):
-            raise AmcError(f"fresh {self.fresh!r} is not allowed: it is true or false")
+        read_fields(self)
         if self.fresh and self.label_fraction < 1:
             raise AmcError("fresh does not go with label_fraction: every epoch would bring other labels")
-
-    def _set(self, name: str, value: float | None) -> None:
-        object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,8 @@ class Run:
         object.__setattr__(self, "seed", int(self.seed))
         object.__setattr__(self, "hyperparameters", validate_hyperparameters(self.model, self.hyperparameters))
         spec, shortest = MODELS[self.model], shortest_length(self.model, self.hyperparameters)
+        if spec.knows_setting:
+            require_likelihood(self.dataset.scenario, self.dataset.modulations)
         if not spec.epochs:  # fitted in one step, to as many labels as the recipe says
             object.__setattr__(self, "recipe", Recipe(epochs=1, label_fraction=self.recipe.label_fraction))
         lengths = [self.dataset.length]
@@ -193,57 +198,26 @@ class Run:
         if retrain not in ("all", *spec.parts):
             raise AmcError(f"retrain {retrain!r} is not for {self.model}: it has {', '.join(('all', *spec.parts))}")
 
+    def definition(self) -> dict:
+        """What makes the run another; fields at their default are left out, so that a new field changes no old key."""
+        recipe, defaults = changes(self.recipe), validate_hyperparameters(self.model, {})
+        if not MODELS[self.model].epochs:
+            recipe.pop("epochs", None)
+        changed = {name: value for name, value in self.hyperparameters.items() if value != defaults[name]}
+        definition = changes(self) | {"version": VERSION, "recipe": recipe, "hyperparameters": changed}
+        if self.parent is not None:
+            definition["parent"] = self.parent.key
+        return {name: value for name, value in definition.items() if value != {}}
+
     @cached_property
     def key(self) -> str:
-        """24 hex digits that identify the run.
-
-        Fields that have their default value are left out, so that a field added later changes no old key.
-        """
-        recipe = _changes(self.recipe)
-        if not MODELS[self.model].epochs:
-            del recipe["epochs"]
-        defaults = validate_hyperparameters(self.model, {})
-        model = {name: value for name, value in self.hyperparameters.items() if value != defaults[name]}
-        parts = [VERSION, self.model, model, recipe, self.dataset.definition(), self.seed]
-        return _hash(_json(parts if self.parent is None else [*parts, self.parent.key]))
+        """24 hex digits that identify the run."""
+        return key(self)
 
     def cell_key(self, test: Dataset) -> str:
         """24 hex digits that identify the run's evaluation on the test part of a dataset."""
-        return _hash(self.key + test.key)
+        return joint_key(self.key, test.key)
 
     def work(self) -> int:
         """Instances that training passes through the model, a measure of its duration."""
         return self.dataset.size("train", self.recipe.label_fraction) * self.recipe.epochs
-
-
-def _changes(instance) -> dict:
-    """The fields of a dataclass that differ from their defaults."""
-    return {f.name: getattr(instance, f.name) for f in fields(instance) if getattr(instance, f.name) != f.default}
-
-
-def _whole(name: str, value: Any, low: int, high: int, optional: bool = False) -> int | None:
-    if value is None and optional:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        allowed = f"a whole number from {low:,} to {high:,}" + (", or null" if optional else "")
-        raise AmcError(f"{name} {value!r} is not allowed: it is {allowed}")
-    return value
-
-
-def _positive(name: str, value: Any, high: float, or_zero: bool = False) -> float:
-    try:
-        number = math.nan if isinstance(value, bool) else float(value)  # YAML reads 1e-3 as a text
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not (0 < number <= high or (or_zero and number == 0)):
-        lowest = "from" if or_zero else "above"
-        raise AmcError(f"{name} {value!r} is not allowed: it is a number {lowest} 0, to {high:g}")
-    return number
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
-def _hash(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()

@@ -82,7 +82,10 @@ def require_convolutions(name: str) -> None:
     """Raise AmcError unless saliency is defined for model `name`."""
     if not (name in MODELS and MODELS[name].feature_maps):
         allowed = ", ".join(spec.name for spec in MODELS.values() if spec.feature_maps)
-        raise AmcError(f"saliency is not defined for {name}: it needs a network of convolutions (allowed: {allowed})")
+        raise AmcError(
+            f"saliency is not defined for {name}: it needs a network of convolutions alone, on a regular grid of "
+            f"samples (allowed: {allowed})"
+        )
 
 
 def convolutional_layers(trunk: nn.Module) -> list[nn.Module]:

@@ -12,15 +12,15 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import torch
 
-from amc_core import kernels
-from amc_core.baseband import AnalogueBaseband, ContinuousPhaseBaseband, LinearBaseband, Setting
-from amc_core.channels import Fading
+from amc_core.baseband import AnalogueBaseband, ContinuousPhaseBaseband, LinearBaseband
+from amc_core.channels import paths
 from amc_core.errors import AmcError
-from amc_core.exactmath import group, halved_sum, square_root
-from amc_core.impairments import Rotation, draw
+from amc_core.exactmath import group
+from amc_core.identity import address_key, key
+from amc_core.impairments import STAGES
 from amc_core.modulations import MODULATIONS, Analogue, ContinuousPhase, Linear, modulation_names, require_audible
-from amc_core.randomness import NOISE, address_key, complex_normal, int64_rows
 from amc_core.scenario import Scenario
+from amc_core.stages import Batch, Draws, Setting
 
 _GROUPS = 4  # of a matrix product (see `exactmath.group`) simulated at a time: enough to spread Python's own costs
 
@@ -47,15 +47,13 @@ class Simulator:
             raise AmcError(f"recording {scenario.recording!r} is read, not simulated")
         scenario.require_length(length)
         require_audible(modulations, scenario.sample_rate)
-        self.scenario, channel = scenario, scenario.paths
-        self.rotation = Rotation(scenario, length, self.device)
-        self.fading = Fading(channel, scenario.sample_rate, length, self.device) if channel.path_delays else None
-        delays = np.asarray(channel.path_delays or (0.0,))
-        setting = Setting(scenario, delays, length, self.device)
+        self.scenario = scenario
+        setting = Setting(scenario, np.asarray(scenario.paths.path_delays or (0.0,)), length, self.device)
         self.families, self.family_of, self.kind_of = self._families(modulations, setting)
-        # The address is made of plain Python values, of which NumPy's would be written otherwise.
-        described, seed, snrs_db = scenario.definition(), int(seed), [float(snr) + 0.0 for snr in snrs_db]
-        keys = [[address_key(described, str(name), snr, seed) for snr in snrs_db] for name in modulations]
+        self.paths = paths(setting)
+        self.stages = [stage for kind in STAGES if (stage := kind.of(setting)) is not None]
+        described, snrs_db = key(scenario), [float(snr) for snr in snrs_db]
+        keys = [[address_key(described, str(name), snr, int(seed)) for snr in snrs_db] for name in modulations]
         self.keys = torch.tensor(keys)  # (modulations, SNRs, 2)
         self.noise_power = 10 ** (-torch.tensor(snrs_db, dtype=torch.float64) / 10)
 
@@ -95,18 +93,16 @@ class Simulator:
 
     def _chunk(self, family: int, modulation, snr, index, out: torch.Tensor, rows: torch.Tensor) -> None:
         """Writes the instances of one chunk of addresses, the first len(rows) of them, into those rows of `out`."""
-        keys, kind = self.keys[modulation, snr], self.kind_of[modulation]
-        draws = draw(self.scenario, keys, index)
-        keys, kind, index = (x.to(self.device) for x in (keys, kind, index))
-        i, q = self.families[family](kind, keys, index, draws)
-        if self.fading is None:
-            signal = torch.stack([i[:, 0], q[:, 0]], dim=1)
-        else:
-            signal = self.fading.through_paths(keys, index, i, q)
-        signal = self.rotation(signal, draws)
+        addresses = self.keys[modulation, snr]
+        draws = Draws(self.scenario, addresses, index)
+        kind, keys, indices = (x.to(self.device) for x in (self.kind_of[modulation], addresses, index))
         noise_power = self.noise_power[snr].to(self.device, torch.float32)
-        receive = _kernel_receive if kernels.usable(signal) else _torch_receive
-        receive(*(x[: len(rows)] for x in (signal, keys, index, noise_power)), out, rows.to(self.device))
+        batch = Batch(kind, keys, indices, draws, noise_power)
+        signal = self.paths(self.families[family](None, batch), batch)
+        batch, signal = batch.first(len(rows)), signal[: len(rows)]  # without what fills a matrix product
+        for stage in self.stages[:-1]:
+            signal = stage(signal, batch)
+        self.stages[-1].into(out, rows.to(self.device), signal, batch)
 
 
 def simulate(
@@ -141,22 +137,3 @@ def simulate(
     zeros = torch.zeros_like(index)
     instances = simulator(zeros, zeros, index)
     return torch.complex(instances[:, 0], instances[:, 1])
-
-
-def _torch_receive(signal, keys, index, noise_power, out, rows) -> None:
-    """`out[rows]` becomes `signal` (batch, 2, length) with noise of `noise_power` times its power, at power 1."""
-    noise = complex_normal(keys, index, NOISE, signal.shape[2])
-    received = signal + noise * square_root(_power(signal) * (noise_power * 0.5))[:, None, None]
-    out[rows] = received * (1 / square_root(_power(received)))[:, None, None]
-
-
-def _kernel_receive(signal, keys, index, noise_power, out, rows) -> None:
-    batch, _, length = signal.shape
-    inputs = [*int64_rows(keys, index, rows), noise_power.contiguous(), signal.contiguous()]
-    kernels.call("receive", NOISE, batch, length, *inputs, torch.empty(length), out)
-
-
-def _power(signal: torch.Tensor) -> torch.Tensor:
-    """Mean power of (batch, 2, length), (batch,)."""
-    i, q = signal.unbind(1)
-    return halved_sum(i * i + q * q) / signal.shape[2]

@@ -17,12 +17,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
 
 from amc_core.errors import AmcError
 from amc_core.evaluation import evaluate
 from amc_core.instances import Instances
 from amc_core.models import MODELS, build_model, trained_part
+from amc_core.models.objective import scores_and_losses
 from amc_core.run import Recipe, Run
 
 _FEATURE_BATCH = 256
@@ -47,6 +47,9 @@ def train(
 
     Raises AmcError where the loss is no longer a number, and where not even one instance fits the device's memory.
     """
+    if MODELS[run.model].knows_setting:
+        yield _untrained(run, device)
+        return
     if not MODELS[run.model].epochs:
         yield from _fit_features(run, device)
         return
@@ -140,7 +143,7 @@ class _Session:
 
     def _pass(self, number: int) -> tuple[float, float]:
         """One pass over the training instances in an order of its own; returns mean loss and accuracy."""
-        self.model.train()
+        _training_mode(self.model)
         torch.manual_seed(_seed(self.run.seed, "dropout", number))
         draw = np.random.default_rng(_seed(self.run.seed, "order", number))
         order = torch.as_tensor(draw.permutation(len(self.training)))
@@ -179,10 +182,18 @@ class _Session:
                 torch.cuda.empty_cache()
 
     def _piece(self, x: torch.Tensor, labels: torch.Tensor, share: float) -> tuple[torch.Tensor, torch.Tensor]:
-        scores = self.model(x)
-        loss = cross_entropy(scores, labels) * share
+        scores, losses = scores_and_losses(self.model, x, labels)
+        loss = losses.mean() * share
         loss.backward()
         return loss.detach(), scores.detach()
+
+
+def _training_mode(model: torch.nn.Module) -> None:
+    """Training mode, except for batch normalisation that keeps its weights: it keeps its statistics too."""
+    model.train()
+    for module in model.modules():
+        if hasattr(module, "running_mean") and not any(weight.requires_grad for weight in module.parameters()):
+            module.eval()
 
 
 def learning_rate(recipe: Recipe, progress: float) -> float:
@@ -226,6 +237,23 @@ def _fit_features(run: Run, device) -> Iterator[dict]:
     }
     weights = _weights(model)
     yield {"weights": weights, "epochs": [row], "kept": weights, "kept_epoch": 1}
+
+
+def _untrained(run: Run, device) -> dict:
+    """The state of a run whose model needs no training: it has seen no instance of the training part."""
+    model = new_model(run, device)
+    result = evaluate(model, Instances(run.dataset, "validation", device), device)
+    row = {
+        "epoch": 1,
+        "train_loss": math.nan,
+        "train_accuracy": math.nan,
+        "validation_loss": result.loss,
+        "validation_accuracy": result.accuracy,
+        "learning_rate": 0.0,
+        "instances_per_second": 0.0,
+        "micro_batch": 0,
+    }
+    return {"weights": {}, "epochs": [row], "kept": {}, "kept_epoch": 1}
 
 
 def _weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:

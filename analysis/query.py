@@ -16,7 +16,7 @@ import pyarrow as pa
 from amc_core.errors import AmcError
 from amc_core.scenario import Scenario, scenario_from
 from analysis.settings import settings
-from analysis.tables import COLUMNS, TEST, load, read_runs, scenario_columns
+from analysis.tables import COLUMNS, TEST, load, modulation_set, read_runs, scenario_columns
 from sweeps.search import proposed
 from sweeps.store import Store
 from sweeps.study import Study, load_study
@@ -65,6 +65,8 @@ def connect(
     connection.register("epoch_table", _typed(load("epochs", store, selected), "train"))
     connection.register("cell_files", Store(store).cell_dataset(runs["run"]))
     tested = connection.execute("SELECT DISTINCT test_scenario, test_length FROM cell_files").fetchall()
+    own = connection.execute("SELECT DISTINCT test_modulations FROM cell_files WHERE test_modulations IS NOT NULL")
+    own_sets = sorted(tuple(names) for (names,) in own.fetchall())
     scenarios = {text: scenario_from(json.loads(text)) for text, _ in tested}
     tests = pd.DataFrame([scenario_columns("test", scenario) for scenario in scenarios.values()], columns=TEST)
     connection.register("test_table", _typed(tests.assign(test_scenario=pd.array(list(scenarios), "str")), "test"))
@@ -80,14 +82,15 @@ def connect(
         connection.register("wanted_cells", pa.table({"cell": pa.array(keys, pa.string())}))
         source = f"(SELECT * FROM {source} SEMI JOIN wanted_cells USING (cell))"
     joined = (
-        f"(SELECT *, coalesce(known, 'unseen') AS setting FROM {source} JOIN run_table USING (run) "
+        f"(SELECT *, coalesce(known, 'unseen') AS setting, {_sent_set(own_sets)} AS test_modulation_set "
+        f"FROM {source} JOIN run_table USING (run) "
         "JOIN test_table USING (test_scenario) LEFT JOIN known_settings USING (run, test_scenario, test_length))"
     )
     connection.execute("CREATE VIEW runs AS SELECT * EXCLUDE names_place FROM run_table")
     connection.execute("CREATE VIEW epochs AS FROM epoch_table")
     columns = ", ".join([*(name for name in COLUMNS["cells"] if name != "accuracy"), *_VARIES])
     connection.execute(f"CREATE VIEW cells AS SELECT {columns}, correct / n AS accuracy FROM {joined}")
-    connection.execute(f"CREATE VIEW confusion AS {_confusion(joined, modulation_sets)}")
+    connection.execute(f"CREATE VIEW confusion AS {_confusion(joined, modulation_sets, own_sets)}")
     for setting in _SETTINGS:
         connection.execute(setting)
     return connection
@@ -96,25 +99,39 @@ def connect(
 _VARIES = ("train_varies", "test_varies")
 
 
-def _confusion(joined: str, modulation_sets: list[tuple[str, ...]]) -> str:
-    """The counts of a row beside the names they stand for, a part per set of modulations.
+def _sent_set(own_sets: list[tuple[str, ...]]) -> str:
+    """The name of the modulations that a cell was tested on: those of the training, unless it has its own."""
+    cases = " ".join(
+        f"WHEN test_modulations = {_literal(names)} THEN {_text(modulation_set(list(names)))}" for names in own_sets
+    )
+    return f"CASE WHEN test_modulations IS NULL THEN modulation_set {cases} END"
+
+
+def _confusion(joined: str, modulation_sets: list[tuple[str, ...]], own_sets: list[tuple[str, ...]]) -> str:
+    """The counts of a row beside the names they stand for, a part per set of modulations trained and sent.
 
     Lists of literals are unnested far faster than names are looked up for every count.
     """
     own = {"sent", "recognised", "count"}
     columns = ", ".join([*(name for name in COLUMNS["confusion"] if name not in own), *_VARIES])
     parts = [
-        f"SELECT {columns}, unnest({_literal(sent for sent in names for _ in names)}) AS sent, "
-        f"unnest({_literal(names * len(names))}) AS recognised, unnest(confusion)::BIGINT AS count "
-        f"FROM {joined} WHERE names_place = {place}"
+        f"SELECT {columns}, unnest({_literal(name for name in sent or names for _ in names)}) AS sent, "
+        f"unnest({_literal(names * len(sent or names))}) AS recognised, unnest(confusion)::BIGINT AS count "
+        f"FROM {joined} WHERE names_place = {place} "
+        f"AND test_modulations {f'= {_literal(sent)}' if sent else 'IS NULL'}"
         for place, names in enumerate(modulation_sets)
+        for sent in (None, *own_sets)
     ]
     nothing = f"SELECT {columns}, '' AS sent, '' AS recognised, 0::BIGINT AS count FROM {joined} WHERE false"
     return " UNION ALL ".join(parts or [nothing])
 
 
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
 def _literal(names) -> str:
-    return "[" + ", ".join("'" + name.replace("'", "''") + "'" for name in names) + "]"
+    return "[" + ", ".join(map(_text, names)) + "]"
 
 
 def _typed(table: pd.DataFrame, side: str) -> pd.DataFrame:

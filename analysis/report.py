@@ -19,10 +19,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 
 from amc_core.errors import AmcError
+from amc_core.identity import VERSION
 from amc_core.models import MODELS, validate_hyperparameters
-from amc_core.run import PARTS, VERSION
+from amc_core.run import PARTS
 from amc_core.scenario import SCENARIO_FIELDS, Scenario
 from analysis.compare import compare, in_words
 from analysis.pivots import wilson
@@ -126,7 +128,7 @@ def study_data(name: str, study: Study, store: str | Path, room: int = LARGEST_C
     trained, unseen = ((each["setting"] == name).to_numpy() for name in ("trained", "unseen"))
     each["hyperparameters"] = _telling_hyperparameters(each)
     fields = [_field(each, column) for column in (*_OF_RUN, *_OF_TEST) if _varies(each, column)]
-    confusion, characters = _confusion(store, runs["run"], each, snrs, room)
+    confusion, characters = _confusion(store, runs, each, snrs, room)
     file, dataset = study.file, study.runs()[0].dataset
     return {
         "name": study.name,
@@ -344,16 +346,16 @@ def _short(values: pd.Series) -> list[float | None]:
 
 
 def _confusion(
-    store: str | Path, keys: Sequence[str], each: pd.DataFrame, snrs: np.ndarray, room: int
+    store: str | Path, runs: pd.DataFrame, each: pd.DataFrame, snrs: np.ndarray, room: int
 ) -> tuple[list[dict] | None, int]:
     """Confusion counts of every run, (its cells, SNRs, sent, recognised), and the characters they take."""
     packs, characters = [], 0
-    for key in keys:
+    for key, side in zip(runs["run"], runs["classes"], strict=True):
         cells = {cell: i for i, cell in enumerate(each["cell"][each["run"] == key])}
         counts = None
-        for table in Store(store).cell_tables([key], ["cell", "snr_db", "confusion"]):
+        for table in Store(store).cell_tables([key], ["cell", "snr_db", "test_modulations", "confusion"]):
+            table = table.filter(pc.is_null(table["test_modulations"]))  # others have rows of their own
             squares = table["confusion"].combine_chunks()
-            side = round((len(squares.flatten()) / max(1, len(squares))) ** 0.5)
             if counts is None:
                 counts = np.zeros((len(cells), len(snrs), side, side), int)
             own = np.array([cell in cells for cell in table["cell"].to_pylist()], bool)

@@ -15,6 +15,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,8 @@ _EPOCH = ["epoch", "train_loss", "train_accuracy", "validation_loss", "validatio
 _EPOCH += ["learning_rate", "instances_per_second", "micro_batch"]
 # Of the run, in the table epochs; a learning rate may change from epoch to epoch.
 _OF_EPOCHS = {name: "of_epochs" if name == "epochs" else name for name in IDENTITY if name != "learning_rate"}
-_TESTED = ["run", *IDENTITY, "cell", *TEST, "test_length", "setting", "snr_db"]
+_TEST_PART = ["test_modulation_set", "test_instances", "test_length"]
+_TESTED = ["run", *IDENTITY, "cell", *TEST, *_TEST_PART, "setting", "snr_db"]
 
 COLUMNS = {
     "runs": ["run", *IDENTITY, *_OUTCOME, *_PROCESS, "started_at", "finished_at", "modulations"],
@@ -69,8 +71,25 @@ COLUMNS = {
 
 _SCENARIO_TEXTS = [name for name, value in Scenario().columns().items() if isinstance(value, str)]
 _TEXTS = {f"{side}_{name}" for side in ("train", "test") for name in _SCENARIO_TEXTS}
-_TEXTS |= {"run", "cell", "model", "hyperparameters", "modulation_set", "start", "parent", *_PROCESS}
+_TEXTS |= {
+    "run",
+    "cell",
+    "test",
+    "test_modulation_set",
+    "model",
+    "hyperparameters",
+    "modulation_set",
+    "start",
+    "parent",
+    *_PROCESS,
+}
 _TEXTS |= {"optimiser", "schedule", "keep", "retrain", "setting", "sent", "recognised"}
+
+# Columns that each row of the cells files has of its own.
+_OF_ROWS = {"confusion": {"test_modulation_set", "test_instances", "evaluated_at"}}
+_OF_ROWS["cells"] = _OF_ROWS["confusion"] | {"n", "correct", "test", "right", "confidence"}
+# Columns that come only where they are asked for: see `sweeps.store.CELL_SCHEMA`.
+ASKED_FOR = {"cells": ["test", "right", "confidence"]}
 
 Filters = Mapping[str, Any]  # column → the value that rows have there, or the list of those they may have
 
@@ -120,7 +139,7 @@ def _checked(table: str, columns: Any, filters: Any) -> tuple[list[str], dict[st
         raise AmcError(f"filters {filters!r} is not allowed: it is a mapping such as {{'model': 'cnn1d'}}")
     columns = list(columns)
     for name in (*columns, *filters):
-        if name not in COLUMNS[table]:
+        if name not in COLUMNS[table] and name not in ASKED_FOR.get(table, ()):
             raise AmcError(f"table {table!r} has no column {name!r}{suggest(name, COLUMNS[table])}")
     if len(set(columns)) < len(columns):
         raise AmcError(f"columns {columns} is not allowed: name each once")
@@ -129,7 +148,7 @@ def _checked(table: str, columns: Any, filters: Any) -> tuple[list[str], dict[st
 
 def _plain_value(name: str, value: Any) -> Any:
     """A value to filter a column by, as the table has it, None for NaN. Raises AmcError where it has no such values."""
-    if name == "modulations" or name.endswith("_at"):
+    if name in ("modulations", "right", "confidence") or name.endswith("_at"):
         raise AmcError(f"filter {name!r} is not allowed: filter the data frame that load gives by this column")
     value = value.item() if isinstance(value, np.generic) else value
     if value is None or value != value:
@@ -201,7 +220,7 @@ def read_runs(store: Store, study: Study | None) -> pd.DataFrame:
                 "seed": record.seed,
                 **scenario_columns("train", dataset.scenario),
                 "classes": len(dataset.modulations),
-                "modulation_set": _modulation_set(dataset.modulations),
+                "modulation_set": modulation_set(dataset.modulations),
                 **{name: getattr(dataset, name) for name in ("instances", "length")},
                 "dataset_seed": dataset.seed,
                 **{name: getattr(recipe, name) for name in RECIPE},
@@ -218,7 +237,7 @@ def read_runs(store: Store, study: Study | None) -> pd.DataFrame:
     return _sorted(pd.DataFrame(rows, columns=[*COLUMNS["runs"], "descent"]), [*IDENTITY, "run"])
 
 
-def _modulation_set(names: Sequence[str]) -> str:
+def modulation_set(names: Sequence[str]) -> str:
     """ "simple", "complex", …, or the names themselves."""
     return next((name for name, known in MODULATION_SETS.items() if tuple(known) == tuple(names)), ", ".join(names))
 
@@ -279,9 +298,23 @@ class _Tested:
         """A column that has one value per row of the cells files."""
         if name == "setting":
             return self._settings()
+        if name == "test_modulation_set":
+            return self._modulation_sets()
         if name in self.runs:
             return self.runs[name].take(self.run).array
         return self.tests[name].take(self.test).array if name in self.tests else self.rows[name].to_pandas().array
+
+    def sent(self) -> tuple[np.ndarray, list[tuple[str, ...]]]:
+        """For each row which modulations were sent: a place in the list of such, and that list."""
+        own = [None if names is None else tuple(names) for names in self.rows["test_modulations"].to_pylist()]
+        trained = [tuple(names) for names in self.runs["modulations"]]
+        sets = [trained[run] if names is None else names for run, names in zip(self.run, own, strict=True)]
+        known = {names: place for place, names in enumerate(dict.fromkeys(sets))}
+        return np.array([known[names] for names in sets], np.int64), list(known)
+
+    def _modulation_sets(self):
+        place, sets = self.sent()
+        return pd.Series([modulation_set(list(names)) for names in sets], dtype="str").take(place).array
 
     def _settings(self):
         lengths, texts = self.rows["test_length"].to_numpy(), self.tests["test_scenario"].tolist()
@@ -301,6 +334,7 @@ class _Tested:
 def _tested(store: Store, runs: pd.DataFrame, cells: set[str] | None, extra: set[str], filters: Filters) -> _Tested:
     """What the filters keep of the cells of runs, each once; `extra` columns beside those that tell cells apart."""
     columns = ["run", "cell", "test_scenario", "test_length", "snr_db", *sorted(extra)]
+    columns = ["test_modulations" if name == "test_modulation_set" else name for name in columns]
     numbers = [name for name in ("test_length", "snr_db") if name in filters]
     by_value = {name: pa.array(pd.Series(filters[name], dtype="float64"), pa.float64()) for name in numbers}
     if "cell" in filters:
@@ -340,9 +374,9 @@ def _matching(scenarios: dict[str, dict], texts: list[str], filters: Filters) ->
 
 def _cells(store: Store, runs: pd.DataFrame, cells: set[str] | None, columns: list[str], filters: Filters):
     wanted = {*columns, *filters}
-    counts = {"n", "correct"} if "accuracy" in wanted else {"n", "correct"} & wanted
-    tested = _tested(store, runs, cells, counts | ({"evaluated_at"} & wanted), filters)
-    left = {name: filters[name] for name in ("setting", "n", "correct", "accuracy", "evaluated_at") if name in filters}
+    counts = {"n", "correct"} if "accuracy" in wanted else set()
+    tested = _tested(store, runs, cells, counts | (_OF_ROWS["cells"] & wanted), filters)
+    left = {name: filters[name] for name in ("setting", "accuracy", *sorted(_OF_ROWS["cells"])) if name in filters}
     table = pd.DataFrame(
         {name: tested.column(name) for name in {**dict.fromkeys(columns), **left} if name != "accuracy"}
     )
@@ -352,19 +386,23 @@ def _cells(store: Store, runs: pd.DataFrame, cells: set[str] | None, columns: li
 
 
 def _confusion(store: Store, runs: pd.DataFrame, cells: set[str] | None, columns: list[str], filters: Filters):
-    tested = _tested(store, runs, cells, {"confusion"} | ({"evaluated_at"} & {*columns, *filters}), filters)
-    names = list(dict.fromkeys(name for listed in runs["modulations"] for name in listed))
-    place = np.arange(tested.rows.num_rows)
-    # The modulations of a run, in the order of its counts; rows of a run stand together.
-    codes = [np.array([names.index(name) for name in listed], np.int16) for listed in runs["modulations"]]
-    rows_of = np.bincount(tested.run, minlength=len(codes))
-    flat = {
-        "sent": [np.tile(np.repeat(code, len(code)), m) for code, m in zip(codes, rows_of, strict=True)],
-        "recognised": [np.tile(code, len(code) * m) for code, m in zip(codes, rows_of, strict=True)],
-    }
-    flat = {name: np.concatenate([np.empty(0, np.int16), *parts]) for name, parts in flat.items()}
-    sizes = np.array([len(code) ** 2 for code in codes], np.int64)[tested.run]
-    row = np.repeat(place, sizes)
+    asked = _OF_ROWS["confusion"] & {*columns, *filters}
+    tested = _tested(store, runs, cells, {"confusion", "test_modulations"} | asked - {"test_modulation_set"}, filters)
+    place, sets = tested.sent()
+    names = list(dict.fromkeys(name for listed in (*runs["modulations"], *sets) for name in listed))
+    sent = [np.array([names.index(name) for name in listed], np.int16) for listed in sets]
+    recognised = [np.array([names.index(name) for name in listed], np.int16) for listed in runs["modulations"]]
+    # Rows of a run stand together, and so do those with the same modulations sent, nearly always.
+    bounds = np.flatnonzero(np.diff(np.stack([tested.run, place]), prepend=-1, append=-1).any(axis=0))
+    flat = {"sent": [np.empty(0, np.int16)], "recognised": [np.empty(0, np.int16)]}
+    sizes = np.zeros(len(place), np.int64)
+    for start, end in pairwise(bounds):
+        rows, columns_ = sent[place[start]], recognised[tested.run[start]]
+        flat["sent"].append(np.tile(np.repeat(rows, len(columns_)), end - start))
+        flat["recognised"].append(np.tile(columns_, len(rows) * (end - start)))
+        sizes[start:end] = len(rows) * len(columns_)
+    flat = {name: np.concatenate(parts) for name, parts in flat.items()}
+    row = np.repeat(np.arange(len(place)), sizes)
     count = tested.rows["confusion"].combine_chunks().flatten().to_numpy().astype(np.int64)
     keep = np.ones(len(row), bool)
     for name in ("sent", "recognised"):
@@ -373,7 +411,7 @@ def _confusion(store: Store, runs: pd.DataFrame, cells: set[str] | None, columns
     if not keep.all():
         row, count, flat = row[keep], count[keep], {name: values[keep] for name, values in flat.items()}
     own = {name: pd.Categorical.from_codes(values, names) for name, values in flat.items()} | {"count": count}
-    left = {name: filters[name] for name in ("setting", "count", "evaluated_at") if name in filters}
+    left = {name: filters[name] for name in ("setting", "count", *sorted(_OF_ROWS["confusion"])) if name in filters}
     wanted = {**dict.fromkeys(columns), **left}
     table = pd.DataFrame({name: own[name] if name in own else tested.column(name).take(row) for name in wanted})
     return _kept(table, left)[columns]

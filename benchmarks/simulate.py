@@ -24,9 +24,10 @@ from scipy.signal import hilbert, lfilter, resample_poly, upfirdn
 from threadpoolctl import threadpool_limits
 
 from amc_core import Scenario, Simulator, kernels
+from amc_core.identity import address_key
 from amc_core.modulations import MODULATION_SETS, MODULATIONS, Analogue, ContinuousPhase, Linear
 from amc_core.pulses import pulse_span, raised_cosine
-from amc_core.randomness import NOISE, SYMBOLS, address_key, complex_normal, integers
+from amc_core.randomness import NOISE, SYMBOLS, complex_normal, integers
 from amc_core.scenario import AUGMOD, Channel, Distribution
 
 LENGTH, SNR_DB, ROUNDS = 1024, 10.0, 5

@@ -1,8 +1,11 @@
 """The command `amc`, and what signals do to it. Imports nothing that takes long before they are caught."""
 
+import errno
 import os
 import signal
 import sys
+
+_UNWRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 
 
 class Interrupted(BaseException):
@@ -11,6 +14,7 @@ class Interrupted(BaseException):
 
 def main() -> None:
     """Entry point: bad input ends in one sentence and exit code 2, an interruption in one and exit code 130."""
+    _make_writable()
     _on_signals(lambda number, frame: _leave())  # an exception might be swallowed by what is being imported
     from amc_core.errors import AmcError
     from sweeps.cli import app
@@ -32,7 +36,32 @@ def main() -> None:
         # Ray may make another exception of ours, and ends by itself on SIGTERM while it starts.
         if _interrupted or (isinstance(end, SystemExit) and end.code == signal.SIGTERM):
             _leave()
+        if isinstance(end, OSError):
+            complain(_system_failure(end))
+            sys.exit(2)
         raise
+
+
+def _make_writable() -> None:
+    """Let nothing that is printed raise for its letters, or for a standard stream that is closed."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:  # closed: the next file to be opened would be taken for it
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            setattr(sys, name, open(number, "r" if name == "stdin" else "w", closefd=False))
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # in ASCII and Latin-1, whose terminals lack α
+
+
+def _system_failure(error: OSError) -> str:
+    """What the operating system refused, in a sentence."""
+    reason = error.strerror or str(error)
+    if error.filename is None and error.errno in _UNWRITTEN:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left to be written would fail again at the end
+        return f"standard output cannot be written: {reason}"
+    return f"{error.filename!r}: {reason}" if error.filename else reason
 
 
 _interrupted = False
@@ -56,9 +85,11 @@ def _on_signals(handler) -> None:
 
 def _leave() -> None:
     _on_signals(signal.SIG_IGN)
-    print("\nInterrupted. What was finished is in the store; the same command goes on from there.", file=sys.stderr)
-    sys.stderr.flush()
-    os._exit(130)  # Ray's threads may still be starting, and would not end well
+    try:
+        print("\nInterrupted. What was finished is in the store; the same command goes on from there.", file=sys.stderr)
+        sys.stderr.flush()
+    finally:
+        os._exit(130)  # Ray's threads may still be starting, and would not end well
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from amc_core.run import Dataset, Run
 from sweeps.store import Store
@@ -27,10 +28,10 @@ class RunPlan:
         """Instances that are still to pass through training."""
         return 0 if self.trained else self.run.work()
 
-    @property
+    @cached_property
     def evaluation_work(self) -> int:
-        """Instances that are still to be classified; a study's test datasets are all of one size."""
-        return len(self.missing) * self.missing[0].size("test") if self.missing else 0
+        """Instances that are still to be classified."""
+        return sum(test.test_size for test in self.missing)
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,40 @@
 """What tests share: a small study, and the command `amc`."""
 
+import json
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 import torch
 
+from amc_core.identity import VERSION
 from sweeps.__main__ import main
+
+
+def pytest_addoption(parser):
+    parser.addoption("--write-golden", action="store_true", help="write the golden values anew: use with -k golden")
+
+
+@pytest.fixture(scope="session")
+def golden(request):
+    """Golden values of a JSON file and of `identity.VERSION`: (path, values of today) → those that the file has.
+
+    With --write-golden, the file is written from the values of today.
+    """
+
+    def values(path: Path, today: dict) -> dict:
+        if request.config.getoption("--write-golden"):
+            lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in today.items())
+            path.write_text(f'{{"version": {VERSION}, "values": {{\n{lines}\n}}}}\n')
+        content = json.loads(path.read_text())
+        assert content["version"] == VERSION, (
+            "VERSION was raised: write golden values (pytest -k golden --write-golden)"
+        )
+        return content["values"]
+
+    return values
 
 
 @pytest.fixture(autouse=True)

@@ -13,13 +13,18 @@ def parameters(model: nn.Module) -> int:
 def multiply_accumulates(model: nn.Module, length: int) -> int:
     """Multiply-accumulates of classifying one instance of `length` samples; one of them is two operations.
 
-    Those of convolutions, dense and LSTM layers are counted as they are computed on a CPU, where `model` must
-    be: products with padding count, since they are made. Biases, activations, pooling, resampling and whatever
-    else is element-wise are left out, and so nothing of HOC-SVM is counted. The model is left in evaluation mode.
+    Those of convolutions, dense and recurrent layers and of attention are counted as they are computed on a CPU,
+    where `model` must be: products with padding count, since they are made. Biases, activations, pooling, resampling
+    and whatever else is element-wise are left out, and so nothing of HOC-SVM is counted; nor are the Fourier
+    transforms of AMC-Net. The model is left in evaluation mode.
     """
     model.eval()
-    # PyTorch counts the matrix products of an LSTM unless a CPU library computes it in one call.
-    counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.mkldnn_rnn_layer: _lstm_operations})
+    # PyTorch counts the matrix products of LSTM layers and attention unless a CPU library computes them in one call.
+    one_call = {
+        torch.ops.aten.mkldnn_rnn_layer: _lstm_operations,
+        torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_operations,
+    }
+    counter = FlopCounterMode(display=False, custom_mapping=one_call)
     with torch.inference_mode(False), torch.no_grad(), counter:
         model(torch.zeros(1, 2, length))
     return counter.get_total_flops() // 2
@@ -28,3 +33,9 @@ def multiply_accumulates(model: nn.Module, length: int) -> int:
 def _lstm_operations(x: list[int], weight: list[int], recurrent_weight: list[int], *rest, **options) -> int:
     """Operations of one LSTM layer, from the shapes [time, batch, features] and [4 hidden, …] of its weights."""
     return 2 * x[0] * x[1] * (weight[0] * weight[1] + recurrent_weight[0] * recurrent_weight[1])
+
+
+def _attention_operations(query: list[int], key: list[int], value: list[int], *rest, **options) -> int:
+    """Operations of attention, from the shapes [batch, heads, tokens, features]."""
+    batch, heads, tokens, features = query
+    return 2 * batch * heads * tokens * key[2] * (features + value[3])

@@ -2,13 +2,15 @@
 
 import math
 
+import torch
 from torch import nn
 
 
 def glorot_uniform(network: nn.Module) -> None:
-    """Glorot-uniform weights and zero biases in every convolution and dense layer: Keras's defaults.
+    """Keras's defaults in every convolution, dense, LSTM and GRU layer: Glorot-uniform weights and zero biases.
 
-    A grouped convolution stands for as many separate ones, so each group is drawn with its own fans.
+    A grouped convolution stands for as many separate ones, so each group is drawn with its own fans. Recurrent
+    weights are orthogonal, and the forget gate of an LSTM starts with a bias of 1.
     """
     for layer in network.modules():
         if isinstance(layer, nn.Conv1d | nn.Conv2d):
@@ -18,6 +20,20 @@ def glorot_uniform(network: nn.Module) -> None:
         elif isinstance(layer, nn.Linear):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
+        elif isinstance(layer, nn.LSTM | nn.GRU):
+            for name, tensor in layer.named_parameters():
+                _recurrent(name, tensor, layer)
+
+
+def _recurrent(name: str, tensor: torch.Tensor, layer: nn.LSTM | nn.GRU) -> None:
+    if name.startswith("weight_ih"):
+        nn.init.xavier_uniform_(tensor)
+    elif name.startswith("weight_hh"):
+        nn.init.orthogonal_(tensor)
+    else:
+        nn.init.zeros_(tensor)
+        if isinstance(layer, nn.LSTM) and name.startswith("bias_ih"):
+            nn.init.ones_(tensor.data[layer.hidden_size : 2 * layer.hidden_size])
 
 
 def he_normal_dense(network: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""Convolution and max-pooling over time, faster on a CPU than PyTorch's own."""
+"""Convolution and pooling: over time, faster on a CPU than PyTorch's own; over images, padded as Keras pads."""
 
 import torch
 from torch import nn
@@ -29,3 +29,42 @@ class MaxPool1d(nn.MaxPool1d):
         if x.device.type != "cpu":
             return super().forward(x)
         return functional.max_pool2d(x.unsqueeze(2), (1, self.kernel_size)).squeeze(2)
+
+
+class SameConv2d(nn.Conv2d):
+    """nn.Conv2d with Keras's "same" padding: [batch, in_channels, rows, columns] → ⌈size / stride⌉ of both.
+
+    An odd number of zeros puts the extra one below or on the right.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(pad_same(x, self.kernel_size, self.stride))
+
+
+class SameMaxPool2d(nn.MaxPool2d):
+    """nn.MaxPool2d with Keras's "same" padding, which never is the maximum."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(pad_same(x, self.kernel_size, self.stride, value=-torch.inf))
+
+
+def pad_same(x: torch.Tensor, kernel: tuple[int, int], stride: tuple[int, int], value: float = 0.0) -> torch.Tensor:
+    """Pad images [batch, channels, rows, columns] so that a window gives ⌈size / stride⌉ outputs, as Keras does."""
+    padding = []
+    for size, width, step in zip(reversed(x.shape[2:]), reversed(kernel), reversed(stride), strict=True):
+        total = max((-(-size // step) - 1) * step + width - size, 0)
+        padding += [total // 2, total - total // 2]
+    return functional.pad(x, padding, value=value)
+
+
+class BatchNorm1d(nn.BatchNorm1d):
+    """nn.BatchNorm1d that takes a batch of a single value in training too, and normalises it as in evaluation.
+
+    The last batch of an epoch may be one instance. Input and output: [batch, features] or [batch, channels, time].
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training and x.numel() == x.shape[1]:
+            statistics = self.running_mean, self.running_var
+            return functional.batch_norm(x, *statistics, self.weight, self.bias, eps=self.eps)
+        return super().forward(x)

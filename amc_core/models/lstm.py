@@ -21,10 +21,8 @@ class LSTM(nn.Module):
         self.lstm = nn.LSTM(2, 128, num_layers=2, batch_first=True, dropout=0.2)
         self.head = nn.Linear(128, classes)
         glorot_uniform(self.head)
+        glorot_uniform(self.lstm)
         for layer in range(2):
-            nn.init.xavier_uniform_(getattr(self.lstm, f"weight_ih_l{layer}"))
-            nn.init.orthogonal_(getattr(self.lstm, f"weight_hh_l{layer}"))
-            nn.init.zeros_(getattr(self.lstm, f"bias_ih_l{layer}"))[128:256].data.fill_(1)
             # PyTorch has a second bias in each gate; the published network has not, so it is a constant zero.
             second_bias = f"bias_hh_l{layer}"
             delattr(self.lstm, second_bias)

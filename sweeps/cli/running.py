@@ -13,8 +13,10 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from amc_core.errors import AmcError
+from amc_core.quantities import written
 from sweeps.cli.app import Scale, StoreDir, StudyName, StudyNames, app
-from sweeps.cli.show import as_written, err, out, show_plan, show_trials, words, written_to
+from sweeps.cli.show import err, out, show_plan, show_trials, words, written_to
+from sweeps.engine.options import require_options
 from sweeps.planning import Plan, expected_seconds, make_plan, require_recordings
 from sweeps.search import Search, completed, location, mend, proposed, trial_table
 from sweeps.store import Store
@@ -45,7 +47,7 @@ def run(
     scale: Scale = None,
     address: Annotated[
         str | None,
-        typer.Option("--address", help="host:port of a Ray cluster, or auto; otherwise Ray is started here."),
+        typer.Option("--address", help="host:port of a Ray cluster, auto, or local; otherwise RAY_ADDRESS, or here."),
     ] = None,
     gpus_per_trial: Annotated[
         float | None, typer.Option("--gpus-per-trial", min=0, help="GPUs, or a fraction of one, for each trial.")
@@ -58,6 +60,7 @@ def run(
 
     Example: amc run quickstart --store results --scale smoke
     """
+    require_options(address, gpus_per_trial, log)
     chosen, place = load_studies(study, scale), Store(store)
     if isinstance(chosen, SearchStudy) and (damage := mend(chosen, place)):
         err.print(damage, highlight=False, markup=False, soft_wrap=True)
@@ -165,7 +168,7 @@ def show_search(
         title = words(name.removeprefix("models.").removeprefix("recipe.").replace(".recipe.", "."))
         shown.add_column(title.replace(".", "\n"), vertical="bottom", overflow="fold")
     for row in table[columns].itertuples(index=False):
-        shown.add_row(*map(as_written, row))
+        shown.add_row(*map(written, row))
     out.print(shown)
     show_trials(chosen, place)
     if csv is not None:

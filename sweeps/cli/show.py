@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
+from amc_core import quantities
 from amc_core.errors import AmcError
 from amc_core.models import ModelSpec
 from sweeps.planning import Plan
@@ -19,7 +21,7 @@ from sweeps.search import best, counted, state, trials, wanted
 from sweeps.store import Store
 from sweeps.study import SearchStudy, Studies, Study
 
-out = Console(width=None if sys.stdout.isatty() else 120)
+out = Console(width=None if sys.stdout and sys.stdout.isatty() else 120)
 err = Console(stderr=True)
 
 
@@ -61,6 +63,8 @@ def _size_of(spec: ModelSpec, length: int, classes: int) -> tuple[str, str]:
 
     if length < shortest_length(spec.name):
         return "too short", ""
+    if spec.knows_setting:  # it solves for the symbols, and has no layers to count
+        return "0", "none"
     network = build_model(spec.name, classes, length)
     operations = multiply_accumulates(network, length)
     return f"{parameters(network):,}", f"{operations / 1e6:,.1f} M" if operations else "none"
@@ -116,7 +120,7 @@ def show_trials(study: Study | Studies, store: Store) -> None:
     title = "Best" if len(study.search.objective) == 1 else "Pareto front"
     for trial in best(study, found):
         values = [f"{name} {value:.4g}" for name, value in zip(study.search.objective, trial.values, strict=True)]
-        chosen = [f"{name.removeprefix('models.')} {as_written(value)}" for name, value in trial.params.items()]
+        chosen = [f"{name.removeprefix('models.')} {quantities.written(value)}" for name, value in trial.params.items()]
         line = f"{title}: trial {trial.number}, {words(', '.join(values))}: {', '.join(chosen)}"
         out.print(line, highlight=False, markup=False, soft_wrap=True)
 
@@ -169,21 +173,13 @@ def show_table(table) -> None:
     Console(width=max(out.width, natural)).print(shown)
 
 
-def as_written(value: object) -> str:
-    """A value of a dimension, as the study has it."""
-    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
 def words(value: object) -> str:
-    if value != value:  # of a recording, where nothing is known of the setting
-        return ""
-    if isinstance(value, float):
-        return f"{value:g}"
-    parts = str(value).replace("_", " ").split(" + ")  # of a mixture
+    parts = quantities.written(value).replace("_", " ").split(" + ")  # of a mixture
     different = dict.fromkeys(parts)
     return " + ".join(different) + (f" ({len(parts)} parts)" if len(different) < len(parts) else "")
 
 
 def complain(message: str) -> None:
-    """One sentence on standard error."""
-    err.print(f"amc: {message}", style="red", highlight=False, markup=False, soft_wrap=True)
+    """One sentence on standard error, if that can be written."""
+    with suppress(OSError):
+        err.print(f"amc: {message}", style="red", highlight=False, markup=False, soft_wrap=True)

@@ -6,13 +6,12 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 
 from ray import tune
 
-from amc_core.errors import AmcError, suggest
 from amc_core.run import Run
+from sweeps.engine.options import require_log
 from sweeps.engine.progress import describe
 
 LOG = Callable[[dict, int], object]  # of values and the epoch
@@ -26,11 +25,7 @@ class Curves(tune.Callback):
     """
 
     def __init__(self, kind: str, study: str):
-        if kind not in KINDS:
-            raise AmcError(f"--log {kind!r} is not known{suggest(kind, KINDS)}")
-        package = {"tensorboard": "tensorboardX"}.get(kind, kind)
-        if find_spec(package) is None:
-            raise AmcError(f"--log {kind} needs a package that is not installed: pip install {package}")
+        require_log(kind)
         self.kind, self.study, self.folder = kind, study, Path("logs").absolute()
         self.open: dict[str, tuple[LOG, END]] = {}
 

@@ -6,50 +6,30 @@ relies on. Actors are reused, since starting one takes seconds, and Tune's logge
 
 from __future__ import annotations
 
-import logging
 import math
-import os
 import pickle
 import random
-import shutil
-import signal
 import socket
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import lru_cache
 from pathlib import Path
 
 from amc_core.errors import AmcError
+from sweeps.engine.cluster import connected, environment, named_cluster, own_sigterm
 from sweeps.engine.progress import Progress
+from sweeps.engine.scratch import scratch_folder
 from sweeps.planning import Plan
 from sweeps.search import Search
 from sweeps.store import Store
 from sweeps.study import SearchStudy, Studies, Study
 from sweeps.study.file import gpu_share
 
-_EVERYWHERE = {
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial without a GPU sees none
-    "MALLOC_ARENA_MAX": "1",  # Tune runs trials in a thread, whose own heap is too small for `keep_freed_memory`
-}
-_ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    **_EVERYWHERE,
-    "RAY_memory_monitor_refresh_ms": "0",  # what it ends may bring down the driver; what the kernel ends is tried again
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: everything finished is already in the store
-    "RAY_AIR_NEW_OUTPUT": "0",  # the old output heeds verbose=0
-    "TUNE_MAX_PENDING_TRIALS_PG": "16",  # asked of the feed ahead of free resources
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-}
 _RETRIES = {"here": 1, "cluster": 10}  # whose spot machines come and go
-_SCRATCH = ".amc-tune-"  # and the driver's process number: Tune's directory on one machine, of no use afterwards
 _GPU_FILLED, _TRIALS_PER_GPU = 0.9, 8  # of its memory, by trials whose need is known; and how many take turns on it
-_OBJECT_STORE_BYTES = 256 << 20  # trials exchange no data through Ray
 
 
+@environment()
 def launch(
     study: Study | Studies,
     plan: Plan,
@@ -78,9 +58,7 @@ def launch(
         curves = [Curves(log, study.name)]
     if gpus_per_trial is not None:
         gpu_share(gpus_per_trial)
-    os.environ.update(_ENVIRONMENT)
-    on_sigterm = signal.getsignal(signal.SIGTERM)
-    address = os.environ.get("RAY_ADDRESS") if address is None else address
+    address, named_by = named_cluster(address)
     from sweeps.engine.feed import Feed, Pruning
 
     share = study.resources.gpus_per_trial
@@ -91,15 +69,16 @@ def launch(
     feed = Feed(plan, search, lambda: _slots(study, share, gpus_per_trial), progress.add, progress.prune)
     if not feed.has_work():
         return
-    with _ray(address), _own_sigterm(on_sigterm):
+    scratch = scratch_folder() if address is None else nullcontext()
+    with own_sigterm() as put_back_handler, scratch as folder, connected(address, named_by, folder):
+        put_back_handler()
         import ray
         from ray import tune
         from ray.tune import TuneError
 
         cpus, gpus = _resources(study, share, gpus_per_trial, local=address is None)
         trial = tune.with_parameters(_trial, study=pickle.dumps(study), store=store, threads=cpus, work=work)
-        _remove_left_over()
-        with _scratch(store, shared=address is not None) as (place, filesystem):
+        with _tune_folder(store, folder) as (place, filesystem):
             tuner = tune.Tuner(
                 tune.with_resources(trial, {"cpu": cpus, "gpu": gpus}),
                 tune_config=tune.TuneConfig(
@@ -121,28 +100,28 @@ def launch(
             )
             try:
                 tuner.fit()
-            except (ray.exceptions.RayError, TuneError) as error:
-                reason = str(error).strip().splitlines()[0]
-                raise AmcError(f"Ray has died ({reason}); the same command goes on from the store") from None
+            except (ray.exceptions.RayError, TuneError, OSError) as error:
+                raise _end_of_launch(error) from None
 
 
 @contextmanager
-def _scratch(store: Store, shared: bool):
-    """A directory for Tune, of no use afterwards; workers of a cluster have to see it, as they see the store."""
-    if shared:
+def _tune_folder(store: Store, folder: Path | None):
+    """Where Tune keeps its state, of no use afterwards; workers of a cluster have to see it, as they see the store."""
+    if folder is None:
         with store.scratch() as place:
             yield place
     else:
-        with tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}{os.getpid()}-") as place:
-            yield place, None
+        yield str(folder / "tune"), None
 
 
-def _remove_left_over() -> None:
-    """Remove the scratch directories of drivers on this machine that were killed."""
-    for left in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*-*"):
-        process = left.name.removeprefix(_SCRATCH).partition("-")[0]
-        if process.isdigit() and not Path("/proc", process).exists() and Path("/proc").exists():
-            shutil.rmtree(left, ignore_errors=True)
+def _end_of_launch(error: Exception) -> AmcError:
+    """What has ended Tune's loop, in a sentence. Tune hands on tracebacks as texts, whose last line is the reason."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [repr(error)]
+    reason = lines[-1 if any(line.startswith("Traceback") for line in lines) else 0]
+    kind, _, sentence = reason.partition(": ")
+    if kind.endswith("AmcError"):
+        return AmcError(sentence)
+    return AmcError(f"the launch has ended ({reason}); the same command goes on from the store")
 
 
 def _trial(config: dict, study: bytes, store: Store, threads: int, work: Callable | None) -> None:
@@ -176,36 +155,44 @@ def _unpickled(study: bytes) -> Study | Studies:
 def _report_to(progress: Progress, store: Store, search: Search | None):
     """A Tune callback that tells `progress` what its trials report, and `store` which of them fail.
 
-    `search` gives signs of life, for which Tune's loop comes by ten times a second.
+    `search` gives signs of life, for which Tune's loop comes by ten times a second. A callback that raises would end
+    the launch, so none does: what cannot be shown is not, and the launch goes on.
     """
     from ray import tune
+
+    harmless = suppress(Exception)
 
     class Report(tune.Callback):
         def __reduce__(self):  # Tune pickles its callbacks into experiment state that we never restore
             return tune.Callback, ()
 
         def on_step_begin(self, iteration, trials, **info):
-            if search:
-                search.show_life()
+            with harmless:
+                if search:
+                    search.show_life()
 
         def on_trial_result(self, iteration, trials, trial, result, **info):
-            if "failure" not in result:
+            if "failure" in result:
+                return
+            with harmless:
                 progress.advance(trial.config["run"].key, result["epoch"], result["cells"], result["accuracy"])
 
         def on_trial_complete(self, iteration, trials, trial, **info):
             key, failure = trial.config["run"].key, trial.last_result.get("failure")
-            if failure is None:
-                progress.finish(key)
-            else:
+            if failure is not None:
                 self.fail(key, failure)
+                return
+            with harmless:
+                progress.finish(key)
 
         def on_trial_error(self, iteration, trials, trial, **info):
             self.fail(trial.config["run"].key, str(trial.get_error() or "its worker died"))
 
         def fail(self, key, reason):
-            progress.fail(key, reason)
-            with suppress(AmcError, OSError):  # a callback that raises would end the launch
+            with harmless:
                 store.run(key).save_failure(reason)
+            with harmless:
+                progress.fail(key, reason)
 
     return Report()
 
@@ -245,58 +232,3 @@ def _measured_share(study: Study | Studies, plan: Plan, store: Store) -> float:
         known = [share for samples, share in shares.get(model, ()) if samples >= needed]
         largest = max(largest, max(known, default=1.0))
     return 1 / max(1, min(_TRIALS_PER_GPU, int(_GPU_FILLED / largest)))
-
-
-@contextmanager
-def _ray(address: str | None):
-    """A connection to the cluster at `address`, or a Ray of our own that ends with us."""
-    if address not in (None, "auto"):
-        _require_cluster(address)
-    import ray
-
-    if address is None:  # by default Ray would join whatever cluster it finds on this machine
-        settings = {"address": "local", "include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
-    else:
-        settings = {"address": address, "runtime_env": {"env_vars": _EVERYWHERE}}
-    try:
-        try:
-            ray.init(**settings, log_to_driver=False, logging_level=logging.ERROR)
-        except Exception as error:  # Ray raises bare ones, too
-            reason = (str(error).strip() or repr(error)).splitlines()[0]
-            if address is None:
-                raise AmcError(f"Ray does not start on this machine ({reason}); the same command tries again") from None
-            told = f"--address {address!r} cannot be reached ({reason})"
-            raise AmcError(f"{told}: give host:port of a running Ray head") from None
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _require_cluster(address: str) -> None:
-    """Raise AmcError unless a Ray cluster answers at host:port."""
-    host, _, port = address.rpartition(":")
-    if not host or "/" in host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise AmcError(f"--address {address[:80]!r} is not the address of a Ray cluster: give host:port or auto")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
-        # ray.init itself would try for minutes, so a process that can be given up on tries first.
-        attempt = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False)"
-        answer = subprocess.run([sys.executable, "-c", attempt, address], capture_output=True, text=True, timeout=30)
-        if answer.returncode == 0:
-            return
-        reason = answer.stderr.strip().splitlines()[-1] + "; a cluster with tokens needs RAY_AUTH_MODE=token"
-    except subprocess.TimeoutExpired:
-        reason = "what listens there does not answer as a Ray head"
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-    raise AmcError(f"--address {address!r} cannot be reached ({reason}): give host:port of a running Ray head")
-
-
-@contextmanager
-def _own_sigterm(handler):
-    """Let SIGTERM end the launch the way Ctrl-C does; Ray has put a handler of its own there."""
-    previous = signal.signal(signal.SIGTERM, handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import socket
 import time
+from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
 
+from amc_core.errors import AmcError
 from amc_core.run import Run
 from sweeps.engine.progress import describe
 from sweeps.store import Store
@@ -37,10 +39,12 @@ class RunLog(logging.Handler):
         self.line(record.getMessage())
 
     def line(self, text: str, at_once: bool = False) -> None:
+        """Add a line. Where the log cannot be written, the run goes on without."""
         self.text += f"{datetime.now().astimezone().isoformat(timespec='seconds')} {text}\n"
         if at_once or time.monotonic() - self.written > _WRITE_SECONDS:
             self.written = time.monotonic()
-            self.folder.save_log(self.name, self.text)
+            with suppress(AmcError, OSError):
+                self.folder.save_log(self.name, self.text)
 
     def step(self, progress: dict) -> None:
         """A line for what `trial.compute` yields."""

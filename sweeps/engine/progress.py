@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from rich.console import Console, Group
@@ -14,8 +14,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from amc_core.quantities import written
 from amc_core.run import Run
-from amc_core.scenario import told
 from sweeps.planning import Plan, RunPlan
 
 _TRAINING_COST = 3  # a trained instance costs about as much as three that are only classified
@@ -76,11 +76,13 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if self.console.is_terminal:
-            self.live.start()
+            with suppress(OSError):  # a terminal that is gone does not keep a study from running
+                self.live.start()
         return self
 
     def __exit__(self, *exception) -> None:
-        self.live.stop()
+        with suppress(OSError):
+            self.live.stop()
 
     def add(self, plans: Iterable[RunPlan]) -> None:
         """A search has proposed more runs, or more cells of known ones."""
@@ -183,7 +185,7 @@ def describe(run: Run) -> str:
     if setting["recording"]:
         words = f"recording {setting['recording']}"
     else:
-        upsampling, rate, rolloff = (told(setting[name]) for name in ("upsampling", "sample_rate", "rolloff"))
+        upsampling, rate, rolloff = (written(setting[name]) for name in ("upsampling", "sample_rate", "rolloff"))
         words = f"{setting['channel']}, L = {upsampling}, f_s = {rate}, α = {rolloff}"
     if run.parent:
         words += f", retrain {run.recipe.retrain} of {run.parent.key}"

@@ -9,10 +9,9 @@ from collections.abc import Generator, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-import numpy as np
 import torch
 
-from amc_core.evaluation import evaluate
+from amc_core.evaluation import Evaluation, evaluate
 from amc_core.instances import Instances
 from amc_core.models.complexity import parameters
 from amc_core.run import Dataset, Run
@@ -137,11 +136,11 @@ def _evaluate(run: Run, tests: list[Dataset], folder: RunFolder, device: str) ->
         return 0
     model = new_model(run, device)
     model.load_state_dict(folder.weights())
-    unsaved: list[tuple[Dataset, np.ndarray]] = []
+    unsaved: list[tuple[Dataset, Evaluation]] = []
     saved, flushed, told = 0, time.monotonic(), -math.inf
     for test in missing:
-        result = evaluate(model, Instances(test, "test", device), device)
-        unsaved.append((test, result.confusion.numpy()))
+        result = evaluate(model, Instances(test, "test", device), device, run.dataset.modulations)
+        unsaved.append((test, result))
         now, last = time.monotonic(), test is missing[-1]
         if last or now - flushed > _FLUSH_SECONDS:
             folder.save_cells(run, unsaved, now - flushed)

@@ -47,7 +47,8 @@ def _accuracy(store: Store, tests: Iterable[tuple[Run, Sequence[Dataset]]]) -> f
                     counts[cell, snr] = n, correct  # one that two launches computed at once comes twice
         for cell in sorted(wanted):
             n, correct = np.sum([count for (key, _), count in counts.items() if key == cell], axis=0)
-            accuracies.append(correct / n)
+            if n:  # of modulations that were all never trained there is no accuracy
+                accuracies.append(correct / n)
     return float(np.mean(accuracies))
 
 

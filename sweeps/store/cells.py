@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -21,16 +22,24 @@ import pyarrow.parquet as pq
 from amc_core.run import Dataset, Run
 from amc_core.scenario import Scenario
 
+if TYPE_CHECKING:
+    from amc_core.evaluation import Evaluation  # which needs torch, and reading tables does not
+
 CELL_SCHEMA = pa.schema(
     [
         ("run", pa.string()),
         ("cell", pa.string()),
+        ("test", pa.string()),  # key of the test dataset: cells of equal keys were evaluated on the same instances
         ("test_scenario", pa.string()),  # JSON of its fields
+        ("test_modulations", pa.list_(pa.string())),  # those sent; null: those of the training
+        ("test_instances", pa.int64()),  # of each of them
         ("test_length", pa.int64()),
         ("snr_db", pa.float64()),
-        ("n", pa.int64()),
+        ("n", pa.int64()),  # instances of modulations that were trained; no accuracy counts others
         ("correct", pa.int64()),
-        ("confusion", pa.list_(pa.int32())),  # classes × classes, row by row: sent, then recognised
+        ("confusion", pa.list_(pa.int32())),  # sent × classes, row by row: sent, then recognised
+        ("right", pa.binary()),  # a bit an instance of those n, most significant first: by modulation sent, then index
+        ("confidence", pa.list_(pa.int32())),  # 3 × 20: right, wrong, never trained × bins of the largest probability
         ("evaluated_at", pa.timestamp("us", "UTC")),
     ]
 )
@@ -47,24 +56,48 @@ class Footer:
     seconds: float
 
 
-def cell_table(run: Run, evaluated: Sequence[tuple[Dataset, np.ndarray]]) -> pa.Table:
-    """Rows of CELL_SCHEMA from test datasets and their (SNRs, classes, classes) confusion counts."""
-    tests = [test for test, _ in evaluated]
-    rows = np.repeat(np.arange(len(tests)), [len(test.snrs_db) for test in tests])  # which test each row is of
-    counts = np.concatenate([confusion for _, confusion in evaluated])
-    flat = counts.reshape(len(counts), -1)
+def cell_table(run: Run, evaluated: Sequence[tuple[Dataset, Evaluation]]) -> pa.Table:
+    """Rows of CELL_SCHEMA, one for each SNR, from test datasets and what the run made of them."""
+    rows = [len(test.snrs_db) for test, _ in evaluated]
+    of_row = pa.array(np.repeat(np.arange(len(rows)), rows))  # which cell each row is of
+    trained, now = run.dataset.modulations, datetime.now(UTC)
+
+    def repeated(kind: pa.DataType, values: Sequence) -> pa.Array:
+        return pa.array(values, kind).take(of_row)
+
+    tests, results = zip(*evaluated, strict=True)
+    right = [row for result in results for row in result.right.numpy()]
+    confusion = [row.ravel() for result in results for row in result.confusion.numpy().astype(np.int32)]
+    confidence = [row.ravel() for result in results for row in result.confidence.numpy().astype(np.int32)]
     columns = {
-        "run": pa.array([run.key]).take(pa.array(np.zeros_like(rows))),
-        "cell": pa.array([run.cell_key(test) for test in tests]).take(pa.array(rows)),
-        "test_scenario": pa.array([_text(test.scenario) for test in tests]).take(pa.array(rows)),
-        "test_length": np.array([test.length for test in tests])[rows],
+        "run": repeated(pa.string(), [run.key] * len(tests)),
+        "cell": repeated(pa.string(), [run.cell_key(test) for test in tests]),
+        "test": repeated(pa.string(), [test.key for test in tests]),
+        "test_scenario": repeated(pa.string(), [_text(test.scenario) for test in tests]),
+        "test_modulations": repeated(
+            pa.list_(pa.string()), [None if test.modulations == trained else test.modulations for test in tests]
+        ),
+        "test_instances": repeated(pa.int64(), [len(test.indices("test")) for test in tests]),
+        "test_length": repeated(pa.int64(), [test.length for test in tests]),
         "snr_db": np.concatenate([test.snrs_db for test in tests]),
-        "n": flat.sum(1),
-        "correct": counts.trace(axis1=1, axis2=2),
-        "confusion": pa.FixedSizeListArray.from_arrays(flat.ravel().astype(np.int32), flat.shape[1]),
-        "evaluated_at": pa.array([datetime.now(UTC)]).take(pa.array(np.zeros_like(rows))),
+        "n": np.array([len(row) for row in right]),
+        "correct": np.array([row.sum() for row in right]),
+        "confusion": _lists(confusion),
+        "right": pa.array([np.packbits(row).tobytes() for row in right], pa.binary()),
+        "confidence": _lists(confidence),
+        "evaluated_at": repeated(pa.timestamp("us", "UTC"), [now] * len(tests)),
     }
     return pa.table(columns).cast(CELL_SCHEMA)
+
+
+def _lists(rows: list[np.ndarray]) -> pa.ListArray:
+    offsets = np.cumsum([0, *map(len, rows)])
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), np.concatenate(rows))
+
+
+def unpacked(right: bytes, n: int) -> np.ndarray:
+    """The single outcomes of a cell's column `right`: (n,) bool."""
+    return np.unpackbits(np.frombuffer(right, np.uint8), count=n).astype(bool)
 
 
 @lru_cache(maxsize=4096)  # the runs of a study share their test scenarios

@@ -12,7 +12,8 @@ from functools import lru_cache
 from typing import Any
 
 from amc_core.errors import AmcError
-from amc_core.run import VERSION, Dataset, Recipe
+from amc_core.identity import VERSION
+from amc_core.run import Dataset, Recipe
 from amc_core.scenario import scenario_from
 from sweeps.store.complaints import Damaged, OtherVersion
 

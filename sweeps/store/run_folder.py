@@ -23,10 +23,9 @@ import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from amc_core.errors import AmcError
 from amc_core.run import Dataset, Run
@@ -43,6 +42,9 @@ from sweeps.store.cells import (
 from sweeps.store.complaints import Damaged
 from sweeps.store.files import Bucket, Directory
 from sweeps.store.record import Process, RunRecord, digest, read_record
+
+if TYPE_CHECKING:
+    from amc_core.evaluation import Evaluation
 
 KEY = re.compile(r"[0-9a-f]{24}")
 _KINDS = {  # of files → their names
@@ -227,13 +229,14 @@ class RunFolder:
         self.files.write(f"runs/{self.key}/run.json", record.content())
         self.delete_checkpoints()
 
-    def save_cells(self, run: Run, evaluated: list[tuple[Dataset, np.ndarray]], seconds: float) -> None:
-        """Record cells of the run: test datasets and their (SNRs, classes, classes) confusion counts.
+    def save_cells(self, run: Run, evaluated: list[tuple[Dataset, Evaluation]], seconds: float) -> None:
+        """Record cells of the run: test datasets and what it made of them.
 
         seconds: that evaluating them took.
         """
         table = cell_table(run, evaluated)
-        self._write_cells(table, pc.sum(table["n"]).as_py(), seconds)
+        instances = sum(int(result.confusion.sum()) for _, result in evaluated)
+        self._write_cells(table, instances, seconds)
         if len(self.names("cells")) > _PARTS:
             self.compact()
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from amc_core.errors import AmcError, suggest
 from amc_core.modulations import MODULATION_SETS, modulation_names
-from sweeps.study.grid import LARGEST, Grid, model_grid, model_names, recipe_grid, scenario_grid
+from sweeps.study.grid import LARGEST, Grid, model_grid, model_names, recipe_grid, scenario_grid, snr_levels
 
 _MOST_VALUES = 20_000  # in a file
 
@@ -24,7 +24,7 @@ def gpu_share(gpus: float) -> float:
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -62,7 +62,9 @@ _Recipes = Annotated[tuple[dict, ...], BeforeValidator(recipe_grid)]
 
 class ResourcesSection(_Section):
     cpus_per_trial: int = Field(1, ge=1)
+    """Processor cores that one trial takes."""
     gpus_per_trial: float | None = Field(None, ge=0, allow_inf_nan=False)
+    """GPUs that one trial takes: a fraction of one, or a whole number; by default one where the cluster has any."""
 
     @field_validator("gpus_per_trial", mode="after")
     @classmethod
@@ -72,10 +74,15 @@ class ResourcesSection(_Section):
 
 class ScaleSection(_Section):
     instances: int | None = Field(None, ge=10, le=10_000_000)
+    """Instances of every modulation and SNR."""
     snr_stride: int | None = Field(None, ge=1, le=1_000)
+    """4 takes every fourth SNR of the study, the last one among them."""
     epochs: int | None = Field(None, ge=1, le=1_000_000)
+    """Epochs of a recipe that has the default; of others in proportion."""
     batch_size: int | None = Field(None, ge=1, le=1_000_000)
+    """Batch size of a recipe that has the default; of others in proportion."""
     trials: int | None = Field(None, ge=1, le=1_000_000)
+    """Proposals of a search."""
 
 
 _Length = Annotated[int, Field(ge=8, le=1 << 20)]
@@ -85,27 +92,33 @@ class TransferSection(_Section):
     """A stage that starts from every run above it, or from those of some models."""
 
     models: Annotated[tuple[str, ...], BeforeValidator(model_names)] = ()
+    """The models that it takes, by default all that are trained in epochs."""
     train: _TrainGrids = (Grid(),)
+    """The scenarios it trains in; fields that are left out are as in the run that it starts from."""
     recipe: _Recipes = ({},)
+    """Fields of its recipe; those that are left out are as in the run that it starts from."""
     test: _TestGrids | None = None
+    """The scenarios its runs are tested in; by default the study's."""
 
 
 OBJECTIVES = {"unseen_accuracy": "maximize", "accuracy": "maximize", "parameters": "minimize"}
 
 
 class SearchSection(_Section):
-    """How the dimensions of a study are searched.
-
-    trials: how many proposals are to be evaluated; those that a pruner stops count. storage: the URL of a database that
-    keeps them, None for a journal file in the store.
-    """
+    """How the dimensions of a study are searched."""
 
     trials: int | None = Field(None, ge=1, le=1_000_000)
+    """How many proposals are to be evaluated; those that a pruner stops count."""
     sampler: Literal["tpe", "random", "cmaes", "grid"] = "tpe"
+    """How values are proposed."""
     pruner: Literal["none", "asha", "median", "hyperband"] = "none"
+    """Which trials are stopped early."""
     objective: tuple[Literal[tuple(OBJECTIVES)], ...] = ("unseen_accuracy",)
+    """What is best: one, or several for a Pareto front."""
     seed: int = Field(0, ge=0, lt=1 << 32)
+    """Of the sampler."""
     storage: str | None = Field(None, pattern=r"^[a-z0-9+]+://.")
+    """URL of a database that keeps the proposals; by default a journal file in the store."""
 
     @field_validator("objective", mode="before")
     @classmethod
@@ -120,21 +133,37 @@ class StudyFile(_Section):
     """The keys of a study file."""
 
     description: str = ""
+    """What the study is for."""
     modulations: tuple[str, ...] = Field(validate_default=True, default="complex")
+    """The classes: the name of a set, or a list of modulations."""
     snr_db: tuple[Annotated[float, Field(ge=-200, le=200)], ...] = tuple(float(snr) for snr in range(-6, 19, 2))
+    """SNRs in dB: a list, or a range {from, to, step}."""
     instances: int = Field(1000, ge=10, le=10_000_000)
+    """Instances of every modulation and SNR, split 80:10:10 into training, validation and test."""
     length: tuple[_Length, ...] = (1024,)
+    """Samples of an instance; of several, each is trained on."""
     test_length: tuple[_Length, ...] = ()
+    """Samples of an instance in tests; by default those of training."""
     dataset_seed: int = Field(0, ge=0, lt=1 << 32)
+    """Seed of the simulated instances."""
     models: tuple[tuple[str, dict[str, Any]], ...]
+    """Names of models, or names with hyperparameters."""
     recipe: _Recipes = ({},)
+    """How weights come about: fields of a recipe; a list of values means each of them."""
     seeds: tuple[Annotated[int, Field(ge=0, lt=1 << 32)], ...] = (0,)
+    """Seeds of the initial weights and of the order of instances; each is a run."""
     train: _TrainGrids = (Grid(),)
+    """The scenarios to train in: fields and their values, every combination of which is meant."""
     test: _TestGrids = (Grid(),)
+    """The scenarios to test in; fields that are left out are as in training."""
     transfer: tuple[TransferSection, ...] = ()
+    """Stages of training that start from the runs before them."""
     scales: dict[str, ScaleSection] = {}
+    """What a scale of a name sets, for --scale."""
     resources: ResourcesSection = ResourcesSection()
+    """What one trial takes of a machine."""
     search: SearchSection | None = None
+    """How dimensions of the study are searched."""
 
     @field_validator("modulations", mode="before")
     @classmethod
@@ -149,15 +178,7 @@ class StudyFile(_Section):
     @field_validator("snr_db", mode="before")
     @classmethod
     def _snr_range(cls, value: Any) -> Any:
-        if isinstance(value, dict):
-            small = all(isinstance(x, int | float) and -1e3 <= x <= 1e3 for x in value.values())
-            if set(value) != {"from", "to", "step"} or not small:
-                raise AmcError("a range has three numbers of dB: {from: -6, to: 18, step: 2}")
-            if value["step"] <= 0 or value["to"] < value["from"] or value["to"] - value["from"] > 1000 * value["step"]:
-                raise AmcError("a range goes upwards in at most 1000 steps: {from: -6, to: 18, step: 2}")
-            steps = int((value["to"] - value["from"]) / value["step"] + 1e-9)
-            return tuple(value["from"] + value["step"] * k for k in range(steps + 1))
-        return value if isinstance(value, list) else (value,)
+        return snr_levels(value)
 
     @field_validator("seeds", "length", "test_length", "transfer", mode="before")
     @classmethod

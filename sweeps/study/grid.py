@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from amc_core.errors import AmcError, require_known, suggest
-from amc_core.models import MODELS, Hyperparameter, model_spec, validate_hyperparameters
+from amc_core.fields import Field, fields_of
+from amc_core.identity import canonical
+from amc_core.models import MODELS, model_spec, validate_hyperparameters
+from amc_core.modulations import modulation_names
+from amc_core.quantities import require_number
 from amc_core.run import Recipe
 from amc_core.scenario import FILE_FIELDS, SCENARIO_FIELDS, Channel, Mixture, Scenario
 
@@ -23,14 +27,21 @@ Setting = dict[str, Any]  # field → value; "mixture" → components and their 
 LARGEST = 20_000  # settings in all grids of a key
 
 _USUAL = Scenario()
-_RECIPE_FIELDS = tuple(field.name for field in fields(Recipe))
+_RECIPE_FIELDS = tuple(fields_of(Recipe))
 
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Every combination of a setting from each axis."""
+    """Every combination of a setting from each axis.
+
+    A test grid may say itself how many instances of every modulation and SNR, which SNRs and which modulations it
+    tests; None stands for those of the training.
+    """
 
     axes: tuple[tuple[Setting, ...], ...] = ()
+    instances: int | None = None
+    snrs_db: tuple[float, ...] | None = None
+    modulations: tuple[str, ...] | None = None
 
     @property
     def size(self) -> int:
@@ -67,13 +78,16 @@ def scenario_grid(content: Any, folder: Path, train: Iterable[Grid] | None = Non
     """Read a grid of scenario fields, paths taken from `folder`.
 
     A training grid may have a `mixture`; a test grid, for which `train` has the training grids, may `vary` fields
-    over all values they have there. Raises AmcError for what is not a grid.
+    over all values they have there, and have `instances`, `snr_db` and `modulations` of its own. Raises AmcError for
+    what is not a grid.
     """
     if not isinstance(content, dict):
         raise AmcError(
             f"{content!r} is not a grid: map scenario fields to values (known: {', '.join(SCENARIO_FIELDS)})"
         )
-    axes, special = [], ("zip", "mixture" if train is None else "vary")
+    axes, special = [], ("zip", "mixture") if train is None else ("zip", "vary", *_OF_TESTS)
+    own = {} if train is None else {name: content[name] for name in _OF_TESTS if name in content}
+    content = {name: values for name, values in content.items() if name not in own}
     for name, values in content.items():
         if name == "zip":
             axes.append(_zipped(values, folder))
@@ -91,17 +105,53 @@ def scenario_grid(content: Any, folder: Path, train: Iterable[Grid] | None = Non
         if twice:
             raise AmcError(f"{twice} is given twice in one grid")
         decided += _decided(axis)
-    return Grid(tuple(axes))
+    return Grid(tuple(axes), **{_OF_TESTS[name][0]: _OF_TESTS[name][1](value) for name, value in own.items()})
+
+
+def snr_levels(value: Any) -> tuple[float, ...]:
+    """SNRs in dB: a number, a list of different ones, or a range {from: -6, to: 18, step: 2} with both ends."""
+    if isinstance(value, dict):
+        small = all(isinstance(x, int | float) and -1e3 <= x <= 1e3 for x in value.values())
+        if set(value) != {"from", "to", "step"} or not small:
+            raise AmcError("a range has three numbers of dB: {from: -6, to: 18, step: 2}")
+        if value["step"] <= 0 or value["to"] < value["from"] or value["to"] - value["from"] > 1000 * value["step"]:
+            raise AmcError("a range goes upwards in at most 1000 steps: {from: -6, to: 18, step: 2}")
+        steps = int((value["to"] - value["from"]) / value["step"] + 1e-9)
+        return tuple(value["from"] + value["step"] * k for k in range(steps + 1))
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def _own_snrs(value: Any) -> tuple[float, ...]:
+    levels = tuple(require_number("snr_db", level, -200, 200, "dB") for level in snr_levels(value))
+    if not levels or len(set(levels)) < len(levels):
+        raise AmcError(f"snr_db {list(levels)} is not allowed: give at least one, each once")
+    return levels
+
+
+def _own_instances(value: Any) -> int:
+    return require_number("instances", value, 1, 10**7, integer=True)
+
+
+# What a test grid may have of its own → the attribute of the grid, and how it is read.
+_OF_TESTS = {
+    "instances": ("instances", _own_instances),
+    "snr_db": ("snrs_db", _own_snrs),
+    "modulations": ("modulations", modulation_names),
+}
 
 
 def require_one_meaning(grids: Iterable[Grid]) -> None:
-    """Raise AmcError where two channels that are not the same have the same name, by which tables know them."""
+    """Raise AmcError where channels that differ have one name, by which tables know them, or one channel has two."""
     known: dict[str, Channel] = {}
+    names: dict[str, str] = {}
     for setting in (setting for grid in grids for axis in grid.axes for setting in axis):
         for part in (setting, *(part for part, _ in setting.get("mixture", ()))):
             channel = Scenario(channel=part.get("channel", "awgn")).paths
             if channel.name and known.setdefault(channel.name, channel) != channel:
                 raise AmcError(f"two channels are called {channel.name!r}: give each a name of its own")
+            other = names.setdefault(canonical(channel), channel.name)
+            if other != channel.name:
+                raise AmcError(f"channels {other!r} and {channel.name!r} are the same: give one of them")
 
 
 def _decided(axis: tuple[Setting, ...]) -> list[str]:
@@ -153,10 +203,10 @@ def model_names(content: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _alternatives(known: Hyperparameter | None, value: Any) -> list:
+def _alternatives(known: Field | None, value: Any) -> list:
     """A list is one value where the hyperparameter takes it as such, else a list of values."""
-    several = isinstance(value, list) and len(value) > 0 and (known is None or known.accept(value) is None)
-    return value if several and (known is None or any(known.accept(v) is not None for v in value)) else [value]
+    several = isinstance(value, list) and len(value) > 0 and (known is None or not known.takes(value))
+    return value if several and (known is None or any(map(known.takes, value))) else [value]
 
 
 def _product(lists: dict[str, list]) -> list[Setting]:

@@ -12,7 +12,7 @@ from amc_core.models import MODELS
 from amc_core.scenario import AUGMOD, AUGMOD_OFFSETS, CHANNELS, SCENARIO_FIELDS, Scenario
 from sweeps.study.file import StudyFile, parse_yaml, read_content, sentence, validated
 from sweeps.study.space import Space, read_space
-from sweeps.study.study import SCALED, SearchStudy, Studies, Study
+from sweeps.study.study import SCALED, SearchStudy, Studies, Study, strided
 
 SHIPPED = Path(__file__).parents[1] / "studies"
 
@@ -117,8 +117,9 @@ def _at_scale(name: str, files: list[StudyFile], scale: str | None) -> Study:
     recipes = [SCALED | fields for file in files for fields in file.recipe]
     most = {name: max(fields[name] for fields in recipes) for name in SCALED}
     factors = {name: sizes[name] / most[name] for name in SCALED if name in sizes}
-    snrs = file.snr_db[:: -sizes.get("snr_stride", 1)][::-1]
-    return Study(name, file, scale, sizes.get("instances", file.instances), snrs, factors)
+    stride = sizes.get("snr_stride", 1)
+    snrs = strided(file.snr_db, stride)
+    return Study(name, file, scale, sizes.get("instances", file.instances), snrs, factors, stride)
 
 
 def _sizes(file: StudyFile, scale: str | None) -> dict[str, int]:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
-from amc_core.models import MODELS, Hyperparameter
+from amc_core.fields import fields_of
+from amc_core.models import MODELS
 from amc_core.modulations import MODULATION_SETS, MODULATIONS
-from amc_core.run import KEPT, OPTIMISERS, RETRAINED, SCHEDULES, Recipe
-from amc_core.scenario import CHANNELS, DISTRIBUTIONS, FILE_FIELDS, PULSES, SCENARIO_FIELDS, Channel
+from amc_core.run import Recipe
+from amc_core.scenario import SCENARIO_FIELDS, Scenario
 from sweeps.study.file import OBJECTIVES, StudyFile
 
 _NUMBER = {"type": ["number", "string"]}  # YAML reads 1e-3 and 32/3 as texts
 _COUNT = {"type": "integer", "minimum": 1}
-_CHOICES = {"optimiser": OPTIMISERS, "schedule": SCHEDULES, "keep": KEPT, "retrain": RETRAINED}
+_RANGE = {"from": "The first, in dB.", "to": "The last, in dB.", "step": "From one to the next, in dB."}
+_DIMENSION = {
+    "int": "A whole number between the two.",
+    "float": "A number between the two.",
+    "choice": "One of these values.",
+    "step": "Only numbers that are so many steps from the lowest.",
+    "log": "Whether it is searched on a logarithmic scale.",
+    "when": "Fields beside it and the values that they must have; otherwise the field is left to its default.",
+}
 
 
 def study_schema() -> dict[str, Any]:
@@ -21,13 +29,12 @@ def study_schema() -> dict[str, Any]:
     known = StudyFile.model_json_schema()
     sections = {"$defs": known["$defs"], "properties": known["properties"]}
     sections["$defs"]["Dimension"] = _dimension()
-    sections["$defs"]["SearchSection"]["properties"]["objective"] = _one_or_list({"enum": list(OBJECTIVES)})
-    for section in ("TransferSection", None):
-        place = sections["$defs"][section] if section else sections
-        place["properties"] |= {name: _GRIDS[name] for name in _GRIDS if name in place["properties"]}
-    sections["properties"] |= {
-        "modulations": _either({"enum": list(MODULATION_SETS)}, _list({"enum": list(MODULATIONS)})),
-        "snr_db": _one_or_list(_NUMBER, _object({name: _NUMBER for name in ("from", "to", "step")})),
+    _replace(sections["$defs"]["SearchSection"], {"objective": _one_or_list({"enum": list(OBJECTIVES)})})
+    for section in (sections["$defs"]["TransferSection"], sections):
+        _replace(section, {name: _GRIDS[name] for name in _GRIDS if name in section["properties"]})
+    exact = {
+        "modulations": _MODULATIONS,
+        "snr_db": _SNRS,
         "length": _one_or_list(_COUNT),
         "test_length": _one_or_list(_COUNT),
         "seeds": _one_or_list({"type": "integer", "minimum": 0}),
@@ -35,8 +42,15 @@ def study_schema() -> dict[str, Any]:
         "transfer": _one_or_list({"$ref": "#/$defs/TransferSection"}),
         "scales": {"type": "object", "additionalProperties": {"$ref": "#/$defs/ScaleSection"}},
     }
+    _replace(sections, exact)
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A study of amc-sweeps"}
     return head | {"type": "object", "additionalProperties": False, "required": ["models"]} | sections
+
+
+def _replace(section: dict, schemas: dict[str, dict]) -> None:
+    """Puts schemas in the place of what Pydantic knows, whose descriptions stay."""
+    known = section["properties"]
+    known |= {name: schema | {"description": known[name]["description"]} for name, schema in schemas.items()}
 
 
 def _either(*schemas: dict) -> dict:
@@ -55,24 +69,26 @@ def _object(properties: dict[str, dict]) -> dict:
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
-def _scenario_fields() -> dict[str, dict]:
-    """Scenario field → the schema of one value."""
-    bounds = {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}
-    value = _either(_NUMBER, _object({kind: bounds for kind in DISTRIBUTIONS}))
-    own_channel = _object({f.name: {} for f in fields(Channel)})
-    texts = {name: {"type": "string"} for name in FILE_FIELDS}
-    named = {"channel": _either({"enum": list(CHANNELS)}, own_channel), "pulse": {"enum": list(PULSES)}}
-    return {name: value for name in SCENARIO_FIELDS} | texts | named | {"sample_rate": _NUMBER}
-
-
 def _recipe() -> dict:
     """A recipe, each field one value, several, or searched."""
-    values = {
-        f.name: {"type": "boolean"} if isinstance(f.default, bool) else _NUMBER if f.default is not None else {}
-        for f in fields(Recipe)
-    }
-    values |= {name: {"enum": list(allowed)} for name, allowed in _CHOICES.items()}
-    return _object({name: _searched(_one_or_list(value)) for name, value in values.items()})
+    return _object({name: _described(_searched(_one_or_list(value))) for name, value in _schemas(Recipe).items()})
+
+
+def _schemas(cls: type) -> dict[str, dict]:
+    """Field → the schema of one value."""
+    return {name: field.schema() for name, field in fields_of(cls).items()}
+
+
+def _described(schema: dict) -> dict:
+    """The schema with the first description that stands in it."""
+    return schema | {"description": _first(schema)}
+
+
+def _first(schema: Any) -> str | None:
+    if isinstance(schema, dict) and "description" in schema:
+        return schema["description"]
+    parts = schema.get("anyOf", ()) if isinstance(schema, dict) else ()
+    return next((told for part in parts if (told := _first(part))), None)
 
 
 def _dimension() -> dict:
@@ -80,7 +96,8 @@ def _dimension() -> dict:
     ends = {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}
     kinds = {"int": ends, "float": ends, "choice": {"type": "array", "minItems": 1}}
     more = {"step": _NUMBER, "log": {"type": "boolean"}, "when": {"type": "object", "minProperties": 1}}
-    return _object(kinds | more) | {"oneOf": [{"required": [kind]} for kind in kinds]}
+    told = {name: schema | {"description": _DIMENSION[name]} for name, schema in (kinds | more).items()}
+    return _object(told) | {"oneOf": [{"required": [kind]} for kind in kinds]}
 
 
 def _searched(value: dict) -> dict:
@@ -90,28 +107,38 @@ def _searched(value: dict) -> dict:
 def _model() -> dict:
     """A model's name, or its name with hyperparameters."""
     models = {
-        name: _object({key: _searched(_hyperparameter(entry)) for key, entry in spec.hyperparameters.items()})
+        name: _object(
+            {key: _described(_searched(_one_or_list(entry.schema()))) for key, entry in spec.hyperparameters.items()}
+        )
+        | {"description": f"{spec.title}: {spec.source}"}
         for name, spec in MODELS.items()
     }
     return _either({"enum": list(MODELS)}, _object(models) | {"minProperties": 1, "maxProperties": 1})
 
 
-def _hyperparameter(entry: Hyperparameter) -> dict:
-    if isinstance(entry.default, int):
-        return _one_or_list({"type": "integer", "minimum": entry.low, "maximum": entry.high})
-    if isinstance(entry.default, str):
-        return _one_or_list({"enum": list(entry.choices)})
-    numbers = {"type": "array", "items": _NUMBER, "minItems": len(entry.default), "maxItems": len(entry.default)}
-    return _one_or_list(numbers, {"enum": list(entry.presets)})
-
-
-_FIELDS = _scenario_fields()
-_AXES = {name: _one_or_list(value) for name, value in _FIELDS.items()}
-_ZIP = {"zip": _object({name: _list(value) for name, value in _FIELDS.items()})}
-_MIXTURE = {"mixture": _list(_object(_FIELDS | {"weight": _NUMBER}))}
-_VARY = {"vary": _one_or_list({"enum": list(SCENARIO_FIELDS)})}
+_FIELDS = _schemas(Scenario)
+_AXES = {name: _described(_one_or_list(value)) for name, value in _FIELDS.items()}
+_LISTS = {name: _list(value) | {"description": value["description"]} for name, value in _FIELDS.items()}
+_ZIP = {"zip": _object(_LISTS) | {"description": "Fields that go through lists of the same length together."}}
+_WEIGHT = _NUMBER | {"description": "Share of the instances, in proportion to those of the others."}
+_MIXTURE = {
+    "mixture": _list(_object(_FIELDS | {"weight": _WEIGHT}))
+    | {"description": "Scenarios to train on side by side, each a mapping of fields to one value."}
+}
+_VARY = {
+    "vary": _one_or_list({"enum": list(SCENARIO_FIELDS)})
+    | {"description": "Fields that go through all values that they have in train."}
+}
+_SNRS = _one_or_list(_NUMBER, _object({name: _NUMBER | {"description": told} for name, told in _RANGE.items()}))
+_MODULATIONS = _either({"enum": list(MODULATION_SETS)}, _list({"enum": list(MODULATIONS)}))
+_OF_TESTS = {
+    "instances": _COUNT | {"description": "Tested, of every modulation and SNR; by default a tenth of the study's."},
+    "snr_db": _SNRS | {"description": "SNRs tested, in dB; by default those of the training."},
+    "modulations": _MODULATIONS
+    | {"description": "Modulations tested, also untrained ones; by default the training's."},
+}
 _GRIDS = {
     "train": _one_or_list(_object(_AXES | _ZIP | _MIXTURE)),
-    "test": _one_or_list(_object(_AXES | _ZIP | _VARY)),
+    "test": _one_or_list(_object(_AXES | _ZIP | _VARY | _OF_TESTS)),
     "recipe": _one_or_list(_recipe()),
 }

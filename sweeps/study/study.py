@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from amc_core.coverage import require_likelihood
 from amc_core.errors import AmcError
 from amc_core.models import MODELS, shortest_length
 from amc_core.run import Dataset, Recipe, Run
@@ -33,6 +34,12 @@ from sweeps.study.space import Space, Values
 
 SCALED = {"epochs": Recipe.epochs, "batch_size": Recipe.batch_size}  # fields of a recipe, and their defaults
 _USUAL = Scenario()
+_PLAIN = Grid()
+
+
+def strided(snrs_db: tuple[float, ...], stride: int) -> tuple[float, ...]:
+    """Every SNR at a distance of `stride` from the last one."""
+    return snrs_db[::-stride][::-1]
 
 
 @dataclass(frozen=True)
@@ -45,11 +52,22 @@ class Study:
     instances: int
     snrs_db: tuple[float, ...]
     factors: dict[str, float]  # field of every recipe → what the scale multiplies it by
+    snr_stride: int  # of the SNRs that a test has of its own, as the scale has it
 
-    def dataset(self, scenario: Scenario | Mixture, length: int) -> Dataset:
-        """The instances of a scenario that this study trains on or tests on."""
-        file = self.file
-        return Dataset(scenario, file.modulations, self.snrs_db, self.instances, length, file.dataset_seed)
+    def dataset(self, scenario: Scenario | Mixture, length: int, test: Grid = _PLAIN) -> Dataset:
+        """The instances of a scenario that this study trains on, or tests on as the grid of a test has it."""
+        file, own = self.file, test.instances
+        if own is not None and self.instances != file.instances:  # at a scale, as many more or fewer as in training
+            own = max(1, round(own * self.instances / file.instances))
+        return Dataset(
+            scenario,
+            file.modulations if test.modulations is None else test.modulations,
+            self.snrs_db if test.snrs_db is None else strided(test.snrs_db, self.snr_stride),
+            self.instances,
+            length,
+            file.dataset_seed,
+            own,
+        )
 
     def runs(self) -> list[Run]:
         """Every training run, each once and after the run that it starts from.
@@ -123,7 +141,12 @@ class Study:
         place = grid, replace(base, **usual), lengths
         if place not in self._expansions:
             found = dict.fromkeys(grid.scenarios(base))
-            self._expansions[place] = tuple(self.dataset(scenario, length) for scenario in found for length in lengths)
+            if MODELS[run.model].knows_setting:
+                for scenario in found:
+                    require_likelihood(scenario)
+            self._expansions[place] = tuple(
+                self.dataset(scenario, length, grid) for scenario in found for length in lengths
+            )
         return self._expansions[place]
 
     @cached_property
@@ -174,7 +197,7 @@ class SearchStudy(Study):
         """The plain study that these values of the dimensions make. Raises AmcError where they do not go together."""
         try:
             file = validated(self.space.fill(values), self.folder)
-            study = Study(self.name, file, self.scale, self.instances, self.snrs_db, self.factors)
+            study = Study(self.name, file, self.scale, self.instances, self.snrs_db, self.factors, self.snr_stride)
             for run in study.runs():
                 study.tests(run)
         except ValidationError as error:

@@ -9,7 +9,7 @@ from scipy.io import wavfile
 
 from amc_core import AmcError, Scenario, Simulator, simulate
 from amc_core.audio import RMS, Recorded, SpeechLike
-from amc_core.randomness import address_key
+from amc_core.identity import address_key
 
 TIMES = np.arange(400) / 32e3
 

@@ -9,8 +9,9 @@ import torch
 from amc_core import Channel, Scenario, Simulator, kernels
 from amc_core.channels import Fading, _longest_block
 from amc_core.exactmath import _kernel_cos_sin, _torch_cos_sin, halved_sum
+from amc_core.identity import address_key
 from amc_core.modulations import MODULATIONS
-from amc_core.randomness import FADING, address_key, complex_normal
+from amc_core.randomness import FADING, complex_normal
 from amc_core.scenario import AUGMOD, AUGMOD_OFFSETS, Distribution
 
 needs_kernels = pytest.mark.skipif(kernels.library() is None, reason="_kernels.c is not built (no C compiler)")
@@ -69,7 +70,7 @@ def test_a_block_of_cubics_is_the_wave_it_stands_for(cycles, length):
 def test_gains_are_the_sum_of_sinusoids(channel):
     """Of their definition in float64, to 10⁻⁵ of the rms of all paths together."""
     keys, index = torch.tensor([address_key("test")]).expand(50, 2), torch.arange(50)
-    gains = Fading(channel, 200e3, 1024)(keys, index).double()
+    gains = Fading(channel, 200e3, 1024).gains(keys, index).double()
     short = torch.stack([_gains_at(channel, n, keys, index) for n in (0, 1, 500, 1023)], -1)
     assert (gains[..., [0, 1, 500, 1023]] - short).abs().max() < 1e-5
 

@@ -9,7 +9,8 @@ from scipy import stats
 
 from amc_core import kernels, randomness
 from amc_core.exactmath import cos_sin, minus_2_log, square_root
-from amc_core.randomness import NOISE, SYMBOLS, address_key, complex_normal, integers, philox, uniform, words
+from amc_core.identity import address_key
+from amc_core.randomness import NOISE, SYMBOLS, complex_normal, integers, philox, uniform, words
 
 KEYS = torch.tensor([address_key("a"), address_key("b"), address_key("a")])
 INDICES = torch.tensor([0, 0, 7])

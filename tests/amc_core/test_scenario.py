@@ -41,11 +41,11 @@ def test_different_spellings_are_one_scenario():
         ("upsampling", float("nan"), "from 1"),
         ("upsampling", "fast", "from 1"),
         ("upsampling", True, "from 1"),
-        ("rolloff", 1.2, "[0, 1]"),
-        ("rolloff", None, "[0, 1]"),
-        ("rolloff", float("nan"), "[0, 1]"),
-        ("sample_rate", 0, "positive"),
-        ("sample_rate", float("inf"), "positive"),
+        ("rolloff", 1.2, "from 0 to 1"),
+        ("rolloff", None, "from 0 to 1"),
+        ("rolloff", float("nan"), "from 0 to 1"),
+        ("sample_rate", 0, "of Hz"),
+        ("sample_rate", float("inf"), "of Hz"),
     ],
 )
 def test_a_bad_field_is_refused_with_its_value_and_what_is_allowed(field, value, names):

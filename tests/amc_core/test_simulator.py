@@ -13,10 +13,10 @@ from scipy.special import j0
 from amc_core import CHANNELS, MODULATION_SETS, AmcError, Channel, Scenario, Simulator, simulate
 from amc_core.channels import Fading
 from amc_core.constellations import CONSTELLATIONS
-from amc_core.impairments import draw
+from amc_core.identity import address_key
 from amc_core.pulses import raised_cosine
-from amc_core.randomness import address_key
 from amc_core.scenario import AUGMOD, AUGMOD_OFFSETS
+from amc_core.stages import Batch, Draws
 
 COMPLEX = MODULATION_SETS["complex"]
 LINEAR = [name for name in COMPLEX if name in CONSTELLATIONS]
@@ -25,6 +25,12 @@ TABLE_I_L = (2, 3.2, 4, 6.4, 8, 10.67, 16, 32)
 
 def keys(count: int) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.tensor([address_key("test")]).expand(count, 2), torch.arange(count)
+
+
+def batch(scenario: Scenario, count: int) -> Batch:
+    """So many addresses of a setting's first modulation."""
+    zeros = torch.zeros(count, dtype=torch.int64)
+    return Batch(zeros, *keys(count), Draws(scenario, *keys(count)), torch.zeros(count))
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
@@ -105,7 +111,7 @@ def test_measured_snr_is_the_asked_one(modulation, channel):
 def test_linear_modulations_show_their_constellation_at_the_symbol_instants(modulation, upsampling):
     scenario = Scenario(upsampling=upsampling)
     simulator = Simulator(scenario, [modulation], [math.inf])
-    i, q = simulator.families[0](torch.zeros(8, dtype=torch.int64), *keys(8), draw(scenario, *keys(8)))
+    i, q = simulator.families[0](None, batch(scenario, 8))
     instants = [n for n in range(1024) if (n / scenario.samples_per_symbol).denominator == 1]
     points = CONSTELLATIONS[modulation]
     seen_i, seen_q = i[:, 0, instants].numpy().ravel(), q[:, 0, instants].numpy().ravel()
@@ -169,21 +175,21 @@ def test_single_sideband_has_one_sideband_and_double_sideband_two():
 @pytest.mark.parametrize("channel", ["rayleigh", "rician", "rayleigh_2"])
 def test_path_powers_are_those_of_table_i(channel):
     described = CHANNELS[channel]
-    gains = Fading(described, 200e3, 16)(*keys(40_000))[..., 0].numpy().astype(float)
+    gains = Fading(described, 200e3, 16).gains(*keys(40_000))[..., 0].numpy().astype(float)
     measured = (gains**2).sum(2).mean(0)
     expected = 10 ** (np.array(described.path_gains_db) / 10)
     assert measured == pytest.approx(expected / expected.sum(), rel=0.03)
 
 
 def test_rayleigh_envelopes_and_phases_follow_their_laws():
-    gains = Fading(CHANNELS["rayleigh"], 200e3, 16)(*keys(20_000))[:, 1, :, 5].numpy().astype(float)
+    gains = Fading(CHANNELS["rayleigh"], 200e3, 16).gains(*keys(20_000))[:, 1, :, 5].numpy().astype(float)
     envelope = np.hypot(*gains.T)
     assert stats.kstest(envelope, "rayleigh", args=(0, np.sqrt((envelope**2).mean() / 2))).pvalue > 0.01
     assert stats.kstest(np.arctan2(*gains.T), "uniform", args=(-np.pi, 2 * np.pi)).pvalue > 0.01
 
 
 def test_the_rician_factor_found_by_moments_is_4_on_the_first_path_and_0_on_the_others():
-    gains = Fading(CHANNELS["rician"], 200e3, 16)(*keys(200_000))[..., 0].numpy().astype(float)
+    gains = Fading(CHANNELS["rician"], 200e3, 16).gains(*keys(200_000))[..., 0].numpy().astype(float)
     power = (gains**2).sum(2)
     mean, square = power.mean(0), (power**2).mean(0)
     direct = np.sqrt(np.maximum(2 * mean**2 - square, 0))  # E|h|⁴ = 2 P² − A⁴ for direct power A²
@@ -197,7 +203,7 @@ def test_the_autocorrelation_of_fading_is_that_of_jakes(doppler_times_duration):
     length, rate = 1024, 200e3
     doppler = doppler_times_duration * rate / length
     channel = Channel((0.0,), (0.0,), max_doppler=doppler)
-    gains = Fading(channel, rate, length)(*keys(4000))[:, 0].numpy().astype(float)
+    gains = Fading(channel, rate, length).gains(*keys(4000))[:, 0].numpy().astype(float)
     h = gains[:, 0] + 1j * gains[:, 1]
     lags = np.arange(0, length, 64)
     correlation = (h[:, lags] * h[:, :1].conj()).mean(0)
@@ -208,7 +214,7 @@ def test_a_path_delay_of_whole_samples_delays_the_signal():
     """At 2 MHz the 9 µs of Rayleigh 2's last path are 18 samples: the simulator's path signals show it."""
     simulator = Simulator(Scenario("rayleigh_2", 6.4, sample_rate=2e6), ["16QAM", "GFSK", "SSB-AM"], [10])
     for baseband in simulator.families:
-        i, q = baseband(torch.zeros(4, dtype=torch.int64), *keys(4), draw(simulator.scenario, *keys(4)))
+        i, q = baseband(None, batch(simulator.scenario, 4))
         direct, delayed = torch.complex(i[:, 0], q[:, 0]), torch.complex(i[:, 3], q[:, 3])
         assert torch.allclose(delayed[:, 18:], direct[:, :-18], atol=2e-3 * direct.abs().max().item())
 
@@ -262,7 +268,7 @@ def test_a_gpu_gives_the_same_instances_up_to_rounding():
 def test_fading_as_fast_as_the_samples_keeps_its_power_and_its_law(doppler_of_rate):
     rate, length = 200e3, 256
     channel = Channel((0.0, 1e-6), (0.0, -3.0), max_doppler=doppler_of_rate * rate)
-    gains = Fading(channel, rate, length)(*keys(3000)).numpy().astype(float)
+    gains = Fading(channel, rate, length).gains(*keys(3000)).numpy().astype(float)
     h = gains[:, :, 0] + 1j * gains[:, :, 1]
     expected = 10 ** (np.array([0, -0.3])) / (1 + 10**-0.3)
     assert (np.abs(h) ** 2).mean((0, 2)) == pytest.approx(expected, rel=0.05)

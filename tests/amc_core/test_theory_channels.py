@@ -10,8 +10,8 @@ from scipy.special import exp1, j0
 from amc_core import CHANNELS, Channel, Scenario, Simulator, simulate
 from amc_core.channels import Fading
 from amc_core.constellations import CONSTELLATIONS
+from amc_core.identity import address_key
 from amc_core.pulses import raised_cosine
-from amc_core.randomness import address_key
 from tests.amc_core.theory import (
     ALL,
     IMPAIRED,
@@ -142,7 +142,7 @@ def test_fading_of_different_addresses_and_paths_is_uncorrelated():
     fading, count = Fading(CHANNELS["rayleigh"], 200e3, 8), 10_000
 
     def gains(key):
-        drawn = fading(torch.tensor([address_key(key)]).expand(count, 2), torch.arange(count))[..., 0].double()
+        drawn = fading.gains(torch.tensor([address_key(key)]).expand(count, 2), torch.arange(count))[..., 0].double()
         return torch.complex(drawn[:, :, 0], drawn[:, :, 1]).numpy()
 
     first, second = gains("a"), gains("b")

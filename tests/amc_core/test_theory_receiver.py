@@ -9,9 +9,9 @@ import torch
 from scipy import stats
 
 from amc_core import CHANNELS, Channel, Scenario, Simulator, simulate
-from amc_core.impairments import Draws, draw
-from amc_core.randomness import address_key
+from amc_core.identity import address_key
 from amc_core.scenario import AUGMOD, AUGMOD_OFFSETS, Distribution
+from amc_core.stages import Draws
 from tests.amc_core.theory import (
     ALL,
     ANALOGUE,
@@ -183,7 +183,7 @@ LAWS: list[tuple[str, float, float, Callable]] = [
 
 
 def draws_of(scenario: Scenario, count: int = 20_000) -> Draws:
-    return draw(scenario, torch.tensor([address_key("theory")]).expand(count, 2), torch.arange(count))
+    return Draws(scenario, torch.tensor([address_key("theory")]).expand(count, 2), torch.arange(count))
 
 
 @pytest.mark.parametrize(("kind", "low", "high", "law"), LAWS, ids=[law[0] for law in LAWS])

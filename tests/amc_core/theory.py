@@ -12,10 +12,10 @@ import torch
 
 from amc_core import MODULATION_SETS, MODULATIONS, Scenario, Simulator
 from amc_core.constellations import CONSTELLATIONS
-from amc_core.impairments import Draws, draw
 from amc_core.pulses import gaussian_phase, pulse_span, raised_cosine, rectangular_phase, root_raised_cosine
 from amc_core.randomness import SYMBOLS, integers
 from amc_core.scenario import AUGMOD_OFFSETS, Distribution
+from amc_core.stages import Draws
 
 ALL = tuple(MODULATIONS)
 LINEAR = tuple(CONSTELLATIONS)
@@ -58,7 +58,7 @@ def symbols(simulator: Simulator, index: torch.Tensor, modulation: int = 0):
 
 
 def drawn(simulator: Simulator, index: torch.Tensor, modulation: int = 0) -> Draws:
-    return draw(simulator.scenario, simulator.keys[modulation, :1].expand(len(index), 2), index)
+    return Draws(simulator.scenario, simulator.keys[modulation, :1].expand(len(index), 2), index)
 
 
 def closed_form(simulator: Simulator, name: str, index: torch.Tensor, delay: float = 0.0) -> np.ndarray:

@@ -62,3 +62,26 @@ def test_a_mistake_that_an_editor_can_see_is_marked(text):
 
 def test_the_command_prints_it(amc):
     assert json.loads(amc("schema").stdout) == study_schema()
+
+
+def properties(schema, path="study"):
+    """Every property of a schema with its path."""
+    parts = list(schema.items()) if isinstance(schema, dict) else list(enumerate(schema))
+    for name, part in parts:
+        if name == "properties":
+            yield from ((f"{path}.{key}", value) for key, value in part.items())
+        if isinstance(part, dict | list):
+            yield from properties(part, f"{path}.{name}")
+
+
+def test_every_key_has_a_description():
+    known = list(properties(study_schema()))
+    assert len(known) > 1000
+    assert not [path for path, schema in known if not schema.get("description")]
+
+
+def test_a_description_tells_what_is_allowed_and_the_default():
+    schema = study_schema()["properties"]["train"]["anyOf"][0]["properties"]["rolloff"]
+    assert schema["description"] == (
+        "Roll-off factor of the pulse. Allowed: a number from 0 to 1, or a distribution. Default: 0.35."
+    )

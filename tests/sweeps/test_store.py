@@ -18,10 +18,12 @@ import torch
 from pyarrow.fs import FileType, LocalFileSystem
 
 from amc_core import AmcError
+from amc_core.evaluation import Evaluation
 from amc_core.run import Dataset, Recipe, Run
 from amc_core.scenario import Scenario
 from sweeps.store import Damaged, Process, Store, files
 from sweeps.store.cells import parquet_bytes, read_footer
+from tests.evaluations import evaluation_of
 
 CLASSES = ("BPSK", "16QAM")
 SNRS_DB = (0.0, 18.0)
@@ -36,9 +38,9 @@ RUN = Run("mod_lcnn", dataset(), Recipe(epochs=3))
 TESTS = [dataset(upsampling) for upsampling in range(2, 42)]
 
 
-def counts(test: Dataset) -> tuple[Dataset, np.ndarray]:
+def counts(test: Dataset) -> tuple[Dataset, Evaluation]:
     """Confusion counts that tell of which test dataset they are."""
-    return test, np.full((len(SNRS_DB), 2, 2), int(test.scenario.upsampling), dtype=np.int64)
+    return test, evaluation_of(np.full((len(SNRS_DB), 2, 2), int(test.scenario.upsampling), dtype=np.int64))
 
 
 def state(epochs: int) -> dict:

@@ -281,7 +281,7 @@ def test_every_shipped_study_is_valid_or_names_the_recording_it_needs(name):
         ({"train": "{chanel: awgn}"}, ["train", "'chanel'", "did you mean 'channel'"]),
         ({"train": "{upsampling: 0}"}, ["train", "upsampling", "0", "from 1"]),
         ({"train": "{upsampling: [8, -2]}"}, ["train", "upsampling", "-2", "from 1"]),
-        ({"test": "{rolloff: [0.35, 1.5]}"}, ["test", "rolloff", "1.5", "[0, 1]"]),
+        ({"test": "{rolloff: [0.35, 1.5]}"}, ["test", "rolloff", "1.5", "from 0 to 1"]),
         ({"test": "{upsampling: []}"}, ["test", "upsampling", "empty"]),
         ({"test": "[]"}, ["test", "empty"]),
         ({"test": "7"}, ["test", "7"]),

@@ -1,0 +1,283 @@
+"""Fields, each declared once: its default, what is allowed, its unit, and what it is called.
+
+From the declaration come the check of a value, the place in the stream of draws, the JSON schema, and the words of
+tables, axes, reports and the reference page. `declared` makes a dataclass of fields; hyperparameters of models are
+fields too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any, dataclass_transform
+
+from amc_core import quantities
+from amc_core.distributions import DISTRIBUTIONS, Distribution, distribution
+from amc_core.errors import AmcError, suggest
+from amc_core.quantities import require_number, written
+
+_DECLARATION = "declaration"  # where the metadata of a dataclass's field have it
+
+
+@dataclass(frozen=True)
+class Field:
+    """One value that can be set. The type of `default` says what it is.
+
+    A float is a number, an int a whole one, a bool a truth; a text is one of `choices`, or a path (`file`); a tuple or
+    list has numbers, as many as the default, or at most `most`. low, high: smallest and largest number that is allowed;
+    above: `low` itself is not. varies: a `Distribution` may stand for a number. exact: rounded thirds are meant as
+    thirds. whole: of a default that is None. optional: None is allowed. presets: names that stand for lists. reader:
+    reads values of any other kind and raises AmcError.
+
+    unit: of the number; shown: another unit to print it in, and the factor to that one. symbol: a letter or two. label:
+    a few words, by default the name with blanks. help: one sentence.
+    """
+
+    default: Any
+    low: float = -math.inf
+    high: float = math.inf
+    unit: str = ""
+    symbol: str = ""
+    label: str = ""
+    help: str = ""
+    shown: tuple[str, float] | None = None
+    choices: tuple[str, ...] = ()
+    presets: Mapping[str, list[float]] = dataclasses.field(default_factory=dict)
+    above: bool = False
+    varies: bool = False
+    exact: bool = False
+    whole: bool = False
+    optional: bool = False
+    file: bool = False
+    most: int = 0
+    reader: Callable[[Any], Any] | None = None
+    schema_of: Callable[[], dict] | None = None  # of a value that only `reader` knows
+
+    # -- values ---------------------------------------------------------------------------------------------
+
+    @property
+    def is_whole(self) -> bool:
+        return self.whole or (isinstance(self.default, int) and not isinstance(self.default, bool))
+
+    @property
+    def allowed(self) -> str:
+        """The allowed values in words, for messages and pages."""
+        if self.reader:
+            return self.help
+        if isinstance(self.default, bool):
+            words = "true or false"
+        elif self.choices:
+            words = "one of " + ", ".join(self.choices)
+        elif self.file:
+            words = "the path of a file"
+        elif isinstance(self.default, str):
+            words = "a text"
+        else:
+            words = quantities.allowed(self.low, self.high, self.unit, self.above, self.is_whole)
+        if isinstance(self.default, list | tuple):
+            count = f"a list of at most {self.most} numbers" if self.most else f"{len(self.default)} numbers"
+            words = words.replace("a number", count) + "".join(f' or "{name}"' for name in self.presets)
+        return words + (", or null" if self.optional else "")
+
+    def read(self, name: str, value: Any) -> Any:
+        """A value in its one form: `name` is what messages call it.
+
+        Raises AmcError, which names the field, the value and what is allowed.
+        """
+        if self.reader:
+            return self.reader(value)
+        if value is None and self.optional:
+            return None
+        if self.varies:
+            value = distribution(name, value)
+        try:
+            return self._form(name, value)
+        except AmcError:
+            if self.choices and isinstance(self.default, str):
+                raise AmcError(f"{name} {value!r} is not known{suggest(value, self.choices)}") from None
+            shown = str(value) if isinstance(value, Distribution) else repr(value)
+            label = f"{self.label}, " if self.label and not self.unit else ""
+            raise AmcError(f"{name} {shown} is not allowed: it is {label}{self.allowed}") from None
+
+    def takes(self, value: Any) -> bool:
+        """Is this an allowed value?"""
+        try:
+            self.read("value", value)
+        except AmcError:
+            return False
+        return True
+
+    def _form(self, name: str, value: Any) -> Any:
+        if isinstance(self.default, bool):
+            return value if isinstance(value, bool) else _refuse()
+        if isinstance(self.default, str):
+            known = isinstance(value, str) and (not self.choices or value in self.choices)
+            return value if known else _refuse()
+        if isinstance(self.default, list | tuple):
+            return self._numbers(name, value)
+        if isinstance(value, Distribution) and self.varies:
+            low, high = value.extremes
+            return value if self.low <= low and high <= self.high else _refuse()
+        if self.exact:
+            return _decimal(name, value, self.low, self.high)
+        return require_number(name, value, self.low, self.high, above=self.above, integer=self.is_whole)
+
+    def _numbers(self, name: str, value: Any) -> list[float] | tuple[float, ...]:
+        if isinstance(value, str):
+            value = self.presets.get(value)
+        fits = isinstance(value, list | tuple) and (
+            len(value) <= self.most if self.most else len(value) == len(self.default)
+        )
+        if not fits:
+            _refuse()
+        return type(self.default)(require_number(name, entry, self.low, self.high) for entry in value)
+
+    # -- words ----------------------------------------------------------------------------------------------
+
+    def called(self, name: str) -> str:
+        """What it is called: "samples per symbol L", "sample rate"."""
+        label = self.label or name.replace("_", " ")
+        return label if self._unit or not self.symbol else f"{label} {self.symbol}"
+
+    def axis(self, name: str) -> str:
+        """Its name along an axis: "sample rate in kHz"."""
+        return self.called(name) + (f" in {self._unit}" if self._unit else "")
+
+    def text(self, value: Any) -> str:
+        """A value without its unit, in the unit that it is shown in; of several ("0.75 4 + 0.25 8"), each.
+
+        Nothing for what is not known.
+        """
+        if isinstance(value, str) and self.shown:
+            return " + ".join(self._rescaled(part) for part in value.split(" + "))
+        if self.shown and isinstance(value, int | float):
+            value = value * self.shown[1]
+        return written(value)
+
+    def words(self, name: str, value: Any) -> str:
+        """A value with what it is of: "L = 8", "sample rate 200 kHz", "channel rician"."""
+        if self.symbol and not self._unit:
+            return f"{self.symbol} = {self.text(value)}"
+        return f"{self.label or name.replace('_', ' ')} {self.with_unit(value)}"
+
+    def with_unit(self, value: Any) -> str:
+        """ "200 kHz"; nothing for what is not known."""
+        text = self.text(value)
+        return f"{text} {self._unit}" if text and self._unit else text
+
+    @property
+    def factor(self) -> float:
+        """From a number to the one that is shown."""
+        return self.shown[1] if self.shown else 1.0
+
+    @property
+    def _unit(self) -> str:
+        return self.shown[0] if self.shown else self.unit
+
+    def _rescaled(self, text: str) -> str:
+        share, _, last = text.rpartition(" ")
+        value = quantities.number(last)
+        return f"{share} {written(value * self.factor)}".strip() if value is not None else text
+
+    # -- JSON schema ----------------------------------------------------------------------------------------
+
+    def schema(self) -> dict[str, Any]:
+        """JSON Schema of one value, with a description."""
+        return self._schema() | {"description": self.description}
+
+    @property
+    def description(self) -> str:
+        """Help, what is allowed, and the default, in a line or two."""
+        default = self.default_text
+        told = [self.help or (self.label and f"{self.label[0].upper()}{self.label[1:]}.")]
+        told += [] if self.reader else [f"Allowed: {self.allowed}{', or a distribution' if self.varies else ''}."]
+        return " ".join(part for part in (*told, f"Default: {default}.") if part)
+
+    @property
+    def default_text(self) -> str:
+        """The default in words."""
+        preset = next((name for name, value in self.presets.items() if value == self.default), None)
+        if preset is not None:
+            return preset
+        if self.default is None or self.default == "" or self.default == ():
+            return "none"
+        return str(self.default).lower() if isinstance(self.default, bool) else written(self.default, 12)
+
+    def _schema(self) -> dict[str, Any]:
+        if self.schema_of:
+            return self.schema_of()
+        if isinstance(self.default, bool):
+            return {"type": "boolean"}
+        if self.choices:
+            return {"enum": list(self.choices)}
+        if isinstance(self.default, str):
+            return {"type": "string"}
+        bounds = {"exclusiveMinimum" if self.above else "minimum": self.low, "maximum": self.high}
+        value = {"type": ["integer" if self.is_whole else "number", "string"]}  # YAML reads 1e-3 and 32/3 as texts
+        value |= {name: bound for name, bound in bounds.items() if math.isfinite(bound)}
+        if isinstance(self.default, list | tuple):
+            count = {"maxItems": self.most} if self.most else dict.fromkeys(("minItems", "maxItems"), len(self.default))
+            value = {"type": "array", "items": value} | count
+            return {"anyOf": [value, {"enum": list(self.presets)}]} if self.presets else value
+        if self.varies:
+            return {"anyOf": [value, _distribution_schema()]}
+        return {"anyOf": [value, {"type": "null"}]} if self.optional else value
+
+
+@dataclass_transform(field_specifiers=(Field,), frozen_default=True)
+def declared(cls: type) -> type:
+    """A frozen dataclass of a class whose fields are `Field`s, and which `read_fields` checks."""
+    for name, field in list(vars(cls).items()):
+        if isinstance(field, Field):
+            setattr(cls, name, dataclasses.field(default=field.default, metadata={_DECLARATION: field}))
+    return dataclass(frozen=True)(cls)
+
+
+def fields_of(cls: Any) -> dict[str, Field]:
+    """Name → declaration, of a class that is `declared` or an instance of it."""
+    return {f.name: f.metadata[_DECLARATION] for f in dataclasses.fields(cls) if _DECLARATION in f.metadata}
+
+
+def read_fields(instance: Any) -> None:
+    """Give every declared field of an instance its one form, as its `__post_init__`. Raises AmcError."""
+    for name, field in fields_of(instance).items():
+        object.__setattr__(instance, name, field.read(name, getattr(instance, name)))
+
+
+def plain(value: Any) -> Any:
+    """A field's value as JSON can hold it, from which the field reads the same again."""
+    if isinstance(value, tuple):
+        return [plain(entry) for entry in value]
+    return value.as_dict() if hasattr(value, "as_dict") else value
+
+
+def column(field: Field, value: Any) -> str | float:
+    """A field's value as a cell of a table: a file by its name, a distribution as "uniform(0.1, 0.5)"."""
+    if field.file:
+        return PurePath(value).name
+    return str(value) if isinstance(value, Distribution) else value
+
+
+def _refuse() -> None:
+    raise AmcError("it is not allowed")  # `Field.read` says what, and what is
+
+
+def _decimal(name: str, value: Any, low: float, high: float) -> float:
+    """A third is kept as it is written, 10.67, so that tables can be queried by what the study says."""
+    exact = quantities.ratio(value)
+    if exact is None or not low <= exact <= high:
+        _refuse()
+    return round(float(exact), 2) if exact.denominator == 3 else float(exact)
+
+
+def _distribution_schema() -> dict[str, Any]:
+    number = {"type": ["number", "string"]}
+    bounds = {"type": "array", "items": number, "minItems": 2, "maxItems": 2}
+    kinds = {
+        kind: bounds | {"description": f"[lower, higher]: drawn for every instance, {help}."}
+        for kind, help in DISTRIBUTIONS.items()
+    }
+    return {"type": "object", "properties": kinds, "additionalProperties": False}

@@ -1,0 +1,89 @@
+"""What makes one definition another: the canonical form from which all addresses and keys come.
+
+A definition is a value, a list, a mapping, or a dataclass. Its canonical form is a text that does not depend on the
+order of fields or keys, on how a number is spelled, or on fields that have their default. Two definitions are the same
+where their canonical forms are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from numbers import Rational, Real
+from typing import Any
+
+# Of the meaning of a definition. If the same definition gives other samples, weights or counts than before, raise it:
+# results of different versions are never mixed.
+VERSION = 2
+
+_EXACT = 1 << 53  # whole numbers below it are exact as float
+
+
+def canonical(value: Any) -> str:
+    """The canonical form of a definition, a JSON text; a dataclass is its `definition()`, or what `changes` gives.
+
+    Raises TypeError for values that have none: NaN, sets, objects.
+    """
+    if is_dataclass(value):
+        value = value.definition() if hasattr(value, "definition") else changes(value)
+    if isinstance(value, Mapping):
+        if not all(isinstance(name, str) for name in value):
+            raise TypeError(f"the names in a definition are texts: {list(value)}")
+        return "{" + ",".join(f"{json.dumps(name)}:{canonical(value[name])}" for name in sorted(value)) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(canonical, value)) + "]"
+    if value is None or isinstance(value, bool | str):
+        return json.dumps(value)
+    if isinstance(value, Real):
+        return _number(value)
+    raise TypeError(f"{value!r} has no canonical form")
+
+
+def changes(instance: Any) -> dict[str, Any]:
+    """The fields of a dataclass that differ from their defaults, by name."""
+    values = {f.name: (getattr(instance, f.name), _default(f)) for f in fields(instance)}
+    return {name: value for name, (value, default) in values.items() if default is MISSING or value != default}
+
+
+def key(*definitions: Any) -> str:
+    """24 hex digits that identify definitions."""
+    return _digest(definitions, 12).hex()
+
+
+def joint_key(*keys: str) -> str:
+    """24 hex digits that identify several keys together; quicker than `key`, for millions of cells."""
+    return hashlib.blake2b("".join(keys).encode(), digest_size=12).hexdigest()
+
+
+def address_key(*definitions: Any) -> tuple[int, int]:
+    """Two 32-bit words that identify definitions, the Philox key of an address."""
+    digest = _digest(definitions, 8)
+    return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little")
+
+
+def stream(name: str) -> int:
+    """The 32-bit number of the stream of draws that belongs to a name, whatever other names there are."""
+    return int.from_bytes(_digest(name, 4), "little") | 1 << 31  # the small numbers are `randomness`'s own
+
+
+def _digest(value: Any, size: int) -> bytes:
+    return hashlib.blake2b(canonical(value).encode(), digest_size=size).digest()
+
+
+def _default(field) -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+def _number(value: Real) -> str:
+    try:
+        inexact = float(value)
+    except OverflowError:
+        inexact = math.nan
+    if inexact == value:
+        return str(int(inexact)) if abs(inexact) < _EXACT and inexact == int(inexact) else repr(inexact)
+    if isinstance(value, Rational):
+        return str(value)  # digits, or "1/3"
+    raise TypeError(f"{value!r} has no canonical form")

@@ -1,0 +1,115 @@
+"""Numbers as people write them: one reader, one check, one way to print them.
+
+Equal numbers are equal however they are written: 8, 8.0, "8" and "0.8e1" are one number. Truth values are no numbers.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from fractions import Fraction
+from numbers import Rational, Real
+from typing import Any
+
+from amc_core.errors import AmcError
+
+_DECIMAL = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?"
+_NUMBER = re.compile(rf"\s*({_DECIMAL})\s*(?:/\s*({_DECIMAL})\s*)?")
+_LONGEST = 40  # characters of a number
+_WHOLE = 1e15  # below this, a number without a fraction is printed with all of its digits
+
+
+def number(value: Any) -> float | None:
+    """The number that a value is or spells, None where it is none; NaN is none."""
+    if isinstance(value, float):
+        return None if math.isnan(value) else value + 0.0
+    if isinstance(value, str):
+        exact = _spelled(value)
+        return None if exact is None else _as_float(exact)
+    return _as_float(value) if isinstance(value, Real) and _is_no_truth(value) else None
+
+
+def whole(value: Any) -> int | None:
+    """The whole number that a value is or spells, None where it is none: 8, 8.0, "8" and "1e2" are."""
+    if isinstance(value, str):
+        exact = _spelled(value)
+        return int(exact) if exact is not None and exact.denominator == 1 else None
+    if not isinstance(value, Real) or not _is_no_truth(value) or not math.isfinite(value):
+        return None
+    return int(value) if value == int(value) else None
+
+
+def ratio(value: Any) -> Fraction | None:
+    """The number as an exact ratio, None where it is none; a decimal that is a rounded third (10.67) is that third."""
+    if number(value) is None or not math.isfinite(number(value)):
+        return None
+    text = value if isinstance(value, str) else str(Fraction(value) if isinstance(value, Rational) else float(value))
+    exact = _spelled(text)
+    if exact is None:
+        return None
+    third = exact.limit_denominator(3)
+    decimals = len(text.strip().partition(".")[2])
+    rounds_third = decimals >= 2 and abs(third - exact) <= Fraction(1, 2 * 10**decimals)
+    return third if third.denominator == 3 and (rounds_third or float(third) == float(exact)) else exact
+
+
+def require_number(
+    name: str, value: Any, low: float, high: float, unit: str = "", above: bool = False, integer: bool = False
+) -> float:
+    """The number that `value` is or spells.
+
+    low, high: what is allowed; above: `low` itself is not. integer: it is whole, and returned as an int. Raises
+    AmcError, which names the field, the value and what is allowed.
+    """
+    read = (whole if integer else number)(value)
+    if read is None or not low <= read <= high or (above and read == low):
+        raise AmcError(f"{name} {value!r} is not allowed: it is {allowed(low, high, unit, above, integer)}")
+    return read
+
+
+def allowed(low: float, high: float, unit: str = "", above: bool = False, integer: bool = False) -> str:
+    """What `require_number` takes, in words: "a number of Hz from 0 to 1,000,000"."""
+    words = ("a whole number" if integer else "a number") + (f" of {unit}" if unit else "")
+    if low > -math.inf:
+        words += f" {'above' if above else 'from'} {_bound(low)}"
+    return words + (f" to {_bound(high)}" if high < math.inf else "")
+
+
+def written(value: Any, digits: int = 6) -> str:
+    """A value as tables, figures and messages print it; nothing for what is not known (None, NaN).
+
+    digits: significant ones of a number with a fraction. A number without one is printed in full.
+    """
+    if value is None or value != value:
+        return ""
+    if not isinstance(value, Real) or not _is_no_truth(value):
+        return str(value)
+    return str(int(value)) if abs(value) < _WHOLE and value == int(value) else _short(float(value), digits)
+
+
+def _spelled(text: str) -> Fraction | None:
+    match = _NUMBER.fullmatch(text) if len(text) <= _LONGEST else None
+    if match is None:
+        return None
+    above, below = (Fraction(part or 1) for part in match.groups())
+    return above / below if below else None
+
+
+def _as_float(exact: Real) -> float | None:
+    try:
+        read = float(exact)
+    except OverflowError:
+        return None
+    return None if math.isnan(read) else read
+
+
+def _is_no_truth(value: Real) -> bool:
+    return not isinstance(value, bool)
+
+
+def _bound(bound: float) -> str:
+    return f"{bound:,.0f}" if abs(bound) < _WHOLE and bound == int(bound) else _short(bound)
+
+
+def _short(value: float, digits: int = 6) -> str:
+    return f"{value:.{digits}g}".replace("e-0", "e-").replace("e+0", "e+")  # 1e-6, as people write it

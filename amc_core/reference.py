@@ -1,0 +1,110 @@
+"""What the columns of tables are called, and the reference page of all fields, from their declarations.
+
+python -m amc_core.reference > docs/fields.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING
+from typing import Any
+
+from amc_core.distributions import DISTRIBUTIONS
+from amc_core.fields import Field, fields_of
+from amc_core.models import MODELS
+from amc_core.run import Dataset, Recipe
+from amc_core.scenario import Channel, Scenario
+
+_DATASET = fields_of(Dataset)
+_FIELDS = {
+    **fields_of(Scenario),
+    **fields_of(Recipe),
+    "instances": _DATASET["instances"],
+    "length": _DATASET["length"],
+    "dataset_seed": _DATASET["seed"],
+    "snr_db": Field(MISSING, unit="dB", label="SNR"),
+}
+_ANY = Field(MISSING)
+
+
+def field_of(column: str) -> Field | None:
+    """The declaration behind a column of a table, `train_…` and `test_…` taken off; None of any other column."""
+    return _FIELDS.get(name_of(column))
+
+
+def name_of(column: str) -> str:
+    """A column's name without the side, "train" or "test", that a field of it is of."""
+    side, _, name = column.partition("_")
+    return name if side in ("train", "test") and name in _FIELDS else column
+
+
+def called(column: str) -> str:
+    """What a column is called: "samples per symbol L"; any other than a field by its name with blanks."""
+    field = field_of(column)
+    return field.called(name_of(column)) if field else column.replace("_", " ")
+
+
+def axis(column: str) -> str:
+    """A column's name along an axis, with its unit: "sample rate in kHz"."""
+    field = field_of(column)
+    return field.axis(name_of(column)) if field else column.replace("_", " ")
+
+
+def symbol(column: str) -> str:
+    """The symbol of a column, for narrow headings; what it is called, where it has none."""
+    field = field_of(column)
+    return field.symbol if field and field.symbol else called(column)
+
+
+def in_words(column: str, value: Any) -> str:
+    """A value of a column with what it is of: "L = 8", "sample rate 200 kHz"."""
+    field = field_of(column)
+    return field.words(name_of(column), value) if field else f"{called(column)} {value_text(column, value)}"
+
+
+def value_text(column: str, value: Any, unit: bool = False) -> str:
+    """A value of a column, in the unit that it is shown in, which stands there if asked for."""
+    field = field_of(column) or _ANY
+    return field.with_unit(value) if unit else field.text(value)
+
+
+def page() -> str:
+    """The reference page: every field with its default, what is allowed, its unit, and what it is, in Markdown."""
+    sections = [
+        ("Scenario", "In `train`, `test` and mixtures.", fields_of(Scenario)),
+        ("Channel", "A channel of one's own, a mapping in place of a channel's name.", fields_of(Channel)),
+        ("Recipe", "In `recipe`.", fields_of(Recipe)),
+        *((f"Model {name}", f"{spec.title}. {spec.source}.", spec.hyperparameters) for name, spec in MODELS.items()),
+    ]
+    parts = ["# Fields", *(_section(*section) for section in sections if section[2]), _distributions()]
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(title: str, text: str, fields: Mapping[str, Field]) -> str:
+    cells = [(f"`{name}`", field.default_text, _allowed(field), _help(name, field)) for name, field in fields.items()]
+    return "\n".join([f"## {title}", "", text, "", *_table(("field", "default", "allowed", "what it is"), cells)])
+
+
+def _allowed(field: Field) -> str:
+    if field.reader:
+        return "–"
+    return field.allowed + (", or a distribution" if field.varies else "")
+
+
+def _help(name: str, field: Field) -> str:
+    title = field.called(name)
+    return f"{title[0].upper()}{title[1:]}. {field.help}" if field.label else field.help
+
+
+def _distributions() -> str:
+    cells = [(f"`{{{kind}: [low, high]}}`", help) for kind, help in DISTRIBUTIONS.items()]
+    text = "In place of a number of a scenario where the table says so: drawn afresh for every instance."
+    return "\n".join(["## Distributions", "", text, "", *_table(("distribution", "value"), cells)])
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    return [f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows)]
+
+
+if __name__ == "__main__":
+    print(page(), end="")

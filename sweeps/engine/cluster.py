@@ -1,0 +1,205 @@
+"""Ray, on which trials run: one of our own on this machine, or a cluster that is there."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+from amc_core.errors import AmcError
+
+_EVERYWHERE = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial without a GPU sees none
+    "MALLOC_ARENA_MAX": "1",  # Tune runs trials in a thread, whose own heap is too small for `keep_freed_memory`
+}
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    **_EVERYWHERE,
+    "RAY_memory_monitor_refresh_ms": "0",  # what it ends may bring down the driver; what the kernel ends is tried again
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: everything finished is already in the store
+    "RAY_AIR_NEW_OUTPUT": "0",  # the old output heeds verbose=0
+    "TUNE_MAX_PENDING_TRIALS_PG": "16",  # asked of the feed ahead of free resources
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # 0: Ray takes 127.0.0.1 for this machine, and listens only there
+_OBJECT_STORE_BYTES = 256 << 20  # trials exchange no data through Ray
+_START_SECONDS = 300  # that Ray may take to start; on a machine with much else to do it takes a minute
+
+
+def named_cluster(address: str | None) -> tuple[str | None, str]:
+    """Where trials are to run: host:port or "auto", None for a Ray of our own here; and what says so.
+
+    address: the option, None where it is not given and RAY_ADDRESS counts, as it does for Ray: "" and "local" are here.
+    """
+    named_by = "--address" if address is not None else "RAY_ADDRESS"
+    if address is None:
+        address = os.environ.get("RAY_ADDRESS") or "local"
+    return (None if address == "local" else address), named_by
+
+
+def require_listener(address: str, named_by: str) -> None:
+    """Raise AmcError unless something listens at host:port."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise AmcError(
+            f"{named_by} {address[:80]!r} is not the address of a Ray cluster: "
+            "give host:port, auto, or local for a Ray on this machine"
+        )
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except (OSError, UnicodeError) as error:
+        raise _unreachable(address, named_by, getattr(error, "strerror", None) or str(error)) from None
+
+
+@contextmanager
+def connected(address: str | None, named_by: str, folder: Path | None) -> Iterator[None]:
+    """A connection to the cluster at `address`, or a Ray of our own that ends with us and keeps its files in `folder`.
+
+    A Ray of our own listens on loopback only, and asks for a token that it has from us alone.
+    """
+    if address not in (None, "auto"):
+        _require_cluster(address, named_by)
+    if address is None:
+        _require_loopback()
+    with _private() if address is None else nullcontext():
+        import ray
+
+        if ray.is_initialized():
+            raise AmcError(
+                "Ray is connected in this process already: call ray.shutdown() first, or run in another process"
+            )
+        if address is None:  # by default Ray would join whatever cluster it finds on this machine
+            settings = {"address": "local", "include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
+            settings["_temp_dir"] = str(folder)
+        else:
+            settings = {"address": address, "runtime_env": {"env_vars": _EVERYWHERE}}
+        try:
+            try:
+                with _at_most(_START_SECONDS):
+                    ray.init(**settings, log_to_driver=False, logging_level=logging.ERROR)
+            except _TooSlow:
+                where = "on this machine" if address is None else f"at {named_by} {address!r}"
+                raise AmcError(
+                    f"Ray has not started {where} in {_START_SECONDS} s; the same command tries again"
+                ) from None
+            except Exception as error:  # Ray raises bare ones, too
+                reason = (str(error).strip() or repr(error)).splitlines()[0]
+                if address is None:
+                    raise AmcError(f"Ray does not start on this machine ({reason})") from None
+                raise _unreachable(address, named_by, reason) from None
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _unreachable(address: str, named_by: str, reason: str) -> AmcError:
+    return AmcError(f"{named_by} {address!r} cannot be reached ({reason}): give host:port of a running Ray head")
+
+
+def _require_cluster(address: str, named_by: str) -> None:
+    """Raise AmcError unless a Ray cluster answers at host:port."""
+    require_listener(address, named_by)
+    # ray.init itself would try for minutes, so a process that can be given up on tries first.
+    attempt = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False)"
+    try:
+        answer = subprocess.run([sys.executable, "-c", attempt, address], capture_output=True, text=True, timeout=30)
+    except subprocess.TimeoutExpired:
+        raise _unreachable(address, named_by, "what listens there does not answer as a Ray head") from None
+    if answer.returncode:
+        reason = (answer.stderr.strip() or "no reason told").splitlines()[-1]
+        raise _unreachable(address, named_by, f"{reason}; a cluster with tokens needs RAY_AUTH_MODE=token")
+
+
+def _require_loopback() -> None:
+    """Raise AmcError unless this machine reaches itself, without which Ray would try for ever."""
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            socket.create_connection(server.getsockname(), timeout=5).close()
+    except OSError as error:
+        raise AmcError(
+            f"Ray cannot start, since this machine does not reach itself at 127.0.0.1 ({error.strerror or error}): "
+            "bring up its loopback interface, by 'ip link set lo up' for one"
+        ) from None
+
+
+@contextmanager
+def _private() -> Iterator[None]:
+    """Let a Ray that starts listen on loopback only, and ask for a token that is in no file."""
+    settings = {_LOOPBACK: "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    with environment(settings):
+        from ray._private import ray_constants
+        from ray._raylet import AuthenticationTokenLoader, Config
+
+        clusters = ray_constants.ENABLE_RAY_CLUSTER  # what Ray, if it was imported before, has read of the environment
+        ray_constants.ENABLE_RAY_CLUSTER = False
+        Config.initialize("")
+        AuthenticationTokenLoader.instance().reset_cache()
+        try:
+            yield
+        finally:
+            ray_constants.ENABLE_RAY_CLUSTER = clusters
+            AuthenticationTokenLoader.instance().reset_cache()
+    Config.initialize("")
+
+
+@contextmanager
+def environment(settings: dict[str, str] = ENVIRONMENT) -> Iterator[None]:
+    """The environment that Ray is to find, while it runs."""
+    before = dict(os.environ)
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name in settings:
+            os.environ.pop(name, None)
+            os.environ.update({name: before[name]} if name in before else {})
+
+
+class _TooSlow(BaseException):
+    """Not an Exception, since Ray tries again after those."""
+
+
+@contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """Raise _TooSlow in what takes longer, if this is the main thread, to which alone signals come."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number, frame):
+        raise _TooSlow
+
+    previous = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+@contextmanager
+def own_sigterm():
+    """Yields what puts back the handler of SIGTERM that was there before Ray's own, which is done at the end as well.
+
+    Only a process's main thread can set handlers, and Ray sets its own only there.
+    """
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def put_back() -> None:
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
+
+    try:
+        yield put_back
+    finally:
+        put_back()

@@ -1,0 +1,76 @@
+"""What an evaluation keeps, on classifiers whose answers are known beforehand."""
+
+import math
+
+import pytest
+import torch
+
+from amc_core.evaluation import CONFIDENCE_BINS, evaluate
+from amc_core.instances import Instances
+from amc_core.run import Dataset
+from amc_core.scenario import Scenario
+
+TRAINED = ("BPSK", "QPSK", "8PSK")
+
+
+class Always(torch.nn.Module):
+    """Recognises one class, with a given largest probability."""
+
+    def __init__(self, recognised: int, probability: float, classes: int = 3):
+        super().__init__()
+        rest = (1 - probability) / (classes - 1)
+        logits = torch.full((classes,), math.log(rest))
+        logits[recognised] = math.log(probability)
+        self.logits = logits
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.logits.expand(len(x), -1)
+
+
+def evaluated(sent: tuple[str, ...], recognised: str, probability: float = 0.61):
+    dataset = Dataset(Scenario(), sent, (0.0, 10.0), instances=20, length=64, test_instances=5)
+    return evaluate(Always(TRAINED.index(recognised), probability), Instances(dataset, "test"), classes=TRAINED)
+
+
+def test_single_outcomes_come_by_modulation_sent_and_index():
+    result = evaluated(("QPSK", "BPSK"), "BPSK")
+    assert result.right.shape == (2, 10)
+    assert result.right.tolist() == [[False] * 5 + [True] * 5] * 2
+    assert result.accuracy == 0.5
+
+
+def test_a_modulation_that_was_never_trained_has_counts_and_no_accuracy():
+    result = evaluated(("QPSK", "16QAM", "BPSK"), "BPSK")
+    assert result.sent.tolist() == [1, -1, 0]
+    assert result.confusion[0].tolist() == [[5, 0, 0]] * 3  # rows: sent; columns: BPSK, QPSK, 8PSK
+    assert result.right.shape == (2, 10) and result.accuracy == 0.5
+    assert result.loss == pytest.approx((-math.log(0.61) - math.log(0.195)) / 2, rel=1e-5)
+
+
+def test_largest_probabilities_are_counted_in_bins_right_wrong_and_untrained_apart():
+    histogram = evaluated(("QPSK", "16QAM", "BPSK"), "BPSK", probability=0.61).confidence
+    expected = torch.zeros(3, CONFIDENCE_BINS, dtype=torch.int64)
+    expected[:, 12] = 5  # 0.61 lies in [0.60, 0.65)
+    assert torch.equal(histogram, expected.expand(2, -1, -1))
+
+
+def test_a_probability_of_one_is_in_the_last_bin():
+    assert evaluated(("BPSK",), "BPSK", probability=1 - 1e-9).confidence[0, 0, -1] == 5
+
+
+def test_modulations_none_of_which_was_trained_have_no_loss():
+    result = evaluated(("16QAM", "64QAM"), "BPSK")
+    assert result.right.shape == (2, 0) and math.isnan(result.loss)
+
+
+def test_test_instances_follow_those_of_the_validation_part():
+    dataset = Dataset(Scenario(), TRAINED, (0.0,), instances=20, test_instances=100)
+    assert dataset.indices("test") == range(18, 118)
+    assert dataset.indices("train") == range(16) and dataset.indices("validation") == range(16, 18)
+    assert dataset.size("test") == 300
+
+
+def test_as_many_test_instances_as_a_tenth_are_the_same_dataset():
+    plain = Dataset(Scenario(), TRAINED, (0.0,), instances=20)
+    assert Dataset(Scenario(), TRAINED, (0.0,), instances=20, test_instances=2).key == plain.key
+    assert Dataset(Scenario(), TRAINED, (0.0,), instances=20, test_instances=3).key != plain.key
