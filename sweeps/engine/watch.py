@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import socket
 import threading
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from amc_core.errors import AmcError
 
 _LOOK_SECONDS, _LOOKS = 1, 3  # between looks at the head; how many in a row must fail
+_ABANDONED_SECONDS = 3  # that a loop is given to end when it is not waited for any more
 
 
 def watched(loop: Callable[[], object], address: str) -> None:
@@ -30,11 +32,13 @@ def watched(loop: Callable[[], object], address: str) -> None:
         finally:
             ended.set()
 
-    threading.Thread(target=run, name="tune", daemon=True).start()
+    thread = threading.Thread(target=run, name="tune", daemon=True)
+    thread.start()
     try:
         _await(ended, address)
     except BaseException:
-        _silence()
+        _abandon(thread)
+        ended.wait(_ABANDONED_SECONDS)
         raise
     if raised:
         raise raised[0]
@@ -49,10 +53,15 @@ def _await(ended: threading.Event, address: str) -> None:
                 raise AmcError(f"Ray's head at {address} is gone; the same command goes on from the store")
 
 
-def _silence() -> None:
-    """Let the loop, whose Ray is about to be taken from it, not complain of that."""
-    for handler in logging.getLogger("ray").handlers:
-        handler.setLevel(logging.CRITICAL + 1)
+class _Abandoned(BaseException):
+    """Not an Exception, which the loop might take for a trial's."""
+
+
+def _abandon(thread: threading.Thread) -> None:
+    """End a thread as soon as it is back from what it waits for, which may be gone: of that it says nothing."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_Abandoned))
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("ray")]:
+        logging.getLogger(name).disabled = True
 
 
 def _listens(address: str) -> bool:

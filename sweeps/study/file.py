@@ -112,7 +112,7 @@ class SearchSection(_Section):
     sampler: Literal["tpe", "random", "cmaes", "grid"] = "tpe"
     """How values are proposed."""
     pruner: Literal["none", "asha", "median", "hyperband"] = "none"
-    """Which trials are stopped early."""
+    """Which trials are stopped early: by comparison with those that have come as far by then, so timing matters."""
     objective: tuple[Literal[tuple(OBJECTIVES)], ...] = ("unseen_accuracy",)
     """What is best: one, or several for a Pareto front."""
     seed: int = Field(0, ge=0, lt=1 << 32)
