@@ -20,7 +20,7 @@ from scipy.signal import hilbert, resample_poly
 from amc_core import kernels
 from amc_core.errors import AmcError
 from amc_core.exactmath import cos_sin, halved_sum, minus_2_log, square_root
-from amc_core.fingerprint import fingerprint
+from amc_core.fingerprint import DigestedPath
 from amc_core.randomness import SOURCE, uniform
 
 RMS = 0.3
@@ -126,7 +126,7 @@ class Recorded:
     def __init__(self, path: str, times: np.ndarray, sample_rate: float, device: torch.device | str = "cpu"):
         self.knots = np.round((times - times[0]) * knot_rate(sample_rate)).astype(np.int64)
         self.rate, self.device = knot_rate(sample_rate), device
-        self.message, self.quadrature = _read_wav(path, self.rate, fingerprint(path))
+        self.message, self.quadrature = _read_wav(DigestedPath(path), self.rate)
         self.integrals: dict[float, np.ndarray] = {}
         span = self.knots[-1] + 1
         if len(self.message) < span:
@@ -157,19 +157,21 @@ class Recorded:
 
 
 @lru_cache(maxsize=4)
-def _read_wav(path: str, rate: float, content: str) -> tuple[np.ndarray, np.ndarray]:
+def _read_wav(path: DigestedPath, rate: float) -> tuple[np.ndarray, np.ndarray]:
     """The message of a WAV file at `rate` Hz, scaled to `RMS`, and its Hilbert transform.
 
-    content: the file's fingerprint, so that another file at the same path is read anew.
+    path: of the content that was planned, which is what has to lie there before and after it is read.
     """
+    path.require_planned()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks that are no samples
-            file_rate, samples = wavfile.read(path)
+            file_rate, samples = wavfile.read(str(path))
     except OSError as error:
         raise AmcError(f"audio {path!r} cannot be read: {error.strerror}") from None
     except (ValueError, EOFError, MemoryError, struct.error) as error:
         raise AmcError(f"audio {path!r} is not a WAV file that can be read: {error}") from None
+    path.require_planned()
     samples = np.asarray(samples, dtype=np.float64)
     message = samples.mean(axis=1) if samples.ndim == 2 else samples
     message = message - message.mean() if len(message) else message

@@ -1,6 +1,7 @@
 """The one root of the errors that this project raises on purpose, and the end of their sentences."""
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -11,8 +12,25 @@ class AmcError(ValueError):
 def suggest(name: object, known: Iterable[str]) -> str:
     """The end of an error sentence: the nearest known name, and all of them."""
     known = list(known)
-    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    return (f"; did you mean {close[0]!r}?" if close else "") + f" (known: {', '.join(known)})"
+    close = _nearest(str(name), known)
+    return (f"; did you mean {close!r}?" if close else "") + f" (known: {', '.join(known)})"
+
+
+def _nearest(name: str, known: list[str]) -> str | None:
+    """The known name that is meant: in small letters (bpsk), another order (QAM16), initials (lr); else a close one."""
+    meant = {"".join(part[0] for part in re.split(r"[\W_]+", entry) if part): entry for entry in known if "_" in entry}
+    meant |= {_parts(entry): entry for entry in known}
+    same = meant.get(_parts(name)) or meant.get(name.lower())
+    close = [same] if same else difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if not close:
+        lowered = {entry.lower(): entry for entry in known}
+        close = [lowered[entry] for entry in difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)]
+    return close[0] if close else None
+
+
+def _parts(name: str) -> str:
+    """Letters and digits of a name, sorted, so that 16-QAM, qam16 and 16QAM are one."""
+    return " ".join(sorted(re.findall(r"[a-z]+|\d+", name.lower().replace("_", ""))))
 
 
 def require_known(what: str, names: Iterable[object], known: Iterable[str]) -> None:

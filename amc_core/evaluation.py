@@ -65,7 +65,7 @@ def evaluate(
     for block, (x, row, level) in zip(positions.split(_BATCH), instances.batches(positions, _BATCH), strict=True):
         told = (instances.known(block), names) if getattr(model, "knows_setting", False) else ()
         label = sent[row]
-        scores, losses = scores_and_losses(model, x, label, *told)
+        scores, losses = scores_and_losses(model, x, label, told=told)
         loss += losses.sum()
         recognised = scores.argmax(1)
         outcome = torch.where(label < 0, 2, (recognised != label).long())

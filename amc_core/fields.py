@@ -11,12 +11,12 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any, dataclass_transform
 
 from amc_core import quantities
 from amc_core.distributions import DISTRIBUTIONS, Distribution, distribution
 from amc_core.errors import AmcError, suggest
+from amc_core.fingerprint import DigestedPath
 from amc_core.quantities import require_number, written
 
 _DECLARATION = "declaration"  # where the metadata of a dataclass's field have it
@@ -113,6 +113,8 @@ class Field:
     def _form(self, name: str, value: Any) -> Any:
         if isinstance(self.default, bool):
             return value if isinstance(value, bool) else _refuse()
+        if self.file:
+            return _path(value)
         if isinstance(self.default, str):
             known = isinstance(value, str) and (not self.choices or value in self.choices)
             return value if known else _refuse()
@@ -255,10 +257,20 @@ def plain(value: Any) -> Any:
 
 
 def column(field: Field, value: Any) -> str | float:
-    """A field's value as a cell of a table: a file by its name, a distribution as "uniform(0.1, 0.5)"."""
+    """A field's value as a cell of a table: a file by name and content, a distribution as "uniform(0.1, 0.5)"."""
     if field.file:
-        return PurePath(value).name
+        return value.label if value else ""
     return str(value) if isinstance(value, Distribution) else value
+
+
+def _path(value: Any) -> str:
+    """The path of a file, with the digest of its content where that is told."""
+    content = ""
+    if isinstance(value, Mapping) and set(value) == {"path", "content"}:
+        value, content = value["path"], value["content"]
+    if not isinstance(value, str) or not isinstance(content, str):
+        _refuse()
+    return DigestedPath(value, content) if value else ""
 
 
 def _refuse() -> None:

@@ -1,36 +1,212 @@
-"""What tells one file from another, without reading all of it."""
+"""What a file is: the digest of all of its content that is read, wherever it lies and whatever it is called.
+
+A file is digested in full. The digest of a large file is kept on the machine, outside of any store, by the file's
+device, inode, size and times, so that no later command reads the file for it again.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
-from pathlib import Path
+import os
+import stat
+import sys
+import tempfile
+import time
+import uuid
+from contextlib import suppress
+from pathlib import Path, PurePath
 
 from amc_core.errors import AmcError
+from amc_core.pieces import ARCHIVE, DATA, META, Piece, pieces_at
 
-_PIECES, _PIECE_BYTES = 64, 1 << 16
+_BLOCK = 1 << 20  # bytes read at a time
+_KEPT_BYTES = 1 << 20  # of files whose digest is worth a file of its own
+_TOLD_BYTES = 1 << 30  # of files whose reading is shown on a terminal
+_TICK = 0.1  # s, the coarsest step of a file system's clock that is trusted to tell two writes apart
+
+_known: dict[tuple[int, ...], str] = {}  # state of a file and the piece of it → digest, in this process
+
+
+class DigestedPath(str):
+    """The path of a file that a scenario names; two are equal where the content is.
+
+    digest: 24 hex digits of the content that was planned, by default of what lies there when it is first asked for.
+    It travels with the path to other processes and into records, where the file itself may not be.
+    """
+
+    __slots__ = ("_digest",)
+
+    def __new__(cls, path: str, digest: str = "") -> DigestedPath:
+        if isinstance(path, DigestedPath) and digest in ("", path._digest):
+            return path  # so that a digest that is found is found for all who have the path
+        self = super().__new__(cls, path)
+        self._digest = digest
+        return self
+
+    @property
+    def digest(self) -> str:
+        """Of the planned content. Raises AmcError where it is not known and cannot be read."""
+        if not self._digest:
+            self._digest = content_digest(self)
+        return self._digest
+
+    @property
+    def label(self) -> str:
+        """What tables call the file: its name, whichever file of a SigMF recording it is, and its digest's start."""
+        name = PurePath(self).name
+        name = name.removesuffix(META) + ARCHIVE if name.endswith(META) else name
+        name = name.removesuffix(DATA) + ARCHIVE if name.endswith(DATA) else name
+        return f"{name} {self.digest[:6]}"
+
+    def require_planned(self) -> None:
+        """Raise AmcError unless what lies there now is the content that was planned."""
+        planned = self.digest
+        if content_digest(self) != planned:
+            raise AmcError(f"{str(self)!r} has changed since it was planned: run the same command again to plan anew")
+
+    def as_dict(self) -> dict[str, str]:
+        """Plain values from which a scenario makes the same path again, and that JSON can hold."""
+        return {"path": str(self), "content": self.digest}
+
+    def _identity(self) -> str:
+        try:
+            return self.digest
+        except AmcError:
+            return f"path {self!s}"
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, DigestedPath):
+            return self._identity() == other._identity()
+        return str.__eq__(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def __reduce__(self):
+        return DigestedPath, (str(self), self.digest)
 
 
 def fingerprint(path: str) -> str:
-    """A hash of a file's size and of 64 pieces spread over it; of a directory, of all its files.
+    """24 hex digits that identify the content of a path: those that a `DigestedPath` carries, else `content_digest`."""
+    return path.digest if isinstance(path, DigestedPath) else content_digest(path)
 
-    The same content has the same fingerprint wherever it lies. Raises AmcError where it cannot be read.
+
+def content_digest(path: str) -> str:
+    """24 hex digits of all content that is read under a path, whatever it is called.
+
+    path: of a file, of either file of a SigMF recording, or of a directory of SigMF recordings, in the order of
+    their names. Raises AmcError where it cannot be read, or changes while it is.
     """
-    if Path(path).exists() and not (Path(path).is_file() or Path(path).is_dir()):
-        raise AmcError(f"{path!r} is neither a file nor a directory")
+    recordings = pieces_at(Path(str(path)))
+    digests = [_combined([piece_digest(piece) for piece in pieces]) for pieces in recordings]
+    if not digests:
+        raise AmcError(f"{str(path)!r} has no .sigmf-meta or .sigmf files")
+    return _combined(digests)
+
+
+def _combined(digests: list[str]) -> str:
+    """The digest of several contents in their order; of one, its own."""
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.blake2b(" ".join(digests).encode(), digest_size=12).hexdigest()
+
+
+def piece_digest(piece: Piece) -> str:
+    """24 hex digits of the bytes of a piece. Raises AmcError where it cannot be read, or changes while it is."""
     try:
-        files = sorted(Path(path).iterdir()) if Path(path).is_dir() else [Path(path)]
-        parts = [_of_file(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        with open(piece.path, "rb", buffering=0) as file:
+            began, state = time.time(), _state(file.fileno())
+            place = (*state, piece.offset, piece.size)
+            digest = _known.get(place) or (_recalled(place) if piece.size >= _KEPT_BYTES else None)
+            if not digest:
+                digest = read_digest(file, piece)
+                if _state(file.fileno()) != state:
+                    raise AmcError(f"{piece.name!r} changes while it is read: run again when it is complete")
+                if began - max(state[3:]) / 1e9 < _TICK:  # another write may show the same times
+                    return digest
+                if piece.size >= _KEPT_BYTES:
+                    keep(digest.encode(), *place)
     except OSError as error:
-        raise AmcError(f"{path!r} cannot be read: {error.strerror}") from None
-    return hashlib.blake2b("".join(parts).encode(), digest_size=12).hexdigest()
+        raise AmcError(f"{piece.name!r} cannot be read: {error.strerror or error}") from None
+    if len(_known) > 1 << 16:
+        _known.clear()
+    _known[place] = digest
+    return digest
 
 
-@lru_cache(maxsize=1024)
-def _of_file(path: str, size: int, modified: int) -> str:
-    digest = hashlib.blake2b(str(size).encode(), digest_size=12)
-    with open(path, "rb") as file:
-        for piece in range(_PIECES):
-            file.seek(max(size - _PIECE_BYTES, 0) * piece // (_PIECES - 1))
-            digest.update(file.read(_PIECE_BYTES))
+def _recalled(place: tuple[int, ...]) -> str | None:
+    digest = (recall(*place) or b"").decode("ascii", "replace")
+    return digest if len(digest) == 24 else None
+
+
+def read_digest(file, piece: Piece) -> str:
+    """Digest the bytes of a piece of an open file, with progress where it is large and somebody looks."""
+    digest, block = hashlib.blake2b(digest_size=12), memoryview(bytearray(_BLOCK))
+    left, told = piece.size, piece.size > _TOLD_BYTES and sys.stderr.isatty()
+    file.seek(piece.offset)
+    while left:
+        count = file.readinto(block[: min(left, _BLOCK)])
+        if not count:
+            raise AmcError(f"{piece.name!r} is shorter than when it was found: run again when it is complete")
+        digest.update(block[:count])
+        left -= count
+        if told and (left >> 20) % 64 == 0:
+            share = f"{(piece.size - left) / 1e9:.1f} of {piece.size / 1e9:.1f} GB"
+            print(f"\rreading {piece.path.name}: {share}", end="" if left else "\n", file=sys.stderr, flush=True)
     return digest.hexdigest()
+
+
+def _state(descriptor: int) -> tuple[int, int, int, int, int]:
+    """What tells that a file has been written to: device, inode, size, and both times in ns."""
+    found = os.fstat(descriptor)
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+# -- what is known of files, kept on this machine ------------------------------------------------------
+
+
+def recall(*what: object) -> bytes | None:
+    """What an earlier process has kept under this name, None where it has not."""
+    folder = known_folder()
+    try:
+        return (folder / _name(what)).read_bytes() if folder else None
+    except OSError:
+        return None
+
+
+def keep(content: bytes, *what: object) -> None:
+    """Keep something under a name for later processes of this user on this machine, where there is room for it."""
+    folder = known_folder()
+    if folder is None:
+        return
+    partial = folder / f".{uuid.uuid4().hex}"
+    with suppress(OSError):  # a full disk costs the next command time, and this one nothing
+        try:
+            partial.write_bytes(content)
+            os.replace(partial, folder / _name(what))
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def _name(what: tuple[object, ...]) -> str:
+    return hashlib.blake2b(repr(what).encode(), digest_size=16).hexdigest()
+
+
+def known_folder() -> Path | None:
+    """Where it is kept: in the user's cache directory, or where that cannot be written, in a temporary one."""
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    choices = [Path(cache)] if os.path.isabs(cache) else []
+    with suppress(RuntimeError):  # a user without a home
+        choices.append(Path.home() / ".cache")
+    choices = [choice / "amc-sweeps" for choice in choices]
+    choices.append(Path(tempfile.gettempdir()) / f"amc-sweeps-{os.getuid()}")
+    for folder in choices:
+        with suppress(OSError):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            found = folder.lstat()
+            if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and os.access(folder, os.W_OK | os.X_OK):
+                return folder
+    return None

@@ -34,6 +34,10 @@ class Instances:
     ):
         self.mixture, self.device = dataset.scenario, device
         self.sources = [_source(dataset, scenario, device) for scenario in dataset.scenario.components]
+        if sum(bool(scenario.recording) for scenario in dataset.scenario.components) > 1:
+            from amc_core.recorded import require_parts_apart
+
+            require_parts_apart(dataset)
         self.modulations, self.snrs = dataset.modulations, len(dataset.snrs_db)
         indices = torch.tensor(dataset.indices(part)).expand(len(self.modulations) * self.snrs, -1)
         if fraction < 1:

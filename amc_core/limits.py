@@ -135,9 +135,9 @@ class Likelihood:
             rows = torch.stack([2 * size * i, 2 * size * q, -size * scale[:, members[0]]], 1)
             exponents = rows.to(dtype) @ columns.to(dtype)
             peak = exponents.amax(1, keepdim=True)
-            likelihood = exponents.sub_(peak).exp_() @ averages.to(dtype)
-            # A class whose points are all so far away that it comes out as zero is ruled out by this symbol alone.
-            out[:, members] = (likelihood.clamp(min=1e-37).log_() + peak).to(out.dtype)
+            # A class 80 below the best is ruled out by this symbol; smaller numbers are denormal, ten times as slow.
+            likelihood = exponents.sub_(peak).clamp_(min=-80).exp_() @ averages.to(dtype)
+            out[:, members] = (likelihood.log_() + peak).to(out.dtype)
 
 
 def recognition(

@@ -34,7 +34,9 @@ def whole(value: Any) -> int | None:
     if isinstance(value, str):
         exact = _spelled(value)
         return int(exact) if exact is not None and exact.denominator == 1 else None
-    if not isinstance(value, Real) or not _is_no_truth(value) or not math.isfinite(value):
+    if not isinstance(value, Real) or not _is_no_truth(value):
+        return None
+    if not isinstance(value, Rational) and not math.isfinite(value):
         return None
     return int(value) if value == int(value) else None
 
@@ -112,4 +114,4 @@ def _bound(bound: float) -> str:
 
 
 def _short(value: float, digits: int = 6) -> str:
-    return f"{value:.{digits}g}".replace("e-0", "e-").replace("e+0", "e+")  # 1e-6, as people write it
+    return f"{value:.{digits}g}".replace("e-0", "e-").replace("e+", "e")  # 1e-6, 1e15: as people write

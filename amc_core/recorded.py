@@ -2,55 +2,227 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 import torch
 
 from amc_core.errors import AmcError, suggest
+from amc_core.fingerprint import DigestedPath, keep, recall
 from amc_core.identity import address_key
 from amc_core.recordings import Recording, open_recording
-from amc_core.run import Dataset
+from amc_core.run import Dataset, Run
+
+_BLOCK = 1024  # instances read at a time to find equal ones
+_KEPT_BYTES = 1 << 26  # of samples of which what is found is worth keeping on the machine
+_log = logging.getLogger(__name__)
 
 
 class Recorded:
     """The instances of a recording that a dataset names.
 
     Those of one modulation and SNR are numbered in an order that the dataset's seed shuffles, since files may
-    hold near copies side by side. Raises AmcError, naming the file, for a modulation, an SNR, a length, or a
-    number of instances that it does not hold.
+    hold near copies side by side; of instances that are equal only the first has a number. A recording that knows no
+    SNR is of the one level that the dataset names.
+
+    Raises AmcError, naming the file, for a modulation, an SNR, a length, or a number of instances that it does not
+    hold, for equal instances of two labels, and where the content is not, or no longer, what was planned.
     """
 
     def __init__(self, dataset: Dataset, path: str, device: torch.device | str = "cpu"):
-        self.device = device
-        self.recording = _open(path, dataset.length)
+        self.device, self.path = device, DigestedPath(path)
+        self.path.require_planned()
+        self.content = _opened(str(path), self.path.digest, dataset.length, dataset.modulations, dataset.snrs_db)
         positions = []
-        for name in dataset.modulations:
-            if name not in self.recording.modulations:
-                raise AmcError(
-                    f"{path}: modulation {name!r} is not recorded{suggest(name, self.recording.modulations)}"
-                )
-            modulation = self.recording.modulations.index(name)
-            for snr_db in dataset.snrs_db:
-                found = np.flatnonzero((self.recording.modulation == modulation) & (self.recording.snr_db == snr_db))
-                if not len(found) and snr_db not in self.recording.snrs_db:
-                    known = ", ".join(f"{snr:g}" for snr in self.recording.snrs_db)
-                    raise AmcError(f"{path}: SNR {snr_db:g} dB is not recorded (recorded: {known})")
-                if len(found) < dataset.count:
-                    what = f"{len(found)} instances of {name} at {snr_db:g} dB are recorded"
-                    raise AmcError(f"{path}: {what}, and the study asks for {dataset.count}")
-                # By names and values, not by their order: a test may have other modulations and SNRs than training.
-                order = np.random.default_rng(address_key(dataset.seed, name, snr_db)).permutation(len(found))
-                positions.append(found[order[: dataset.count]])
+        for cell, found in enumerate(self.content.cells):
+            if len(found) < dataset.count:
+                what = f"{len(found)} instances of {self.content.label(cell)} are recorded"
+                notes = "".join(f"; {note}" for note in self.content.notes)
+                raise AmcError(f"{path}: {what}, and the study asks for {dataset.count}{notes}")
+            # By names and values, not by their order: a test may have other modulations and SNRs than training.
+            key = address_key(dataset.seed, *self.content.of(cell))
+            positions.append(found[np.random.default_rng(key).permutation(len(found))[: dataset.count]])
         shape = (len(dataset.modulations), len(dataset.snrs_db), dataset.count)
         self.positions = np.stack(positions).reshape(shape)
 
     def __call__(self, modulation: torch.Tensor, snr: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         """As `Simulator`: (batch,) int64 each, on the CPU → (batch, 2, length) float32 of mean power 1."""
         positions = self.positions[modulation.numpy(), snr.numpy(), index.numpy()]
-        return torch.as_tensor(self.recording.read(positions), device=self.device)
+        x = torch.as_tensor(self.content.recording.read(positions), device=self.device)
+        self.path.require_planned()
+        return x
 
 
-@lru_cache(maxsize=2)
-def _open(path: str, length: int) -> Recording:
-    return open_recording(path, length)
+@dataclass(frozen=True, eq=False)
+class _Content:
+    """A recording, and which of its instances some modulations and SNRs are.
+
+    cells: for each modulation and SNR, the positions of its instances, equal ones once. digests: (n,) uint64, what
+    each of these instances is, 0 for all others. notes: what is passed over, a sentence each.
+    """
+
+    recording: Recording
+    modulations: tuple[str, ...]
+    snrs_db: tuple[float, ...]
+    cells: tuple[np.ndarray, ...]
+    digests: np.ndarray
+    notes: tuple[str, ...]
+
+    def of(self, cell: int) -> tuple[str, float | None]:
+        """Modulation and SNR in dB; None where no SNR is recorded."""
+        place, level = divmod(cell, len(self.snrs_db))
+        unknown = np.isnan(self.recording.snr_db).all()
+        return self.modulations[place], None if unknown else self.snrs_db[level]
+
+    def label(self, cell: int) -> str:
+        name, snr_db = self.of(cell)
+        return name if snr_db is None else f"{name} at {snr_db:g} dB"
+
+
+@lru_cache(maxsize=4)
+def _opened(path: str, digest: str, length: int, modulations: tuple[str, ...], snrs_db: tuple[float, ...]) -> _Content:
+    """The content of that digest, which the caller has seen to."""
+    recording = open_recording(path, length)
+    cells = [found for name in modulations for found in _levels(path, recording, name, snrs_db)]
+    used = np.concatenate(cells)
+    digests = np.zeros(len(recording), dtype=np.uint64)
+    digests[used] = _digests(recording, used, digest)
+    content = _Content(recording, modulations, snrs_db, tuple(cells), digests, recording.notes)
+    content = _each_once(content, used)
+    DigestedPath(path, digest).require_planned()
+    for note in content.notes:
+        _log.warning("%s: %s", path, note)
+    return content
+
+
+def _each_once(content: _Content, used: np.ndarray) -> _Content:
+    """The content without instances that equal others before them. Raises AmcError for equal ones of two labels."""
+    cell_of = np.repeat(np.arange(len(content.cells)), [len(cell) for cell in content.cells])
+    order = np.lexsort((used, content.digests[used]))
+    used, cell_of = used[order], cell_of[order]
+    equal = content.digests[used][1:] == content.digests[used][:-1]
+    differing = np.flatnonzero(equal & (cell_of[1:] != cell_of[:-1]))
+    if len(differing):
+        rows, source = (differing[0], differing[0] + 1), content.recording.source
+        first, second = (f"{source.describe(int(used[row]))} ({content.label(cell_of[row])})" for row in rows)
+        raise AmcError(f"{first} and {second} have the same samples; allowed is one label for a sample")
+    if not equal.any():
+        return content
+    cells = tuple(np.setdiff1d(cell, used[1:][equal]) for cell in content.cells)
+    note = f"{equal.sum()} instances equal others of the file and do not count again"
+    return replace(content, cells=cells, notes=(*content.notes, note))
+
+
+def _levels(path: str, recording: Recording, name: str, snrs_db: tuple[float, ...]) -> list[np.ndarray]:
+    """The positions of a modulation's instances at each SNR."""
+    if name not in recording.modulations:
+        raise AmcError(f"{path}: modulation {name!r} is not recorded{suggest(name, recording.modulations)}")
+    of_name = recording.modulation == recording.modulations.index(name)
+    known = recording.snrs_db
+    if np.isnan(known).all():
+        if len(snrs_db) > 1:
+            what = "no SNR is recorded (SigMF has amc:snr_db for it), so all its instances are of one level"
+            how = f"give snr_db one value here, which is then theirs, not {len(snrs_db)}; a test may have its own"
+            raise AmcError(f"{path}: {what}: {how}")
+        return [np.flatnonzero(of_name)]
+    for snr_db in snrs_db:
+        if snr_db not in known:
+            levels = ", ".join("unknown" if snr != snr else f"{snr:g}" for snr in known)
+            raise AmcError(f"{path}: SNR {snr_db:g} dB is not recorded (recorded: {levels})")
+    return [np.flatnonzero(of_name & (recording.snr_db == snr_db)) for snr_db in snrs_db]
+
+
+def _digests(recording: Recording, used: np.ndarray, digest: str) -> np.ndarray:
+    """(n,) uint64 of the samples, in single precision, of the instances at these positions of a content."""
+    large = len(used) * recording.length * 8 >= _KEPT_BYTES
+    name = "instances", digest, recording.length, hashlib.blake2b(used.tobytes(), digest_size=12).hexdigest()
+    kept = recall(*name) if large else None
+    if kept is not None and len(kept) == 8 * len(used):
+        return np.frombuffer(kept, dtype=np.uint64)
+    digests = b"".join(
+        hashlib.blake2b(x.astype(np.float32).tobytes(), digest_size=8).digest()
+        for block in np.split(used, range(_BLOCK, len(used), _BLOCK))
+        for x in recording.source.fetch(block, recording.length)
+    )
+    if large:
+        keep(digests, *name)
+    return np.frombuffer(digests, dtype=np.uint64)
+
+
+# -- one sample, one part ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Use:
+    """What of one recording some parts of a dataset are. spans: as `Source.spans`, each sorted by its first."""
+
+    path: str
+    length: int
+    digests: np.ndarray
+    spans: dict[str, np.ndarray]
+
+    def shared_with(self, other: _Use) -> int:
+        """How many instances here have samples that are there as well."""
+        shared = np.isin(self.digests, other.digests).sum() if self.length == other.length else 0
+        for content, spans in self.spans.items():
+            there = other.spans.get(content)
+            if there is not None:
+                before = np.maximum.accumulate(there[:, 1])  # where those that begin earlier end
+                last = np.searchsorted(there[:, 0], spans[:, 1]) - 1
+                shared = max(shared, int(((last >= 0) & (before[last.clip(0)] > spans[:, 0])).sum()))
+        return int(shared)
+
+
+def require_unseen_tests(run: Run, tests: Iterable[Dataset]) -> None:
+    """Raise AmcError where recorded samples test a run that trained it, or a run that it descends from."""
+    tests = [test for test in tests if _is_recorded(test)]
+    trained: Run | None = run
+    while tests and trained is not None:
+        if _is_recorded(trained.dataset):
+            for test in tests:
+                require_unseen(trained.dataset, ("train", "validation"), test)
+        trained = trained.parent
+
+
+def require_parts_apart(dataset: Dataset) -> None:
+    """Raise AmcError where recordings of a mixture share samples across its parts."""
+    require_unseen(dataset, ("train",), dataset, "validation")
+    require_unseen(dataset, ("train", "validation"), dataset, "test")
+
+
+def _is_recorded(dataset: Dataset) -> bool:
+    return any(scenario.recording for scenario in dataset.scenario.components)
+
+
+def require_unseen(training: Dataset, parts: tuple[str, ...], test: Dataset, part: str = "test") -> None:
+    """Raise AmcError where recorded samples of these parts of a training dataset are in a part of another as well."""
+    for tested in _uses(test, (part,)):
+        for trained in _uses(training, parts):
+            shared = tested.shared_with(trained)
+            if shared:
+                what = f"{shared} of its {len(tested.digests)} {part} instances have samples"
+                where = "this recording" if trained.path == tested.path else trained.path
+                raise AmcError(
+                    f"{tested.path}: {what} that are in the {' or '.join(parts)} part of {where}: "
+                    f"test on samples that no training has (lengths {trained.length} and {tested.length})"
+                )
+
+
+@lru_cache(maxsize=32)
+def _uses(dataset: Dataset, parts: tuple[str, ...]) -> list[_Use]:
+    """The recorded instances of parts of a dataset, by the recordings that they are from."""
+    index = np.concatenate([np.array(dataset.indices(part), dtype=np.int64) for part in parts])
+    components, uses = dataset.scenario.components, []
+    for place, scenario in enumerate(components):
+        if scenario.recording:
+            own = index[dataset.scenario.component(index) == place] if len(components) > 1 else index
+            recorded = Recorded(dataset, scenario.recording)
+            positions = recorded.positions[:, :, own].ravel()
+            spans = recorded.content.recording.source.spans(positions)
+            spans = {content: span[np.argsort(span[:, 0], kind="stable")] for content, span in spans.items()}
+            uses.append(_Use(str(recorded.path), dataset.length, recorded.content.digests[positions], spans))
+    return uses

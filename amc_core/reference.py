@@ -56,6 +56,11 @@ def symbol(column: str) -> str:
     return field.symbol if field and field.symbol else called(column)
 
 
+def factor(column: str) -> float:
+    """From a value of a column to the one along its axis."""
+    return (field_of(column) or _ANY).factor
+
+
 def in_words(column: str, value: Any) -> str:
     """A value of a column with what it is of: "L = 8", "sample rate 200 kHz"."""
     field = field_of(column)

@@ -108,6 +108,8 @@ class Scenario:
     """A transmission setting; where a field varies, it may also be a `Distribution`, or {kind: [low, high]}.
 
     channel: a name in `CHANNELS`, a `Channel`, or a dictionary of its fields. A recording goes with no other field.
+    audio, recording: paths that count by the content that lies there (`DigestedPath`), also as {"path": …, "content":
+    its digest}.
     Raises AmcError for what its fields do not take.
     """
 
@@ -155,9 +157,20 @@ class Scenario:
 
     def __post_init__(self):
         read_fields(self)
+        self._require_no_alias()
         simulated = [name for name in changes(self) if name != "recording"]
         if self.recording and simulated:
             raise AmcError(f"recording {self.recording!r} does not go with {simulated[0]}: it is not simulated")
+
+    def _require_no_alias(self) -> None:
+        """Raise AmcError where a carrier offset reaches beyond ±f_s/2, where it would appear as another."""
+        slowest = self.sample_rate * (1 + _extremes(self.sample_rate_offset)[0] * 1e-6)  # of the receiver
+        absolute, relative = (_extremes(value) for value in (self.carrier_offset, self.relative_carrier_offset))
+        cycles = [hertz / slowest + share for hertz, share in zip(absolute, relative, strict=True)]
+        if not -0.5 <= cycles[0] <= cycles[1] <= 0.5:
+            offsets = " to ".join(f"{slowest * offset:g}" for offset in dict.fromkeys(cycles))
+            half = f"±{slowest / 2:g} Hz, half of the receiver's sample rate"
+            raise AmcError(f"a carrier offset of {offsets} Hz appears as another: allowed are at most {half}")
 
     @property
     def samples_per_symbol(self) -> Fraction:
@@ -212,6 +225,10 @@ class Scenario:
             blank = {name: "" if isinstance(value, str) else math.nan for name, value in values.items()}
             values = blank | {"recording": values["recording"]}
         return values
+
+
+def _extremes(value: float | Distribution) -> tuple[float, float]:
+    return value.extremes if isinstance(value, Distribution) else (value, value)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -85,22 +86,25 @@ def expected_seconds(plan: Plan, store: Store) -> dict[str, float]:
         known = [speeds.get((device, entry.run.model)) for entry in plan.incomplete]
         if all(known):
             seconds[device] = sum(
-                entry.run.dataset.length * (entry.training_work / trained + entry.evaluation_work / classified)
+                entry.run.dataset.length
+                * (entry.training_work / (trained or math.inf) + entry.evaluation_work / classified)
                 for entry, (trained, classified) in zip(plan.incomplete, known, strict=True)
             )
     return seconds
 
 
 def require_recordings(plan: Plan) -> None:
-    """Raise AmcError unless the recordings that the missing work needs hold what it asks of them."""
+    """Raise AmcError unless the recordings of the missing work hold what it asks, and test none that trained."""
     datasets = {test: None for entry in plan.incomplete for test in entry.missing}
     datasets |= {entry.run.dataset: None for entry in plan.incomplete if not entry.trained}
     recorded = [(dataset, path) for dataset in datasets for path in _recordings(dataset)]
     if recorded:
-        from amc_core.recorded import Recorded  # needs torch, which planning does not
+        from amc_core.recorded import Recorded, require_unseen_tests  # need torch, which planning does not
 
         for dataset, path in recorded:
             Recorded(dataset, path)
+        for entry in plan.incomplete:
+            require_unseen_tests(entry.run, entry.missing)
 
 
 def _recordings(dataset: Dataset) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from amc_core.errors import AmcError
 from amc_core.recordings.hdf5 import write_radioml2018
-from amc_core.recordings.sigmf import write_sigmf
+from amc_core.recordings.sigmf_write import write_sigmf
 from amc_core.scenario import Scenario
 from amc_core.simulator import simulate
 

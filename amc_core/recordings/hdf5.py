@@ -5,6 +5,7 @@ Only labels are read when a file is opened; samples are read instance by instanc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import h5py
 import numpy as np
 
 from amc_core.errors import AmcError
+from amc_core.fingerprint import content_digest
 from amc_core.recordings.atomic import replacing
 from amc_core.recordings.names import modulation_names
 from amc_core.recordings.recording import Recording, instance_length, per_instance
@@ -35,7 +37,8 @@ _AUGMOD = ("signals", "modulations", "snr", "classes", "frequency_offsets")
 _LAYOUTS = f"allowed are RadioML 2018.01A ({', '.join(_RADIOML2018)}) and AugMod ({', '.join(_AUGMOD)})"
 
 _LABEL_ROWS = 1 << 16  # of labels read at a time
-_CHUNK_BYTES = 1 << 17
+_CHUNK_BYTES = 1 << 17  # that we write
+_LARGEST_CHUNK = 1 << 30  # bytes that we read
 
 
 @dataclass(frozen=True)
@@ -46,21 +49,26 @@ class _Signals:
     field: str
     time_first: bool
 
-    def fetch(self, positions: np.ndarray) -> np.ndarray:
+    def fetch(self, positions: np.ndarray, length: int) -> np.ndarray:
         order = np.argsort(positions, kind="stable")
         ordered = positions[order]
         with _opened(self.path) as file:
             dataset = file[self.field]
-            samples = dataset.shape[1] if self.time_first else dataset.shape[2]
-            out = np.empty((len(positions), 2, samples))
+            out = np.empty((len(positions), 2, length))
             for rows in np.split(np.arange(len(order)), np.flatnonzero(np.diff(ordered) != 1) + 1):
                 if len(rows):
-                    run = dataset[ordered[rows[0]] : ordered[rows[-1]] + 1]
-                    out[order[rows]] = run.transpose(0, 2, 1) if self.time_first else run
+                    run = slice(ordered[rows[0]], ordered[rows[-1]] + 1)
+                    if self.time_first:
+                        out[order[rows]] = dataset[run, :length].transpose(0, 2, 1)
+                    else:
+                        out[order[rows]] = dataset[run, :, :length]
         return out
 
     def describe(self, position: int) -> str:
         return f"{self.path}: instance {position} of field {self.field!r}"
+
+    def spans(self, positions: np.ndarray) -> dict[str, np.ndarray]:
+        return {content_digest(self.path): np.stack([positions, positions + 1], axis=1)}
 
 
 def open_hdf5(path: Path, length: int | None) -> Recording:
@@ -141,7 +149,23 @@ def _field(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
         what = f"field {name!r} has shape {field.shape} and type {field.dtype}"
         allowed = "one or more names" if name == "classes" else "numbers, of one or more instances"
         raise AmcError(f"{path}: {what}; allowed are {allowed}")
+    _require_written(path, name, field)
     return field
+
+
+def _require_written(path: Path, name: str, field: h5py.Dataset) -> None:
+    """Raise AmcError where a field claims more than the file holds, or chunks that no memory should be made for."""
+    if field.chunks:
+        chunks = math.prod(-(-size // chunk) for size, chunk in zip(field.shape, field.chunks, strict=True))
+        whole = field.id.get_num_chunks() == chunks
+        large = math.prod(field.chunks) * field.dtype.itemsize > _LARGEST_CHUNK
+    else:
+        whole, large = field.id.get_storage_size() >= field.size * field.dtype.itemsize, False
+    if not whole:
+        held = f"{field.id.get_storage_size()} bytes of it are in the file"
+        raise AmcError(f"{path}: field {name!r} claims the shape {field.shape}, and {held}; allowed is a whole field")
+    if large:
+        raise AmcError(f"{path}: field {name!r} has chunks of shape {field.chunks}; allowed is at most 1 GiB")
 
 
 def _string(name: str | bytes) -> str:

@@ -1,4 +1,6 @@
-"""RadioML 2016.04C, 2016.10A and 2016.10B: a Python 2 pickle of {(modulation, snr): float32 array (n, 2, 128)}.
+"""RadioML 2016.04C, 2016.10A and 2016.10B: a pickle of {(modulation, snr): float32 array (n, 2, 128)}.
+
+The published files are of Python 2; subsets that people pickle anew are of any protocol, up to 5.
 
 A pickle is a program: it names functions and calls them. This unpickler gives it none of Python's or NumPy's.
 The few names that a pickled array needs are answered by stand-ins of our own, which note what the array is and
@@ -11,6 +13,8 @@ from __future__ import annotations
 import math
 import os
 import pickle
+import re
+import struct
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +24,7 @@ from typing import Any, BinaryIO, ClassVar
 import numpy as np
 
 from amc_core.errors import AmcError
+from amc_core.fingerprint import content_digest
 from amc_core.recordings.names import modulation_name
 from amc_core.recordings.recording import Recording, instance_length
 
@@ -28,7 +33,7 @@ _ALLOWED = "allowed is a pickled dictionary {(modulation, snr): float32 array (n
 # Numbers, strings, tuples, a dictionary, frames and the memo, and the three that make an array: GLOBAL, REDUCE, BUILD.
 _INSTRUCTIONS = (
     "PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 FLOAT BINFLOAT "
-    "STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINBYTES SHORT_BINBYTES BINBYTES8 "
+    "STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8 "
     "TUPLE EMPTY_TUPLE TUPLE1 TUPLE2 TUPLE3 DICT EMPTY_DICT SETITEM SETITEMS "
     "PUT BINPUT LONG_BINPUT GET BINGET LONG_BINGET MEMOIZE GLOBAL STACK_GLOBAL REDUCE BUILD"
 ).split()
@@ -54,13 +59,13 @@ class _StandIn:
 
 
 class _Type:
-    """A NumPy number type, from its code ("f4") and its byte order."""
+    """A NumPy number type, from its code ("f4") and its byte order; or a text of some length ("U5"), for names."""
 
     __slots__ = ("code", "order")
 
     def __init__(self, code, *_flags):
         self.code, self.order = _text(code), "<"
-        if self.code not in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"):
+        if self.code not in _NUMBERS and not re.fullmatch(r"U\d{1,3}", self.code):
             raise _Refused(f"holds an array of type {self.code!r}")
 
     def __setstate__(self, state):
@@ -91,6 +96,13 @@ class _Array:
             raise _Refused(f"holds an array of shape {shape} and type {kind} in {len(content)} bytes")
         self.values = np.frombuffer(content, kind).reshape(shape, order="F" if fortran else "C")
 
+    @classmethod
+    def from_buffer(cls, content, kind, shape, order):
+        """How protocol 5 writes an array that lies in one piece."""
+        array = cls(_NDARRAY)
+        array.__setstate__((1, shape, kind, _text(order) == "F", content))
+        return array
+
 
 class _Entries(dict):
     """The dictionary: keys are checked before Python hashes them, which nested tuples could make endless."""
@@ -104,6 +116,8 @@ class _Entries(dict):
         if type(snr_db) not in (int, float) or not abs(snr_db) < 1e6:
             raise _Refused(f"has an SNR at {modulation!r} that is not a number of dB")
         array = value.values if isinstance(value, _Array) else None
+        if (modulation, snr_db) in self:
+            raise _Refused(f"has {(modulation, snr_db)} twice, perhaps as text and as bytes")
         if array is None or array.ndim != 3 or array.shape[1] != 2 or not array.shape[2] or array.dtype.kind != "f":
             what = "no array" if array is None else f"an array of shape {array.shape} and type {array.dtype}"
             raise _Refused(f"has {what} at {(modulation, snr_db)}")
@@ -115,11 +129,11 @@ def _text(value) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else str.__str__(value)
 
 
-def _bytes(value) -> bytes:
-    return value if isinstance(value, bytes) else str.encode(value, "latin-1")
+def _bytes(value) -> bytes | bytearray:
+    return value if isinstance(value, bytes | bytearray) else str.encode(value, "latin-1")
 
 
-def _scalar(kind: _Type, content) -> int | float:
+def _scalar(kind: _Type, content) -> int | float | str:
     return np.frombuffer(_bytes(content), kind.numpy(), 1)[0].item()
 
 
@@ -130,15 +144,23 @@ def _encode(text: str, encoding="latin-1") -> bytes:
     return _bytes(text)
 
 
+def _ordered_dictionary() -> _Entries:
+    """An OrderedDict, whose entries come after it; ours are sorted anyway."""
+    return _Entries()
+
+
+_NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
 _NDARRAY = object()  # an array is only ever made by _reconstruct: the class itself cannot be called
 _STAND_INS = {
     ("numpy", "ndarray"): lambda: _NDARRAY,
     ("numpy", "dtype"): lambda: _StandIn(_Type),
     ("_codecs", "encode"): lambda: _StandIn(_encode),
+    ("collections", "OrderedDict"): lambda: _StandIn(_ordered_dictionary),
 }
-for _module in ("numpy.core.multiarray", "numpy._core.multiarray"):  # before NumPy 2, and since
-    _STAND_INS[_module, "_reconstruct"] = lambda: _StandIn(_Array)
-    _STAND_INS[_module, "scalar"] = lambda: _StandIn(_scalar)
+for _package in ("numpy.core", "numpy._core"):  # before NumPy 2, and since
+    _STAND_INS[f"{_package}.multiarray", "_reconstruct"] = lambda: _StandIn(_Array)
+    _STAND_INS[f"{_package}.multiarray", "scalar"] = lambda: _StandIn(_scalar)
+    _STAND_INS[f"{_package}.numeric", "_frombuffer"] = lambda: _StandIn(_Array.from_buffer)
 
 
 class _Instructions(dict):
@@ -163,9 +185,18 @@ class _Unpickler(pickle._Unpickler):
             entries[key] = value
         self.append(entries)
 
+    def load_bytes_to_change(self):
+        """A bytearray, which Python would make room for before it looks whether the file has as much."""
+        (length,) = struct.unpack("<Q", self.read(8))
+        content = self.read(length)
+        if len(content) < length:
+            raise EOFError
+        self.append(content)
+
     dispatch: ClassVar = _Instructions(
         {code: pickle._Unpickler.dispatch[code] for code in (getattr(pickle, name)[0] for name in _INSTRUCTIONS)}
         | {pickle.EMPTY_DICT[0]: load_empty_dictionary, pickle.DICT[0]: load_dictionary}
+        | {pickle.BYTEARRAY8[0]: load_bytes_to_change}
     )
 
     def find_class(self, module: str, name: str):
@@ -199,16 +230,19 @@ class _Arrays:
     arrays: list[np.ndarray]
     starts: list[int]
 
-    def fetch(self, positions: np.ndarray) -> np.ndarray:
-        out = np.empty((len(positions), *self.arrays[0].shape[1:]))
+    def fetch(self, positions: np.ndarray, length: int) -> np.ndarray:
+        out = np.empty((len(positions), 2, length))
         for row, position in enumerate(positions):
             place = bisect_right(self.starts, position) - 1
-            out[row] = self.arrays[place][position - self.starts[place]]
+            out[row] = self.arrays[place][position - self.starts[place], :, :length]
         return out
 
     def describe(self, position: int) -> str:
         place = bisect_right(self.starts, position) - 1
         return f"{self.path}: instance {position - self.starts[place]} of {self.keys[place]}"
+
+    def spans(self, positions: np.ndarray) -> dict[str, np.ndarray]:
+        return {content_digest(self.path): np.stack([positions, positions + 1], axis=1)}
 
 
 def open_radioml2016(path: Path, length: int | None) -> Recording:
@@ -222,8 +256,13 @@ def open_radioml2016(path: Path, length: int | None) -> Recording:
         if array.shape[2] != arrays[0].shape[2]:
             what = f"the array at {key} has {array.shape[2]} samples an instance and the one at {keys[0]} has"
             raise AmcError(f"{path}: {what} {arrays[0].shape[2]}; allowed is one length")
+    spellings: dict[str, str] = {}  # our name → the file's
+    for name, _ in keys:
+        other = spellings.setdefault(modulation_name(name), name)
+        if other != name:
+            raise AmcError(f"{path}: {other!r} and {name!r} are two spellings of one modulation; {_ALLOWED}, each once")
     names = [modulation_name(name) for name, _ in keys]
-    modulations = tuple(sorted(set(names)))
+    modulations = tuple(sorted(spellings))
     counts = [len(array) for array in arrays]
     starts = np.cumsum([0, *counts[:-1]]).tolist()
     return Recording(

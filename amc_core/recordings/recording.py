@@ -19,11 +19,17 @@ _UNIT_POWER_TOLERANCE = 1e-6
 class Source(Protocol):
     """Where the samples lie. It holds no open file, so that a recording can be sent to another process."""
 
-    def fetch(self, positions: np.ndarray) -> np.ndarray:
-        """(batch,) int64 positions, in any order and repeated or not → (batch, 2, ≥ length) float64, unscaled."""
+    def fetch(self, positions: np.ndarray, length: int) -> np.ndarray:
+        """(batch,) int64 positions, in any order and repeated or not → (batch, 2, length) float64, unscaled."""
 
     def describe(self, position: int) -> str:
         """The file and the instance in it, as an error names them."""
+
+    def spans(self, positions: np.ndarray) -> dict[str, np.ndarray]:
+        """What of which content the instances are: digest → (n, 2) int64, first and the one after the last.
+
+        Counted in samples where instances are cut from a long recording, else in instances.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +38,7 @@ class Recording:
 
     modulations: the classes, by our names. length: samples of an instance. modulation: (n,) int64 indices into
     modulations. snr_db: (n,) float64 dB, nan where the file does not say. sample_rate: (n,) float64 Hz, nan
-    where the file does not say.
+    where the file does not say. notes: what of the file is passed over, a sentence each.
     """
 
     modulations: tuple[str, ...]
@@ -41,6 +47,7 @@ class Recording:
     snr_db: np.ndarray = field(repr=False)
     sample_rate: np.ndarray = field(repr=False)
     source: Source = field(repr=False)
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.modulation)
@@ -61,7 +68,7 @@ class Recording:
         if positions.ndim != 1 or outside.any():
             wrong = positions[outside][0] if outside.any() else f"of shape {positions.shape}"
             raise AmcError(f"position {wrong} is not in the recording; allowed are (batch,) from 0 to {len(self) - 1}")
-        x = self.source.fetch(positions)[:, :, : self.length]
+        x = self.source.fetch(positions, self.length)
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             power = np.einsum("bcn,bcn->b", x, x) / self.length
             scale = np.where(abs(power - 1) < _UNIT_POWER_TOLERANCE, 1, 1 / np.sqrt(power))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -26,23 +27,26 @@ err = Console(stderr=True)
 
 
 def show_classifiers(specs: list[ModelSpec], length: int, classes: int) -> None:
-    """A row per classifier: parameters and cost of an instance, counted from the network; of one alone, its details."""
-    sizes = [_size_of(spec, length, classes) for spec in specs]
+    """A row per classifier, the smallest first: size, cost, year, paper; of one alone, its details."""
+    sizes = {spec.name: _size_of(spec, length, classes) for spec in specs}
     title = f"at instances of {length:,} samples, {classes} classes"
     if len(specs) > 1:
         table = Table(title=f"Classifiers {title}", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        for name in ("model", "", "parameters", "MACs", "lengths", "hyperparameters", "source"):
-            counted = name in ("parameters", "MACs")
+        for name in ("model", "", "parameters", "MACs", "lengths", "hyperparameters", "year", "source"):
+            counted = name in ("parameters", "MACs", "year")
             table.add_column(name, justify="right" if counted else "left", no_wrap=counted or name in ("model", ""))
-        for spec, size in zip(specs, sizes, strict=True):
-            table.add_row(spec.name, spec.title, *size, _lengths(spec), _defaults(spec), spec.source)
+        for spec in sorted(specs, key=lambda spec: sizes[spec.name] or (math.inf, 0)):
+            size = _size_in_words(sizes[spec.name])
+            table.add_row(spec.name, spec.title, *size, _lengths(spec), _defaults(spec), str(spec.year), spec.source)
     else:
-        [spec], [(parameters, operations)] = specs, sizes
+        [spec] = specs
+        parameters, operations = _size_in_words(sizes[spec.name])
         table = Table(title=f"{spec.title} {title}", box=SIMPLE_HEAD, show_header=False)
         for row in (
             ("parameters", parameters),
             ("MACs", operations),
             ("lengths", _lengths(spec)),
+            ("year", str(spec.year)),
             ("source", spec.source),
         ):
             table.add_row(*row)
@@ -50,24 +54,31 @@ def show_classifiers(specs: list[ModelSpec], length: int, classes: int) -> None:
             table.add_row(name, f"{entry.default} ({entry.allowed})")
     out.print(table, highlight=False)
     out.print(
-        "MACs: multiply-accumulates of convolutions, dense and LSTM layers to classify one instance; "
-        "one is two operations.\nWhat is element-wise is not counted, the cumulants of HOC-SVM for one.",
+        "MACs: multiply-accumulates of convolutions, dense and recurrent layers and attention to classify one "
+        "instance;\none is two operations. What is element-wise is not counted, the cumulants of HOC-SVM for one, nor "
+        "are Fourier\ntransforms.",
         highlight=False,
     )
 
 
-def _size_of(spec: ModelSpec, length: int, classes: int) -> tuple[str, str]:
-    """Parameters and multiply-accumulates of a classifier, counted from the network."""
+def _size_of(spec: ModelSpec, length: int, classes: int) -> tuple[int, int] | None:
+    """Parameters and multiply-accumulates of a classifier, counted from the network; None for too short a length."""
     from amc_core.models import build_model, shortest_length
     from amc_core.models.complexity import multiply_accumulates, parameters
 
     if length < shortest_length(spec.name):
-        return "too short", ""
+        return None
     if spec.knows_setting:  # it solves for the symbols, and has no layers to count
-        return "0", "none"
+        return 0, 0
     network = build_model(spec.name, classes, length)
-    operations = multiply_accumulates(network, length)
-    return f"{parameters(network):,}", f"{operations / 1e6:,.1f} M" if operations else "none"
+    return parameters(network), multiply_accumulates(network, length)
+
+
+def _size_in_words(size: tuple[int, int] | None) -> tuple[str, str]:
+    if size is None:
+        return "too short", ""
+    parameters, operations = size
+    return f"{parameters:,}", f"{operations / 1e6:,.1f} M" if operations else "none"
 
 
 def _lengths(spec: ModelSpec) -> str:

@@ -24,7 +24,7 @@ def speeds(store: Store) -> dict[tuple[str, str], tuple[float, float]]:
     """
     trained, classified = defaultdict(list), defaultdict(list)
     for record, footers in store.map(lambda key: _timing(store, key), _newest(store)):
-        if record and record.seconds and record.instances_trained:
+        if record and record.seconds and record.instances_trained is not None:
             index, length = (record.of_processes("device"), record.model), record.dataset.length
             trained[index].append(record.instances_trained * length / record.seconds)
             classified[index] += [f.instances * length / f.seconds for f in footers if f.seconds]

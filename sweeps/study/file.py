@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from amc_core.errors import AmcError, suggest
 from amc_core.modulations import MODULATION_SETS, modulation_names
-from sweeps.study.grid import LARGEST, Grid, model_grid, model_names, recipe_grid, scenario_grid, snr_levels
+from amc_core.quantities import require_number, whole
+from sweeps.study.grid import LARGEST, Grid, each, model_grid, model_names, recipe_grid, scenario_grid, snr_levels
+from sweeps.study.yaml12 import parse_yaml
 
 _MOST_VALUES = 20_000  # in a file
 
@@ -23,6 +25,16 @@ def gpu_share(gpus: float) -> float:
     return gpus
 
 
+def _number(low: float, high: float, kind: type = float) -> Any:
+    """The type of a number from `low` to `high`, however it is written."""
+    reader = partial(require_number, "", low=low, high=high, integer=kind is int)
+    return Annotated[kind, Field(ge=low, le=high), BeforeValidator(reader)]
+
+
+_whole = partial(_number, kind=int)
+_Instances, _Count, _Seed = _whole(10, 10_000_000), _whole(1, 1_000_000), _whole(0, (1 << 32) - 1)
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -30,7 +42,7 @@ class _Section(BaseModel):
     @classmethod
     def _no_truth(cls, value: Any) -> Any:
         if any(isinstance(entry, bool) for entry in (value if isinstance(value, list | tuple) else [value])):
-            raise AmcError(f"{value!r} is not allowed: nothing here is true or false (YAML reads yes and no so)")
+            raise AmcError(f"{value!r} is not allowed: nothing here is true or false")
         return value
 
 
@@ -46,13 +58,16 @@ def _grids(content: Any, info: ValidationInfo, train: tuple[Grid, ...] | None = 
 
 
 def _train_grids(content: Any, info: ValidationInfo) -> tuple[Grid, ...]:
+    known = info.context.pop("train", ())
     read = _grids(content, info)
-    info.context.setdefault("train", []).extend(read)  # which test grids may vary over
+    info.context["train"] = (*known, *read)  # which test grids may vary over
     return read
 
 
 def _test_grids(content: Any, info: ValidationInfo) -> tuple[Grid, ...]:
-    return _grids(content, info, tuple(info.context.get("train", ())))
+    if "train" not in info.context:  # it was refused, and what varies over it would be as well
+        return ()
+    return _grids(content, info, info.context["train"])
 
 
 _TrainGrids = Annotated[tuple[Any, ...], BeforeValidator(_train_grids)]
@@ -61,9 +76,9 @@ _Recipes = Annotated[tuple[dict, ...], BeforeValidator(recipe_grid)]
 
 
 class ResourcesSection(_Section):
-    cpus_per_trial: int = Field(1, ge=1)
+    cpus_per_trial: _Count = 1
     """Processor cores that one trial takes."""
-    gpus_per_trial: float | None = Field(None, ge=0, allow_inf_nan=False)
+    gpus_per_trial: _number(0, 1_000_000) | None = None
     """GPUs that one trial takes: a fraction of one, or a whole number; by default one where the cluster has any."""
 
     @field_validator("gpus_per_trial", mode="after")
@@ -73,19 +88,19 @@ class ResourcesSection(_Section):
 
 
 class ScaleSection(_Section):
-    instances: int | None = Field(None, ge=10, le=10_000_000)
+    instances: _Instances | None = None
     """Instances of every modulation and SNR."""
-    snr_stride: int | None = Field(None, ge=1, le=1_000)
+    snr_stride: _whole(1, 1_000) | None = None
     """4 takes every fourth SNR of the study, the last one among them."""
-    epochs: int | None = Field(None, ge=1, le=1_000_000)
+    epochs: _Count | None = None
     """Epochs of a recipe that has the default; of others in proportion."""
-    batch_size: int | None = Field(None, ge=1, le=1_000_000)
+    batch_size: _Count | None = None
     """Batch size of a recipe that has the default; of others in proportion."""
-    trials: int | None = Field(None, ge=1, le=1_000_000)
+    trials: _Count | None = None
     """Proposals of a search."""
 
 
-_Length = Annotated[int, Field(ge=8, le=1 << 20)]
+_Length = _whole(8, 1 << 20)
 
 
 class TransferSection(_Section):
@@ -107,7 +122,7 @@ OBJECTIVES = {"unseen_accuracy": "maximize", "accuracy": "maximize", "parameters
 class SearchSection(_Section):
     """How the dimensions of a study are searched."""
 
-    trials: int | None = Field(None, ge=1, le=1_000_000)
+    trials: _Count | None = None
     """How many proposals are to be evaluated; those that a pruner stops count."""
     sampler: Literal["tpe", "random", "cmaes", "grid"] = "tpe"
     """How values are proposed."""
@@ -115,7 +130,7 @@ class SearchSection(_Section):
     """Which trials are stopped early: by comparison with those that have come as far by then, so timing matters."""
     objective: tuple[Literal[tuple(OBJECTIVES)], ...] = ("unseen_accuracy",)
     """What is best: one, or several for a Pareto front."""
-    seed: int = Field(0, ge=0, lt=1 << 32)
+    seed: _Seed = 0
     """Of the sampler."""
     storage: str | None = Field(None, pattern=r"^[a-z0-9+]+://.")
     """URL of a database that keeps the proposals; by default a journal file in the store."""
@@ -136,21 +151,21 @@ class StudyFile(_Section):
     """What the study is for."""
     modulations: tuple[str, ...] = Field(validate_default=True, default="complex")
     """The classes: the name of a set, or a list of modulations."""
-    snr_db: tuple[Annotated[float, Field(ge=-200, le=200)], ...] = tuple(float(snr) for snr in range(-6, 19, 2))
+    snr_db: tuple[_number(-200, 200), ...] = tuple(float(snr) for snr in range(-6, 19, 2))
     """SNRs in dB: a list, or a range {from, to, step}."""
-    instances: int = Field(1000, ge=10, le=10_000_000)
+    instances: _Instances = 1000
     """Instances of every modulation and SNR, split 80:10:10 into training, validation and test."""
     length: tuple[_Length, ...] = (1024,)
     """Samples of an instance; of several, each is trained on."""
     test_length: tuple[_Length, ...] = ()
     """Samples of an instance in tests; by default those of training."""
-    dataset_seed: int = Field(0, ge=0, lt=1 << 32)
+    dataset_seed: _Seed = 0
     """Seed of the simulated instances."""
     models: tuple[tuple[str, dict[str, Any]], ...]
     """Names of models, or names with hyperparameters."""
     recipe: _Recipes = ({},)
     """How weights come about: fields of a recipe; a list of values means each of them."""
-    seeds: tuple[Annotated[int, Field(ge=0, lt=1 << 32)], ...] = (0,)
+    seeds: tuple[_Seed, ...] = (0,)
     """Seeds of the initial weights and of the order of instances; each is a run."""
     train: _TrainGrids = (Grid(),)
     """The scenarios to train in: fields and their values, every combination of which is meant."""
@@ -170,6 +185,8 @@ class StudyFile(_Section):
     def _modulations(cls, value: Any) -> tuple[str, ...]:
         if not isinstance(value, str | list):
             raise AmcError(f"{value!r} is not allowed: name a set ({', '.join(MODULATION_SETS)}) or list modulations")
+        if isinstance(value, list):
+            each(lambda name: modulation_names([name]), value)
         names = modulation_names(value)
         if len(names) < 2:
             raise AmcError(f"{list(names)} is not allowed: a classifier needs at least two")
@@ -180,7 +197,16 @@ class StudyFile(_Section):
     def _snr_range(cls, value: Any) -> Any:
         return snr_levels(value)
 
-    @field_validator("seeds", "length", "test_length", "transfer", mode="before")
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _named_seeds(cls, value: Any) -> Any:
+        count = whole(value)
+        if count is not None:  # one seed of this value, or so many?
+            several = f", or {list(range(count))} for {count} seeds" if 1 < count <= 20 else ""
+            raise AmcError(f"{value!r} is not allowed: list the seeds, [{count}] for that one{several}")
+        return value if isinstance(value, list) else (value,)
+
+    @field_validator("length", "test_length", "transfer", mode="before")
     @classmethod
     def _one_or_more(cls, value: Any) -> Any:
         return value if isinstance(value, list) else (value,)
@@ -206,7 +232,9 @@ class StudyFile(_Section):
     @field_validator("models", mode="before")
     @classmethod
     def _models(cls, value: Any) -> Any:
-        return tuple(entry for part in (value if isinstance(value, list) else [value]) for entry in model_grid(part))
+        return tuple(
+            entry for part in each(model_grid, value if isinstance(value, list) else [value]) for entry in part
+        )
 
 
 def read_content(path: Path) -> dict:
@@ -224,52 +252,59 @@ def read_content(path: Path) -> dict:
     return content
 
 
-def parse_yaml(text: str) -> Any:
-    """The value of a YAML text. Raises AmcError, which tells why, for anything else and for a key given twice."""
-    try:
-        return yaml.load(text, Loader=_UniqueKeyLoader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise AmcError(" ".join(str(error).split())) from None
-
-
 def validated(content: dict, folder: Path) -> StudyFile:
     """Validate content, paths in it taken from `folder`. Raises Pydantic's ValidationError: see `sentence`."""
-    return StudyFile.model_validate(content, context={"folder": folder})
+    return StudyFile.model_validate(content, context={"folder": folder, "train": ()})
 
 
 def sentence(error: ValidationError) -> str:
-    """The first complaint of Pydantic as one sentence: where, what, and what is allowed."""
-    first = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"] if part != "[key]")  # which Pydantic says of a name
-    sections = {"transfer": TransferSection, "resources": ResourcesSection, "scales": ScaleSection}
-    sections["search"] = SearchSection
-    section = sections.get(first["loc"][0], StudyFile) if len(first["loc"]) > 1 else StudyFile
-    if first["type"] == "extra_forbidden":
-        return f"key {place!r} is not known{suggest(first['loc'][-1], section.model_fields)}"
-    if first["type"] == "missing":
-        return f"key {place!r} is missing: a study needs it"
-    cause = first.get("ctx", {}).get("error")
+    """What Pydantic complains of: where, what, and what is allowed, each in a sentence and, of several, on a line."""
+    told = list(dict.fromkeys(line for part in error.errors(include_url=False) for line in _complaints(part)))
+    # A key that is misspelt is not missing as well.
+    told = [line for line in told if not (key := _MISSING.match(line)) or not any(f"mean {key[1]}?" in o for o in told)]
+    if len(told) == 1:
+        return told[0]
+    more = [f"and {len(told) - _MOST_TOLD} more"] if len(told) > _MOST_TOLD else []
+    return "\n  ".join([f"{len(told)} mistakes:", *told[:_MOST_TOLD], *more])
+
+
+def _complaints(error: dict) -> list[str]:
+    parts = [part for part in error["loc"] if part != "[key]"]  # which Pydantic says of a name
+    name = ".".join(map(str, parts))
+    section = _SECTIONS.get(parts[0], StudyFile) if len(parts) > 1 else StudyFile
+    if error["type"] == "extra_forbidden":
+        return [f"key {name!r} is not known{suggest(parts[-1], section.model_fields)}"]
+    if error["type"] == "missing":
+        return [f"key {name!r} is missing: a study needs it"]
+    if error["input"] is None:
+        return [f"{name} has no value: give one, or leave the key out"]
+    cause = error.get("ctx", {}).get("error")
     if cause is not None:
-        return f"{place}: {cause}"
-    limits = {name: f"{limit:,.10g}" for name, limit in first.get("ctx", {}).items() if isinstance(limit, int | float)}
-    if first["type"].startswith("model"):
-        section = sections[first["loc"][0]]
-        allowed = f"a mapping of its keys to values (known: {', '.join(section.model_fields)})"
+        told = [f"{name}: {line.strip()}" for line in str(cause).splitlines()]
+        return [line + (_RANGES if _WITH_COLON.search(line) else "") for line in told]
+    if error["type"].startswith("model"):
+        allowed = f"a mapping of its keys to values (known: {', '.join(_SECTIONS[parts[0]].model_fields)})"
     else:
-        allowed = _ALLOWED.get(first["type"], first["msg"].lower()).format(**first.get("ctx", {}) | limits)
-    return f"{place}: {first['input']!r} is not allowed: it is {allowed}"
+        allowed = _ALLOWED.get(error["type"], error["msg"].lower()).format(**error.get("ctx", {}))
+    return [f"{name}: {error['input']!r} is not allowed: it is {allowed}"]
 
 
-# What Pydantic found wrong → what is right, with the limits of the field.
+_SECTIONS = {
+    "transfer": TransferSection,
+    "resources": ResourcesSection,
+    "scales": ScaleSection,
+    "search": SearchSection,
+}
+_MOST_TOLD = 12
+_MISSING = re.compile(r"key ('\w+') is missing")
+_WITH_COLON = re.compile(r"'[-+.\d]+(:[-+.\d]+)+'")
+_RANGES = "; a list is written [1, 2, 3], and a range of SNRs {from: -6, to: 18, step: 2}"
+
+# What Pydantic found wrong → what is right.
 _ALLOWED = {
-    **dict.fromkeys(("int_type", "int_parsing", "int_from_float", "int_parsing_size"), "a whole number"),
-    **dict.fromkeys(("float_type", "float_parsing", "finite_number"), "a number"),
     **dict.fromkeys(("tuple_type", "list_type"), "a list"),
     "string_type": "a text",
     "dict_type": "a mapping of names to values",
-    "greater_than_equal": "at least {ge}",
-    "less_than_equal": "at most {le}",
-    "less_than": "below {lt}",
     "literal_error": "{expected}",
 }
 
@@ -283,14 +318,3 @@ def _size(content: Any) -> int:
         if isinstance(value, dict | list):
             waiting += [*value.keys(), *value.values()] if isinstance(value, dict) else value
     return count
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice instead of keeping the last."""
-
-    def construct_mapping(self, node, deep=False):
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        repeated = next((key for place, key in enumerate(keys) if key in keys[:place]), None)
-        if repeated is not None:
-            raise yaml.YAMLError(f"the key {repeated!r} stands there twice (line {node.start_mark.line + 1})")
-        return super().construct_mapping(node, deep)

@@ -7,8 +7,9 @@ A grid is read into axes, and an axis is the settings along it: ``{upsampling: [
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from amc_core.fields import Field, fields_of
 from amc_core.identity import canonical
 from amc_core.models import MODELS, model_spec, validate_hyperparameters
 from amc_core.modulations import modulation_names
-from amc_core.quantities import require_number
+from amc_core.quantities import number, require_number
 from amc_core.run import Recipe
 from amc_core.scenario import FILE_FIELDS, SCENARIO_FIELDS, Channel, Mixture, Scenario
 
@@ -85,20 +86,21 @@ def scenario_grid(content: Any, folder: Path, train: Iterable[Grid] | None = Non
         raise AmcError(
             f"{content!r} is not a grid: map scenario fields to values (known: {', '.join(SCENARIO_FIELDS)})"
         )
-    axes, special = [], ("zip", "mixture") if train is None else ("zip", "vary", *_OF_TESTS)
+    special = ("zip", "mixture") if train is None else ("zip", "vary", *_OF_TESTS)
     own = {} if train is None else {name: content[name] for name in _OF_TESTS if name in content}
     content = {name: values for name, values in content.items() if name not in own}
-    for name, values in content.items():
+
+    def axes_of(name: str, values: Any) -> list[tuple[Setting, ...]]:
         if name == "zip":
-            axes.append(_zipped(values, folder))
-        elif name == "mixture" and train is None:
-            axes.append(({"mixture": _mixture(values, folder)},))
-        elif name == "vary" and train is not None:
-            axes += _varied(values, train)
-        elif name in SCENARIO_FIELDS:
-            axes.append(tuple({name: value} for value in _values(name, values, folder)))
-        else:
-            raise AmcError(f"scenario field {name!r} is not known{suggest(name, (*SCENARIO_FIELDS, *special))}")
+            return [_zipped(values, folder)]
+        if name == "mixture" and train is None:
+            return [({"mixture": _mixture(values, folder)},)]
+        if name == "vary" and train is not None:
+            return _varied(values, train)
+        require_known("scenario field", [name], (*SCENARIO_FIELDS, *special))
+        return [tuple({name: value} for value in _values(name, values, folder))]
+
+    axes = [axis for part in each(lambda entry: axes_of(*entry), content.items()) for axis in part]
     decided: list[str] = []
     for axis in axes:
         twice = next((name for name in _decided(axis) if name in decided), None)
@@ -111,13 +113,15 @@ def scenario_grid(content: Any, folder: Path, train: Iterable[Grid] | None = Non
 def snr_levels(value: Any) -> tuple[float, ...]:
     """SNRs in dB: a number, a list of different ones, or a range {from: -6, to: 18, step: 2} with both ends."""
     if isinstance(value, dict):
-        small = all(isinstance(x, int | float) and -1e3 <= x <= 1e3 for x in value.values())
+        numbers = {name: number(entry) for name, entry in value.items()}
+        small = all(entry is not None and -1e3 <= entry <= 1e3 for entry in numbers.values())
         if set(value) != {"from", "to", "step"} or not small:
             raise AmcError("a range has three numbers of dB: {from: -6, to: 18, step: 2}")
-        if value["step"] <= 0 or value["to"] < value["from"] or value["to"] - value["from"] > 1000 * value["step"]:
+        # As decimals, since a sum of tenths is 0.30000000000000004.
+        first, last, step = (Decimal(str(numbers[name])) for name in ("from", "to", "step"))
+        if step <= 0 or last < first or last - first > 1000 * step:
             raise AmcError("a range goes upwards in at most 1000 steps: {from: -6, to: 18, step: 2}")
-        steps = int((value["to"] - value["from"]) / value["step"] + 1e-9)
-        return tuple(value["from"] + value["step"] * k for k in range(steps + 1))
+        return tuple(float(first + step * k) for k in range(int((last - first) / step) + 1))
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
@@ -168,14 +172,41 @@ def recipe_grid(content: Any) -> list[Setting]:
             raise AmcError(
                 f"{section!r} is not a recipe: map its fields to values (known: {', '.join(_RECIPE_FIELDS)})"
             )
-        require_known("recipe field", section, _RECIPE_FIELDS)
         lists = {name: value if isinstance(value, list) else [value] for name, value in section.items()}
+        each(lambda entry: _require_recipe_field(*entry), lists.items())
         combinations += _product(lists)
     if not combinations:
         raise AmcError("the recipe has an empty list: give at least one value")
     for combination in combinations:
         Recipe(**combination)
     return combinations
+
+
+def _require_recipe_field(name: str, values: list) -> None:
+    require_known("recipe field", [name], _RECIPE_FIELDS)
+    field = fields_of(Recipe)[name]
+    for value in values:
+        require_value(name, value, field.optional)
+        field.read(name, value)
+
+
+def require_value(name: str, value: Any, optional: bool = False) -> None:
+    """Raise AmcError for an empty value, which YAML reads as null, where that means nothing."""
+    if value is None and not optional:
+        raise AmcError(f"{name} has no value: give one, or leave it out")
+
+
+def each(reader: Callable[[Any], Any], entries: Iterable[Any]) -> list:
+    """What `reader` makes of each entry. Raises AmcError with the mistakes of all that it refuses, a line for each."""
+    read, mistakes = [], {}
+    for entry in entries:
+        try:
+            read.append(reader(entry))
+        except AmcError as error:
+            mistakes[str(error)] = None
+    if mistakes:
+        raise AmcError("\n".join(mistakes))
+    return read
 
 
 def model_grid(content: Any) -> list[tuple[str, dict]]:
@@ -223,6 +254,7 @@ def _values(name: str, values: Any, folder: Path) -> list:
     if name in FILE_FIELDS:  # a path in a study is meant from where the study is
         values = [str(folder / value) if isinstance(value, str) else value for value in values]
     for value in values:
+        require_value(name, value, fields_of(Scenario)[name].optional)
         Scenario(**{name: value}).definition()  # which looks at files
     return values
 

@@ -146,4 +146,5 @@ def shipped() -> list[str]:
 
 
 def _shortened(message: str) -> str:
-    return message if len(message) <= 600 else f"{message[:400]} … {message[-190:]}"
+    lines = message.split("\n")
+    return "\n".join(line if len(line) <= 600 else f"{line[:400]} … {line[-190:]}" for line in lines)

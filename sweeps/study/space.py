@@ -8,7 +8,6 @@ Values chosen for all dimensions turn the study's content into that of a plain s
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from amc_core.errors import AmcError, require_known, suggest
+from amc_core.quantities import require_number
 from sweeps.study.grid import LARGEST, model_grid, recipe_grid
 
 MODEL = "model"  # the dimension that chooses among several models
@@ -52,7 +52,12 @@ class Dimension:
 
     def value(self, label: Any) -> Any:
         """What stands in the study for a value of the dimension."""
-        return next(value for value in self.choices if _label(value) == label) if self.kind == "choice" else label
+        if self.kind == "choice":
+            return next(value for value in self.choices if _label(value) == label)
+        if self.kind == "float" and self.step:  # as the grid has it; a sum of tenths is 0.30000000000000004
+            low, step = Decimal(str(self.low)), Decimal(str(self.step))
+            return float(low + step * round((Decimal(str(label)) - low) / step))
+        return label
 
     def holds(self, label: Any) -> bool:
         """Is this one of the dimension's values?"""
@@ -264,26 +269,15 @@ def _range(kind: str, content: dict) -> tuple[float, float, float | None]:
     bounds = content[kind]
     if not isinstance(bounds, list) or len(bounds) != 2:
         raise AmcError(f"{kind} {bounds!r} is not allowed: give the lowest and the highest value, as [2, 10]")
-    low, high = (_number(kind, bound) for bound in bounds)
+    low, high = (require_number(kind, bound, -1e9, 1e9, integer=kind == "int") for bound in bounds)
     if low > high:
         raise AmcError(f"{kind} {bounds!r} is not allowed: the lower value comes first")
     if "step" not in content:
         return low, high, None
-    step = _number(kind, content["step"])
+    step = require_number("step", content["step"], -1e9, 1e9, integer=kind == "int")
     if step < 1e-12 or (Decimal(str(high)) - Decimal(str(low))) % Decimal(str(step)):
         raise AmcError(f"step {content['step']!r} is not allowed: it is positive and leads from {low:g} to {high:g}")
     return low, high, step
-
-
-def _number(kind: str, value: Any) -> float:
-    try:
-        number = math.nan if isinstance(value, bool) else float(value)  # YAML reads 1e-3 as a text
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number) or abs(number) > 1e9 or (kind == "int" and not isinstance(value, int)):
-        allowed = "a whole number" if kind == "int" else "a number"
-        raise AmcError(f"{value!r} is not allowed: it is {allowed} between -1e9 and 1e9")
-    return int(value) if kind == "int" else number
 
 
 def _label(value: Any) -> Any:

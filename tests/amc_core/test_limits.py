@@ -234,7 +234,7 @@ def test_a_run_of_it_is_trained_on_nothing_and_evaluated_in_every_setting():
     dataset = Dataset(Scenario(), FEW, (0, 12), 20, 256)
     run = Run("likelihood", dataset)
     [state] = train(run)
-    assert state["kept"] == {} and math.isnan(state["epochs"][0]["train_accuracy"])
+    assert run.work() == 0 and state["kept"] == {} and math.isnan(state["epochs"][0]["train_accuracy"])
     echoes = Scenario(channel="rician", upsampling=4)
     for scenario in (echoes, Mixture((Scenario(), echoes), (1, 1))):
         test = Instances(replace(dataset, scenario=scenario), "test")

@@ -426,6 +426,13 @@ def test_daes_loss_is_a_tenth_of_the_cross_entropy_and_nine_tenths_of_the_recons
     assert torch.equal(scores, network(x))
 
 
+def test_an_instance_of_no_class_has_no_loss():
+    for name in ("dae", "gru2"):
+        network = build_model(name, 4, 16).eval()
+        _, losses = scores_and_losses(network, torch.randn(3, 2, 16), torch.tensor([1, -1, 2]))
+        assert (losses == 0).tolist() == [False, True, False]
+
+
 def test_daes_phase_reaches_from_minus_one_to_one_and_its_amplitude_has_norm_one():
     amplitude, phase = amplitude_and_phase(torch.randn(3, 2, 64)).unbind(-1)
     torch.testing.assert_close(amplitude.square().sum(1), torch.ones(3))

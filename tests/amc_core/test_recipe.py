@@ -194,13 +194,13 @@ def test_the_key_knows_the_parent():
 def test_a_few_labels_of_an_unseen_channel_improve_a_network_there():
     """P1 Figs. 12 to 15 at a small scale: fading turns the constellation, which training without it never saw."""
     names = ("BPSK", "QPSK", "GFSK", "DSB-AM")
-    known, unseen = (Dataset(Scenario(c, upsampling=4), names, (18.0,), 160, 128) for c in ("awgn", "rayleigh"))
-    parent = run(dataset=known, epochs=12)
+    known, unseen = (Dataset(Scenario(c, upsampling=4), names, (18.0,), 400, 128) for c in ("awgn", "rayleigh"))
+    parent = run(dataset=known, epochs=8)
     start = list(train(parent))[-1]["kept"]
     before = accuracy(parent, start, unseen)
-    child = run(dataset=unseen, parent=parent, epochs=20, label_fraction=0.05)
-    assert len(Instances(unseen, "train", fraction=0.05)) == 4 * 6
-    assert accuracy(child, list(train(child, start=start))[-1]["kept"], unseen) > before + 0.1
+    child = run(dataset=unseen, parent=parent, epochs=20, label_fraction=0.1)
+    assert len(Instances(unseen, "train", fraction=0.1)) == 4 * 32
+    assert accuracy(child, list(train(child, start=start))[-1]["kept"], unseen) > before + 0.05
 
 
 def accuracy(described: Run, weights: dict, dataset: Dataset) -> float:

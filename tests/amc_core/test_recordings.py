@@ -2,9 +2,7 @@
 
 import pickle
 import re
-import subprocess
-import sys
-import textwrap
+from collections import OrderedDict
 
 import h5py
 import numpy as np
@@ -13,7 +11,7 @@ import pytest
 from amc_core.errors import AmcError
 from amc_core.modulations import MODULATIONS
 from amc_core.recordings import modulation_name, open_recording, write_radioml2018, write_sigmf
-from tests.amc_core.recording_files import RNG, edit, instances, python2_pickle, radioml2016, refusal, unit_power
+from tests.amc_core.recording_files import RNG, instances, python2_pickle, radioml2016, refusal, unit_power
 
 # -- names ---------------------------------------------------------------------------------------------
 
@@ -75,6 +73,27 @@ def test_a_pickle_with_numpy_numbers_and_fortran_order_reads_back(tmp_path):
     recording = open_recording(path)
     assert recording.snrs_db == (6,)
     np.testing.assert_allclose(recording.read([3, 1]), unit_power(x[[3, 1]]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_subsets_that_are_pickled_anew_read_back(tmp_path, protocol):
+    x, y = instances(12), np.asfortranarray(instances(5))
+    data = {("QPSK", 0): x, ("BPSK", np.float32(-2)): y}
+    forms = {
+        "dictionary": data,
+        "ordered": OrderedDict(data),
+        "NumPy names": {(np.str_(name), np.int64(snr_db)): array for (name, snr_db), array in data.items()},
+        "longer names": {(np.array(["QPSK", "BPSK-ISH"])[0], 0): x, ("BPSK", -2): y},
+        "views": {("QPSK", 0): np.concatenate([x, x])[:12], ("BPSK", -2): y[::-1][::-1]},
+        "big-endian": {("QPSK", 0): x.astype(">f4"), ("BPSK", -2): y.astype("f8")},
+    }
+    expected = unit_power(np.concatenate([y, x]))
+    for form, content in forms.items():
+        path = tmp_path / f"{form}.pkl"
+        path.write_bytes(pickle.dumps(content, protocol))
+        recording = open_recording(path)
+        assert recording.modulations == ("BPSK", "QPSK") and recording.snrs_db == (-2, 0), form
+        np.testing.assert_allclose(recording.read(range(17)), expected, rtol=1e-6)
 
 
 def test_radioml_2018_has_the_published_classes_in_the_order_of_its_columns(radioml2018):
@@ -217,43 +236,3 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
         write_radioml2018(tmp_path / "nowhere" / "ours.hdf5", [(instances(3), 0, 0.0)], ["BPSK"])
     with pytest.raises(AmcError, match="nowhere"):
         write_sigmf(tmp_path / "nowhere" / "ours", instances(3), 1e6, "BPSK", 0)
-
-
-# -- memory --------------------------------------------------------------------------------------------
-
-
-def grown_megabytes(path) -> float:
-    """By how much the peak memory of a process grows that opens a recording and reads its last instance."""
-    code = f"""
-        from amc_core.recordings import open_recording
-
-        def peak():  # of this process: ru_maxrss would be that of its parent where it is higher
-            return int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 1024
-
-        before = peak()
-        recording = open_recording({str(path)!r})
-        assert recording.read([len(recording) - 1]).shape == (1, 2, 1024)
-        print(peak() - before)
-    """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
-    return float(done.stdout)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
-def test_files_larger_than_memory_are_read_instance_by_instance(tmp_path):
-    count = 1 << 20  # 8 GiB of samples, of which one instance is written
-    path = tmp_path / "large.hdf5"
-    with h5py.File(path, "w") as file:
-        x = file.create_dataset("X", (count, 1024, 2), np.float32, chunks=(16, 1024, 2))
-        x[-1] = 1
-        y = file.create_dataset("Y", (count, 24), np.int8, chunks=(1 << 14, 24), compression="gzip")
-        for start in range(0, count, 1 << 14):
-            y[start : start + (1 << 14)] = np.eye(24, dtype=np.int8)[np.full(1 << 14, 5)]
-        file.create_dataset("Z", (count, 1), np.int64, chunks=(1 << 14, 1), fillvalue=10)
-    assert grown_megabytes(path) < 200
-    large = write_sigmf(tmp_path / "large", instances(1, 1024), 1e6, "BPSK", 0)
-    with open(tmp_path / "large.sigmf-data", "r+b") as file:
-        file.seek(8 << 30)
-        file.write(instances(1, 1024).tobytes())
-    edit(large, lambda content: content["annotations"][0].update({"core:sample_count": (1 << 30) + 1024}))
-    assert grown_megabytes(large) < 200

@@ -1,11 +1,17 @@
 """SigMF: what is read is what was written, and what its fields mean."""
 
+import io
+import json
+import shutil
+import tarfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from amc_core.errors import AmcError
 from amc_core.modulations import MODULATIONS
-from amc_core.recordings import open_recording, write_sigmf
+from amc_core.recordings import json_stream, open_recording, write_sigmf
 from tests.amc_core.recording_files import RNG, edit, instances, refusal, unit_power
 
 
@@ -57,12 +63,46 @@ def test_a_label_we_know_comes_first_then_the_detail_then_the_label_as_it_is(sig
 
 
 @pytest.mark.parametrize(
+    ("detail", "name"),
+    [
+        ({"mod_class": "qam", "order": 16, "carrier_variant": "multi_carrier", "multiplexing": "ofdm"}, "16QAM-OFDM"),
+        ({"mod_class": "qam", "order": 16, "multiple_access": "ofdma"}, "16QAM-OFDMA"),
+        ({"mod_class": "psk", "order": 2, "spreading": "dsss"}, "BPSK-DSSS"),
+        ({"mod_class": "psk", "order": 4, "carrier_variant": "multi_carrier"}, "QPSK-MULTI_CARRIER"),
+        ({"mod_class": "ssb", "carrier_variant": "reduced_carrier"}, "AM-SSB-WC-REDUCED_CARRIER"),
+        ({"multiplexing": "ofdm"}, "OFDM"),
+        ({"mod_class": "qam", "order": 16, "carrier_variant": "single_carrier"}, "16QAM"),
+        ({"mod_class": "dsb", "carrier_variant": "with_carrier"}, "AM-DSB-WC"),
+    ],
+)
+def test_several_carriers_or_spreading_are_a_class_of_their_own(sigmf, detail, name):
+    for label in ("", "LTE 12"):
+        fields = {"core:sample_start": 0, "core:sample_count": 512, "core:label": label, "signal:detail": detail}
+        edit(sigmf, lambda content, fields=fields: content.update(annotations=[fields]))
+        named = name if not label or "mod_class" in detail else "LTE 12-OFDM"
+        assert open_recording(sigmf).modulations == (named,)
+
+
+def test_a_known_label_does_not_hide_that_there_are_several_carriers(sigmf):
+    edit(sigmf, lambda content: content["annotations"][0]["signal:detail"].update(multiplexing="ofdm"))
+    assert open_recording(sigmf).modulations == ("16QAM-OFDM", "8PSK")
+
+
+@pytest.mark.parametrize(
     ("datatype", "kind", "zero"),
     [
         ("cf32_le", "<f4", 0),
         ("cf32_be", ">f4", 0),
+        ("cf64_le", "<f8", 0),
+        ("cf64_be", ">f8", 0),
+        ("ci32_le", "<i4", 0),
+        ("ci32_be", ">i4", 0),
         ("ci16_le", "<i2", 0),
         ("ci16_be", ">i2", 0),
+        ("cu32_le", "<u4", 1 << 31),
+        ("cu32_be", ">u4", 1 << 31),
+        ("cu16_le", "<u2", 1 << 15),
+        ("cu16_be", ">u2", 1 << 15),
         ("ci8", "i1", 0),
         ("cu8", "u1", 128),
     ],
@@ -80,6 +120,137 @@ def test_annotations_are_cut_in_consecutive_instances_and_the_rest_is_dropped(si
     assert recording.modulations == ("16QAM", "8PSK") and recording.modulation.tolist() == [0] * 5 + [1] * 7
     whole = np.fromfile(sigmf.with_name("field.sigmf-data"), "<f4").reshape(-1, 2).T
     np.testing.assert_allclose(recording.read([6])[0], unit_power(whole[None, :, 612:712])[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_annotations_that_overlap_name_each_sample_once_in_whatever_order(sigmf, seed):
+    draw = np.random.default_rng(seed)
+    marks = [(0, 512, "16QAM"), (100, 300, "16QAM"), (0, 512, "qam16"), (512, 300, "8PSK"), (700, 580, "8PSK")]
+    said = [
+        {"core:sample_start": start, "core:sample_count": count, "core:label": label, "core:freq_lower_edge": edge}
+        for edge, (start, count, label) in enumerate(marks)
+    ]
+    edit(sigmf, lambda content: content.update(annotations=[said[place] for place in draw.permutation(len(said))]))
+    recording = open_recording(sigmf, length=64)
+    assert recording.source.start.tolist() == [*range(0, 512, 64), *range(512, 1280, 64)]
+    assert [recording.modulations[index] for index in recording.modulation] == ["16QAM"] * 8 + ["8PSK"] * 12
+
+
+def test_annotations_that_touch_are_cut_each_by_itself(sigmf):
+    said = [{"core:sample_start": start, "core:sample_count": 150, "core:label": "BPSK"} for start in (150, 0)]
+    edit(sigmf, lambda content: content.update(annotations=said))
+    assert open_recording(sigmf, length=100).source.start.tolist() == [0, 150]
+
+
+@pytest.mark.parametrize(
+    ("other", "second"),
+    [
+        ({"core:label": "QPSK", "amc:snr_db": 10}, r"annotation 2 \(QPSK, 10 dB\)"),
+        ({"core:label": "16QAM", "amc:snr_db": 11}, r"annotation 2 \(16QAM, 11 dB\)"),
+        ({"core:label": "16QAM"}, r"annotation 2 \(16QAM, no SNR\)"),
+    ],
+)
+def test_samples_with_two_labels_are_refused_with_both_annotations(sigmf, other, second):
+    said = {"core:sample_start": 300, "core:sample_count": 200} | other
+    edit(sigmf, lambda content: content["annotations"].append(said))
+    with pytest.raises(
+        AmcError, match=rf"annotation 0 \(16QAM, 10 dB\) and {second} name the same samples, 300 to 499"
+    ):
+        open_recording(sigmf)
+
+
+def test_an_annotation_without_snr_gives_way_to_one_with_it(sigmf):
+    def add(content):
+        first = {key: value for key, value in content["annotations"][0].items() if key != "amc:snr_db"}
+        content["annotations"].insert(0, first)
+
+    edit(sigmf, add)
+    assert open_recording(sigmf).snr_db.tolist() == [10, 10, 12.5, 12.5, 12.5]
+
+
+def test_the_same_samples_in_two_files_are_there_once(tmp_path):
+    first = write_sigmf(tmp_path / "first", instances(4), 1e6, "QPSK", 0)
+    second = tmp_path / "second.sigmf-meta"
+    shutil.copy(first.with_suffix(".sigmf-data"), second.with_suffix(".sigmf-data"))
+    shutil.copy(first, second)
+    assert len(open_recording(tmp_path)) == len(open_recording([second, first])) == 4
+    relabelled = {"core:label": "BPSK", "signal:detail": {}}
+    edit(second, lambda content: content["annotations"][0].update(relabelled))
+    with pytest.raises(
+        AmcError, match=r"first.*\(QPSK, 0 dB\) and .*\(BPSK, 0 dB\) of .*second.* the same samples, 0 to 511"
+    ):
+        open_recording(tmp_path)
+
+
+def test_annotations_beyond_the_samples_are_passed_over_and_counted(sigmf):
+    before = open_recording(sigmf).read(range(5))
+    beyond = {"core:sample_start": 1000, "core:sample_count": 9000, "core:label": "BPSK"}
+    comment = {"core:sample_start": 512, "core:sample_count": 9000, "core:comment": "strong"}
+    edit(sigmf, lambda content: content["annotations"].extend([comment, beyond, beyond]))
+    recording = open_recording(sigmf)
+    assert recording.modulations == ("16QAM", "8PSK") and (recording.read(range(5)) == before).all()
+    (note,) = recording.notes
+    assert note.startswith("2 of 5 annotations reach beyond the 1280 samples") and "annotation 3 (BPSK, no SNR)" in note
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 64, 1 << 18])
+def test_metadata_reads_the_same_in_chunks_of_any_size_and_fields_of_any_order(sigmf, monkeypatch, chunk):
+    before = open_recording(sigmf)
+    content = json.loads(sigmf.read_text())
+    turned = {name: content[name] for name in reversed(content)} | {"x:own": [1, 2.5e3, None, "é{,]"], "x:end": -12}
+    sigmf.write_text(json.dumps(turned, indent=3, ensure_ascii=False), encoding="utf-8-sig")
+    monkeypatch.setattr(json_stream, "_CHUNK", chunk)
+    after = open_recording(sigmf)
+    assert after.modulations == before.modulations and (after.read(range(5)) == before.read(range(5))).all()
+    with open(sigmf, "rb") as file:
+        stream = json_stream.JsonStream(file, sigmf.stat().st_size)
+        assert {name: stream.value() for name in stream.members()} == turned
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": 1', '{"a": 1} x', '{"a": 1, "a": 2}', '{"a" 1}', '{"a": 1 "b": 2}', "{1: 2}", "", "[]"]
+)
+def test_what_is_not_one_whole_json_object_is_told(text):
+    with pytest.raises(ValueError):
+        stream = json_stream.JsonStream(io.BytesIO(text.encode()), len(text))
+        for _ in stream.members():
+            stream.value()
+
+
+def archive_of(path, *metas) -> Path:
+    with tarfile.open(path, "w") as tar:
+        for meta in metas:
+            for file in (meta.with_suffix(".sigmf-data"), meta):
+                tar.add(file, f"{meta.stem}/{file.name}")
+    return path
+
+
+def test_an_archive_reads_as_what_it_holds_and_is_not_unpacked(tmp_path):
+    metas = [write_sigmf(tmp_path / name, instances(3), 1e6, name, 0) for name in ("BPSK", "QPSK")]
+    archive = archive_of(tmp_path / "both.sigmf", *metas)
+    expected = open_recording(metas).read(range(6))
+    for meta in metas:
+        meta.unlink()
+        meta.with_suffix(".sigmf-data").unlink()
+    for path in (archive, tmp_path):
+        recording = open_recording(path)
+        assert recording.modulations == ("BPSK", "QPSK") and (recording.read(range(6)) == expected).all()
+    assert list(tmp_path.iterdir()) == [archive]
+
+
+def test_archives_that_are_not_whole_are_refused(tmp_path, sigmf):
+    archive = archive_of(tmp_path / "one.sigmf", sigmf)
+    content = archive.read_bytes()
+    archive.write_bytes(content[:4096])
+    refusal(archive, "cut short")
+    with tarfile.open(archive, "w") as tar:
+        tar.add(sigmf, "field/field.sigmf-meta")
+    refusal(archive, "field/field.sigmf-data is missing")
+    with tarfile.open(archive, "w") as tar:
+        tar.add(sigmf, "field/readme.txt")
+    refusal(archive, "no .sigmf-meta file")
+    archive.write_bytes(b"no archive")
+    refusal(archive, "no known kind")
 
 
 def test_an_annotation_without_a_count_reaches_to_the_end_of_its_capture(sigmf):

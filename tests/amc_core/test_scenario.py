@@ -81,3 +81,25 @@ def test_the_columns_of_a_mixture_tell_shares_and_which_values_go_together():
     assert columns["rolloff"] == 0.35
     third = Mixture((awgn, rayleigh, Scenario(upsampling=8)), (1, 1, 1)).columns()
     assert (third["channel"], third["upsampling"]) == ("awgn + rayleigh + awgn", "4 + 8 + 8")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"carrier_offset": 100_001.0},
+        {"carrier_offset": {"uniform": [-120e3, 0]}},
+        {"carrier_offset": 60e3, "relative_carrier_offset": 0.25},
+        {"carrier_offset": 95e3, "sample_rate_offset": -1e5},  # the receiver samples at 180 kHz
+        {"carrier_offset": 2e3, "sample_rate": 3e3},
+    ],
+)
+def test_a_carrier_beyond_half_the_sample_rate_would_appear_as_another_and_is_refused(fields):
+    with pytest.raises(AmcError, match="Hz appears as another: allowed are at most"):
+        Scenario(**fields)
+
+
+def test_a_carrier_up_to_half_the_sample_rate_is_allowed():
+    Scenario(carrier_offset=-100e3)
+    Scenario(carrier_offset={"uniform": [-100e3, 100e3]})
+    Scenario(carrier_offset=50e3, relative_carrier_offset={"signed_log_uniform": [1e-6, 0.25]})
+    Scenario(relative_carrier_offset=0.5)

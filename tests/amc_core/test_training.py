@@ -22,7 +22,7 @@ def through_a_file(state: dict) -> dict:
     return torch.load(buffer, weights_only=True)
 
 
-@pytest.mark.parametrize("model", ["stn_resnext", "cnn1d", "mod_lcnn"])
+@pytest.mark.parametrize("model", ["stn_resnext", "cnn1d", "mod_lcnn", "dae"])
 def test_training_that_was_stopped_ends_in_the_same_weights_bit_for_bit(model):
     run = Run(model, DATASET, Recipe(epochs=3, batch_size=32))
     whole = list(train(run))
@@ -90,3 +90,20 @@ def test_the_chance_level_is_what_an_untrained_network_reaches():
 def test_an_instance_too_short_for_the_model_is_refused():
     with pytest.raises(AmcError, match="128"):
         Run("cnn1d", Dataset(Scenario(), ("BPSK", "QPSK"), (0.0,), 10, length=64))
+
+
+def test_an_instance_alone_in_the_last_batch_trains_a_network_with_batch_normalisation():
+    recipe = Recipe(epochs=1, batch_size=127)  # of 128 instances
+    assert len(Instances(DATASET, "train")) == 128
+    assert next(train(Run("dae", DATASET, recipe)))["epochs"][0]["train_loss"] > 0
+
+
+def test_frozen_batch_normalisation_keeps_its_statistics_and_trained_changes_them():
+    parent = Run("xcit1d_nano", DATASET, Recipe(epochs=1, batch_size=64))
+    start = next(train(parent))["weights"]
+    transfer = Run("xcit1d_nano", DATASET, Recipe(epochs=1, batch_size=64, retrain="head"), parent=parent)
+    after = next(train(transfer, start=start))["weights"]
+    changed = {name for name in start if not torch.equal(start[name], after[name])}
+    assert changed == {"head.weight", "head.bias"}
+    initial = new_model(parent).state_dict()
+    assert not torch.equal(initial["patches.1.running_mean"], start["patches.1.running_mean"])

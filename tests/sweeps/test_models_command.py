@@ -12,6 +12,10 @@ def test_every_classifier_is_listed_with_what_the_built_network_has_within_120_c
     for spec in MODELS.values():
         assert f" {spec.name} " in shown.stdout and spec.title in shown.stdout
     assert "37,487" in shown.stdout and "97,663" in shown.stdout  # P2's figures, at any length
+    listed = [line.split()[0] for line in shown.stdout.splitlines() if line.split()[:1] and line.split()[0] in MODELS]
+    assert listed.index("dae") < listed.index("gru2") < listed.index("resnet_liu") < listed.index("cnn1d")
+    [mcldnn] = [line for line in shown.stdout.splitlines() if line.startswith(" mcldnn")]
+    assert " 2020 " in mcldnn and "Xu et al." in mcldnn
     [cnn1d] = [line for line in shown.stdout.splitlines() if line.startswith(" cnn1d")]
     assert "too short" in cnn1d and "from 128" in shown.stdout
 
@@ -23,7 +27,7 @@ def test_one_classifier_is_shown_with_its_hyperparameters_and_what_they_allow(am
         "86,212",
         "21.1 M",
         "any from 64",
-        "an integer from 1 to 10",
+        "a whole number from 1 to 10",
         "one of time, time_iq",
         "Figs. 10 and 11",
     ):

@@ -201,7 +201,7 @@ def test_a_driver_whose_trials_others_have_taken_goes_on(search_file, store, sto
 
 
 def test_a_trial_that_is_taken_before_it_has_its_drivers_name_is_no_error(search_file, store, storage):
-    study = load_study(search_file(seeds="7", search=f"{{trials: 1{storage}}}"))
+    study = load_study(search_file(seeds="[7]", search=f"{{trials: 1{storage}}}"))
     driver = Search(study, store)
     ask = driver.optuna.ask
     driver.optuna.ask = lambda: (ask(), Search(study, store))[0]

@@ -46,7 +46,7 @@ def test_the_key_depends_on_what_defines_a_run_and_on_nothing_else(study_file):
         {"instances": "30"},
         {"length": "256"},
         {"dataset_seed": "1"},
-        {"seeds": "1"},
+        {"seeds": "[1]"},
         {"modulations": "[16QAM, BPSK, GFSK]"},
         {"snr_db": "[0, 16]"},
         {"train": "{channel: [awgn, rayleigh], rolloff: 0.25}"},
@@ -268,7 +268,7 @@ def test_every_shipped_study_is_valid_or_names_the_recording_it_needs(name):
         ({"modulations": "complicated"}, ["modulations", "'complicated'", "complex"]),
         ({"modulations": "[BPSK]"}, ["modulations", "BPSK", "at least two"]),
         ({"modulations": "7"}, ["modulations", "complex"]),
-        ({"modulations": "[[BPSK], {a: b}]"}, ["modulations", "['BPSK']"]),
+        ({"modulations": "[[BPSK], QPSK]"}, ["modulations", "['BPSK']"]),
         ({"train": "{channel: {name: [1]}}"}, ["train", "name", "[1]", "letters"]),
         (
             {"train": "{channel: {name: awgn, path_delays: [0], path_gains_db: [0]}}"},
@@ -341,7 +341,7 @@ def test_garbage_never_raises_anything_but_a_refusal(study_file, tmp_path):
         try:
             load_study(str(path))
         except AmcError as refusal:
-            assert "\n" not in str(refusal)
+            assert all(len(line) < 1000 for line in str(refusal).splitlines())
 
 
 RICH = """
@@ -389,7 +389,7 @@ def test_studies_with_parts_replaced_removed_and_moved_never_raise_anything_but_
             load_study(str(path))
         except AmcError as refusal:
             refused += 1
-            assert "\n" not in str(refusal)
+            assert all(len(line) < 1000 for line in str(refusal).splitlines())
     assert 0.5 * trials < refused < trials
 
 
@@ -416,13 +416,13 @@ def test_a_stage_of_transfer_starts_from_every_run_above_it(study_file):
         ({"scales": "[a]"}, "scales: ['a'] is not allowed: it is a mapping of names to values"),
         ({"scales": "{a/b: {instances: 10}}"}, "scales: 'a/b' is not allowed: the name of a scale has letters"),
         ({"scales": "{3: {instances: 10}}"}, "scales.3: 3 is not allowed: it is a text"),
-        ({"scales": "{big: {snr_stride: 0}}"}, "scales.big.snr_stride: 0 is not allowed: it is at least 1"),
+        ({"scales": "{big: {snr_stride: 0}}"}, "scales.big.snr_stride: 0 is not allowed: it is a whole number from 1"),
         ({"scales": "{big: {instances: x}}"}, "scales.big.instances: 'x' is not allowed: it is a whole number"),
         ({"instances": "12.5"}, "instances: 12.5 is not allowed: it is a whole number"),
-        ({"instances": "3"}, "instances: 3 is not allowed: it is at least 10"),
-        ({"instances": "99999999"}, "instances: 99999999 is not allowed: it is at most 10,000,000"),
+        ({"instances": "3"}, "instances: 3 is not allowed: it is a whole number from 10 to"),
+        ({"instances": "99999999"}, "instances: 99999999 is not allowed: it is a whole number from 10 to 10,000,000"),
         ({"snr_db": "[high]"}, "snr_db.0: 'high' is not allowed: it is a number"),
-        ({"snr_db": "yes"}, "snr_db: (True,) is not allowed: nothing here is true or false"),
+        ({"snr_db": "yes"}, "snr_db.0: 'yes' is not allowed: it is a number from -200 to 200"),
         ({"seeds": "true"}, "seeds: (True,) is not allowed: nothing here is true or false"),
         ({"description": "3"}, "description: 3 is not allowed: it is a text"),
     ],

@@ -5,6 +5,7 @@ import pytest
 from amc_core import training
 from sweeps.engine import trial
 from sweeps.engine.trial import compute
+from sweeps.planning import expected_seconds, make_plan
 from sweeps.store import RunFolder, Store
 from sweeps.study import load_study
 
@@ -75,3 +76,16 @@ def test_a_run_that_another_has_finished_meanwhile_is_not_trained_on_and_leaves_
     assert (
         len(epochs_trained) == EPOCHS and store.run(run.key).record() == record and not store.run(run.key).checkpoints()
     )
+
+
+def test_a_classifier_that_needs_no_training_is_evaluated_and_planned_without_any(study_file, tmp_path):
+    path, store = study_file(models="likelihood", modulations="[BPSK, 16QAM]", train="{}"), Store(tmp_path / "store")
+    [run] = load_study(path).runs()
+    tests = load_study(path).tests(run)
+    assert make_plan(load_study(path), store).runs[0].training_work == 0
+    *_, last = compute(run, tests, store)
+    assert last["cells"] == len(tests) == len(store.run(run.key).cells())
+    record = store.run(run.key).record()
+    assert record.instances_trained == record.parameters == 0
+    more = study_file("more", models="likelihood", modulations="[BPSK, 16QAM]", train="{}", seeds="[0, 1]")
+    assert expected_seconds(make_plan(load_study(more), store), store)["cpu"] > 0

@@ -1,0 +1,92 @@
+"""Which bytes of which files are read under a path: of SigMF the metadata and the samples, whichever of them is named.
+
+Imports nothing heavy, so that studies can be planned without a reader of any format.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from amc_core.errors import AmcError
+
+META, DATA, ARCHIVE = ".sigmf-meta", ".sigmf-data", ".sigmf"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of a file: the whole of it, or a member of an archive.
+
+    offset: of its first byte. size: in bytes. name: what an error calls it.
+    """
+
+    path: Path
+    offset: int
+    size: int
+    name: str
+
+
+def pieces_at(path: Path) -> list[tuple[Piece, ...]]:
+    """The recordings that are read under a path, in the order in which they are read.
+
+    Each is (metadata, samples) of SigMF, or one whole file. path: a file, or a directory of SigMF recordings, of which
+    other files do not count. Raises AmcError for what cannot be read.
+    """
+    try:
+        if path.is_dir():
+            files = sorted(file for file in path.iterdir() if file.name.endswith((META, ARCHIVE)))
+            return [pieces for file in files for pieces in _of_file(file)]
+        return _of_file(path)
+    except OSError as error:
+        name = error.filename or path
+        raise AmcError(f"{str(name)!r} cannot be read: {error.strerror or error}") from None
+
+
+def _of_file(path: Path) -> list[tuple[Piece, ...]]:
+    if path.name.endswith((META, DATA)):
+        stem = path.name.removesuffix(META).removesuffix(DATA)
+        return [(_whole(path.with_name(stem + META)), _whole(path.with_name(stem + DATA)))]
+    if path.name.endswith(ARCHIVE) and _is_tar(path):
+        return _members(path)
+    return [(_whole(path),)]
+
+
+def _whole(path: Path) -> Piece:
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):
+        raise AmcError(f"{str(path)!r} is neither a file nor a directory")
+    return Piece(path, 0, found.st_size, str(path))
+
+
+def _is_tar(path: Path) -> bool:
+    _whole(path)  # a pipe would make us wait
+    with open(path, "rb") as file:
+        return file.read(512)[257:262] == b"ustar"
+
+
+def _members(path: Path) -> list[tuple[Piece, ...]]:
+    """The recordings in a SigMF archive, a tar file that is not compressed, by their names."""
+    found: dict[str, Piece] = {}
+    try:
+        size = path.stat().st_size
+        with tarfile.open(path, "r:") as archive:
+            for member in archive:
+                if not member.isreg() or not member.name.endswith((META, DATA)):
+                    continue
+                piece = Piece(path, member.offset_data, member.size, f"{path}: {member.name}")
+                if member.issparse() or piece.offset + piece.size > size or member.name in found:
+                    raise AmcError(f"{piece.name}: is cut short, sparse or there twice; allowed is a whole archive")
+                found[member.name] = piece
+    except tarfile.TarError as error:
+        raise AmcError(f"{path}: the archive is damaged ({error}); allowed is a whole SigMF archive") from None
+    stems = sorted({name.removesuffix(META).removesuffix(DATA) for name in found})
+    for stem in stems:
+        for suffix in (META, DATA):
+            if stem + suffix not in found:
+                raise AmcError(f"{path}: {stem + suffix} is missing; allowed is an archive of whole SigMF recordings")
+    if not stems:
+        raise AmcError(f"{path}: the archive has no .sigmf-meta file; allowed is a SigMF archive")
+    return [(found[stem + META], found[stem + DATA]) for stem in stems]

@@ -1,0 +1,72 @@
+"""`signal:detail` of SigMF's signal extension 1.0.0, and the modulations that it describes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amc_core.recordings.names import known_name, modulation_name
+
+# How the signal extension describes our modulations. It has no class for APSK.
+_DETAILS = (
+    {"BPSK": {"mod_class": "psk", "order": 2}, "QPSK": {"mod_class": "psk", "order": 4}}
+    | {"OQPSK": {"mod_class": "psk", "order": 4, "symbol_variant": "offset"}}
+    | {f"{order}PSK": {"mod_class": "psk", "order": order} for order in (8, 16, 32)}
+    | {f"{order}QAM": {"mod_class": "qam", "order": order} for order in (8, 16, 32, 64, 128, 256)}
+    | {f"{order}APSK": {"order": order, "class_variant": "APSK"} for order in (16, 32, 64, 128, 256)}
+    | {"OOK": {"mod_class": "ook", "order": 2}, "PAM4": {"mod_class": "ask", "order": 4, "class_variant": "PAM"}}
+    | {f"{order}ASK": {"mod_class": "ask", "order": order} for order in (4, 8)}
+    | {"CPFSK": {"mod_class": "cpm", "order": 2, "class_variant": "CPFSK"}}
+    | {"GFSK": {"mod_class": "fsk", "order": 2, "class_variant": "GFSK"}}
+    | {"GMSK": {"mod_class": "msk", "order": 2, "class_variant": "GMSK"}}
+    | {"FM": {"mod_class": "fm"}, "B-FM": {"mod_class": "fm", "class_variant": "B-FM"}}
+    | {f"AM-{bands}-WC": {"mod_class": bands.lower()} for bands in ("DSB", "SSB")}
+    | {
+        f"AM-{bands}-SC": {
+            "mod_class": bands.lower(),
+            "carrier_variant": "suppressed_carrier",
+            "class_variant": f"AM-{bands}-SC",
+        }
+        for bands in ("DSB", "SSB")
+    }
+    | {"DSB-AM": {"mod_class": "dsb", "carrier_variant": "suppressed_carrier"}}
+    | {"SSB-AM": {"mod_class": "ssb", "carrier_variant": "suppressed_carrier"}}
+)
+
+_MODULATION = ("order", "mod_class", "symbol_variant", "class_variant")
+# What makes several signals, or a wider one, of a modulation: the samples are then of another kind than its own.
+_COMPOSITION = ("multiplexing", "multiple_access", "spreading")
+_ONE_PLAIN_CARRIER = ("single_carrier", "with_carrier")
+
+
+def modulation_of(label: str, detail: dict[str, Any]) -> str | None:
+    """The class of a signal: a label that we know, else what the detail says, else the label as it is.
+
+    Where the detail says more than a modulation (OFDM, spreading, several carriers), the class says so too:
+    "16QAM-OFDM". None where nothing is said. Raises ValueError where label and detail are of two orders.
+    """
+    told = {key: detail[key] for key in _MODULATION if key in detail}
+    carrier = detail.get("carrier_variant", _ONE_PLAIN_CARRIER[0])
+    composition = [detail[key] for key in _COMPOSITION if detail.get(key)]
+    if carrier == "suppressed_carrier":
+        told["carrier_variant"] = carrier
+    elif carrier not in _ONE_PLAIN_CARRIER and not composition:
+        composition = [carrier]
+    by_label = known_name(label)
+    by_detail = next((name for name, known in _DETAILS.items() if known == told), None)
+    orders = [_DETAILS.get(by_label, {}).get("order"), told.get("order")]
+    if None not in orders and orders[0] != orders[1]:
+        raise ValueError(f"the label is {label!r} and the detail's order {orders[1]!r:.80}")
+    spelled = "-".join(str(part) for part in told.values() if isinstance(part, str | int))
+    name = by_label or by_detail or modulation_name(label) or spelled.upper()
+    extra = "-".join(str(part).upper()[:40] for part in composition)
+    if not extra or extra in name:
+        return name or None
+    return f"{name}-{extra}" if name else extra
+
+
+def detail_of(name: str) -> dict[str, Any]:
+    """How a modulation of ours is described, empty where the extension has no words for it."""
+    if name not in _DETAILS:
+        return {}
+    analogue = _DETAILS[name].get("mod_class") in ("fm", "dsb", "ssb")
+    return {"type": "analog" if analogue else "digital"} | _DETAILS[name]
