@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 from matplotlib.ticker import PercentFormatter
 
 from amc_core.models import MODELS
@@ -167,8 +168,17 @@ def in_words(columns: dict[str, str | float]) -> str:
     return ", ".join(_LABELS[name][1].format(_value(name, columns[name])) for name in told)
 
 
+def spell_names(figure: Figure) -> Figure:
+    """Take no name for mathematics: a recording may be called "a$b$". Matplotlib writes its powers of ten so."""
+    for text in figure.findobj(Text):
+        if "\\mathdefault" not in text.get_text():
+            text.set_parse_math(False)
+    return figure
+
+
 def save(figure: Figure, path: Path) -> list[Path]:
     """Write a figure as PNG and SVG, `path` with these endings; returns both paths."""
+    spell_names(figure)
     path.parent.mkdir(parents=True, exist_ok=True)
     written = []
     for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):

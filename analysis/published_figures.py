@@ -7,7 +7,6 @@ Shaded bands and whiskers are 95 % intervals of the test instances drawn.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,7 @@ from amc_core.models import MODELS
 from analysis.pivots import accuracy_by, drop_from_training
 from analysis.query import query
 from analysis.tables import load
-from sweeps.study import load_study
+from sweeps.study import load_study, study_name
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -306,7 +305,7 @@ FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
 
 def study_figures(study: str, store: str, scale: str | None, cells: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """The figures that a study's results allow, each with a word for its kind: "published", "learning", …"""
-    name = Path(study).name.removesuffix(".yaml")
+    name = study_name(study)
     told = f"{name}: {cells['instances'].max()} instances × {cells['epochs'].max()} epochs"
     chosen = load_study(study, scale)
 

@@ -32,7 +32,7 @@ from analysis.published import PUBLISHED
 from analysis.tables import RECIPE, TEST, TRAIN, load
 from sweeps.search import proposed
 from sweeps.store import Store
-from sweeps.study import SCALES, SHIPPED, Study, load_study, shipped
+from sweeps.study import SCALES, SHIPPED, SUFFIXES, Study, load_study, run_command, shipped
 
 # Characters that the confusion counts of a page may take; those of a study that does not fit are left out.
 LARGEST_CONFUSION = 10_000_000
@@ -82,7 +82,7 @@ def found(store: str | Path, scale: str | None = None) -> list[tuple[str, Study]
     place, taken = Store(store), {}
     listing = place.listing()
     present = listing.trained()
-    for name in (*shipped(), *(str(path) for path in sorted(Path().glob("*.yaml")))):
+    for name in (*shipped(), *(str(path) for path in sorted(Path().iterdir()) if path.suffix in SUFFIXES)):
         try:
             written = load_study(name, scale)
         except AmcError:  # some other YAML file, or a study without such a scale
@@ -98,7 +98,8 @@ def found(store: str | Path, scale: str | None = None) -> list[tuple[str, Study]
             if held and identity not in taken:
                 taken[identity] = name, study
     if not taken:
-        raise AmcError(f"store {str(store)!r} holds no cells of a shipped study or of a study file in this directory")
+        command = run_command(name, store, study.scale)
+        raise AmcError(f"store {str(store)!r} holds no cells of {name}: '{command}' computes them")
     return list(taken.values())
 
 
@@ -112,11 +113,9 @@ def study_data(name: str, study: Study, store: str | Path, room: int = LARGEST_C
     """
     study = proposed(study, Store(store))
     runs, cells = load("runs", store, study), load("cells", store, study)
-    scale = f" --scale {study.scale}" if study.scale else ""
     if cells.empty:
-        raise AmcError(
-            f"store {str(store)!r} holds no cells of {name}: 'amc run {name}{scale} --store {store}' computes them"
-        )
+        command = run_command(name, store, study.scale)
+        raise AmcError(f"store {str(store)!r} holds no cells of {name}: '{command}' computes them")
     runs = runs.sort_values("model", key=lambda models: models.map(list(MODELS).index), kind="stable")
     place = {key: i for i, key in enumerate(runs["run"])}
     each = cells.drop_duplicates("cell").sort_values("run", key=lambda keys: keys.map(place), kind="stable")
@@ -134,7 +133,7 @@ def study_data(name: str, study: Study, store: str | Path, room: int = LARGEST_C
         "name": study.name,
         "scale": study.scale,
         "description": file.description.strip(),
-        "command": f"amc run {name}{scale} --store {store}",
+        "command": run_command(name, store, study.scale),
         "load": {"store": str(store), "study": name, "scale": study.scale},
         "source": _source(name),
         "modulations": list(file.modulations),

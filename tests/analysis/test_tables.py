@@ -18,7 +18,7 @@ from analysis.tables import RECIPE, TABLES
 from sweeps.engine.trial import compute
 from sweeps.planning import make_plan
 from sweeps.store import Store
-from sweeps.study import load_study, unseen_tests
+from sweeps.study import load_study
 
 
 @pytest.fixture
@@ -36,6 +36,17 @@ def test_loading_tables_takes_neither_torch_nor_ray(store):
 
 def test_every_table_has_the_rows_that_the_study_names(store):
     assert [len(load(table, store)) for table in TABLES] == [4, 4, 4 * 4 * 2, 4 * 4 * 2 * 9]
+
+
+def test_a_run_of_before_a_recipe_had_a_field_has_the_fields_default(store, monkeypatch):
+    whole, read = load("runs", store), Store.run_record
+
+    def older(self, key):
+        record = read(self, key)
+        return record | {"recipe": {name: record["recipe"][name] for name in ("epochs", "min_length", "retrain")}}
+
+    monkeypatch.setattr(Store, "run_record", older)
+    pd.testing.assert_frame_equal(load("runs", store)[RECIPE], whole[RECIPE])
 
 
 def test_confusion_counts_add_up_to_the_cells(store):
@@ -356,7 +367,7 @@ def test_a_setting_is_trained_seen_or_unseen_whatever_the_run_descends_from(desc
         ("rayleigh", 8.0, length) for length in (32, 64)
     }
     assert those("rayleigh_2", "seen") >= {(*part, 128) for part in [*parts, ("rayleigh", 8.0)]}
-    unseen = {run.cell_key(test) for run in study.runs() for test in unseen_tests(study, run)}
+    unseen = {run.cell_key(test) for run in study.runs() for test in study.unseen_tests(run)}
     assert unseen == set(cells["cell"][cells["setting"] == "unseen"])
 
 
