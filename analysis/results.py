@@ -15,7 +15,7 @@ from analysis.columns import COLUMNS, EPOCH, OF_EPOCHS, Filters, checked, kept, 
 from analysis.runs import read_runs
 from sweeps.search import proposed
 from sweeps.store import Store
-from sweeps.study import Study, load_study
+from sweeps.study import Study, load_study, run_command
 
 
 class Results:
@@ -80,8 +80,7 @@ class Results:
         name: what the study is called on the command line.
         """
         if self.cells.empty:
-            scale = f" --scale {self.study.scale}" if self.study and self.study.scale else ""
-            command = f"amc run {name} --store {self.store.path}{scale}"
+            command = run_command(name, self.store.path, self.study and self.study.scale)
             raise AmcError(f"store {str(self.store.path)!r} holds no cells of {name}: '{command}' computes them")
         return self.cells
 
@@ -99,7 +98,7 @@ class Results:
         return answer(sql, self)
 
     def _epochs_of(self, runs: pd.DataFrame, filters: Filters) -> pd.DataFrame:
-        frames = [self.store.epochs(key).to_pandas().assign(run=key) for key in runs["run"]]
+        frames = [table.to_pandas().assign(run=key) for key, table in self.store.epoch_tables(runs["run"])]
         epochs = pd.concat(frames)[["run", *EPOCH]] if frames else pd.DataFrame(columns=["run", *EPOCH])
         return kept(sorted_rows(runs.merge(epochs, on="run"), [*OF_EPOCHS.values(), "run", "epoch"]), filters)
 

@@ -61,7 +61,8 @@ def test_a_cell_that_two_launches_computed_counts_once(store, study_file):
     place, study = Store(store), load_study(study_file(models="[hoc_svm]"))
     run = study.runs()[0]
     counts = np.ones((2, 3, 3), np.int64)
-    place.save_cells(run, [(study.tests(run)[0], evaluation_of(counts))], 1.0)  # its other tests are in other files
+    first = study.tests(run)[0]  # its other tests are in other files
+    place.run(run.key).save_cells(run, [(first, evaluation_of(counts))], 1.0)
     assert len(load("cells", store)) == before
     assert query("SELECT count(*) AS rows FROM cells", store)["rows"][0] == before
     assert query("SELECT count(*) AS rows FROM confusion", store)["rows"][0] == 9 * before
@@ -106,3 +107,13 @@ def test_the_command_prints_rows_or_writes_all_of_them(amc, store, tmp_path):
     files = ["--csv", str(csv), "--parquet", str(parquet)]
     assert amc("query", "SELECT * FROM confusion", "--store", str(store), *files).returncode == 0
     assert len(csv.read_text().splitlines()) - 1 == len(pd.read_parquet(parquet)) == len(load("confusion", store))
+
+
+def test_hyperparameters_are_json_whose_parts_can_be_asked_for(study_file, tmp_path):
+    models = "[{stn_resnext: {blocks: [1, 2]}}]"
+    path = study_file(models=models, train="{}", test="{}", recipe="{epochs: 1}", instances="10", snr_db="[10]")
+    store = Store(tmp_path / "networks")
+    for plan in make_plan(load_study(path), store).incomplete:
+        list(compute(plan.run, [], store))
+    rows = query("SELECT hyperparameters ->> 'blocks' AS blocks FROM runs ORDER BY blocks", store.path)
+    assert rows["blocks"].tolist() == ["1", "2"]

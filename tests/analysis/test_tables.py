@@ -17,7 +17,7 @@ from analysis.query import query
 from sweeps.engine.trial import compute
 from sweeps.planning import make_plan
 from sweeps.store import Store
-from sweeps.study import load_study, unseen_tests
+from sweeps.study import load_study
 
 
 @pytest.fixture
@@ -378,7 +378,7 @@ def test_a_setting_is_trained_seen_or_unseen_whatever_the_run_descends_from(desc
         ("rayleigh", 8.0, length) for length in (32, 64)
     }
     assert those("rayleigh_2", "seen") >= {(*part, 128) for part in [*parts, ("rayleigh", 8.0)]}
-    unseen = {run.cell_key(test) for run in study.runs() for test in unseen_tests(study, run)}
+    unseen = {run.cell_key(test) for run in study.runs() for test in study.unseen_tests(run)}
     assert unseen == set(cells["cell"][cells["setting"] == "unseen"])
 
 

@@ -93,6 +93,12 @@ def test_plan_counts_what_is_there_and_what_is_missing(amc, filled):
     assert [int(word) for word in shown.stdout.split() if word.isdigit()][:6] == [4, 2, 2, 16, 8, 8]
 
 
+def test_plan_notes_an_augmentation_that_changes_a_class(amc, study_file, tmp_path):
+    path = study_file(models="[gru2]", modulations="[BPSK, SSB-AM]", recipe="{epochs: 1, augment_flip: [false, true]}")
+    shown = amc("plan", path, "--store", str(tmp_path / "store")).stdout
+    assert shown.count("Note:") == 1 and "augment_flip" in shown and "SSB-AM changes its sideband" in shown
+
+
 def test_plan_of_several_studies_tells_what_they_share(amc, filled, study_file):
     path, store = filled
     other = study_file("other", models="[mod_lcnn, cnn1d]", test="{channel: rayleigh_2}")
@@ -107,7 +113,7 @@ def test_results_prints_the_table_and_writes_the_cells(amc, filled, tmp_path):
     path, store = filled
     csv, parquet = tmp_path / "cells.csv", tmp_path / "cells.parquet"
     shown = amc("results", path, "--store", store, "--csv", str(csv), "--parquet", str(parquet))
-    assert shown.returncode == 0 and "hoc svm" in shown.stdout
+    assert shown.returncode == 0 and "hoc_svm" in shown.stdout
     assert len(pd.read_csv(csv)) == len(pd.read_parquet(parquet)) == 2 * 4 * 2
     refused = amc("results", path, "--store", store, "--csv", str(tmp_path / "no" / "cells.csv"))
     assert refused.returncode == 2 and "cannot be written" in refused.stderr
@@ -201,7 +207,7 @@ def test_a_run_is_computed_again_when_the_one_it_started_from_has_other_weights(
     for run in study.runs():
         list(compute(run, study.tests(run), store))
     parent, child = study.runs()
-    weights = store.weights(parent.key)
+    weights = store.run(parent.key).weights()
     if other_weights:
         weights = {name: 1.01 * tensor for name, tensor in weights.items()}
     replace_weights(store, parent, weights)
@@ -210,33 +216,15 @@ def test_a_run_is_computed_again_when_the_one_it_started_from_has_other_weights(
     assert (f"damaged or outdated, set aside in {store.path}/damaged: runs/{child.key}/run.json" in shown.stderr) == (
         other_weights
     )
-    assert store.run_record(child.key)["parent_weights"] == store.weights_name(parent.key)
+    assert store.run(child.key).record().parent_weights == store.run(parent.key).weights_name()
     assert len(load("cells", store.path, path)) == 2 * 2
 
 
 def replace_weights(store: Store, run: Run, weights: dict) -> None:
     """Record the run as trained once more, with these weights."""
-    store.save_run(run, {"epochs": store.epochs(run.key).to_pylist(), "kept": weights}, store.run_record(run.key))
-
-
-def test_a_launch_that_trains_a_parent_again_looks_at_what_started_from_it(amc, study_file, tmp_path, monkeypatch):
-    path = study_file(models="mod_lcnn", train="{}", test="{}", transfer="{train: {channel: rician}}")
-    study, store = load_study(path), Store(tmp_path / "store")
-    parent, child = study.runs()
-    for run in study.runs():
-        list(compute(run, study.tests(run), store))
-    weights = {name: 1.01 * tensor for name, tensor in store.weights(parent.key).items()}
-    damaged = tmp_path / "store" / "runs" / parent.key / store.weights_name(parent.key)
-    damaged.write_bytes(b"torn")
-    record, epochs = store.run_record(parent.key), store.epochs(parent.key).to_pylist()
-
-    def on_a_gpu(*arguments):  # where weights are others in the last bits
-        store.save_run(parent, {"epochs": epochs, "kept": weights}, record)
-
-    monkeypatch.setattr("sweeps.engine.launch.launch", on_a_gpu)
-    shown = amc("run", path, "--store", str(store.path))
-    assert shown.returncode == 1 and "2 of 2 runs are incomplete; the same command" in shown.stderr
-    assert f"runs/{child.key}/run.json" in shown.stderr and store.trained() == {parent.key}
+    folder = store.run(run.key)
+    known = {"parent_weights": folder.record().parent_weights, "kept_epoch": 1, "parameters": 1}
+    folder.save(run, {"epochs": folder.epochs().to_pylist(), "kept": weights}, [], **known)
 
 
 def test_a_checkpoint_from_other_weights_of_the_parent_is_not_gone_on_from(study_file, tmp_path):
@@ -244,7 +232,7 @@ def test_a_checkpoint_from_other_weights_of_the_parent_is_not_gone_on_from(study
     store, (parent, child) = Store(tmp_path / "store"), study.runs()
     list(compute(parent, [], store))
     next(compute(child, [], store))
-    replace_weights(store, parent, {name: 1.01 * tensor for name, tensor in store.weights(parent.key).items()})
+    replace_weights(store, parent, {name: 1.01 * tensor for name, tensor in store.run(parent.key).weights().items()})
     assert [step["epoch"] for step in compute(child, [], store)][:3] == [1, 2, 3]
 
 
@@ -254,14 +242,14 @@ def test_a_run_that_is_resumed_was_started_when_it_first_was(study_file, tmp_pat
     next(compute(run, [], store))
     began_again = pd.Timestamp.now("UTC")
     list(compute(run, [], store))
-    record = store.run_record(run.key)
-    assert pd.Timestamp(record["started_at"]) < began_again < pd.Timestamp(record["finished_at"])
+    record = store.run(run.key).record()
+    assert record.started_at < began_again < record.finished_at
 
 
 def test_a_damaged_checkpoint_does_not_keep_a_run_from_being_trained(study_file, tmp_path):
     study, store = load_study(study_file(models="mod_lcnn", train="{}")), Store(tmp_path / "store")
     [run] = study.runs()
-    checkpoint = tmp_path / "store" / "runs" / run.key / "checkpoint.pt"
+    checkpoint = tmp_path / "store" / "runs" / run.key / f"checkpoint-000001-{'0' * 32}.pt"
     checkpoint.parent.mkdir(parents=True)
     checkpoint.write_bytes(b"PK not a checkpoint")
     list(compute(run, study.tests(run), store))
@@ -310,7 +298,7 @@ def test_a_signal_while_a_command_imports_what_it_needs_is_not_lost(tmp_path):
 
 def test_a_mixture_of_many_parts_is_told_by_those_that_differ():
     assert words("awgn + awgn + rayleigh") == "awgn + rayleigh (3 parts)" and words("2 + 4") == "2 + 4"
-    assert words("cnn_2d") == "cnn 2d" and words(8.0) == "8" and words(float("nan")) == ""
+    assert words("cnn_2d") == "cnn_2d" and words(8.0) == "8" and words(float("nan")) == ""
 
 
 @pytest.mark.parametrize("command", ["schema", "models"])
