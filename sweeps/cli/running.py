@@ -104,7 +104,8 @@ def run(
             return
         for key, reason in progress.failures.items():
             err.print(f"run {key}: {reason}", highlight=False, markup=False, soft_wrap=True)
-        err.print(f"{search.done} of {search.trials} trials are complete; the same command proposes others.")
+        next_time = "tries those again" if chosen.search.sampler == "grid" else "proposes others"
+        err.print(f"{search.done} of {search.trials} trials are complete; the same command {next_time}.")
         raise typer.Exit(1)
     verb = "are" if isinstance(chosen, Studies) else "is"
     out.print(
