@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.special import erf, i0
+
+# SciPy is imported where it is used: that takes longer than all else that a plan or a table needs.
 
 INTERPOLATION_SPAN = 12  # knots on either side
 NARROWEST = 0.01  # roll-off: the tails of a narrower edge would never end, so that it is shaped as this one
@@ -65,6 +66,8 @@ def gaussian_phase(t: np.ndarray, bandwidth_time: float) -> np.ndarray:
     With σ = √(ln 2) / (2π·BT) symbols and G the integral of the normal distribution function,
     q(t) = ½·(G(t) − G(t − 1)), centred on the symbol [0, 1] like `rectangular_phase`.
     """
+    from scipy.special import erf
+
     sigma = math.sqrt(math.log(2)) / (2 * math.pi * bandwidth_time)
 
     def integral(x):
@@ -77,6 +80,8 @@ def gaussian_phase(t: np.ndarray, bandwidth_time: float) -> np.ndarray:
 
 def interpolation_kernel(t: np.ndarray) -> np.ndarray:
     """Kaiser-windowed sinc, t in knots: interpolates what lies below 0.35 of the knot rate to 10⁻⁵."""
+    from scipy.special import i0
+
     t = np.asarray(t, dtype=np.float64)
     window = i0(12 * np.sqrt(np.clip(1 - (t / INTERPOLATION_SPAN) ** 2, 0, 1))) / i0(12)
     return np.where(np.abs(t) < INTERPOLATION_SPAN, np.sinc(t) * window, 0)

@@ -35,7 +35,7 @@ class RunPlan:
         return sum(test.test_size for test in self.missing)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """Every run of a study, in the order in which trials start: most work first.
 
@@ -61,14 +61,19 @@ class Plan:
     def missing_cells(self) -> int:
         return sum(len(plan.missing) for plan in self.runs)
 
+    def __repr__(self) -> str:
+        runs, cells = len(self.runs), self.cells
+        return f"<Plan: {self.untrained} of {runs} runs and {self.missing_cells} of {cells} cells are missing>"
+
 
 def make_plan(study: Study | Studies, store: Store, few: bool = False) -> Plan:
     """Compare a study with a store. few: the study has few of the store's runs, which is then not listed as a whole."""
     runs = study.runs()
     listing = store.listing([run.key for run in runs] if few else None)
-    trained, plans = listing.trained(), []
+    trained, plans = listing.records(run.key for run in runs), []
     for run, evaluated in zip(runs, listing.cells(run.key for run in runs), strict=True):
         tests = study.tests(run)
+        evaluated = evaluated if run.key in trained else ()
         missing = tuple(test for test in tests if run.cell_key(test) not in evaluated) if evaluated else tests
         plans.append(RunPlan(run, run.key in trained, len(tests), missing))
     ordered = sorted(plans, key=lambda plan: -plan.training_work - plan.evaluation_work)

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -18,12 +19,13 @@ from rich.table import Table
 
 from amc_core import quantities
 from amc_core.errors import AmcError
-from amc_core.models import ModelSpec
-from sweeps.engine.progress import many
-from sweeps.planning import Plan
-from sweeps.search import best, counted, state, trials, wanted
-from sweeps.store import Store
-from sweeps.study import SearchStudy, Studies, Study
+from sweeps.words import many
+
+if TYPE_CHECKING:  # else `amc --help` would take as long as what it tells of
+    from amc_core.models import ModelSpec
+    from sweeps.planning import Plan
+    from sweeps.store import Store
+    from sweeps.study import Studies, Study
 
 out = Console(width=None if sys.stdout and sys.stdout.isatty() else 120)
 err = Console(stderr=True)
@@ -116,8 +118,11 @@ def written(save: Callable[..., Iterable[Path]], figure, path: Path) -> None:
         raise AmcError(f"{str(path.parent)!r} cannot be written: {error.strerror or error}") from None
 
 
-def show_trials(study: Study | Studies, store: Store) -> None:
+def show_search_state(study: Study | Studies, store: Store) -> None:
     """Of a search, how far it is and what is best so far; nothing of another study."""
+    from sweeps.search import best, counted, state, trials, wanted
+    from sweeps.study import SearchStudy
+
     if not isinstance(study, SearchStudy):
         return
     found = trials(study, store)
@@ -129,16 +134,16 @@ def show_trials(study: Study | Studies, store: Store) -> None:
             " to ".join(f"{n:,}" for n in sorted({min(size), max(size)})) for size in zip(*sizes, strict=True)
         )
         out.print(
-            f"To do: {many(study.trials, 'trial')}, each of {_several(runs, 'run')} and {_several(cells, 'cell')}.",
+            f"To do: {many(study.wanted, 'proposal')}, each of {_several(runs, 'run')} and {_several(cells, 'cell')}.",
             highlight=False,
         )
-    complete, trials_wanted = counted(study, found, "COMPLETE"), wanted(study, found)
-    out.print(f"Search: {complete} of {trials_wanted} trials complete{told}.", highlight=False)
+    complete, total = counted(study, found, "COMPLETE"), wanted(study, found)
+    out.print(f"Search: {complete} of {total} proposals complete{told}.", highlight=False)
     title = "Best" if len(study.search.objective) == 1 else "Pareto front"
     for trial in best(study, found):
         values = [f"{name} {value:.4g}" for name, value in zip(study.search.objective, trial.values, strict=True)]
         chosen = [f"{name.removeprefix('models.')} {quantities.written(value)}" for name, value in trial.params.items()]
-        line = f"{title}: trial {trial.number}, {title_of(', '.join(values))}: {', '.join(chosen)}"
+        line = f"{title}: proposal {trial.number}, {title_of(', '.join(values))}: {', '.join(chosen)}"
         out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -148,6 +153,8 @@ def _several(counts: str, noun: str) -> str:
 
 def show_plan(study: Study | Studies, plan: Plan) -> None:
     """A line per kind of work: what is named, what the store has, what is missing; before it, one for each study."""
+    from sweeps.study import SearchStudy, Studies
+
     if isinstance(study, SearchStudy) and not plan.runs:
         return
     if isinstance(study, Studies):

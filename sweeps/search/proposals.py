@@ -17,11 +17,11 @@ from functools import wraps
 from typing import Any
 
 from amc_core.errors import AmcError
-from sweeps.search.liveness import SIGN_SECONDS, driver_name, is_alive
+from sweeps.search.liveness import ENDED, LOOK_SECONDS, SIGN_SECONDS, driver_name, is_alive, with_ended
 from sweeps.search.objectives import best, objective
 from sweeps.search.storage import explained, make_sampler, mend, open_trials
 from sweeps.store import Store
-from sweeps.study import SearchStudy, Studies, Study, last_runs
+from sweeps.study import SearchStudy, Studies, Study
 from sweeps.study.space import Dimension, Values
 
 _NAMED = ("COMPLETE", "RUNNING", "WAITING")  # states of the trials whose runs a search study names
@@ -49,7 +49,7 @@ class Proposal:
 
 
 class Search:
-    """The trials of a search, opened to propose more of them; at most as many more as were missing at the start.
+    """The proposals of a search, opened to make more of them; at most as many more as were missing at the start.
 
     Raises AmcError where the storage cannot be used.
     """
@@ -59,6 +59,7 @@ class Search:
         mend(study, store)
         self.optuna = open_trials(study, store)
         self.signed = -float("inf")  # when this driver last gave a sign of life
+        self.looked = time.monotonic()  # and looked for those of others
         self._propose_again()
         grid = study.space.grid() if study.search.sampler == "grid" else []
         self._grid = {values_text(values): values for values in grid}
@@ -72,13 +73,13 @@ class Search:
 
     @property
     def done(self) -> int:
-        """Trials that are complete, those that a pruner stopped among them."""
+        """Proposals that are complete, those that a pruner stopped among them."""
         return self._count("COMPLETE", "PRUNED")
 
     @property
     @_stored
     def elsewhere(self) -> int:
-        """Trials that other drivers are computing."""
+        """Proposals that other drivers are computing."""
         seen, found = self.optuna.user_attrs, self.optuna.get_trials(deepcopy=False)
         going = [t for t in found if t.state.name != "RUNNING" or is_alive(t.user_attrs.get("driver"), seen)]
         return counted(self.study, going, "COMPLETE", "PRUNED", "RUNNING") - self.done
@@ -87,7 +88,8 @@ class Search:
     def heading(self) -> str:
         """How far it is and what is best so far; nothing while the storage cannot be read, of which `ask` will tell."""
         with suppress(AmcError):
-            told, found = f"trials {self.done}/{self.trials}", best(self.study, self.optuna.get_trials(deepcopy=False))
+            told = f"proposals {self.done}/{self.trials}"
+            found = best(self.study, self.optuna.get_trials(deepcopy=False))
             if not found:
                 return told
             if len(self.study.search.objective) > 1:
@@ -105,10 +107,9 @@ class Search:
         if self._grid and not self._count("WAITING") and not self._enqueue_from_grid():
             self.left = 0
             return None
-        # A seed of its own for every trial: a relaunch would otherwise draw what the first launch has drawn.
-        self.optuna.sampler = make_sampler(self.study, len(self.optuna.get_trials(deepcopy=False)))
         try:
             trial = self.optuna.ask()
+            self.optuna.sampler = make_sampler(self.study, trial.number)  # which draws when values are asked for
             trial.set_user_attr("driver", driver_name(os.getpid()))
             values = self.study.space.choose(lambda dimension: _suggest(trial, dimension))
             try:
@@ -117,18 +118,25 @@ class Search:
                 self._refuse(trial, str(error))
                 self.left += bool(self._grid)
                 return None
-            trial.set_user_attr("runs", [run.key for run in last_runs(study)])
+            trial.set_user_attr("runs", [run.key for run in study.last_runs()])
         except UpdateFinishedTrialError:  # a driver that began before the trial had its name on it has taken it
             self.left += 1
             return None
         return Proposal(trial, values, study)
 
     def show_life(self) -> None:
-        """Tell the drivers on other machines now and then that this one lives; to be called all the time."""
+        """Tell others now and then that this driver lives, and take over from those that do not any more.
+
+        To be called all the time.
+        """
         if time.monotonic() - self.signed > SIGN_SECONDS:
             self.signed = time.monotonic()
             with suppress(AmcError):  # should the search not be able to go on, `ask` will say so
                 self._sign()
+        if time.monotonic() - self.looked > LOOK_SECONDS:
+            self.looked = time.monotonic()
+            with suppress(AmcError):
+                self.left += self._propose_again(own=driver_name(os.getpid()))
 
     @_stored
     def _sign(self) -> None:
@@ -202,19 +210,24 @@ class Search:
         return untried is not None
 
     @_stored
-    def _propose_again(self) -> None:
+    def _propose_again(self, own: str | None = None) -> int:
         """Fail the trials whose driver is dead, and enqueue their values, which the next driver is then given first.
 
-        In this order a crash in between loses no values; and where they are there again, they are not enqueued twice.
+        own: of a driver that is in the midst of its search. Returns how many there were. In this order a crash in
+        between loses no values; and where they are there again, they are not enqueued twice.
         """
-        seen = self.optuna.user_attrs
+        seen, taken = self.optuna.user_attrs, 0
         for trial in self.optuna.get_trials(deepcopy=False):
-            if trial.state.name == "RUNNING" and not is_alive(trial.user_attrs.get("driver"), seen):
+            driver = trial.user_attrs.get("driver")
+            left_alone = own is not None and driver in (own, None)  # which a living driver has just begun
+            if trial.state.name == "RUNNING" and not left_alone and not is_alive(driver, seen):
+                taken += 1
                 values = trial_values(trial)
                 later = self.optuna.get_trials(deepcopy=False)[trial.number + 1 :]  # another driver may do this as well
                 if values and all(trial_values(other) != values for other in later):
                     self.optuna.enqueue_trial(values)
                 self._tell(trial.number, "FAIL")
+        return taken
 
 
 def proposed(study: Study | Studies, store: Store) -> Study | Studies:
@@ -238,7 +251,7 @@ def trials(study: SearchStudy, store: Store) -> list:
     """Optuna's frozen trials of a search so far; none where it has not begun."""
     opened = open_trials(study, store, begin=False)
     with explained(study, store):
-        return opened.get_trials(deepcopy=False) if opened else []
+        return with_ended(opened.get_trials(deepcopy=False), opened.user_attrs) if opened else []
 
 
 def counted(study: SearchStudy, trials: list, *states: str) -> int:
@@ -250,27 +263,27 @@ def counted(study: SearchStudy, trials: list, *states: str) -> int:
 def wanted(study: SearchStudy, trials: list) -> int:
     """How many trials complete a search; combinations of a grid that were refused are not among them."""
     if study.search.sampler != "grid":
-        return study.trials
+        return study.wanted
     refused = {values_text(trial_values(trial)) for trial in trials if "refused" in trial.user_attrs}
-    return min(study.trials, len(study.space.grid()) - len(refused))
+    return min(study.wanted, len(study.space.grid()) - len(refused))
 
 
 def state(trial: Any) -> str:
-    """The state of a trial in a word.
+    """The state of a proposal in a word.
 
     One whose driver died before its end is "interrupted", one whose values do not go together "refused".
     """
     if "refused" in trial.user_attrs:
         return "refused"
-    if trial.state.name == "FAIL":
+    if trial.state.name == "FAIL" or ENDED in trial.user_attrs:
         return "failed" if "failure" in trial.user_attrs else "interrupted"
     return trial.state.name.lower()
 
 
-def trial_table(study: SearchStudy, store: Store):
-    """A data frame of a search's trials: number, state, "best", objectives, dimensions, last runs, why it failed.
+def proposal_table(study: SearchStudy, store: Store):
+    """A data frame of a search's proposals: number, state, "best", objectives, dimensions, last runs, why it failed.
 
-    A dimension that does not apply to a trial is missing there.
+    A dimension that does not apply to a proposal is missing there.
     """
     import pandas as pd
 
@@ -285,7 +298,7 @@ def trial_table(study: SearchStudy, store: Store):
             + [trial_values(trial).get(name) for name in names]
             + [" ".join(trial.user_attrs.get("runs", ())), trial.user_attrs.get("failure", "")]
         )
-    columns = ["trial", "state", "best", *study.search.objective, *names, "runs", "failure"]
+    columns = ["proposal", "state", "best", *study.search.objective, *names, "runs", "failure"]
     return pd.DataFrame(rows, columns=columns, dtype=object)
 
 

@@ -4,6 +4,7 @@ from sweeps.study.loading import (
     SCALES,
     SHIPPED,
     SUFFIXES,
+    Source,
     expanded,
     load_studies,
     load_study,
@@ -12,22 +13,21 @@ from sweeps.study.loading import (
     shipped,
     study_name,
 )
-from sweeps.study.study import SearchStudy, Studies, Study, last_runs, unseen_tests
+from sweeps.study.study import SearchStudy, Studies, Study
 
 __all__ = [
     "SCALES",
     "SHIPPED",
     "SUFFIXES",
     "SearchStudy",
+    "Source",
     "Studies",
     "Study",
     "expanded",
-    "last_runs",
     "load_studies",
     "load_study",
     "parse_scenario",
     "run_command",
     "shipped",
     "study_name",
-    "unseen_tests",
 ]

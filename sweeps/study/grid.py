@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from amc_core.errors import AmcError, require_known, suggest
 from amc_core.fields import Field, fields_of
@@ -222,17 +222,41 @@ def each(reader: Callable[[Any], Any], entries: Iterable[Any]) -> list:
     return read
 
 
-def model_grid(content: Any) -> list[tuple[str, dict]]:
-    """Read a model: a name, or a name with hyperparameters, any of which may have a list of values."""
-    if isinstance(content, dict) and len(content) == 1:
-        [(name, hyperparameters)] = content.items()
-    else:
-        name, hyperparameters = content, {}
+class ModelEntry(NamedTuple):
+    """A model with its hyperparameters, and the fields of its recipes in which they differ from the study's."""
+
+    name: str
+    hyperparameters: dict[str, Any]
+    recipe: dict[str, Any]
+
+
+def model_name(content: Any) -> Any:
+    """What stands for the name where a model is to be: the key beside which there may be a recipe, or all of it."""
+    names = [key for key in content if key != "recipe"] if isinstance(content, dict) else []
+    return names[0] if len(names) == 1 else content
+
+
+def model_grid(content: Any) -> list[ModelEntry]:
+    """Read a model: a name, or a name with hyperparameters, perhaps with a recipe beside it; all may have lists.
+
+    ``{resnet: {stacks: [3, 6]}, recipe: {learning_rate: 1e-4}}`` are two models with a recipe of their own.
+    """
+    name, hyperparameters, recipe = model_name(content), {}, {}
+    if isinstance(content, dict) and isinstance(name, str):
+        hyperparameters, recipe = content[name], content.get("recipe", {})
     if not isinstance(name, str) or not isinstance(hyperparameters, dict):
-        raise AmcError(f"{content!r} is not a model: write a name, or 'name: {{hyperparameter: value}}'")
+        raise AmcError(
+            f"{content!r} is not a model: write a name, or 'name: {{hyperparameter: value}}', and beside it, if the "
+            "model has one of its own, 'recipe: {field: value}'"
+        )
     known = model_spec(name).hyperparameters
+    if "recipe" in hyperparameters and "recipe" not in known:
+        raise AmcError(f"the recipe of {name} stands beside it, not in it: {{{name}: {{}}, recipe: {{}}}}")
     lists = {key: _alternatives(known.get(key), value) for key, value in hyperparameters.items()}
-    return [(name, validate_hyperparameters(name, combination)) for combination in _product(lists)]
+    return [
+        ModelEntry(name, validate_hyperparameters(name, combination), fields)
+        for combination, fields in product(_product(lists), recipe_grid(recipe))
+    ]
 
 
 def model_names(content: Any) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import torch
 from amc_core.saliency import saliency
 from amc_core.simulator import simulate
 from amc_core.training import new_model
-from analysis.saliency import read, saliency_figure, select
+from analysis.figures.saliency import read, saliency_figure, select
 from sweeps.engine.trial import compute
 from sweeps.store import Store
 from sweeps.study import load_study
@@ -48,7 +48,7 @@ def test_a_reading_holds_the_test_instance_and_what_its_run_made_of_it(trained):
         samples = simulate(reading.test.scenario, "QPSK", 18.0, [instance], 128, reading.test.seed)[0]
         np.testing.assert_allclose(reading.samples, samples.numpy(), atol=1e-6)
         model = new_model(reading.run)
-        model.load_state_dict(store.weights(reading.run.key))
+        model.load_state_dict(store.run(reading.run.key).weights())
         x = torch.stack([samples.real, samples.imag])[None]
         label = model.eval()(x).argmax(1)
         assert reading.recognised == reading.test.modulations[label]

@@ -32,10 +32,12 @@ def test_a_run_that_diverges_is_recorded_with_the_reason_and_the_rest_of_the_stu
     store = Store(tmp_path / "store")
     [(failed, failure)] = store.failures().items()
     assert failure["reason"].startswith("training diverged")
-    assert "ended by AmcError: training diverged" in store.log(failed)
+    assert "ended by AmcError: training diverged" in store.run(failed).log()
     for key in store.trained():
-        log = store.log(key)
-        assert log.count("epoch ") == len(store.epochs(key)) and "cells evaluated" in log and log.endswith("ended\n")
+        log = store.run(key).log()
+        assert (
+            log.count("epoch ") == len(store.run(key).epochs()) and "cells evaluated" in log and log.endswith("ended\n")
+        )
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,7 @@ def test_trials_share_a_gpu_by_the_memory_that_their_models_took_before(study_fi
 
 def test_the_share_of_a_search_is_that_of_the_largest_batches_it_may_propose(study_file, monkeypatch):
     sizes = "{epochs: 3, batch_size: {int: [16, 64]}}"
-    study = load_study(study_file(models="mod_lcnn", train="{}", recipe=sizes, search="{trials: 2}"))
+    study = load_study(study_file(models="mod_lcnn", train="{}", recipe=sizes, search="{proposals: 2}"))
     store = Store("nowhere")
     for samples, share in ((16 * 128, 1), (64 * 128, 1 / 4)):
         monkeypatch.setattr(store, "gpu_shares", lambda samples=samples: {"mod_lcnn": [(samples, 0.2)]})

@@ -97,7 +97,7 @@ def test_a_range_in_tenths_has_the_decimals_that_are_written(study_file):
 
 def test_a_search_in_steps_proposes_the_decimals_that_are_written(study_file):
     rate = "{label_fraction: {float: [0.1, 0.9], step: 0.1}}"
-    study = load_study(study_file(models="mod_lcnn", train="{}", recipe=rate, search="{trials: 2}"))
+    study = load_study(study_file(models="mod_lcnn", train="{}", recipe=rate, search="{proposals: 2}"))
     [dimension] = study.space.dimensions
     assert dimension.grid()[2] == 0.3
     assert dimension.value(0.1 + 2 * 0.1) == dimension.value(0.30000000000000004) == 0.3
