@@ -95,6 +95,7 @@ def launch(
                     storage_filesystem=filesystem,
                     failure_config=tune.FailureConfig(max_failures=_RETRIES["cluster" if address else "here"]),
                     callbacks=[_report_to(progress, store, search), *curves],
+                    progress_reporter=_no_reporter(),
                     verbose=0,
                 ),
             )
@@ -102,6 +103,17 @@ def launch(
                 tuner.fit()
             except (ray.exceptions.RayError, TuneError, OSError) as error:
                 raise _end_of_launch(error) from None
+
+
+def _no_reporter():
+    """A reporter that reports nothing; Tune's own clears the output of a notebook's cell, whatever its verbosity."""
+    from ray import tune
+
+    class Reporter(tune.ProgressReporter):
+        def should_report(self, trials, done=False) -> bool:
+            return False
+
+    return Reporter()
 
 
 @contextmanager
