@@ -9,6 +9,7 @@ import numpy as np
 # SciPy is imported where it is used: that takes longer than all else that a plan or a table needs.
 
 INTERPOLATION_SPAN = 12  # knots on either side
+NARROWEST = 0.01  # roll-off: the tails of a narrower edge would never end, so that it is shaped as this one
 
 
 def raised_cosine(t: np.ndarray, rolloff: float) -> np.ndarray:
@@ -21,11 +22,11 @@ def raised_cosine(t: np.ndarray, rolloff: float) -> np.ndarray:
 
 
 def raised_cosine_span(rolloff: float) -> int:
-    """Symbols on either side after which less than 10⁻⁵ of the pulse's energy remains, 8 to 64.
+    """Symbols on either side after which less than 10⁻⁵ of the energy of a pulse of `NARROWEST` or more remains.
 
     Far from its centre |g(t)| ≤ 1 / (4πα²|t|³), whose square integrates to 1 / (5·(4πα²)²·t⁵) and averages to half.
     """
-    return int(np.clip(math.ceil((1e5 / (5 * (4 * math.pi * max(rolloff, 1e-3) ** 2) ** 2)) ** 0.2), 8, 64))
+    return max(8, math.ceil((1e5 / (5 * (4 * math.pi * max(rolloff, NARROWEST) ** 2) ** 2)) ** 0.2))
 
 
 def root_raised_cosine(t: np.ndarray, rolloff: float) -> np.ndarray:
@@ -47,11 +48,11 @@ def root_raised_cosine(t: np.ndarray, rolloff: float) -> np.ndarray:
 
 
 def pulse_span(pulse: str, rolloff: float) -> int:
-    """Symbols on either side after which little of a pulse's energy remains, 8 to 64."""
+    """Symbols on either side after which less than 10⁻⁵ of a pulse's energy remains, at least 8."""
     if pulse == "raised_cosine":
         return raised_cosine_span(rolloff)
     # Far out |h(t)| ≤ 1 / (4παt²), whose square integrates to 1 / (3·(4πα)²·t³); 10⁻⁵ of it, on average half.
-    return int(np.clip(math.ceil((1e5 / (3 * (4 * math.pi * max(rolloff, 1e-3)) ** 2)) ** (1 / 3)), 8, 64))
+    return max(8, math.ceil((1e5 / (3 * (4 * math.pi * max(rolloff, NARROWEST)) ** 2)) ** (1 / 3)))
 
 
 def rectangular_phase(t: np.ndarray) -> np.ndarray:

@@ -15,11 +15,11 @@ import pyarrow as pa
 
 from amc_core.errors import AmcError
 from amc_core.scenario import Scenario, scenario_from
-from analysis.settings import settings
-from analysis.tables import COLUMNS, TEST, load, modulation_set, read_runs, scenario_columns
-from sweeps.search import proposed
-from sweeps.store import Store
-from sweeps.study import Study, load_study
+from analysis.cells import once, settings
+from analysis.columns import COLUMNS, TEST, scenario_columns
+from analysis.results import Results
+from analysis.runs import modulation_set
+from sweeps.study import Study
 
 # Nothing in a statement reaches the file system, the network, or this process; and the small tables are
 # what joins keep in memory, whatever size is guessed for the files of cells.
@@ -38,32 +38,33 @@ def query(
 
     store, study and scale select runs and cells as in `analysis.load`.
     """
+    return answer(sql, Results(study, store, scale))
+
+
+def answer(sql: str, results: Results) -> pd.DataFrame:
+    """The rows that one SELECT statement gives over the tables of some results."""
     try:
         kinds = [statement.type for statement in duckdb.extract_statements(sql)]
         if len(kinds) != 1 or kinds[0] not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
             raise AmcError("the query is not a single SELECT statement: results are read, never changed")
-        rows = connect(store, study, scale).execute(sql).df()
+        rows = connect(results).execute(sql).df()
     except duckdb.Error as error:
         sentence = " ".join(str(error).partition("\n\nLINE")[0].split())
         raise AmcError(f"the query cannot be answered: {sentence}") from None
     return rows.astype({name: "str" for name in rows if rows[name].dtype == "category"})
 
 
-def connect(
-    store: str | Path = "results", study: str | Study | None = None, scale: str | None = None
-) -> duckdb.DuckDBPyConnection:
+def connect(results: Results) -> duckdb.DuckDBPyConnection:
     """A DuckDB connection with the views, which cannot reach files, the network or Python's variables."""
-    selected = load_study(study, scale) if isinstance(study, str | Path) else study
-    selected = selected and proposed(selected, Store(store))
-    runs = read_runs(Store(store), selected)
+    runs, store = results.described_runs, results.store
     connection = duckdb.connect()
     sets = runs["modulations"].map(tuple)
     modulation_sets = list(dict.fromkeys(sets))
     connection.register(
         "run_table", _typed(runs[COLUMNS["runs"]].assign(names_place=sets.map(modulation_sets.index)), "train")
     )
-    connection.register("epoch_table", _typed(load("epochs", store, selected), "train"))
-    connection.register("cell_files", Store(store).cell_dataset(runs["run"]))
+    connection.register("epoch_table", _typed(results.epochs, "train"))
+    connection.register("cell_files", store.cell_dataset(runs["run"]))
     tested = connection.execute("SELECT DISTINCT test_scenario, test_length FROM cell_files").fetchall()
     own = connection.execute("SELECT DISTINCT test_modulations FROM cell_files WHERE test_modulations IS NOT NULL")
     own_sets = sorted(tuple(names) for (names,) in own.fetchall())
@@ -73,13 +74,14 @@ def connect(
     known = [(*place, told) for place, told in settings(runs, scenarios, {length for _, length in tested}).items()]
     types = {"run": "str", "test_scenario": "str", "test_length": "int64", "known": "str"}
     connection.register("known_settings", pd.DataFrame(known, columns=list(types)).astype(types))
-    source, twice = "cell_files", "SELECT 1 FROM cell_files GROUP BY cell, snr_db HAVING count(*) > 1 LIMIT 1"
-    if connection.execute(twice).fetchall():  # two launches computed a cell at once
-        order = "PARTITION BY cell, snr_db ORDER BY evaluated_at"
-        source = f"(SELECT * FROM cell_files QUALIFY row_number() OVER ({order}) = 1)"
-    if selected is not None:
-        keys = sorted({run.cell_key(test) for run in selected.runs() for test in selected.tests(run)})
-        connection.register("wanted_cells", pa.table({"cell": pa.array(keys, pa.string())}))
+    source, twice = "cell_files", "SELECT DISTINCT run FROM cell_files GROUP BY run, cell, snr_db HAVING count(*) > 1"
+    doubled = [key for (key,) in connection.execute(twice).fetchall()]
+    if doubled:
+        connection.register("doubled_runs", pa.table({"run": pa.array(doubled)}))
+        connection.register("cells_once", once(store, doubled))
+        source = "(FROM cell_files ANTI JOIN doubled_runs USING (run) UNION ALL FROM cells_once)"
+    if results.cell_keys is not None:
+        connection.register("wanted_cells", pa.table({"cell": pa.array(sorted(results.cell_keys), pa.string())}))
         source = f"(SELECT * FROM {source} SEMI JOIN wanted_cells USING (cell))"
     joined = (
         f"(SELECT *, coalesce(known, 'unseen') AS setting, {_sent_set(own_sets)} AS test_modulation_set "
@@ -137,7 +139,8 @@ def _literal(names) -> str:
 def _typed(table: pd.DataFrame, side: str) -> pd.DataFrame:
     """The table with one type per column: numbers that vary become NULL, told in words in a column of their own.
 
-    Texts become categories, by which DuckDB groups many times faster.
+    Texts become categories, by which DuckDB groups many times faster; those in JSON do not, since it reads parts of
+    texts only.
     """
     usual = {f"{side}_{name}": value for name, value in Scenario().columns().items()}
     numbers = [name for name in table if isinstance(usual.get(name), float)]
@@ -153,6 +156,6 @@ def _typed(table: pd.DataFrame, side: str) -> pd.DataFrame:
     columns |= {name: table[name].astype("str") for name in usual if name in table and name not in numbers}
     columns |= {f"{side}_varies": pd.Series(varies, table.index, "str")}
     if len(table):  # without rows there are no categories
-        columns |= {name: table[name].astype("str") for name in ("model", "hyperparameters") if name in table}
+        columns |= {name: table[name].astype("str") for name in ("model",) if name in table}
         columns |= {name: column.astype("category") for name, column in columns.items() if column.dtype == "str"}
     return table.assign(**columns)

@@ -10,7 +10,7 @@ import typer
 from amc_core.errors import AmcError
 from sweeps.cli.app import Scale, StoreDir, StudyName, app
 from sweeps.cli.show import out, written
-from sweeps.cli.tables import load_cells
+from sweeps.words import many
 
 
 @app.command()
@@ -27,17 +27,19 @@ def figures(
 
     Example: amc figures quickstart --to figures
     """
-    from analysis.figures import save, train_test_heat_map
-    from analysis.published_figures import study_figures
-    from analysis.signals import SIGNAL_FIGURES
+    from analysis import Results
+    from analysis.figures import save, study_figures, train_test_heat_map
+    from analysis.figures.signals import SIGNAL_FIGURES
+    from sweeps.study import study_name
 
     if study in SIGNAL_FIGURES:
         written(save, SIGNAL_FIGURES[study](), to / study)
         return
-    cells = load_cells(study, store, scale)
-    name = "-".join([Path(study).name.removesuffix(".yaml"), *([scale] if scale else [])])
+    results = Results(study, store, scale)
+    cells = results.require_cells(study)
+    name = "-".join([study_name(study), *([scale] if scale else [])])
     written(save, train_test_heat_map(cells, f"Accuracy by training and test setting: {name}"), to / name)
-    for kind, figure in study_figures(study, store, scale, cells):
+    for kind, figure in study_figures(results):
         written(save, figure, to / f"{name}-{kind}")
 
 
@@ -89,7 +91,7 @@ def draw_saliency(
     Example: amc saliency quickstart --modulations BPSK,QPSK --snr 18
     """
     from analysis.figures import save
-    from analysis.saliency import read, saliency_figure, select
+    from analysis.figures.saliency import read, saliency_figure, select
     from sweeps.search import proposed
     from sweeps.store import Store
     from sweeps.study import load_study
@@ -122,7 +124,10 @@ def simulate_signals(
     to: Annotated[Path, typer.Option("--to", help="Directory for the picture.")] = Path("figures"),
     export: Annotated[
         Path | None,
-        typer.Option("--export", help="Also write instances: FILE.h5 (RadioML 2018.01A layout), or a SigMF name."),
+        typer.Option(
+            "--export",
+            help="Also write instances: FILE.h5 (RadioML 2018.01A layout), or the name of a directory for SigMF.",
+        ),
     ] = None,
     instances: Annotated[int, typer.Option("--instances", min=1, help="Exported of each modulation.")] = 100,
 ) -> None:
@@ -132,20 +137,23 @@ def simulate_signals(
     """
     from amc_core.modulations import MODULATIONS, modulation_names
     from analysis.figures import save
-    from analysis.signals import constellation_grid, signal_figure
+    from analysis.figures.signals import constellation_grid, signal_figure
     from sweeps.study import parse_scenario
 
     chosen = parse_scenario(scenario)
     names = modulation_names([modulations] if modulations in MODULATIONS else listed(modulations))
     chosen.require_length(length)
+    if export is not None:
+        from amc_core.recordings.export import export_instances, require_exportable
+
+        require_exportable(export)
     draw = signal_figure if len(names) <= 6 else constellation_grid
-    stem = f"signals-{chosen.paths.name or 'channel'}"
+    named = scenario if scenario.isidentifier() else chosen.paths.name or "channel"
+    stem = f"signals-{named}"
     written(save, draw(chosen, names, snr, length, seed), to / stem)
     if export is not None:
-        from amc_core.recordings.export import export_instances
-
         exported = export_instances(export, chosen, names, snr, instances, length, seed)
-        out.print(f"{instances * len(names)} instances: {exported}", highlight=False, soft_wrap=True)
+        out.print(f"{many(instances * len(names), 'instance')}: {exported}", highlight=False, soft_wrap=True)
 
 
 def listed(modulations: str) -> str | list[str]:

@@ -13,7 +13,8 @@ from rich.table import Table
 from amc_core.errors import AmcError
 from amc_core.quantities import written
 from sweeps.cli.app import Scale, StoreDir, StudyName, StudyNames, app
-from sweeps.cli.show import err, out, show_plan, show_search_state, words, written_to
+from sweeps.cli.show import err, out, show_plan, show_search_state, title_of, written_to
+from sweeps.words import many
 
 if TYPE_CHECKING:  # else `amc --help` would take as long as what it tells of
     from sweeps.driver import Outcome
@@ -84,8 +85,12 @@ def run(
         show_failures(outcome)
         raise typer.Exit(1)
     verb, counts = "are" if isinstance(outcome.study, Studies) else "is", outcome.counts
-    told = f"{outcome.study.name} {verb} complete: {counts['runs']} runs, {counts['cells']} cells in {store}."
+    told = f"{outcome.study.name} {verb} complete: "
+    told += f"{many(counts['runs'], 'run')}, {many(counts['cells'], 'cell')} in {store}."
     out.print(told, highlight=False)
+
+
+_TRIED = "are incomplete; the same command tries them"
 
 
 def show_elsewhere(outcome: Outcome) -> bool:
@@ -105,7 +110,8 @@ def show_failures(outcome: Outcome) -> None:
         complaint(f"run {key}{models.get(key, '')}: {reason}")
     incomplete, counts = len(outcome.plan.incomplete), outcome.counts
     if incomplete:
-        complaint(f"{incomplete} of {counts['runs']} runs are incomplete; the same command tries them again.")
+        what = "is incomplete; the same command tries it" if counts["runs"] == 1 else _TRIED
+        complaint(f"{incomplete} of {many(counts['runs'], 'run')} {what} again.")
     else:
         done = f"{counts['proposed']} of {counts['proposals']} proposals are complete"
         complaint(f"{done}; the same command makes others.")
@@ -142,7 +148,10 @@ def status(
         keys = {run.key for run in chosen.runs()}
         trained, training = trained & keys, training & keys
         failures = {key: failure for key, failure in failures.items() if key in keys}
-    out.print(f"{len(trained)} runs trained, {len(training)} begun, {len(failures)} failed in {store}", highlight=False)
+    out.print(
+        f"{many(len(trained), 'run')} trained, {len(training)} begun, {len(failures)} failed in {store}",
+        highlight=False,
+    )
     for key, failure in failures.items():
         reason = failure["reason"].strip().splitlines()[-1]
         out.print(f"  {key} failed at {failure['failed_at']}: {reason}", highlight=False, markup=False)
@@ -170,7 +179,7 @@ def show_search(
     columns = [name for name in table if name != "failure" or table[name].any()]
     shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in columns:
-        title = words(name.removeprefix("models.").removeprefix("recipe.").replace(".recipe.", "."))
+        title = title_of(name.removeprefix("models.").removeprefix("recipe.").replace(".recipe.", "."))
         shown.add_column(title.replace(".", "\n"), vertical="bottom", overflow="fold")
     for row in table[columns].itertuples(index=False):
         shown.add_row(*map(written, row))

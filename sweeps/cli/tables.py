@@ -10,11 +10,17 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from amc_core.errors import AmcError
+from amc_core.quantities import written
 from sweeps.cli.app import Scale, StoreDir, StudyName, app
-from sweeps.cli.show import out, show_table, written_to
+from sweeps.cli.show import natural_width, out, show_table, show_whole, written_to
+from sweeps.words import many
 
 _MOST_ROWS = 200  # of a query, on the terminal
+_COMPARED = (
+    "run at: scale, instances of a modulation and SNR × epochs; intervals: 95 %, of another training where there are "
+    "several seeds, else of the network that was trained. {} verdicts rest on an interval: by chance {:.1f} of them "
+    "would be wrong."
+)
 
 
 @app.command()
@@ -29,9 +35,9 @@ def results(
 
     Example: amc results quickstart --csv quickstart.csv
     """
-    from analysis.pivots import train_test
+    from analysis import Results, train_test
 
-    cells = load_cells(study, store, scale)
+    cells = Results(study, store, scale).require_cells(study)
     show_table(train_test(cells))
     # A Parquet column holds numbers or texts: one where some values are distributions becomes text.
     mixed = {name: "str" for name in cells if cells[name].dtype == object}
@@ -63,12 +69,28 @@ def query(
         written_to(parquet, lambda path: rows.to_parquet(path, index=False), len(rows))
     if csv or parquet:
         return
-    shown = Table(*rows.columns, box=SIMPLE_HEAD)
-    for row in rows.head(_MOST_ROWS).itertuples(index=False):
-        shown.add_row(*(f"{value:.6g}" if isinstance(value, float) else escape(str(value)) for value in row))
-    out.print(shown)
+    show_rows(rows.head(_MOST_ROWS))
     if len(rows) > _MOST_ROWS:
-        out.print(f"{len(rows) - _MOST_ROWS:,} more rows: --csv or --parquet FILE writes all.", highlight=False)
+        out.print(f"{many(len(rows) - _MOST_ROWS, 'more row')}: --csv or --parquet FILE writes all.", highlight=False)
+
+
+def show_rows(rows) -> None:
+    """Rows as a table, or, if that is wider than the terminal, each as a list of its columns."""
+    cells = [
+        [f"{value:.6g}" if isinstance(value, float) else escape(written(value)) for value in row]
+        for row in rows.itertuples(index=False)
+    ]
+    shown = Table(*map(escape, map(str, rows.columns)), box=SIMPLE_HEAD)
+    for row in cells:
+        shown.add_row(*row)
+    if natural_width(shown) <= max(out.width, 100) or not cells:
+        show_whole(shown)
+        return
+    for number, row in enumerate(cells, 1):
+        shown = Table("column", "value", title=f"row {number}", title_justify="left", box=SIMPLE_HEAD)
+        for name, value in zip(rows.columns, row, strict=True):
+            shown.add_row(escape(str(name)), value)
+        out.print(shown)
 
 
 @app.command()
@@ -82,8 +104,8 @@ def compare(
 
     Example: amc compare p1-fig02 --scale small
     """
+    from analysis.compare import by_chance, in_words
     from analysis.compare import compare as set_beside
-    from analysis.compare import in_words
 
     rows = set_beside(study, store, scale)
     if csv is not None:
@@ -96,17 +118,5 @@ def compare(
     verdicts = rows["verdict"].value_counts()
     out.print(", ".join(f"{count} {name}" for name, count in verdicts.items()), highlight=False)
     if set(verdicts.index) != {"not run"}:
-        note = "run at: scale, instances of a modulation and SNR × epochs; intervals: 95 %, of the instances tested."
-        out.print(note, highlight=False)
-
-
-def load_cells(study: str, store: str, scale: str | None):
-    """The cells of a study, of which there must be some."""
-    from analysis.tables import load
-    from sweeps.study import load_study
-
-    cells = load("cells", store, load_study(study, scale))
-    if cells.empty:
-        command = f"amc run {study} --store {store}" + (f" --scale {scale}" if scale else "")
-        raise AmcError(f"store {store!r} holds no cells of {study}; '{command}' computes them")
-    return cells
+        resting, by_luck = by_chance(rows)
+        out.print(_COMPARED.format(resting, by_luck), highlight=False)

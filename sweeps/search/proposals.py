@@ -8,6 +8,7 @@ driver that died left unfinished is proposed again, so the same command goes on 
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from contextlib import suppress
@@ -114,11 +115,8 @@ class Search:
             try:
                 study = self.study.proposal(values)
             except AmcError as error:
-                trial.set_user_attr("refused", True)
-                self._tell(trial, "FAIL", reason=str(error))
-                if self._grid:  # which has a combination less, and tries each but once
-                    self.trials = wanted(self.study, self.optuna.get_trials(deepcopy=False))
-                    self.left += 1
+                self._refuse(trial, str(error))
+                self.left += bool(self._grid)
                 return None
             trial.set_user_attr("runs", [run.key for run in study.last_runs()])
         except UpdateFinishedTrialError:  # a driver that began before the trial had its name on it has taken it
@@ -138,8 +136,15 @@ class Search:
         self.optuna.set_user_attr(driver_name(os.getpid()), time.time())
 
     def complete(self, proposal: Proposal) -> None:
-        """Tell Optuna the objective of a proposal, all of whose runs are complete."""
-        self._tell(proposal.trial, "COMPLETE", objective(proposal.study, self.store, self.study.search.objective))
+        """Tell Optuna the objective of a proposal, all of whose runs are complete.
+
+        One that is no number, since no cell has a modulation that was trained, counts as a refusal of the values.
+        """
+        values = objective(proposal.study, self.store, self.study.search.objective)
+        if all(map(math.isfinite, values)):
+            self._tell(proposal.trial, "COMPLETE", values)
+        else:
+            self._refuse(proposal.trial, "its objective is no number: no cell has a modulation that was trained")
 
     def fail(self, proposal: Proposal, reason: str) -> None:
         """Tell Optuna that a run of the proposal failed."""
@@ -170,6 +175,14 @@ class Search:
             if reason is not None:
                 trial.set_user_attr("failure", reason.strip().splitlines()[-1][:500])
             self.optuna.tell(trial, values, TrialState[state], skip_if_finished=True)
+
+    @_stored
+    def _refuse(self, trial: Any, reason: str) -> None:
+        """Record that a trial's values come to nothing; a grid, which tries each but once, has a combination less."""
+        trial.set_user_attr("refused", True)
+        self._tell(trial, "FAIL", reason=reason)
+        if self._grid:
+            self.trials = wanted(self.study, self.optuna.get_trials(deepcopy=False))
 
     @_stored
     def _count(self, *states: str) -> int:

@@ -3,18 +3,22 @@
 from sweeps.study.loading import (
     SCALES,
     SHIPPED,
+    SUFFIXES,
     Source,
     expanded,
     load_studies,
     load_study,
     parse_scenario,
+    run_command,
     shipped,
+    study_name,
 )
 from sweeps.study.study import SearchStudy, Studies, Study
 
 __all__ = [
     "SCALES",
     "SHIPPED",
+    "SUFFIXES",
     "SearchStudy",
     "Source",
     "Studies",
@@ -23,5 +27,7 @@ __all__ = [
     "load_studies",
     "load_study",
     "parse_scenario",
+    "run_command",
     "shipped",
+    "study_name",
 ]

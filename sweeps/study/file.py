@@ -130,6 +130,8 @@ class TransferSection(_Section):
     """Fields of its recipe; those that are left out are as in the run that it starts from."""
     test: _TestGrids | None = None
     """The scenarios its runs are tested in; by default the study's."""
+    name: str | None = Field(None, pattern=r"^[\w .+-]{1,40}$")
+    """What tables call it, by default transfer-1, transfer-2, and so on."""
 
 
 class SearchSection(_Section):
@@ -193,6 +195,12 @@ class StudyFile(_Section):
     """What one trial takes of a machine."""
     search: SearchSection | None = None
     """How dimensions of the study are searched."""
+
+    @property
+    def grids(self) -> tuple[Grid, ...]:
+        """The scenario grids of all its keys."""
+        stages = (grid for stage in self.transfer for grid in (*stage.train, *(stage.test or ())))
+        return (*self.train, *self.test, *stages)
 
     @field_validator("modulations", mode="before")
     @classmethod
@@ -319,7 +327,8 @@ def _complaints(error: dict) -> list[str]:
     cause = error.get("ctx", {}).get("error")
     if cause is not None:
         told = [f"{name}: {line.strip()}" for line in str(cause).splitlines()]
-        return [line + (_RANGES if _WITH_COLON.search(line) else "") for line in told]
+        written = "; a range is written {from: -6, to: 18, step: 2}" if parts[0] == "snr_db" else _A_LIST
+        return [line + (written if _WITH_COLON.search(line) else "") for line in told]
     if error["type"].startswith("model"):
         allowed = f"a mapping of its keys to values (known: {', '.join(_SECTIONS[parts[0]].model_fields)})"
     else:
@@ -336,7 +345,7 @@ _SECTIONS = {
 _MOST_TOLD = 12
 _MISSING = re.compile(r"key ('\w+') is missing")
 _WITH_COLON = re.compile(r"'[-+.\d]+(:[-+.\d]+)+'")
-_RANGES = "; a list is written [1, 2, 3], and a range of SNRs {from: -6, to: 18, step: 2}"
+_A_LIST = "; several are written as a list, [1, 2, 3]"
 
 # What Pydantic found wrong → what is right.
 _ALLOWED = {

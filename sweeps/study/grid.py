@@ -16,9 +16,11 @@ from typing import Any, NamedTuple
 
 from amc_core.errors import AmcError, require_known, suggest
 from amc_core.fields import Field, fields_of
+from amc_core.fingerprint import DigestedPath
 from amc_core.identity import canonical
 from amc_core.models import MODELS, model_spec, validate_hyperparameters
 from amc_core.modulations import modulation_names
+from amc_core.paths import expanded
 from amc_core.quantities import number, require_number
 from amc_core.run import Recipe
 from amc_core.scenario import FILE_FIELDS, SCENARIO_FIELDS, Channel, Mixture, Scenario
@@ -149,7 +151,7 @@ def require_one_meaning(grids: Iterable[Grid]) -> None:
     known: dict[str, Channel] = {}
     names: dict[str, str] = {}
     for setting in (setting for grid in grids for axis in grid.axes for setting in axis):
-        for part in (setting, *(part for part, _ in setting.get("mixture", ()))):
+        for part in _parts(setting):
             channel = Scenario(channel=part.get("channel", "awgn")).paths
             if channel.name and known.setdefault(channel.name, channel) != channel:
                 raise AmcError(f"two channels are called {channel.name!r}: give each a name of its own")
@@ -158,10 +160,21 @@ def require_one_meaning(grids: Iterable[Grid]) -> None:
                 raise AmcError(f"channels {other!r} and {channel.name!r} are the same: give one of them")
 
 
+def digests_of(grids: Iterable[Grid]) -> dict[str, str]:
+    """Path → digest of the content, of all files that grids name."""
+    parts = [part for grid in grids for axis in grid.axes for setting in axis for part in _parts(setting)]
+    paths = [part[name] for part in parts for name in FILE_FIELDS if part.get(name)]
+    return {str(path): path.digest for path in paths}
+
+
+def _parts(setting: Setting) -> list[Setting]:
+    """A setting, and those of its mixture's components."""
+    return [setting, *(part for part, _ in setting.get("mixture", ()))]
+
+
 def _decided(axis: tuple[Setting, ...]) -> list[str]:
     """The fields that an axis decides, those of a mixture's components among them."""
-    parts = [axis[0], *(part for part, _ in axis[0].get("mixture", ()))]
-    return list(dict.fromkeys(name for part in parts for name in part if name != "mixture"))
+    return list(dict.fromkeys(name for part in _parts(axis[0]) for name in part if name != "mixture"))
 
 
 def recipe_grid(content: Any) -> list[Setting]:
@@ -276,10 +289,10 @@ def _values(name: str, values: Any, folder: Path) -> list:
     if not values:
         raise AmcError(f"{name} is an empty list: give it at least one value")
     if name in FILE_FIELDS:  # a path in a study is meant from where the study is
-        values = [str(folder / value) if isinstance(value, str) else value for value in values]
+        values = [DigestedPath(str(folder / expanded(value))) if isinstance(value, str) else value for value in values]
     for value in values:
         require_value(name, value, fields_of(Scenario)[name].optional)
-        Scenario(**{name: value}).definition()  # which looks at files
+        Scenario(**{name: value}).definition()  # which looks at files, whose digests the values keep
     return values
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from fnmatch import filter as matching
 from pathlib import Path, PurePath
@@ -11,15 +12,18 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from amc_core import paths
 from amc_core.errors import AmcError, require_known, suggest
 from amc_core.models import MODELS
-from amc_core.scenario import AUGMOD, AUGMOD_OFFSETS, CHANNELS, SCENARIO_FIELDS, Scenario
+from amc_core.scenario import AUGMOD, AUGMOD_OFFSETS, CHANNELS, FILE_FIELDS, SCENARIO_FIELDS, Scenario
 from sweeps.study.file import StudyFile, parse_yaml, read_content, require_content, sentence, text_content, validated
+from sweeps.study.grid import digests_of
 from sweeps.study.space import Space, read_space
 from sweeps.study.study import SCALED, SearchStudy, Studies, Study, strided
 
 Source = str | Path | Mapping | Study  # of a study: see `load_study`
 
+SUFFIXES = (".yaml", ".yml")  # of study files
 SHIPPED = Path(__file__).parents[1] / "studies"
 
 # What `--scale` sets (proposals of a search only) where the study has no `scales` entry of that name; `paper` is that
@@ -109,7 +113,7 @@ def _content(source: Source) -> tuple[dict, str, Path, str]:
     except (OSError, ValueError) as error:
         known = isinstance(error, AmcError)
         raise error if known else AmcError(f"study {str(source)[:80]!r} is not the name of a file") from None
-    return read_content(path), path.stem, path.absolute().parent, str(path)
+    return read_content(path), study_name(path), path.absolute().parent, str(path)
 
 
 def _is_text(source: str) -> bool:
@@ -148,7 +152,8 @@ def parse_scenario(text: str) -> Scenario:
     if not isinstance(fields, dict):
         raise AmcError(f"scenario {text!r} is not known{suggest(text, named)}, nor fields such as '{{upsampling: 4}}'")
     require_known("scenario field", fields, SCENARIO_FIELDS)
-    return Scenario(**fields)
+    files = {name: str(paths.expanded(fields[name])) for name in FILE_FIELDS if isinstance(fields.get(name), str)}
+    return Scenario(**fields | files)
 
 
 def _search_study(name: str, space: Space, folder: Path, scale: str | None) -> SearchStudy:
@@ -159,7 +164,8 @@ def _search_study(name: str, space: Space, folder: Path, scale: str | None) -> S
         except ValidationError as error:
             raise AmcError(f"{words}{sentence(error)}") from None
     first, proposals = _at_scale(name, files, scale), _sizes(files[0], scale).get("proposals")
-    study = SearchStudy(**first.__dict__, space=space, folder=folder, scaled_proposals=proposals)
+    digests = digests_of(grid for file in files for grid in file.grids)
+    study = SearchStudy(**first.__dict__, space=space, folder=folder, scaled_proposals=proposals, digests=digests)
     study.require_searchable()
     return study
 
@@ -187,10 +193,23 @@ def _sizes(file: StudyFile, scale: str | None) -> dict[str, int]:
 
 
 def _find(name: str) -> Path:
-    for path in (Path(name), SHIPPED / f"{name}.yaml"):
+    for path in (paths.expanded(name), SHIPPED / f"{name}.yaml"):
         if path.is_file():
             return path
-    raise AmcError(f"study {name!r} is neither a file nor a shipped study{suggest(name, shipped())}")
+    beside = [f"{name}{suffix}" for suffix in SUFFIXES if Path(f"{name}{suffix}").is_file()]
+    hint = f"; did you mean {beside[0]!r}?" if beside else suggest(name, shipped())
+    raise AmcError(f"study {name!r} is neither a file nor a shipped study{hint}")
+
+
+def run_command(study: str, store: str | Path, scale: str | None = None) -> str:
+    """The command that computes a study, as a shell takes it."""
+    return shlex.join(["amc", "run", study, *(["--scale", scale] if scale else []), "--store", str(store)])
+
+
+def study_name(source: str | Path) -> str:
+    """What a study is called: a shipped name as it is, of a file the name without .yaml or .yml."""
+    path = Path(source)
+    return path.stem if path.suffix in SUFFIXES else path.name
 
 
 def shipped() -> list[str]:

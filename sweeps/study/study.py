@@ -19,9 +19,11 @@ from pydantic import ValidationError
 
 from amc_core.coverage import require_likelihood
 from amc_core.errors import AmcError
+from amc_core.fingerprint import planned
 from amc_core.models import MODELS, shortest_length
 from amc_core.run import Dataset, Recipe, Run
 from amc_core.scenario import Mixture, Scenario
+from amc_core.settings import is_unseen
 from sweeps.search.objectives import OBJECTIVES
 from sweeps.study.file import (
     FIRST_STAGE,
@@ -107,19 +109,14 @@ class Study:
         return [run for run in runs if run.key not in started]
 
     def unseen_tests(self, run: Run) -> list[Dataset]:
-        """The test datasets of a run in scenarios that neither it nor a run that it descends from was trained in."""
-        seen, trained = set(), run
-        while trained:
-            seen |= set(trained.dataset.scenario.components)
-            trained = trained.parent
-        return [test for test in self.tests(run) if test.scenario not in seen]
+        """The test datasets of a run in scenarios that neither it nor a run that it descends from could know."""
+        return [test for test in self.tests(run) if is_unseen(test, run)]
 
     @cached_property
     def _named(self) -> dict[str, _Named]:
         """Run key → the run, and what the study says of it."""
         file, named = self.file, {}
-        stages = (grid for stage in file.transfer for grid in (*stage.train, *(stage.test or ())))
-        require_one_meaning(grid for grids in (file.train, file.test, stages) for grid in grids)
+        require_one_meaning(file.grids)
         training = [
             self.dataset(scenario, length)
             for length in file.length
@@ -200,6 +197,7 @@ class SearchStudy(Study):
     space: Space
     folder: Path
     scaled_proposals: int | None  # what the scale makes of the section's
+    digests: dict[str, str]  # of files, by path, so that every proposal, wherever it is made, means the same content
     proposals: tuple[Study, ...] = ()
 
     @property
@@ -227,7 +225,8 @@ class SearchStudy(Study):
     def proposal(self, values: Values) -> Study:
         """The plain study that these values of the dimensions make. Raises AmcError where they do not go together."""
         try:
-            file = validated(self.space.fill(values), self.folder)
+            with planned(self.digests):
+                file = validated(self.space.fill(values), self.folder)
             study = Study(self.name, file, self.scale, self.instances, self.snrs_db, self.factors, self.snr_stride)
             for run in study.runs():
                 study.tests(run)

@@ -428,3 +428,18 @@ def test_the_runs_of_a_search_that_are_named_last_are_those_after_transfer(searc
     assert (
         len(proposal.runs()) == 4 and all(run.parent for run in proposal.last_runs()) and len(proposal.last_runs()) == 2
     )
+
+
+def test_a_combination_of_a_grid_whose_objective_is_no_number_is_told_and_not_asked_for_again(
+    search_file, store, monkeypatch
+):
+    monkeypatch.setattr("sweeps.search.proposals.objective", lambda *arguments: [float("nan")])
+    rate = "{learning_rate: {choice: [0.1, 0.01]}}"
+    study = load_study(search_file(recipe=rate, search="{sampler: grid, trials: 2}"))
+    for left in (2, 1):
+        search = Search(study, store)
+        assert search.wanted and search.trials == left
+        search.complete(search.ask())
+    assert not Search(study, store).wanted and Search(study, store).trials == 0
+    told = proposal_table(study, store)
+    assert list(told["state"]) == ["refused"] * 2 and told["failure"].str.contains("objective is no number").all()
