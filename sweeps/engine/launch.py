@@ -122,6 +122,7 @@ def launch(
                     failure_config=tune.FailureConfig(max_failures=0),  # the feed tries again
                     stop=_when_hopeless(feed),
                     callbacks=[_report_to(progress, store, search, feed), *curves],
+                    progress_reporter=_no_reporter(),
                     verbose=0,
                 ),
             )
@@ -132,6 +133,17 @@ def launch(
     if feed.hopeless:
         reasons = "; ".join(f"node {reason}" for reason in feed.unfit.values())
         raise AmcError(f"no node that has room for a trial can have one: {reasons}")
+
+
+def _no_reporter():
+    """A reporter that reports nothing; Tune's own clears the output of a notebook's cell, whatever its verbosity."""
+    from ray import tune
+
+    class Reporter(tune.ProgressReporter):
+        def should_report(self, trials, done=False) -> bool:
+            return False
+
+    return Reporter()
 
 
 @contextmanager
