@@ -11,7 +11,9 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 
 from amc_core.models import MODELS
-from analysis.figures.labels import LABELS, fixed_in_words, row_label, value_text
+from amc_core.reference import axis as axis_name
+from amc_core.reference import value_text
+from analysis.figures.labels import fixed_in_words, row_label
 from analysis.pivots import train_test
 
 
@@ -43,7 +45,7 @@ def train_test_heat_map(cells: pd.DataFrame, title: str) -> Figure:
         for *row, column in trained[[*settings, table.columns.name]].drop_duplicates().itertuples(index=False):
             _frame(axis, rows.index(_known(tuple(row))), table.columns.get_loc(column))
         axis.set_xticks(range(width), [value_text(table.columns.name, value) for value in table.columns])
-        axis.set_xlabel(f"test {LABELS[table.columns.name.removeprefix('test_')][0]}")
+        axis.set_xlabel(f"test {axis_name(table.columns.name)}")
         axis.set_yticks(range(len(rows)), names)
     axes[0].set_ylabel("training → test setting")
     bar = figure.colorbar(image, ax=axes, label="accuracy", fraction=0.04, pad=0.01)

@@ -7,18 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from amc_core.reference import axis as axis_name
+from amc_core.reference import factor as factor_of
 from analysis.figures.style import COLOURS, finish, in_order, legend, look, title_of
 from analysis.pivots import accuracy_by
-
-_NAMES = {
-    "test_upsampling": "samples per symbol L",
-    "test_rolloff": "roll-off α",
-    "test_sample_rate": "sampling frequency in kHz",
-    "test_length": "samples of an instance",
-    "length": "samples of an instance",
-    "snr_db": "SNR in dB",
-    "test_relative_carrier_offset": "relative frequency offset Δf",
-}
 
 
 def line_panels(
@@ -33,7 +25,7 @@ def line_panels(
     shown, drawn = in_order(cells["_panel"]), in_order(cells[lines])
     figure = Figure(figsize=(max(7, 1.2 + 4.2 * len(shown)), 4.2), layout="constrained")
     axes = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
-    factor = 1e-3 if x.endswith("sample_rate") else 1
+    factor = factor_of(x)
     for axis, panel in zip(axes, shown, strict=True):
         of_panel = cells[cells["_panel"] == panel]
         for place, line in enumerate(drawn):  # of a study that is not complete, some are not in every panel
@@ -50,7 +42,7 @@ def line_panels(
         if len(trained) == 1 and x.startswith("test_") and not isinstance(trained[0], str) and scale != "symlog":
             axis.axvline(factor * trained[0], color="0.5", linestyle=":", linewidth=1, zorder=0)
         _scaled(axis, scale, factor * cells[x].astype(float))
-        axis.set(title=f"{panel} samples" if panels == "length" else title_of(panel), xlabel=_NAMES.get(x, x))
+        axis.set(title=f"{panel} samples" if panels == "length" else title_of(panel), xlabel=axis_name(x))
         finish(axis)
     axes[0].set_ylabel("error rate" if error else "accuracy")
     axes[0].set_ylim(0, 1)

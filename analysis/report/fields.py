@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from amc_core.models import MODELS, validate_hyperparameters
+from amc_core.reference import called, name_of, symbol, value_text
 from amc_core.scenario import SCENARIO_FIELDS, Scenario
 from analysis.columns import RECIPE, TEST, TRAIN
 
 OF_RUN = ["model", "hyperparameters", "start", *TRAIN, "classes", "instances", "length", *RECIPE, "seed"]
 OF_TEST = [*TEST, "test_length"]
-
-# What scenario fields are called on the page, where their name with blanks does not say it all.
-_CALLED = {
-    "upsampling": "samples per symbol L",
-    "rolloff": "roll-off α",
-    "timing_offset": "timing offset, symbols",
-    "phase_offset": "phase offset, rad",
-    "carrier_offset": "carrier offset, Hz",
-    "relative_carrier_offset": "carrier offset, cycles per sample",
-    "sample_rate_offset": "sample-rate offset, ppm",
-    "start": "started from a run with",
-}
-_SYMBOLS = {"upsampling": "L", "rolloff": "α", "sample_rate": "f_s", "start": "start"}  # for narrow headings
 
 
 def varies(each: pd.DataFrame, column: str) -> bool:
@@ -46,7 +34,7 @@ def fixed_in_words(each: pd.DataFrame) -> list[str]:
         if name not in ("channel", "upsampling", "rolloff", "sample_rate"):  # told even at their default
             values = {column: value for column, value in values.items() if value != usual[name]}
         if len(values) == 2 and len(set(values.values())) == 1:
-            told.append(f"{_CALLED.get(name, name.replace('_', ' '))} {_told(name, values[f'train_{name}'])}")
+            told.append(f"{called(name)} {_told(name, values[f'train_{name}'])}")
         else:
             told += [f"{_label(column)} {_told(column, value)}" for column, value in values.items()]
     return told
@@ -71,7 +59,7 @@ def field_of(each: pd.DataFrame, column: str) -> dict:
     codes = {value: code for code, value in enumerate(order)}
     side = "test" if column in OF_TEST else "train"
     told = [_told(column, value) for value in order]
-    names = {"name": column, "label": _label(column), "short": _label(column, _SYMBOLS)}
+    names = {"name": column, "label": _label(column), "short": _label(column, symbol)}
     return names | {"side": side, "values": told, "codes": [codes[value] for value in values]}
 
 
@@ -82,19 +70,19 @@ def _rank(column: str, value: Hashable) -> tuple:
     return value is None, isinstance(value, str), value if value is not None else 0
 
 
-def _label(column: str, called: Mapping[str, str] = _CALLED) -> str:
-    side, _, field = column.partition("_")
-    if column in (*TRAIN, *OF_TEST):
-        side = "training" if side == "train" and called is _CALLED else side
-        return f"{side} {called.get(field, field.replace('_', ' '))}"
-    return called.get(column, column.replace("_", " "))
+def _label(column: str, words: Callable[[str], str] = called) -> str:
+    """ "training samples per symbol L"; with the words of `symbol`, "train L"."""
+    if column == "start":
+        return "started from a run with" if words is called else "start"
+    if column not in (*TRAIN, *OF_TEST):
+        return words(column)
+    side = column.partition("_")[0]
+    return f"{'training' if side == 'train' and words is called else side} {words(column)}"
 
 
 def _told(column: str, value: Any) -> str:
     if value is None or value != value or value == "":
         return "–"
-    if column == "model":
-        return MODELS[value].title
-    if column.endswith("sample_rate") and isinstance(value, float):
-        return f"{value / 1e3:g} kHz"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return (
+        MODELS[value].title if column == "model" else value_text(column, value, unit=name_of(column) == "sample_rate")
+    )
