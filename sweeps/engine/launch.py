@@ -145,13 +145,18 @@ def _tune_folder(store: Store, folder: Path | None):
 
 
 def _end_of_launch(error: Exception) -> AmcError:
-    """What has ended Tune's loop, in a sentence. Tune hands on tracebacks as texts, whose last line is the reason."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [repr(error)]
-    reason = lines[-1 if any(line.startswith("Traceback") for line in lines) else 0]
+    """What has ended Tune's loop, in a sentence."""
+    reason = last_line(error)
     kind, _, sentence = reason.partition(": ")
     if kind.endswith("AmcError"):
         return AmcError(sentence)
     return AmcError(f"the launch has ended ({reason}); the same command goes on from the store")
+
+
+def last_line(error: Exception) -> str:
+    """The reason in what Ray tells, which may have tracebacks before it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [repr(error)]
+    return lines[-1 if any(line.startswith("Traceback") for line in lines) else 0]
 
 
 def _request(cpus: int, gpus: float, unfit: Iterable[str]):
@@ -235,7 +240,7 @@ def _report_to(progress: Progress, store: Store, search: Search | None, feed: Fe
 
         def on_trial_error(self, iteration, trials, trial, **info):
             key, error = trial.config["run"].key, trial.get_error()
-            reason = None if isinstance(error, RayActorError) else _end_of_launch(error or "").args[0]
+            reason = None if error is None or isinstance(error, RayActorError) else last_line(error)
             if key in feed.failed:
                 feed.failed[key] = reason or feed.failed[key]
                 self.fail(key, feed.failed[key])
