@@ -1,6 +1,7 @@
 """From a store to tables and figures. Importing it takes neither torch nor Ray."""
 
 from analysis.pivots import accuracy_by, drop_from_training, snr_at, train_test
-from analysis.tables import load
+from analysis.results import Results, load
+from analysis.significance import significance
 
-__all__ = ["accuracy_by", "drop_from_training", "load", "snr_at", "train_test"]
+__all__ = ["Results", "accuracy_by", "drop_from_training", "load", "significance", "snr_at", "train_test"]

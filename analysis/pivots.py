@@ -3,44 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
 
+from amc_core import statistics
 from amc_core.errors import AmcError, require_known
-from analysis.tables import IDENTITY, TEST
+from amc_core.statistics import Estimate
+from analysis.columns import IDENTITY, TEST
+from analysis.pooling import Pooled, accuracy_of, accuracy_of_networks, difference_of, pool
 
-
-def wilson(correct: np.ndarray, n: np.ndarray, z: float = 1.959964) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's score interval of a proportion (95 % unless z says otherwise): lower and upper bound."""
-    centre = (correct + z**2 / 2) / (n + z**2)
-    half = z / (n + z**2) * np.sqrt(correct * (n - correct) / n + z**2 / 4)
-    return centre - half, centre + half
-
-
-def difference(
-    correct: np.ndarray, n: np.ndarray, reference_correct: np.ndarray, reference_n: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """95 % interval of reference accuracy − accuracy, from the Wilson intervals of both (Newcombe 1998, method 10)."""
-    accuracy, reference = correct / n, reference_correct / reference_n
-    (low, high), (reference_low, reference_high) = wilson(correct, n), wilson(reference_correct, reference_n)
-    below = np.hypot(reference - reference_low, high - accuracy)
-    above = np.hypot(reference_high - reference, accuracy - low)
-    return reference - accuracy - below, reference - accuracy + above
+# What varies with the seed, and what `start` tells of a run's descent.
+_TOLD_OTHERWISE = ("model", "seed", "parent", "stage", "ancestors", "weights")
 
 
 def accuracy_by(cells: pd.DataFrame, by: str | Sequence[str]) -> pd.DataFrame:
-    """Counts pooled over everything but `by` (SNRs and seeds, say), with accuracy and its 95 % Wilson interval.
+    """Accuracy by columns, pooled over everything else (SNRs and seeds, say), with its 95 % interval.
 
+    Columns: `by`; n, correct, accuracy; accuracy_low, accuracy_high; seeds, how many trainings are told apart, those of
+    equal weights counting once; network_low, network_high. The interval is of another training where there are several
+    seeds: the mean accuracy of all trainings that differ in the seed. Of one seed, and in the columns network_…, it is
+    of these networks: their accuracy on all instances of the settings tested. See `amc_core.statistics`.
     Raises AmcError for columns that the table does not have, or has only to count.
     """
+    by = _listed(by)
+    pooled = pool(cells, by)
+    interval, network = (pooled.estimates(estimate) for estimate in (accuracy_of, accuracy_of_networks))
+    table = pooled.table[[*by, "n", "correct", "accuracy"]]
+    table = table.assign(accuracy_low=interval.low, accuracy_high=interval.high, seeds=pooled.table["seeds"])
+    return table.assign(network_low=network.low, network_high=network.high)
+
+
+def _listed(by: str | Sequence[str]) -> list[str]:
     by = [by] if isinstance(by, str) else list(by)
-    require_known("column", by, [name for name in cells if name not in ("n", "correct", "accuracy")])
-    if not by or len(set(by)) < len(by):
-        raise AmcError(f"by {by} is not allowed: name at least one column, each once")
-    pooled = cells.groupby(list(by), sort=True, dropna=False)[["n", "correct"]].sum().reset_index()
-    low, high = wilson(pooled["correct"].to_numpy(float), pooled["n"].to_numpy(float))
-    return pooled.assign(accuracy=pooled["correct"] / pooled["n"], accuracy_low=low, accuracy_high=high)
+    if not by:
+        raise AmcError("by [] is not allowed: name at least one column")
+    return by
 
 
 def varied(cells: pd.DataFrame, columns: Sequence[str]) -> list[str]:
@@ -50,7 +49,7 @@ def varied(cells: pd.DataFrame, columns: Sequence[str]) -> list[str]:
 
 def varied_settings(cells: pd.DataFrame) -> list[str]:
     """What varies of models, training and test settings, but for seeds and SNRs."""
-    of_runs = [name for name in IDENTITY if name not in ("model", "seed", "parent")]
+    of_runs = [name for name in IDENTITY if name not in _TOLD_OTHERWISE]
     return varied(cells, [*of_runs, *TEST, "test_length"])
 
 
@@ -73,53 +72,66 @@ def drop_from_training(cells: pd.DataFrame, by: Sequence[str] | None = None) -> 
 
     cells: with the column `setting`. Counts are pooled over everything but `by`, by default the model and the settings
     that vary; where `by` has snr_db, both sides are taken at that SNR. Where runs are pooled of which some were not
-    tested in their own training setting, these are left out on both sides. Columns: `by`, n, correct, accuracy,
-    training_accuracy, drop = training_accuracy − accuracy, and its 95 % interval drop_low, drop_high; these four are
-    NaN where the training setting was not tested. Raises AmcError for a `by` without a field of the training.
+    tested in their own training setting, these are left out on both sides. Columns: `by`, n, correct, accuracy, seeds,
+    training_accuracy, drop = training_accuracy − accuracy, and its 95 % interval drop_low, drop_high, of another
+    training where there are several seeds; these four are NaN where the training setting was not tested.
+    Raises AmcError for a `by` without a field of the training.
     """
     by = ["model", *varied_settings(cells)] if by is None else list(by)
     shared = [name for name in by if name not in (*TEST, "test_length")]
     if not shared:
         raise AmcError(f"by {by!r} is not allowed: name at least one field of the training, such as model")
     require_known("column", ["setting"], cells)
-    renamed = {"n": "_n", "correct": "_correct", "accuracy": "training_accuracy"}
     run = pd.util.hash_pandas_object(cells[[name for name in IDENTITY if name in cells]], index=False)
     has_reference = run.isin(set(run[cells["setting"] == "trained"]))
     some = has_reference.groupby([cells[name] for name in shared], dropna=False).transform("any")
     cells = cells[has_reference | ~some]
-    trained = accuracy_by(cells[cells["setting"] == "trained"], shared).rename(columns=renamed)
-    pooled = accuracy_by(cells, by).drop(columns=["accuracy_low", "accuracy_high"])
-    joined = pooled.merge(trained[[*shared, *renamed.values()]], on=shared, how="left")
-    counts = joined[["correct", "n", "_correct", "_n"]].to_numpy(float)
-    low, high = difference(*counts.T)
-    joined = joined.assign(drop=joined["training_accuracy"] - joined["accuracy"], drop_low=low, drop_high=high)
-    return joined.drop(columns=["_n", "_correct"])
+    own, trained = pool(cells, by), pool(cells[cells["setting"] == "trained"], shared)
+    reference = trained.table[[*shared, "accuracy"]].rename(columns={"accuracy": "training_accuracy"})
+    reference["_place"] = np.arange(len(reference))
+    table = own.table.merge(reference, on=shared, how="left")
+    drops = _differences(own, trained, table.pop("_place"))
+    return table.assign(drop=table["training_accuracy"] - table["accuracy"], drop_low=-drops.high, drop_high=-drops.low)
 
 
-def snr_at(cells: pd.DataFrame, target: float, by: Sequence[str]) -> pd.DataFrame:
+def _differences(own: Pooled, other: Pooled, place: pd.Series) -> Estimate:
+    """Accuracies of groups minus those of the groups at `place`, NaN for none."""
+    found, place = np.full((3, len(own.table)), np.nan), place.to_numpy(float)
+    for block, reference in product(own.blocks, other.blocks):
+        at = pd.Index(reference.place).get_indexer(place[block.place])  # NaN is nowhere
+        both = np.flatnonzero(at >= 0)
+        if len(both):
+            found[:, block.place[both]] = difference_of(block.rows(both), reference.rows(at[both]))
+    return Estimate(*found)
+
+
+def snr_at(cells: pd.DataFrame, target: float, by: str | Sequence[str]) -> pd.DataFrame:
     """The SNR at which the accuracy first reaches `target`, interpolated linearly between tested SNRs.
 
     target: in (0, 1). Counts are pooled over everything but `by` and the SNR. Columns: `by`; snr_db; snr_low and
-    snr_high, where the upper and the lower bound of the 95 % Wilson interval reach it. NaN where it is never
-    reached; the lowest tested SNR where that reaches it already.
+    snr_high, its 95 % interval, of another training where there are several seeds; seeds. NaN where the target, or
+    where the bound's accuracy, is never reached; the lowest tested SNR where that reaches it already.
     """
     if not 0 < target < 1:
         raise AmcError(f"target {target!r} is not allowed: it is an accuracy between 0 and 1")
-    curves = {"snr_db": "accuracy", "snr_low": "accuracy_high", "snr_high": "accuracy_low"}
-    rows = []
-    for values, curve in accuracy_by(cells, [*by, "snr_db"]).groupby(list(by), sort=True, dropna=False):
-        snrs = curve["snr_db"].to_numpy(float)
-        reached = {name: first_at(snrs, curve[bound].to_numpy(float), target) for name, bound in curves.items()}
-        rows.append(dict(zip(by, values, strict=True)) | reached)
-    return pd.DataFrame(rows, columns=[*by, *curves])
+    by, rows = _listed(by), []
+    for values, own in cells.groupby(by, sort=True, dropna=False):
+        snrs, correct, n = curves(own)
+        found = statistics.snr_at(snrs, correct, n, target)
+        bounds = dict(zip(("snr_db", "snr_low", "snr_high"), map(float, found), strict=True))
+        rows.append(dict(zip(by, values, strict=True)) | bounds | {"seeds": len(correct)})
+    return pd.DataFrame(rows, columns=[*by, "snr_db", "snr_low", "snr_high", "seeds"])
 
 
-def first_at(x: np.ndarray, y: np.ndarray, target: float) -> float:
-    """Where the line through (x, y), x ascending, first reaches target."""
-    reached = np.flatnonzero(y >= target)
-    if not len(reached):
-        return np.nan
-    i = reached[0]
-    if i == 0:
-        return float(x[0])
-    return float(x[i - 1] + (x[i] - x[i - 1]) * (target - y[i - 1]) / (y[i] - y[i - 1]))
+def curves(cells: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """SNRs [SNRs], right answers [seeds, SNRs], instances [SNRs], over everything but seeds and SNRs.
+
+    Trainings of equal weights are one. Where not all seeds have all SNRs, they are pooled into one curve.
+    """
+    pooled = pool(cells, ["snr_db"])
+    blocks = [pooled.row(place) for place in range(len(pooled.table))]
+    n = np.array([block.n.sum() for block in blocks])
+    shares = [(block.shares[0] * block.weights).sum(-1) / block.weights.sum() for block in blocks]
+    if len({len(share) for share in shares}) > 1:
+        shares = [share.mean(keepdims=True) for share in shares]
+    return pooled.table["snr_db"].to_numpy(float), np.stack(shares, axis=-1) * n, n

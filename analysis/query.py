@@ -17,11 +17,11 @@ import pyarrow as pa
 
 from amc_core.errors import AmcError
 from amc_core.scenario import Scenario, scenario_from
-from analysis.settings import settings
-from analysis.tables import COLUMNS, TEST, load, modulation_set, read_runs, scenario_columns
-from sweeps.search import proposed
-from sweeps.store import Store
-from sweeps.study import Study, load_study
+from analysis.cells import once, settings
+from analysis.columns import COLUMNS, TEST, scenario_columns
+from analysis.results import Results
+from analysis.runs import modulation_set
+from sweeps.study import Study
 
 # Nothing in a statement reaches the file system, the network, or this process; and the small tables are
 # what joins keep in memory, whatever size is guessed for the files of cells.
@@ -43,24 +43,27 @@ def query(
 
     store, study and scale select runs and cells as in `analysis.load`. More rows than fit in memory: see `Answer`.
     """
+    return answer(sql, Results(study, store, scale))
+
+
+def answer(sql: str, results: Results) -> pd.DataFrame:
+    """The rows that one SELECT statement gives over the tables of some results."""
     with _explained():
         _kind(sql)
-        rows = connect(store, study, scale).execute(sql).df()
+        rows = connect(results).execute(sql).df()
     return rows.astype({name: "str" for name in rows if rows[name].dtype == "category"})
 
 
 class Answer:
-    """The rows that one SELECT statement gives, of which a batch is in memory at a time.
+    """The rows that one SELECT statement gives over the tables of some results, a batch in memory at a time.
 
-    The arguments are those of `query`. Raises AmcError as `query` does, also while rows are read.
+    Raises AmcError as `query` does, also while rows are read.
     """
 
-    def __init__(
-        self, sql: str, store: str | Path = "results", study: str | Study | None = None, scale: str | None = None
-    ):
+    def __init__(self, sql: str, results: Results):
         with _explained():
             selects = _kind(sql) is duckdb.StatementType.SELECT
-            self._connection = connect(store, study, scale)  # which lives as long as the relation does
+            self._connection = connect(results)  # which lives as long as the relation does
             self._whole = None if selects else pa.Table.from_pandas(self._connection.execute(sql).df())
             self._relation = self._connection.sql(sql) if selects else None
 
@@ -117,21 +120,17 @@ def _explained():
         raise AmcError(f"the query cannot be answered: {sentence}") from None
 
 
-def connect(
-    store: str | Path = "results", study: str | Study | None = None, scale: str | None = None
-) -> duckdb.DuckDBPyConnection:
+def connect(results: Results) -> duckdb.DuckDBPyConnection:
     """A DuckDB connection with the views, which cannot reach files, the network or Python's variables."""
-    selected = load_study(study, scale) if isinstance(study, str | Path) else study
-    selected = selected and proposed(selected, Store(store))
-    runs = read_runs(Store(store), selected)
+    runs, store = results.described_runs, results.store
     connection = duckdb.connect()
     sets = runs["modulations"].map(tuple)
     modulation_sets = list(dict.fromkeys(sets))
     connection.register(
         "run_table", _typed(runs[COLUMNS["runs"]].assign(names_place=sets.map(modulation_sets.index)), "train")
     )
-    connection.register("epoch_table", _typed(load("epochs", store, selected), "train"))
-    connection.register("cell_files", Store(store).cell_dataset(runs["run"]))
+    connection.register("epoch_table", _typed(results.epochs, "train"))
+    connection.register("cell_files", store.cell_dataset(runs["run"]))
     tested = connection.execute("SELECT DISTINCT test_scenario, test_length FROM cell_files").fetchall()
     own = connection.execute("SELECT DISTINCT test_modulations FROM cell_files WHERE test_modulations IS NOT NULL")
     own_sets = sorted(tuple(names) for (names,) in own.fetchall())
@@ -141,13 +140,14 @@ def connect(
     known = [(*place, told) for place, told in settings(runs, scenarios, {length for _, length in tested}).items()]
     types = {"run": "str", "test_scenario": "str", "test_length": "int64", "known": "str"}
     connection.register("known_settings", pd.DataFrame(known, columns=list(types)).astype(types))
-    source, twice = "cell_files", "SELECT 1 FROM cell_files GROUP BY cell, snr_db HAVING count(*) > 1 LIMIT 1"
-    if connection.execute(twice).fetchall():  # two launches computed a cell at once
-        order = "PARTITION BY cell, snr_db ORDER BY evaluated_at"
-        source = f"(SELECT * FROM cell_files QUALIFY row_number() OVER ({order}) = 1)"
-    if selected is not None:
-        keys = sorted({run.cell_key(test) for run in selected.runs() for test in selected.tests(run)})
-        connection.register("wanted_cells", pa.table({"cell": pa.array(keys, pa.string())}))
+    source, twice = "cell_files", "SELECT DISTINCT run FROM cell_files GROUP BY run, cell, snr_db HAVING count(*) > 1"
+    doubled = [key for (key,) in connection.execute(twice).fetchall()]
+    if doubled:
+        connection.register("doubled_runs", pa.table({"run": pa.array(doubled)}))
+        connection.register("cells_once", once(store, doubled))
+        source = "(FROM cell_files ANTI JOIN doubled_runs USING (run) UNION ALL FROM cells_once)"
+    if results.cell_keys is not None:
+        connection.register("wanted_cells", pa.table({"cell": pa.array(sorted(results.cell_keys), pa.string())}))
         source = f"(SELECT * FROM {source} SEMI JOIN wanted_cells USING (cell))"
     joined = (
         f"(SELECT *, coalesce(known, 'unseen') AS setting, {_sent_set(own_sets)} AS test_modulation_set "

@@ -10,7 +10,6 @@ import typer
 from amc_core.errors import AmcError
 from sweeps.cli.app import Scale, StoreDir, StudyName, app
 from sweeps.cli.show import out, written
-from sweeps.cli.tables import load_cells
 from sweeps.words import many
 
 
@@ -28,18 +27,19 @@ def figures(
 
     Example: amc figures quickstart --to figures
     """
-    from analysis.figures import save, train_test_heat_map
-    from analysis.published_figures import study_figures
-    from analysis.signals import SIGNAL_FIGURES
+    from analysis import Results
+    from analysis.figures import save, study_figures, train_test_heat_map
+    from analysis.figures.signals import SIGNAL_FIGURES
     from sweeps.study import study_name
 
     if study in SIGNAL_FIGURES:
         written(save, SIGNAL_FIGURES[study](), to / study)
         return
-    cells = load_cells(study, store, scale)
+    results = Results(study, store, scale)
+    cells = results.require_cells(study)
     name = "-".join([study_name(study), *([scale] if scale else [])])
     written(save, train_test_heat_map(cells, f"Accuracy by training and test setting: {name}"), to / name)
-    for kind, figure in study_figures(study, store, scale, cells):
+    for kind, figure in study_figures(results):
         written(save, figure, to / f"{name}-{kind}")
 
 
@@ -91,7 +91,7 @@ def draw_saliency(
     Example: amc saliency quickstart --modulations BPSK,QPSK --snr 18
     """
     from analysis.figures import save
-    from analysis.saliency import read, saliency_figure, select
+    from analysis.figures.saliency import read, saliency_figure, select
     from sweeps.search import proposed
     from sweeps.store import Store
     from sweeps.study import load_study
@@ -137,7 +137,7 @@ def simulate_signals(
     """
     from amc_core.modulations import MODULATIONS, modulation_names
     from analysis.figures import save
-    from analysis.signals import constellation_grid, signal_figure
+    from analysis.figures.signals import constellation_grid, signal_figure
     from sweeps.study import parse_scenario
 
     chosen = parse_scenario(scenario)

@@ -10,12 +10,17 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from amc_core.errors import AmcError
+from amc_core.quantities import written
 from sweeps.cli.app import Scale, StoreDir, StudyName, app
 from sweeps.cli.show import natural_width, out, show_table, show_whole, written_to
 from sweeps.words import many
 
 _MOST_ROWS = 200  # of a query, on the terminal
+_COMPARED = (
+    "run at: scale, instances of a modulation and SNR × epochs; intervals: 95 %, of another training where there are "
+    "several seeds, else of the network that was trained. {} verdicts rest on an interval: by chance {:.1f} of them "
+    "would be wrong."
+)
 
 
 @app.command()
@@ -30,9 +35,9 @@ def results(
 
     Example: amc results quickstart --csv quickstart.csv
     """
-    from analysis.pivots import train_test
+    from analysis import Results, train_test
 
-    cells = load_cells(study, store, scale)
+    cells = Results(study, store, scale).require_cells(study)
     show_table(train_test(cells))
     # A Parquet column holds numbers or texts: one where some values are distributions becomes text.
     mixed = {name: "str" for name in cells if cells[name].dtype == object}
@@ -55,9 +60,10 @@ def query(
 
     Example: amc query "SELECT model, snr_db, sum(correct) / sum(n) AS accuracy FROM cells GROUP BY ALL ORDER BY ALL"
     """
+    from analysis import Results
     from analysis.query import Answer
 
-    answer = Answer(sql, store, study, scale)
+    answer = Answer(sql, Results(study, store, scale))
     for path, write in ((csv, write_csv), (parquet, write_parquet)):
         if path is not None:
             written_to(path, lambda path, write=write: write(path, answer.batches()))
@@ -95,7 +101,7 @@ def write_parquet(path: Path, batches) -> int:
 def show_rows(rows) -> None:
     """Rows as a table, or, if that is wider than the terminal, each as a list of its columns."""
     cells = [
-        [f"{value:.6g}" if isinstance(value, float) else escape(str(value)) for value in row]
+        [f"{value:.6g}" if isinstance(value, float) else escape(written(value)) for value in row]
         for row in rows.itertuples(index=False)
     ]
     shown = Table(*map(escape, map(str, rows.columns)), box=SIMPLE_HEAD)
@@ -122,8 +128,8 @@ def compare(
 
     Example: amc compare p1-fig02 --scale small
     """
+    from analysis.compare import by_chance, in_words
     from analysis.compare import compare as set_beside
-    from analysis.compare import in_words
 
     rows = set_beside(study, store, scale)
     if csv is not None:
@@ -136,17 +142,5 @@ def compare(
     verdicts = rows["verdict"].value_counts()
     out.print(", ".join(f"{count} {name}" for name, count in verdicts.items()), highlight=False)
     if set(verdicts.index) != {"not run"}:
-        note = "run at: scale, instances of a modulation and SNR × epochs; intervals: 95 %, of the instances tested."
-        out.print(note, highlight=False)
-
-
-def load_cells(study: str, store: str, scale: str | None):
-    """The cells of a study, of which there must be some."""
-    from analysis.tables import load
-    from sweeps.study import load_study, run_command
-
-    cells = load("cells", store, load_study(study, scale))
-    if cells.empty:
-        command = run_command(study, store, scale)
-        raise AmcError(f"store {store!r} holds no cells of {study}: '{command}' computes them")
-    return cells
+        resting, by_luck = by_chance(rows)
+        out.print(_COMPARED.format(resting, by_luck), highlight=False)

@@ -122,6 +122,7 @@ def launch(
                     failure_config=tune.FailureConfig(max_failures=0),  # the feed tries again
                     stop=_when_hopeless(feed),
                     callbacks=[_report_to(progress, store, search, feed), *curves],
+                    progress_reporter=_no_reporter(),
                     verbose=0,
                 ),
             )
@@ -132,6 +133,17 @@ def launch(
     if feed.hopeless:
         reasons = "; ".join(f"node {reason}" for reason in feed.unfit.values())
         raise AmcError(f"no node that has room for a trial can have one: {reasons}")
+
+
+def _no_reporter():
+    """A reporter that reports nothing; Tune's own clears the output of a notebook's cell, whatever its verbosity."""
+    from ray import tune
+
+    class Reporter(tune.ProgressReporter):
+        def should_report(self, trials, done=False) -> bool:
+            return False
+
+    return Reporter()
 
 
 @contextmanager
@@ -146,17 +158,18 @@ def _tune_folder(store: Store, folder: Path | None):
 
 def _end_of_launch(error: Exception) -> AmcError:
     """What has ended Tune's loop, in a sentence."""
-    reason = last_line(error)
+    reason = _reason(error)
     kind, _, sentence = reason.partition(": ")
     if kind.endswith("AmcError"):
         return AmcError(sentence)
     return AmcError(f"the launch has ended ({reason}); the same command goes on from the store")
 
 
-def last_line(error: Exception) -> str:
-    """The reason in what Ray tells, which may have tracebacks before it."""
+def _reason(error: Exception) -> str:
+    """What went wrong, in a line. Ray and Tune hand on tracebacks as texts, whose last line tells it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [repr(error)]
-    return lines[-1 if any(line.startswith("Traceback") for line in lines) else 0]
+    traced = any(line.startswith(("Traceback", "File ")) for line in lines)
+    return lines[-1 if traced else 0]
 
 
 def _request(cpus: int, gpus: float, unfit: Iterable[str]):
@@ -240,7 +253,7 @@ def _report_to(progress: Progress, store: Store, search: Search | None, feed: Fe
 
         def on_trial_error(self, iteration, trials, trial, **info):
             key, error = trial.config["run"].key, trial.get_error()
-            reason = None if error is None or isinstance(error, RayActorError) else last_line(error)
+            reason = None if error is None or isinstance(error, RayActorError) else _reason(error)
             if key in feed.failed:
                 feed.failed[key] = reason or feed.failed[key]
                 self.fail(key, feed.failed[key])

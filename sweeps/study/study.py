@@ -23,6 +23,7 @@ from amc_core.fingerprint import planned
 from amc_core.models import MODELS, shortest_length
 from amc_core.run import Dataset, Recipe, Run
 from amc_core.scenario import Mixture, Scenario
+from amc_core.settings import is_unseen
 from sweeps.search.objectives import OBJECTIVES
 from sweeps.study.file import (
     FIRST_STAGE,
@@ -108,12 +109,8 @@ class Study:
         return [run for run in runs if run.key not in started]
 
     def unseen_tests(self, run: Run) -> list[Dataset]:
-        """The test datasets of a run in scenarios that neither it nor a run that it descends from was trained in."""
-        seen, trained = set(), run
-        while trained:
-            seen |= set(trained.dataset.scenario.components)
-            trained = trained.parent
-        return [test for test in self.tests(run) if test.scenario not in seen]
+        """The test datasets of a run in scenarios that neither it nor a run that it descends from could know."""
+        return [test for test in self.tests(run) if is_unseen(test, run)]
 
     @cached_property
     def _named(self) -> dict[str, _Named]:

@@ -17,12 +17,12 @@ import pytest
 import torch
 
 from amc_core import AmcError
-from analysis import accuracy_by, load, train_test
+from amc_core.statistics import wilson
+from analysis import Results, accuracy_by, load, train_test
 from analysis import compare as compare_module
 from analysis import report as report_module
-from analysis.pivots import wilson
 from analysis.published import Published
-from analysis.report import found, study_data, write
+from analysis.report import LARGEST_CONFUSION, found, study_data, write
 from sweeps.engine.trial import compute
 from sweeps.planning import make_plan
 from sweeps.store import Store
@@ -168,7 +168,7 @@ def test_a_part_of_a_mixture_counts_as_a_setting_of_training(tmp_path):
     text = STUDY.replace("[hoc_svm, mod_lcnn]", "[hoc_svm]").replace("[0, 1]", "[0]")
     path.write_text(text.replace("{channel: [awgn, rayleigh]}", "{mixture: [{channel: awgn}, {channel: rician}]}"))
     fill(path, tmp_path / "store")
-    data = study_data(str(path), load_study(str(path)), tmp_path / "store")
+    data = study_data(str(path), Results(str(path), tmp_path / "store"), LARGEST_CONFUSION)
     test = {f["name"]: [f["values"][code] for code in unpacked(f["codes"])] for f in data["fields"]}
     assert unpacked(data["trained"]).astype(bool).tolist() == [value == "8" for value in test["test_upsampling"]]
 
@@ -180,17 +180,17 @@ def test_another_length_is_not_the_setting_of_training(tmp_path):
     )
     path.write_text(text.replace("[4, 8, 10.67]", "0.35") + "test_length: [64, 128]")
     fill(path, tmp_path / "store")
-    data = study_data(str(path), load_study(str(path)), tmp_path / "store")
+    data = study_data(str(path), Results(str(path), tmp_path / "store"), LARGEST_CONFUSION)
     told = {f["name"]: [f["values"][code] for code in unpacked(f["codes"])] for f in data["fields"]}
     settings = zip(told["train_channel"], told["test_channel"], told["test_length"], strict=True)
     seen = [setting for setting, seen in zip(settings, unpacked(data["trained"]), strict=True) if seen]
-    assert seen == [("awgn", "awgn", "128")]
+    assert seen == [("awgn", "awgn", "128 samples")]
 
 
 def test_what_the_store_lacks_is_counted(place, tmp_path):
     fill(place / "fading.yaml", tmp_path / "store", runs=1)
     name = str(place / "fading.yaml")
-    data = study_data(name, load_study(name), tmp_path / "store")
+    data = study_data(name, Results(name, tmp_path / "store"), LARGEST_CONFUSION)
     assert (len(data["runs"]), len(data["cells"]), data["total"]) == (1, 6, {"runs": 8, "cells": 48})
 
 

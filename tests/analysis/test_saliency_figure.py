@@ -7,7 +7,7 @@ import torch
 from amc_core.saliency import saliency
 from amc_core.simulator import simulate
 from amc_core.training import new_model
-from analysis.saliency import read, saliency_figure, select
+from analysis.figures.saliency import read, saliency_figure, select
 from sweeps.engine.trial import compute
 from sweeps.store import Store
 from sweeps.study import load_study

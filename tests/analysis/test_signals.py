@@ -5,7 +5,7 @@ import pytest
 
 from amc_core import Scenario, simulate
 from amc_core.cumulants import CUMULANTS, cumulants
-from analysis.signals import SIGNAL_FIGURES, constellations_by_setting, cumulants_by_setting
+from analysis.figures.signals import SIGNAL_FIGURES, constellations_by_setting, cumulants_by_setting
 
 
 def test_the_bars_are_the_mean_cumulants_of_the_setting():

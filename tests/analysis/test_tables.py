@@ -6,15 +6,14 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import binomtest
 
 from amc_core import AmcError, Scenario
+from amc_core.settings import descent_of, setting
+from amc_core.statistics import of_training
 from analysis import accuracy_by, drop_from_training, load, snr_at, train_test
+from analysis.columns import RECIPE, TABLES
 from analysis.figures import save, train_test_heat_map
-from analysis.pivots import difference, wilson
 from analysis.query import query
-from analysis.settings import descent_of, setting
-from analysis.tables import RECIPE, TABLES
 from sweeps.engine.trial import compute
 from sweeps.planning import make_plan
 from sweeps.store import Store
@@ -36,17 +35,6 @@ def test_loading_tables_takes_neither_torch_nor_ray(store):
 
 def test_every_table_has_the_rows_that_the_study_names(store):
     assert [len(load(table, store)) for table in TABLES] == [4, 4, 4 * 4 * 2, 4 * 4 * 2 * 9]
-
-
-def test_a_run_of_before_a_recipe_had_a_field_has_the_fields_default(store, monkeypatch):
-    whole, read = load("runs", store), Store.run_record
-
-    def older(self, key):
-        record = read(self, key)
-        return record | {"recipe": {name: record["recipe"][name] for name in ("epochs", "min_length", "retrain")}}
-
-    monkeypatch.setattr(Store, "run_record", older)
-    pd.testing.assert_frame_equal(load("runs", store)[RECIPE], whole[RECIPE])
 
 
 def test_confusion_counts_add_up_to_the_cells(store):
@@ -82,11 +70,40 @@ def test_an_unknown_table_is_refused_with_the_known_ones():
         load("cell")
 
 
-def test_wilson_intervals_are_those_of_scipy():
-    for correct, n in ((0, 10), (3, 10), (10, 10), (517, 1000)):
-        low, high = wilson(np.array(float(correct)), np.array(float(n)))
-        expected = binomtest(correct, n).proportion_ci(method="wilson")
-        assert (low, high) == pytest.approx((expected.low, expected.high), abs=1e-6)
+def test_the_same_training_counts_once(store):
+    cells = load("cells", store)  # two seeds of HOC-SVM, which draws nothing
+    assert cells.groupby("train_channel")["weights"].nunique().tolist() == [1, 1]
+    once = accuracy_by(cells[cells["seed"] == 0], ["train_channel", "test_channel"])
+    pd.testing.assert_frame_equal(accuracy_by(cells, ["train_channel", "test_channel"]), once)
+    assert (once["seeds"] == 1).all() and (once["accuracy_high"] == once["network_high"]).all()
+
+
+def test_several_seeds_have_the_interval_of_another_training():
+    cells = table_of(
+        [{"seed": seed, "snr_db": snr, "correct": c + snr} for seed, c in enumerate((60, 70, 66)) for snr in (0, 9)]
+    )
+    row = accuracy_by(cells, "model").iloc[0]
+    expected = of_training(np.array([[60, 69], [70, 79], [66, 75]]), np.array([100, 100]))
+    assert (row["accuracy"], row["accuracy_low"], row["accuracy_high"]) == pytest.approx([*expected])
+    assert row["network_high"] - row["network_low"] < row["accuracy_high"] - row["accuracy_low"] and row["seeds"] == 3
+
+
+def test_models_and_seeds_that_were_tested_on_the_same_instances_share_them():
+    rows = [{"model": model, "correct": 50} for model in ("cnn1d", "resnet")]
+    alone, both = (accuracy_by(table_of(some), "snr_db").iloc[0] for some in (rows[:1], rows))
+    assert both["n"] == 2 * alone["n"] and both["accuracy_low"] == pytest.approx(alone["accuracy_low"])
+
+
+def test_a_seed_that_lacks_some_tests_is_taken_to_do_there_as_the_others():
+    rows = [{"seed": 0, "snr_db": s, "correct": c} for s, c in ((0, 20), (9, 80))] + [
+        {"seed": 1, "snr_db": 0, "correct": 24}
+    ]
+    row = accuracy_by(table_of(rows), "model").iloc[0]
+    assert (
+        row["accuracy"] == 124 / 300
+        and row["seeds"] == 2
+        and row["accuracy_low"] < row["accuracy"] < row["accuracy_high"]
+    )
 
 
 def test_the_train_test_table_pools_counts_over_snrs_and_seeds(store):
@@ -132,7 +149,7 @@ def test_the_rows_of_the_heat_map_say_what_their_values_are(descended):
     study, store = descended
     figure = train_test_heat_map(load("cells", store, study, filters={"test_upsampling": 8}), "A title")
     labels = [" ".join(label.get_text().split()) for label in figure.axes[0].get_yticklabels()]
-    random = "awgn + rician, L = 8 + 4, min length 64 → "
+    random = "awgn + rician, L = 8 + 4, min length 64 samples → "
     lengths = ("32 samples", "64 samples", "128 samples")
     assert [label for label in labels if label.startswith("awgn")] == [random + length for length in lengths]
     assert {f"rayleigh, L = 8, from awgn + rician, L = 8 + 4 → {length}" for length in lengths} <= set(labels)
@@ -288,12 +305,6 @@ def test_the_drop_is_taken_at_the_same_snr_where_snrs_are_told_apart():
     assert drops[drops["test_rolloff"] == 0.1]["drop"].tolist() == pytest.approx([0.1, 0.05])
 
 
-def test_the_interval_of_a_difference_is_newcombes():
-    # Newcombe 1998, Statistics in Medicine 17, Table II (a): 56/70 and 48/80, method 10.
-    low, high = difference(np.array(48.0), np.array(80.0), np.array(56.0), np.array(70.0))
-    assert (low, high) == pytest.approx((0.0524, 0.3339), abs=1e-4)
-
-
 def test_the_snr_at_an_accuracy_is_interpolated():
     cells = table_of(
         [{"snr_db": snr, "correct": correct, "n": 10_000} for snr, correct in ((0, 2000), (10, 6000), (20, 6400))]
@@ -392,3 +403,33 @@ def test_the_drop_after_training_on_a_mixture_is_from_all_its_parts(descended):
     assert drops["training_accuracy"].tolist() == [own["correct"].sum() / own["n"].sum()] * 4
     with pytest.raises(AmcError, match="'setting'"):
         drop_from_training(cells.drop(columns="setting"))
+
+
+def test_a_covered_setting_is_told_in_tables_filters_and_sql(study_file, tmp_path):
+    path = study_file(models="[hoc_svm]", train="{rolloff: {uniform: [0.1, 0.5]}}", test="{rolloff: [0.2, 0.35, 0.6]}")
+    study, store = load_study(path), Store(tmp_path / "store")
+    for run in study.runs():
+        list(compute(run, study.tests(run), store))
+    cells = load("cells", store.path, path).drop_duplicates("cell").set_index("test_rolloff")["setting"]
+    assert cells.to_dict() == {0.2: "covered", 0.35: "covered", 0.6: "unseen"}
+    assert set(load("cells", store.path, filters={"setting": "covered"})["test_rolloff"]) == {0.2, 0.35}
+    answer = query("SELECT DISTINCT test_rolloff FROM cells WHERE setting = 'covered' ORDER BY ALL", store.path)
+    assert answer["test_rolloff"].tolist() == [0.2, 0.35]
+
+
+def test_runs_have_the_stage_that_their_study_names_and_without_one_their_ancestors(descended):
+    study, store = descended
+    runs = load("runs", store, study).set_index("train_channel")
+    assert runs.loc["awgn + rician", "stage"] == "training" and runs.loc["rayleigh", "stage"] == "transfer-1"
+    assert set(runs.loc["rayleigh_2", "stage"]) == {"transfer-2"} and set(runs.loc["rayleigh_2", "ancestors"]) == {1, 2}
+    assert sorted(load("runs", store)["stage"]) == ["0", "1", "1", "2"]
+    told = query("SELECT stage, count(*) AS runs FROM runs GROUP BY ALL ORDER BY ALL", store, study)
+    assert told.to_numpy().tolist() == [["training", 1], ["transfer-1", 1], ["transfer-2", 2]]
+
+
+def test_a_stage_that_has_a_name_is_called_by_it(study_file):
+    path = study_file(
+        models="[mod_lcnn]", train="{}", test="{}", transfer="{name: few labels, train: {channel: rician}}"
+    )
+    study = load_study(path)
+    assert [study.stage(run) for run in study.runs()] == ["training", "few labels"]

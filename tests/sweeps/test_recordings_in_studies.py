@@ -12,7 +12,7 @@ from analysis import load
 from sweeps.engine.trial import compute
 from sweeps.planning import make_plan, require_recordings
 from sweeps.store import Store
-from sweeps.study import load_study, unseen_tests
+from sweeps.study import load_study
 from tests.sweeps.searching import RATE
 
 NAMES = ("BPSK", "QPSK")
@@ -89,7 +89,7 @@ def test_a_training_recording_stays_seen_wherever_it_is_moved(study, tmp_path):
     assert sorted(cells["setting"]) == ["trained", "unseen"]
     loaded = load_study(path)
     (run,) = loaded.runs()
-    assert [test.scenario.recording.split("/")[-2] for test in unseen_tests(loaded, run)] == ["other"]
+    assert [test.scenario.recording.split("/")[-2] for test in loaded.unseen_tests(run)] == ["other"]
 
 
 def test_a_recording_that_holds_what_trained_is_refused_before_any_work(study, tmp_path):

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from amc_core import Scenario, simulate
 from amc_core.scenario import Distribution
-from analysis.figures import in_words
+from analysis.figures.labels import in_words
 
 _INSTANCES = 32
 _COLOURS = ("#00467f", "#d1495b")  # I and Q

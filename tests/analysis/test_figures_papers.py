@@ -6,8 +6,11 @@ import pandas as pd
 import pytest
 
 from amc_core import Scenario
-from analysis.published_figures import FIGURES, confusion_matrices, learning_curves, pareto_front
-from analysis.settings import descent_of, setting
+from amc_core.settings import descent_of, setting
+from analysis.figures.confusion import confusion_matrices
+from analysis.figures.learning import learning_curves
+from analysis.figures.papers import FIGURES
+from analysis.figures.pareto import pareto_front
 from sweeps.study import SHIPPED, load_study
 
 
@@ -20,6 +23,7 @@ def cells_of(name: str) -> pd.DataFrame:
         told = [f"{field}={value}" for field, value in start.items() if value != own[f"train_{field}"]]
         identity = {"model": run.model, "seed": run.seed, "length": run.dataset.length, "classes": 7, **own}
         identity |= {"parent": run.parent.key if run.parent else "", "start": ", ".join(told)}
+        identity |= {"stage": study.stage_of(run), "ancestors": len(descent_of(run)) - 1}
         identity |= {name: getattr(run.recipe, name) for name in ("retrain", "label_fraction", "min_length")}
         for test in study.tests(run):
             if test.scenario not in columns:

@@ -1,0 +1,70 @@
+"""What a test setting is to a run: trained in, seen, covered by distributions of its training, or unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import fields
+
+from amc_core.run import Dataset, Run
+from amc_core.scenario import Distribution, Mixture, Scenario
+
+SETTINGS = ("trained", "seen", "covered", "unseen")
+
+# Scenarios and lengths of training, of a run and of each that it descends from, the nearest first.
+Descent = Sequence[tuple[Collection[Scenario], range]]
+
+
+def setting(scenario: Scenario, length: int, descent: Descent) -> str:
+    """What a test scenario and a length in samples are to a run: one of `SETTINGS`.
+
+    "trained": the run itself was trained there; on a mixture in each of its parts, with random lengths from the
+    shortest to the longest. "seen": the run at another length, or one that it descends from, was trained in the
+    scenario. "covered": distributions of such a training could have drawn the scenario. "unseen": what is left.
+    """
+    scenarios, lengths = descent[0]
+    if scenario in scenarios and length in lengths:
+        return "trained"
+    if any(scenario in scenarios for scenarios, _ in descent):
+        return "seen"
+    covered = any(covers(component, scenario) for scenarios, _ in descent for component in scenarios)
+    return "covered" if covered else "unseen"
+
+
+def is_unseen(test: Dataset, run: Run) -> bool:
+    """Is the scenario of a test dataset, at whatever length, unseen by a run?"""
+    return setting(test.scenario, test.length, descent_of(run)) == "unseen"
+
+
+def covers(training: Scenario, test: Scenario) -> bool:
+    """Could the distributions of a training scenario have drawn a test scenario, or all that its own can draw?"""
+    return all(_could_be(getattr(training, field.name), getattr(test, field.name)) for field in fields(Scenario))
+
+
+def varies(scenario: Scenario) -> bool:
+    """Does a scenario have a distribution, so that it may cover others?"""
+    return any(isinstance(getattr(scenario, field.name), Distribution) for field in fields(Scenario))
+
+
+def _could_be(drawn: object, value: object) -> bool:
+    """Is a value, or all that a distribution can draw, among what `drawn` stands for?"""
+    if drawn == value:
+        return True
+    if not isinstance(drawn, Distribution):
+        return False
+    low, high = value.extremes if isinstance(value, Distribution) else (value, value)
+    if drawn.kind != "signed_log_uniform":
+        return drawn.low <= low and high <= drawn.high
+    if isinstance(value, Distribution) and value.kind == "signed_log_uniform":
+        return drawn.low <= value.low and value.high <= drawn.high
+    return low * high > 0 and drawn.low <= min(abs(low), abs(high)) and max(abs(low), abs(high)) <= drawn.high
+
+
+def descent_of(run: Run) -> Descent:
+    """Of a run and those that it descends from, the nearest first: the scenarios and lengths of their training."""
+    own = trained_in(run.dataset.scenario, run.dataset.length, run.recipe.min_length)
+    return [own, *(descent_of(run.parent) if run.parent else ())]
+
+
+def trained_in(scenario: Scenario | Mixture, length: int, min_length: int | None) -> tuple[frozenset[Scenario], range]:
+    """The scenarios and lengths of one training; min_length: of a recipe with random lengths."""
+    return frozenset(scenario.components), range(min_length or length, length + 1)

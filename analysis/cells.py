@@ -1,0 +1,205 @@
+"""The tables of cells and of confusion counts, from the files of a store."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from amc_core.scenario import Scenario, scenario_from
+from amc_core.settings import covers, setting, varies
+from analysis.columns import OF_ROWS, TEST, Filters, kept, scenario_columns, sorted_rows
+from analysis.runs import modulation_set
+from sweeps.store import CELL_SCHEMA, Store
+from sweeps.store.cells import merge
+
+
+@dataclass(frozen=True)
+class Tested:
+    """Rows of the cells files that are wanted, sorted, and what they stand for."""
+
+    rows: pa.Table
+    runs: pd.DataFrame
+    run: np.ndarray  # of each row, its place in runs
+    tests: pd.DataFrame  # a row per test scenario
+    test: np.ndarray  # of each row, its place in tests
+    scenarios: dict[str, Scenario]  # test_scenario → what it stands for
+
+    def column(self, name: str):
+        """A column that has one value per row of the cells files."""
+        if name == "setting":
+            return self._settings()
+        if name == "test_modulation_set":
+            return self._modulation_sets()
+        if name in self.runs:
+            return self.runs[name].take(self.run).array
+        return self.tests[name].take(self.test).array if name in self.tests else self.rows[name].to_pandas().array
+
+    def sent(self) -> tuple[np.ndarray, list[tuple[str, ...]]]:
+        """For each row which modulations were sent: a place in the list of such, and that list."""
+        own = [None if names is None else tuple(names) for names in self.rows["test_modulations"].to_pylist()]
+        trained = [tuple(names) for names in self.runs["modulations"]]
+        sets = [trained[run] if names is None else names for run, names in zip(self.run, own, strict=True)]
+        known = {names: place for place, names in enumerate(dict.fromkeys(sets))}
+        return np.array([known[names] for names in sets], np.int64), list(known)
+
+    def _modulation_sets(self):
+        place, sets = self.sent()
+        return pd.Series([modulation_set(list(names)) for names in sets], dtype="str").take(place).array
+
+    def _settings(self):
+        lengths, texts = self.rows["test_length"].to_numpy(), self.tests["test_scenario"].tolist()
+        place = np.stack([self.run, self.test, lengths])
+        first = np.flatnonzero((np.diff(place, prepend=-1) != 0).any(axis=0))  # rows of a cell stand together
+        known, keys = settings(self.runs, self.scenarios, np.unique(lengths).tolist()), self.runs["run"].tolist()
+        told = [
+            known.get((keys[run], texts[test], length), "unseen") for run, test, length in place[:, first].T.tolist()
+        ]
+        return (
+            pd.Series(told, dtype="str")
+            .take(np.repeat(np.arange(len(first)), np.diff(first, append=len(lengths))))
+            .array
+        )
+
+
+def _read(store: Store, keys: Iterable[str], columns: list[str]) -> Iterator[pa.Table]:
+    """The cells of each run, those that two launches computed at once being there once: the only place that sees to it.
+
+    Of a run in one file nothing is there twice; of others the earlier is kept, as in `sweeps.store`.
+    """
+    tables = store.cell_tables(keys, list(dict.fromkeys([*columns, "evaluated_at"])))
+    for _, files in groupby((table for table in tables if len(table)), key=lambda table: table["run"][0].as_py()):
+        files = list(files)
+        yield (merge(files) if len(files) > 1 else files[0]).select(columns)
+
+
+def once(store: Store, keys: Iterable[str]) -> pa.Table:
+    """All rows of the files of cells of runs, each cell once."""
+    return pa.concat_tables([CELL_SCHEMA.empty_table(), *_read(store, keys, CELL_SCHEMA.names)])
+
+
+def _tested(store: Store, runs: pd.DataFrame, cells: set[str] | None, extra: set[str], filters: Filters) -> Tested:
+    """What the filters keep of the cells of runs; `extra` columns beside those that tell cells apart."""
+    columns = ["run", "cell", "test_scenario", "test_length", "snr_db", *sorted(extra)]
+    columns = ["test_modulations" if name == "test_modulation_set" else name for name in columns]
+    numbers = [name for name in ("test_length", "snr_db") if name in filters]
+    by_value = {name: pa.array(pd.Series(filters[name], dtype="float64"), pa.float64()) for name in numbers}
+    if "cell" in filters:
+        by_value["cell"] = pa.array(filters["cell"], pa.string())
+    of_tests = {name: values for name, values in filters.items() if name in TEST}
+    if cells is not None:
+        by_value["cell"] = pa.array(sorted(cells & set(filters.get("cell", cells))), pa.string())
+    scenarios: dict[str, Scenario] = {}
+    told: dict[str, dict] = {}  # as columns
+    kept_rows = [pa.schema([CELL_SCHEMA.field(name) for name in columns]).empty_table()]
+    for table in _read(store, runs["run"], columns):
+        texts = table["test_scenario"].unique().to_pylist()
+        scenarios |= {text: scenario_from(json.loads(text)) for text in texts if text not in scenarios}
+        told |= {text: scenario_columns("test", scenarios[text]) for text in texts if text not in told}
+        keep = pc.is_in(table["test_scenario"], pa.array(_matching(told, texts, of_tests), pa.string()))
+        for name, values in by_value.items():
+            keep = pc.and_(keep, pc.is_in(table[name].cast(values.type), values))
+        kept_rows.append(table.filter(keep))
+    rows = pa.concat_tables(kept_rows)
+    tests = pd.DataFrame(told.values(), columns=TEST).assign(test_scenario=list(told))
+    tests = sorted_rows(tests, [*TEST, "test_scenario"])
+    run = pd.Index(runs["run"]).get_indexer(rows["run"].to_pandas())
+    test = pd.Index(tests["test_scenario"]).get_indexer(rows["test_scenario"].to_pandas())
+    cell = pd.factorize(rows["cell"].to_pandas(), sort=True)[0]
+    order = np.lexsort((cell, rows["snr_db"].to_numpy(), rows["test_length"].to_numpy(), test, run))
+    return Tested(rows.take(order), runs, run[order], tests, test[order], scenarios)
+
+
+def settings(
+    runs: pd.DataFrame, tests: Mapping[str, Scenario], lengths: Iterable[int]
+) -> dict[tuple[str, str, int], str]:
+    """(run, key in tests, length) → its setting; all that are missing are unseen. runs: of `read_runs`."""
+    keys, lengths = defaultdict(list), list(lengths)
+    for key, scenario in tests.items():
+        keys[scenario].append(key)
+    known_to = {}  # training scenario → test scenarios that it equals or covers
+    found = {}
+    for run, descent in zip(runs["run"], runs["descent"], strict=True):
+        for training in {scenario for scenarios, _ in descent for scenario in scenarios}:
+            if training not in known_to:
+                covered = [test for test in keys if covers(training, test)] if varies(training) else [training]
+                known_to[training] = [test for test in covered if test in keys]
+            for scenario in known_to[training]:
+                told = {length: setting(scenario, length, descent) for length in lengths}
+                found |= {(run, key, length): told[length] for key in keys[scenario] for length in lengths}
+    return found
+
+
+def _matching(scenarios: dict[str, dict], texts: list[str], filters: Filters) -> list[str]:
+    told = {
+        text: {name: None if value != value else value for name, value in scenarios[text].items()} for text in texts
+    }
+    return [text for text in texts if all(told[text][name] in values for name, values in filters.items())]
+
+
+def read_cells(store: Store, runs: pd.DataFrame, cells: set[str] | None, columns: list[str], filters: Filters):
+    wanted = {*columns, *filters}
+    counts = {"n", "correct"} if "accuracy" in wanted else set()
+    tested = _tested(store, runs, cells, counts | (OF_ROWS["cells"] & wanted), filters)
+    left = {name: filters[name] for name in ("setting", "accuracy", *sorted(OF_ROWS["cells"])) if name in filters}
+    table = pd.DataFrame(
+        {name: tested.column(name) for name in {**dict.fromkeys(columns), **left} if name != "accuracy"}
+    )
+    if "accuracy" in wanted:
+        table["accuracy"] = tested.rows["correct"].to_numpy() / tested.rows["n"].to_numpy()
+    return kept(table, left)[columns]
+
+
+def read_confusion(store: Store, runs: pd.DataFrame, cells: set[str] | None, columns: list[str], filters: Filters):
+    asked = OF_ROWS["confusion"] & {*columns, *filters}
+    tested = _tested(store, runs, cells, {"confusion", "test_modulations"} | asked - {"test_modulation_set"}, filters)
+    place, sets = tested.sent()
+    names = list(dict.fromkeys(name for listed in (*runs["modulations"], *sets) for name in listed))
+    sent = [np.array([names.index(name) for name in listed], np.int16) for listed in sets]
+    recognised = [np.array([names.index(name) for name in listed], np.int16) for listed in runs["modulations"]]
+    # Rows of a run stand together, and so do those with the same modulations sent, nearly always.
+    bounds = np.flatnonzero(np.diff(np.stack([tested.run, place]), prepend=-1, append=-1).any(axis=0))
+    flat = {"sent": [np.empty(0, np.int16)], "recognised": [np.empty(0, np.int16)]}
+    sizes = np.zeros(len(place), np.int64)
+    for start, end in pairwise(bounds):
+        rows, columns_ = sent[place[start]], recognised[tested.run[start]]
+        flat["sent"].append(np.tile(np.repeat(rows, len(columns_)), end - start))
+        flat["recognised"].append(np.tile(columns_, len(rows) * (end - start)))
+        sizes[start:end] = len(rows) * len(columns_)
+    flat = {name: np.concatenate(parts) for name, parts in flat.items()}
+    row = np.repeat(np.arange(len(place)), sizes)
+    count = tested.rows["confusion"].combine_chunks().flatten().to_numpy().astype(np.int64)
+    keep = np.ones(len(row), bool)
+    for name in ("sent", "recognised"):
+        if name in filters:
+            keep &= np.isin(flat[name], [names.index(value) for value in filters[name] if value in names])
+    if not keep.all():
+        row, count, flat = row[keep], count[keep], {name: values[keep] for name, values in flat.items()}
+    own = {name: pd.Categorical.from_codes(values, names) for name, values in flat.items()} | {"count": count}
+    left = {name: filters[name] for name in ("setting", "count", *sorted(OF_ROWS["confusion"])) if name in filters}
+    wanted = {**dict.fromkeys(columns), **left}
+    table = pd.DataFrame({name: own[name] if name in own else tested.column(name).take(row) for name in wanted})
+    return kept(table, left)[columns]
+
+
+def read_matrices(
+    store: Store, runs: pd.DataFrame, cells: set[str] | None
+) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+    """Of each run: its key, and of its rows the cells' keys [rows], SNRs [rows] and counts [rows, sent, recognised].
+
+    Tests of other modulations than those of the training are left out.
+    """
+    for place, classes in enumerate(runs["classes"]):
+        own = runs.iloc[[place]].reset_index(drop=True)
+        rows = _tested(store, own, cells, {"confusion", "test_modulations"}, {}).rows
+        rows = rows.filter(pc.is_null(rows["test_modulations"]))
+        counts = rows["confusion"].combine_chunks().flatten().to_numpy().reshape(-1, classes, classes)
+        keys, snrs = rows["cell"].to_pandas().to_numpy(), rows["snr_db"].to_numpy()
+        yield runs["run"].iloc[place], keys, snrs, counts

@@ -1,0 +1,57 @@
+"""What columns and their values are called in figures."""
+
+from __future__ import annotations
+
+import json
+import re
+from textwrap import wrap
+
+import pandas as pd
+
+from amc_core import reference
+from amc_core.scenario import SCENARIO_FIELDS, Scenario
+from analysis.columns import TEST
+
+_SHORT = ("channel", "sample_rate", "length")  # whose values tell in the labels of rows what they are of
+_UNSAID = ("", "all", 1.0)  # of what a transfer retrains with which labels, where there is none
+_MAIN = ("channel", "upsampling", "rolloff", "sample_rate")  # told even at their default
+
+
+def row_label(names: list[str], entry: tuple) -> str:
+    """ "awgn, epochs 2 → rician": what varies of the training, then of the test setting, in two lines if it is long."""
+    sides = {"train": [], "test": []}
+    for name, value in zip(names, entry, strict=True):
+        unsaid = name in ("start", "retrain", "label_fraction") and value in _UNSAID
+        if value is not None and value != "" and not unsaid:
+            sides["test" if name in (*TEST, "test_length") else "train"].append(named(name, value))
+    train, test = (", ".join(sides[side]) for side in ("train", "test"))
+    label = f"{train} → {test}" if train and test else (train and f"train {train}") or (test and f"test {test}")
+    return "\n".join(wrap(label, max(60, len(label) // 2 + 12), break_long_words=False))
+
+
+def named(column: str, value: object) -> str:
+    """A value of a column with its name or unit: "rician", "L = 8", "epochs 2"."""
+    if column == "start":  # "channel=awgn, upsampling=8.0"
+        parts = [part.partition("=") for part in re.split(r", (?=\w+=)", str(value))]
+        plain = [(field, told.removesuffix(".0")) for field, _, told in parts if told != "None"]
+        return f"from {', '.join(named(field, told) if told else field for field, told in plain)}"
+    if column == "hyperparameters":
+        return ", ".join(f"{field.replace('_', ' ')} {own}" for field, own in json.loads(str(value)).items())
+    if reference.name_of(column) in _SHORT:
+        return reference.value_text(column, value, unit=True)
+    return reference.in_words(column, value)
+
+
+def fixed_in_words(cells: pd.DataFrame) -> str:
+    """The test fields that do not vary, in words."""
+    return in_words(
+        {name: cells[f"test_{name}"].iloc[0] for name in SCENARIO_FIELDS if cells[f"test_{name}"].nunique() == 1}
+    )
+
+
+def in_words(columns: dict[str, str | float]) -> str:
+    """A scenario's columns in words; an offset of zero and the usual pulse go without saying."""
+    usual = Scenario().columns()
+    known = {name: value for name, value in columns.items() if value == value and value != ""}
+    told = [name for name, value in known.items() if name in _MAIN or value != usual[name]]
+    return ", ".join(reference.in_words(name, columns[name]) for name in told)

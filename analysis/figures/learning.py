@@ -1,0 +1,38 @@
+"""Learning curves."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from amc_core.models import MODELS
+from analysis.figures.style import finish, in_order, legend, look, title_of
+
+
+def learning_curves(epochs: pd.DataFrame) -> Figure:
+    """Error rate against epochs as in P2 Fig. 2: solid on the validation part, dotted in training.
+
+    A curve is the mean over a model's runs, those of transfer by themselves. Models that are fitted in one step have
+    none; the others have the colours of the study's other figures.
+    """
+    figure = Figure(figsize=(6, 4.2), layout="constrained")
+    axis = figure.subplots()
+    for place, model in enumerate(in_order(epochs["model"])):
+        if not MODELS[model].epochs:
+            continue
+        own = epochs[epochs["model"] == model]
+        for transferred, rows in own.groupby(own["parent"] != ""):
+            mean, runs = rows.groupby("epoch")[["train_accuracy", "validation_accuracy"]].mean(), rows["run"].nunique()
+            label = title_of(model) + (", transfer" if transferred else "") + (f" ({runs} runs)" if runs > 1 else "")
+            style = look(place) | {"linestyle": "-", "markevery": max(1, len(mean) // 8)}
+            style |= {"markerfacecolor": "white"} if transferred else {}
+            axis.plot(mean.index, 1 - mean["validation_accuracy"], label=label, **style)
+            axis.plot(mean.index, 1 - mean["train_accuracy"], color=style["color"], linestyle=":", linewidth=1.4)
+    chance = 1 - 1 / epochs["classes"].max()
+    axis.axhline(chance, color="0.4", linewidth=1, linestyle=(0, (1, 3)), label="random classifier")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.set(xlabel="epochs", ylabel="error rate (dotted: training part)", ylim=(0, 1))
+    finish(axis)
+    legend(figure, axis)
+    return figure

@@ -1,0 +1,178 @@
+"""Counts of cells pooled into groups, as the arrays that `amc_core.statistics` takes: seeds × strata.
+
+A stratum is the test instances of one setting at one SNR. All runs of a group that were tested on it share them, so
+that they count once, however many seeds, models or training settings are pooled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import pandas as pd
+
+from amc_core import statistics
+from amc_core.errors import AmcError, require_known
+from amc_core.statistics import Estimate
+from analysis.columns import TEST
+
+_SEEDS = ("seed", "dataset_seed")
+_STRATA = (*TEST, "test_modulation_set", "test_instances", "test_length", "snr_db")
+_COUNTS = ("n", "correct", "accuracy", "weights")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Groups that have as many seeds and strata as each other.
+
+    place: [groups], their rows in the table. shares: [groups, seeds, strata], right answers as shares of all. n:
+    [groups, strata], instances, each once. weights: [groups, strata], what the strata weigh in the accuracy.
+    """
+
+    place: np.ndarray
+    shares: np.ndarray
+    n: np.ndarray
+    weights: np.ndarray
+
+    @property
+    def correct(self) -> np.ndarray:
+        """[groups, seeds, strata]: right answers, as if every instance had been classified once by each seed."""
+        return self.shares * self.n[:, None]
+
+    @property
+    def seeds(self) -> int:
+        return self.shares.shape[1]
+
+    def rows(self, at: np.ndarray) -> Block:
+        """Some of the groups."""
+        return Block(*(getattr(self, field.name)[at] for field in fields(self)))
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """Groups of cells: a table with their values, n, correct, accuracy and seeds, and their arrays in blocks."""
+
+    table: pd.DataFrame
+    blocks: tuple[Block, ...]
+
+    def estimates(self, estimate: Callable[[Block], Estimate]) -> Estimate:
+        """An estimate of every group, in the order of the table."""
+        found = np.full((3, len(self.table)), np.nan)
+        for block in self.blocks:
+            found[:, block.place] = estimate(block)
+        return Estimate(*found)
+
+    def row(self, place: int) -> Block:
+        """The arrays of one group."""
+        return next(block.rows(at) for block in self.blocks if len(at := np.flatnonzero(block.place == place)))
+
+
+def pool(cells: pd.DataFrame, by: Sequence[str]) -> Pooled:
+    """Groups of cells by the values of columns, over everything else: SNRs and seeds, say; `by` may be empty.
+
+    A seed of a group whose runs have the same weights as those of another counts for nothing: it is the same training.
+    Where a seed lacks some of the tests, it is taken to do there as the others do.
+    Raises AmcError for columns that the table does not have, or has only to count.
+    """
+    by = list(by)
+    require_known("column", by, [name for name in cells if name not in _COUNTS])
+    if len(set(by)) < len(by):
+        raise AmcError(f"by {by} is not allowed: name each column once")
+    rows = pd.DataFrame(
+        {
+            "group": _numbered(cells, by),
+            "seed": _numbered(cells, [name for name in _SEEDS if name in cells and name not in by]),
+            "stratum": _strata(cells, by),
+            "n": cells["n"].to_numpy(),
+            "correct": cells["correct"].to_numpy(),
+        }
+    )
+    if "weights" in cells:
+        rows = rows[_of_first_trainings(rows, cells["weights"])]
+    table = cells[by].assign(_group=_numbered(cells, by)).drop_duplicates("_group")
+    table = table.sort_values("_group", ignore_index=True)[by]
+    totals = rows.groupby("group").agg(n=("n", "sum"), correct=("correct", "sum"), seeds=("seed", "nunique"))
+    table = table.assign(n=totals["n"], correct=totals["correct"], accuracy=totals["correct"] / totals["n"])
+    return Pooled(table.assign(seeds=totals["seeds"]), tuple(_blocks(rows)))
+
+
+def accuracy_of(block: Block, level: float = 0.95) -> Estimate:
+    """Accuracies: of another training where there are several seeds, else of the network."""
+    return statistics.accuracy(block.correct, block.n, block.weights, level)
+
+
+def accuracy_of_networks(block: Block, level: float = 0.95) -> Estimate:
+    """Mean accuracies of these very networks, on all instances of their settings."""
+    return statistics.of_network(block.shares.mean(1) * block.n, block.n, block.weights, level)
+
+
+def difference_of(own: Block, other: Block, level: float = 0.95) -> Estimate:
+    """Accuracies of groups minus those of others, seed by seed where both have as many; else see `statistics`."""
+    sides = own.correct, own.n, other.correct, other.n, own.weights, other.weights
+    return statistics.difference(*sides, level=level, paired=own.seeds == other.seeds)
+
+
+def _numbered(cells: pd.DataFrame, by: list[str]) -> np.ndarray:
+    """A number for every combination of values, in their order."""
+    return cells.groupby(by, sort=True, dropna=False).ngroup().to_numpy() if by else np.zeros(len(cells), np.int64)
+
+
+def _strata(cells: pd.DataFrame, by: list[str]) -> np.ndarray:
+    names = [name for name in _STRATA if name in cells and name not in by]
+    if "cell" not in cells:
+        return _numbered(cells, names)
+    # A cell is one setting, whose many columns need not be looked at again for every SNR.
+    cell = pd.factorize(cells["cell"])[0]
+    first = np.flatnonzero(~pd.Series(cell).duplicated())
+    settings = _numbered(cells.iloc[first], [name for name in names if name != "snr_db"])[cell]
+    snr = _numbered(cells, ["snr_db"] if "snr_db" in names else [])
+    return settings * (snr.max(initial=0) + 1) + snr
+
+
+def _of_first_trainings(rows: pd.DataFrame, weights: pd.Series) -> np.ndarray:
+    """Which rows are not of a seed whose runs all ended in the weights of an earlier seed's."""
+    codes = pd.factorize(weights)[0]
+    each = rows[["group", "seed"]].assign(weights=codes).drop_duplicates()
+    signs = np.random.default_rng(0).integers(1 << 62, size=len(each) and codes.max() + 1)
+    each["sign"] = signs[each["weights"]]
+    trainings = each.groupby(["group", "seed"])["sign"].sum().reset_index()
+    again = trainings[trainings.duplicated(["group", "sign"])]
+    if again.empty:
+        return np.ones(len(rows), bool)
+    dropped = pd.MultiIndex.from_frame(again[["group", "seed"]])
+    return ~pd.MultiIndex.from_frame(rows[["group", "seed"]]).isin(dropped)
+
+
+def _blocks(rows: pd.DataFrame) -> Iterator[Block]:
+    summed = (
+        rows.groupby(["group", "seed", "stratum"], sort=True)
+        .agg(n=("n", "sum"), correct=("correct", "sum"), once=("n", "max"))
+        .reset_index()
+    )
+    group, starts = np.unique(summed["group"].to_numpy(), return_index=True)
+    sizes = np.diff(starts, append=len(summed))
+    each = summed.groupby("group")
+    seeds, strata = each["seed"].nunique().to_numpy(), each["stratum"].nunique().to_numpy()
+    columns = {name: summed[name].to_numpy(float) for name in ("n", "correct", "once")}
+    for shape in sorted(set(zip(seeds.tolist(), strata.tolist(), strict=True))):
+        alike = (seeds == shape[0]) & (strata == shape[1])
+        whole = np.flatnonzero(alike & (sizes == shape[0] * shape[1]))
+        if len(whole):
+            at = (starts[whole][:, None] + np.arange(shape[0] * shape[1])).reshape(-1, *shape)
+            yield _block(group[whole], *(values[at] for values in columns.values()))
+        for place in np.flatnonzero(alike & (sizes != shape[0] * shape[1])):
+            part = summed.iloc[starts[place] : starts[place] + sizes[place]]
+            index = [pd.factorize(part[name], sort=True)[0] for name in ("seed", "stratum")]
+            arrays = np.zeros((3, 1, *shape))
+            for array, name in zip(arrays, columns, strict=True):
+                array[0, index[0], index[1]] = part[name]
+            yield _block(group[[place]], *arrays)
+
+
+def _block(place: np.ndarray, n: np.ndarray, correct: np.ndarray, once: np.ndarray) -> Block:
+    """n, correct: [groups, seeds, strata] sums over runs; once: the instances of one of these."""
+    mean = correct.sum(1, keepdims=True) / n.sum(1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        shares = np.where(n > 0, correct / n, mean)
+    return Block(place, shares, once.max(1), n.sum(1))

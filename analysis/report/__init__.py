@@ -1,0 +1,104 @@
+"""The report of a study: one HTML file with its counts and the page that shows them, which needs nothing else.
+
+`page/page.html` is the frame, `page/page.css` the looks and `page/*.js` the behaviour; all go into the file, together
+with the data as JSON. Whole arrays of it are deflated, see `data.packed`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from string import Template
+
+from amc_core.errors import AmcError
+from amc_core.identity import VERSION
+from analysis.report.data import study_data
+from analysis.results import Results
+from sweeps.store import Store
+from sweeps.study import SCALES, SUFFIXES, Study, load_study, shipped
+
+__all__ = ["found", "study_data", "write"]
+
+# Characters that the confusion counts of a page may take; those of a study that does not fit are left out.
+LARGEST_CONFUSION = 10_000_000
+
+_PAGE = Path(__file__).parent / "page"
+_SCRIPTS = ("data.js", "map.js", "curves.js", "page.js")
+
+
+def write(path: str | Path, store: str | Path, studies: Sequence[tuple[str, Study]]) -> Path:
+    """Write the report of studies as one HTML file, and return its path.
+
+    store: directory. studies: what each is called on the command line (a path or a shipped name), and the study.
+    Raises AmcError for a study of which the store holds no cells.
+    """
+    room, told = LARGEST_CONFUSION, []
+    for name, study in studies:
+        told.append(study_data(name, Results(study, store), room))
+        room -= sum(len(pack["data"]) for pack in told[-1]["confusion"] or ())
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(_page(told), encoding="utf-8")
+    return path
+
+
+def found(store: str | Path, scale: str | None = None) -> list[tuple[str, Study]]:
+    """The shipped studies, and the study files of the working directory, of which a store holds cells.
+
+    Each is taken at `scale`; without one, at every scale at which the store holds some. As in `write`, a study
+    comes with what it is called on the command line.
+    """
+    store, taken = Store(store), {}
+    listing = store.listing()
+    present = listing.trained()
+    for name in (*shipped(), *(str(path) for path in sorted(Path().iterdir()) if path.suffix in SUFFIXES)):
+        try:
+            written = load_study(name, scale)
+        except AmcError:  # some other YAML file, or a study without such a scale
+            continue
+        scales = [] if scale else sorted({*SCALES, *written.file.scales})
+        for study in (written, *(load_study(name, other) for other in scales)):
+            study = Results(study, store).study
+            cells = {run.key: {run.cell_key(test) for test in study.tests(run)} for run in study.runs()}
+            runs = [key for key in cells if key in present]
+            held = any(there & cells[key] for key, there in zip(runs, listing.cells(runs), strict=True))
+            # Of two scales that set the same, the first is taken.
+            identity = frozenset(cells), frozenset().union(*cells.values())
+            if held and identity not in taken:
+                taken[identity] = name, study
+    if not taken:
+        raise AmcError(
+            f"store {str(store.path)!r} holds no cells of a shipped study or of a study file in this directory"
+        )
+    return list(taken.values())
+
+
+def _page(studies: list[dict]) -> str:
+    frame, style, *scripts = (
+        (_PAGE / name).read_text(encoding="utf-8") for name in ("page.html", "page.css", *_SCRIPTS)
+    )
+    script = "\n".join(scripts)
+    content = {"version": _version(), "definitions": VERSION, "largest": LARGEST_CONFUSION, "studies": studies}
+    # With "<" written as an escape, no text of a study can end the element that holds it.
+    data = json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    title = "Report: " + ", ".join(dict.fromkeys(study["name"] for study in studies))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return Template(frame).substitute(
+        title=html.escape(title if len(title) < 80 else title[:79] + "…"),
+        policy=f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'",
+        style=style,
+        data=data,
+        script=script,
+    )
+
+
+def _version() -> str:
+    try:
+        return version("amc-sweeps")
+    except PackageNotFoundError:  # run from its files
+        return "not installed"

@@ -1,0 +1,210 @@
+"""What the page shows of a study, as plain values."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from amc_core.models import MODELS
+from amc_core.run import PARTS
+from amc_core.statistics import wilson
+from analysis.compare import compared, in_words
+from analysis.published import PUBLISHED
+from analysis.report.fields import OF_RUN, OF_TEST, field_of, fixed_in_words, telling_hyperparameters, varies
+from analysis.results import Results
+from sweeps.study import SHIPPED, run_command
+
+_LEARNING = ["train_loss", "validation_loss", "train_accuracy", "validation_accuracy"]
+
+
+def study_data(name: str, results: Results, room: int) -> dict:
+    """What the page shows of one study, as plain values that JSON can hold.
+
+    Cells are numbered run by run: "run", "trained" (in the setting of its test) and the codes of every field are
+    arrays over cells, "n" and "correct" over cells × SNRs. "confusion" has, of every run, an array over its cells ×
+    SNRs × sent × recognised; it is None where these would take more than `room` characters. Raises AmcError where
+    the store holds no cells of the study.
+    """
+    study, runs, cells = results.study, results.runs, results.require_cells(name)
+    runs = runs.sort_values("model", key=lambda models: models.map(list(MODELS).index), kind="stable")
+    place = {key: i for i, key in enumerate(runs["run"])}
+    each = cells.drop_duplicates("cell").sort_values("run", key=lambda keys: keys.map(place), kind="stable")
+    each = each.reset_index(drop=True)
+    snrs = np.unique(cells["snr_db"].to_numpy(float))
+    where = cells["cell"].map(pd.Series(each.index, each["cell"])), np.searchsorted(snrs, cells["snr_db"])
+    n, correct = np.zeros((2, len(each), len(snrs)), int)
+    n[where], correct[where] = cells["n"], cells["correct"]
+    trained, unseen = ((each["setting"] == name).to_numpy() for name in ("trained", "unseen"))
+    each["hyperparameters"] = telling_hyperparameters(each)
+    fields = [field_of(each, column) for column in (*OF_RUN, *OF_TEST) if varies(each, column)]
+    confusion, characters = _confusion(results, runs["run"], each, snrs, room)
+    store = str(results.store.path)
+    file, dataset = study.file, study.runs()[0].dataset
+    return {
+        "name": study.name,
+        "scale": study.scale,
+        "description": file.description.strip(),
+        "command": run_command(name, store, study.scale),
+        "load": {"store": store, "study": name, "scale": study.scale},
+        "source": _source(name),
+        "modulations": list(file.modulations),
+        "snrs": snrs.tolist(),
+        "instances": study.instances,
+        "parts": {part: len(dataset.indices(part)) for part in PARTS},
+        "lengths": list(file.length),
+        "seeds": list(file.seeds),
+        "fixed": fixed_in_words(each),
+        "total": {"runs": len(study.runs()), "cells": sum(len(study.tests(run)) for run in study.runs())},
+        "summary": _summary(each, fields, trained, unseen, n.sum(axis=1), correct.sum(axis=1), runs),
+        "fields": [field | {"codes": packed(field["codes"])} for field in fields],
+        "runs": _runs(runs, fields, each, results.epochs),
+        "cells": each["cell"].tolist(),
+        "run": packed(each["run"].map(place).to_numpy()),
+        "trained": packed(trained),
+        "n": packed(n),
+        "correct": packed(correct),
+        "confusion": confusion,
+        "confusion_characters": characters,
+        "comparison": _comparison(results),
+    }
+
+
+def _source(name: str) -> str:
+    path = Path(name)
+    return (path if path.is_file() else SHIPPED / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def _summary(
+    each: pd.DataFrame,
+    fields: list[dict],
+    trained: np.ndarray,
+    unseen: np.ndarray,
+    n: np.ndarray,
+    correct: np.ndarray,
+    runs: pd.DataFrame,
+) -> list[dict]:
+    """Of every model: runs, time, and the pooled accuracy where trained, unseen, and best and worst unseen."""
+    codes = pd.DataFrame({field["name"]: field["codes"] for field in fields if field["name"] != "seed"}, each.index)
+    counts = codes.rename(columns={"model": "model_code"}).assign(model=each["model"], n=n, correct=correct)
+    rows = []
+    for model in runs["model"].unique():
+        of_model = (each["model"] == model).to_numpy()
+        own, unseen_counts = counts[of_model], counts[of_model & unseen]
+        by = [name for name in codes if name != "model"]
+        settings = unseen_counts.groupby(by)[["n", "correct"]].sum().reset_index() if by else unseen_counts
+        accuracy = settings["correct"] / settings["n"]
+        code = {"model": int(own["model_code"].iloc[0])} if "model" in codes else {}
+        extremes = {"best": accuracy.idxmax(), "worst": accuracy.idxmin()} if len(settings) else {}
+        own_runs = runs[runs["model"] == model]
+        rows.append(
+            {
+                "model": MODELS[model].title,
+                "runs": len(own_runs),
+                "seconds": float(own_runs["seconds"].sum()),
+                "parameters": sorted({int(value) for value in own_runs["parameters"].dropna()}),
+                "trained": _proportion(counts[of_model & trained]),
+                "unseen": _proportion(unseen_counts),
+                **{
+                    name: _proportion(settings.loc[[i]])
+                    | {"where": {name: int(settings.at[i, name]) for name in by} | code}
+                    for name, i in extremes.items()
+                },
+            }
+        )
+    return rows
+
+
+def _proportion(counts: pd.DataFrame) -> dict | None:
+    n, correct = int(counts["n"].sum()), int(counts["correct"].sum())
+    if not n:
+        return None
+    low, high = wilson(np.array(float(correct)), np.array(float(n)))
+    return {"n": n, "correct": correct, "accuracy": correct / n, "low": float(low), "high": float(high)}
+
+
+def _runs(runs: pd.DataFrame, fields: list[dict], each: pd.DataFrame, epochs: pd.DataFrame) -> list[dict]:
+    """A row of the table of runs each, with the learning curves."""
+    first = each.drop_duplicates("run").set_index("run").index  # a cell of every run tells its settings
+    cell_of = dict(zip(first, each.index[~each["run"].duplicated()], strict=True))
+    curves = {key: rows for key, rows in epochs.groupby("run", sort=False)}
+    told = []
+    for run in runs.itertuples():
+        curve, cell = curves.get(run.run, epochs[:0]), cell_of.get(run.run)
+        told.append(
+            {
+                "key": run.run,
+                "model": MODELS[run.model].title,
+                "seed": run.seed,
+                "settings": [
+                    None if cell is None else field["values"][field["codes"][cell]]
+                    for field in fields
+                    if field["side"] == "train" and field["name"] not in ("model", "seed")
+                ],
+                "parameters": _plain(run.parameters),
+                "kept_epoch": _plain(run.kept_epoch),
+                "epochs": len(curve),
+                "validation_accuracy": _plain(run.validation_accuracy),
+                "seconds": _plain(run.seconds),
+                "device": run.device,
+                "torch": run.torch,
+                "finished": "" if pd.isna(run.finished_at) else run.finished_at.strftime("%Y-%m-%d %H:%M"),
+                "parent": run.parent,
+                "curves": {"epoch": curve["epoch"].tolist()} | {name: _short(curve[name]) for name in _LEARNING},
+            }
+        )
+    return told
+
+
+def _short(values: pd.Series) -> list[float | None]:
+    return [float(f"{value:.4g}") if np.isfinite(value) else None for value in values.astype(float)]
+
+
+def _confusion(
+    results: Results, keys: Sequence[str], each: pd.DataFrame, snrs: np.ndarray, room: int
+) -> tuple[list[dict] | None, int]:
+    """Confusion counts of every run, (its cells, SNRs, sent, recognised), and the characters they take."""
+    packs = {}
+    for key, cells, levels, counts in results.matrices():
+        own = each["cell"][each["run"] == key]
+        whole = np.zeros((len(own), len(snrs), *counts.shape[1:]), int)
+        whole[pd.Index(own).get_indexer(cells), np.searchsorted(snrs, levels)] = counts
+        packs[key] = packed(whole)
+    characters = sum(len(pack["data"]) for pack in packs.values())
+    return ([packs[key] for key in keys] if characters <= room else None), characters
+
+
+def packed(values: Sequence[int] | np.ndarray) -> dict:
+    """Counts as the narrowest unsigned integers that hold them, little-endian, deflated, in base64."""
+    values = np.asarray(values)
+    largest = int(values.max(initial=0))
+    kind = next(kind for kind in ("uint8", "uint16", "uint32") if largest <= np.iinfo(kind).max)
+    raw = values.astype(np.dtype(kind).newbyteorder("<")).tobytes()
+    return {"type": kind, "data": base64.b64encode(zlib.compress(raw, 9)).decode()}
+
+
+def _comparison(results: Results) -> list[dict] | None:
+    """What the papers report of a study beside our numbers, as `amc compare` shows it; None for any other study."""
+    numbers = [entry for entry in PUBLISHED if entry.study == results.study.name]
+    if not numbers:
+        return None
+    rows = compared(numbers, results).to_dict("records")
+    return [
+        {"what": row["what"], "where": f"{row['paper']} {row['place']}"}
+        | dict(zip(("published", "ours"), in_words(row), strict=True))
+        | {"run at": row["run_at"], "verdict": row["verdict"], "in the paper's words": row["quote"]}
+        for row in rows
+    ]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or value is pd.NaT or value != value:
+        return None
+    return value if isinstance(value, bool | int | float | str) else str(value)

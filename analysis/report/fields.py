@@ -1,0 +1,88 @@
+"""The fields of the cells that the page can lay along an axis, with the words for them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from amc_core.models import MODELS, validate_hyperparameters
+from amc_core.reference import called, name_of, symbol, value_text
+from amc_core.scenario import SCENARIO_FIELDS, Scenario
+from analysis.columns import RECIPE, TEST, TRAIN
+
+OF_RUN = ["model", "hyperparameters", "start", *TRAIN, "classes", "instances", "length", *RECIPE, "seed"]
+OF_TEST = [*TEST, "test_length"]
+
+
+def varies(each: pd.DataFrame, column: str) -> bool:
+    """Does a column take several values, those that follow from the model alone left aside?"""
+    by = each.groupby("model") if column != "model" else each
+    return np.max(by[column].nunique(dropna=False)) > 1
+
+
+def fixed_in_words(each: pd.DataFrame) -> list[str]:
+    """What of the scenarios is the same everywhere, but for offsets of zero and what has its default."""
+    usual, told = Scenario().columns(), []
+    for name in SCENARIO_FIELDS:
+        sides = [f"{side}_{name}" for side in ("train", "test") if not varies(each, f"{side}_{name}")]
+        values = {column: each[column].iloc[0] for column in sides}
+        values = {column: value for column, value in values.items() if value == value and value != ""}
+        if name not in ("channel", "upsampling", "rolloff", "sample_rate"):  # told even at their default
+            values = {column: value for column, value in values.items() if value != usual[name]}
+        if len(values) == 2 and len(set(values.values())) == 1:
+            told.append(f"{called(name)} {_told(name, values[f'train_{name}'])}")
+        else:
+            told += [f"{_label(column)} {_told(column, value)}" for column, value in values.items()]
+    return told
+
+
+def telling_hyperparameters(each: pd.DataFrame) -> pd.Series:
+    """Hyperparameters as "blocks=4", those alone in which runs of the model differ."""
+    told = {}
+    for model, texts in each.groupby("model")["hyperparameters"]:
+        given = {text: validate_hyperparameters(model, json.loads(text)) for text in texts.unique()}
+        names = sorted({name for values in given.values() for name in values})
+        differing = [name for name in names if len({str(values[name]) for values in given.values()}) > 1]
+        for text, values in given.items():
+            told[model, text] = ", ".join(f"{name}={values[name]}" for name in differing)
+    return pd.Series([told[pair] for pair in zip(each["model"], each["hyperparameters"], strict=True)], each.index)
+
+
+def field_of(each: pd.DataFrame, column: str) -> dict:
+    """An axis of the heat map: its values in words, in order, and which of them every cell has."""
+    values = [None if value != value else value for value in each[column].tolist()]
+    order = sorted(dict.fromkeys(values), key=lambda value: _rank(column, value))
+    codes = {value: code for code, value in enumerate(order)}
+    side = "test" if column in OF_TEST else "train"
+    told = [_told(column, value) for value in order]
+    names = {"name": column, "label": _label(column), "short": _label(column, symbol)}
+    return names | {"side": side, "values": told, "codes": [codes[value] for value in values]}
+
+
+def _rank(column: str, value: Hashable) -> tuple:
+    """Numbers, then texts, then what is not known; models as in the registry."""
+    if column == "model":
+        return (list(MODELS).index(value),)
+    return value is None, isinstance(value, str), value if value is not None else 0
+
+
+def _label(column: str, words: Callable[[str], str] = called) -> str:
+    """ "training samples per symbol L"; with the words of `symbol`, "train L"."""
+    if column == "start":
+        return "started from a run with" if words is called else "start"
+    if column not in (*TRAIN, *OF_TEST):
+        return words(column)
+    side = column.partition("_")[0]
+    return f"{'training' if side == 'train' and words is called else side} {words(column)}"
+
+
+def _told(column: str, value: Any) -> str:
+    if value is None or value != value or value == "":
+        return "–"
+    return (
+        MODELS[value].title if column == "model" else value_text(column, value, unit=name_of(column) == "sample_rate")
+    )

@@ -1,0 +1,125 @@
+"""Results: what a store holds of a study, the one object behind tables, queries, comparison, figures and report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from amc_core.errors import AmcError
+from analysis.cells import read_cells, read_confusion, read_matrices
+from analysis.columns import COLUMNS, EPOCH, OF_EPOCHS, Filters, checked, kept, sorted_rows
+from analysis.runs import read_runs
+from sweeps.search import proposed
+from sweeps.store import Store
+from sweeps.study import Study, load_study, run_command
+
+
+class Results:
+    """What a store holds of a study, of a search with its proposals so far; without a study, all that it holds.
+
+    study: a path, a shipped name, or a study; None takes the whole store. store: directory, bucket or `Store`. scale:
+    the scale at which a study that is named was run. Each table is read when it is first asked for. Raises AmcError
+    for a study that cannot be loaded.
+    """
+
+    def __init__(
+        self, study: str | Path | Study | None = None, store: str | Path | Store = "results", scale: str | None = None
+    ):
+        self.store = store if isinstance(store, Store) else Store(store)
+        study = load_study(str(study), scale) if isinstance(study, str | Path) else study
+        self.study: Study | None = study and proposed(study, self.store)
+
+    def table(self, table: str, columns: Sequence[str] | None = None, filters: Filters | None = None) -> pd.DataFrame:
+        """One of the tables "runs", "epochs", "cells", "confusion", as `load` gives it."""
+        columns, filters = checked(table, columns, filters)
+        runs = self.described_runs
+        if table == "epochs":
+            runs = runs[["run", *OF_EPOCHS]].rename(columns=OF_EPOCHS)
+        runs = kept(runs, {name: filters.pop(name) for name in list(filters) if name in runs})
+        if table == "runs":
+            return runs[columns]
+        if table == "epochs":
+            return self._epochs_of(runs, filters)[columns]
+        read = read_cells if table == "cells" else read_confusion
+        return read(self.store, runs, self.cell_keys, columns, filters)
+
+    @cached_property
+    def described_runs(self) -> pd.DataFrame:
+        """The table "runs", with the scenarios and lengths of all trainings of a run as column `descent`."""
+        return read_runs(self.store, self.study)
+
+    @cached_property
+    def cell_keys(self) -> set[str] | None:
+        """Keys of the cells that the study names; None where all of the store are meant."""
+        if self.study is None:
+            return None
+        return {run.cell_key(test) for run in self.study.runs() for test in self.study.tests(run)}
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """The whole table "runs"."""
+        return self.described_runs[COLUMNS["runs"]]
+
+    @cached_property
+    def epochs(self) -> pd.DataFrame:
+        """The whole table "epochs"."""
+        return self.table("epochs")
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """The whole table "cells"."""
+        return self.table("cells")
+
+    def require_cells(self, name: str) -> pd.DataFrame:
+        """The table "cells". Raises AmcError where it is empty, with the command that fills it.
+
+        name: what the study is called on the command line.
+        """
+        if self.cells.empty:
+            command = run_command(name, self.store.path, self.study and self.study.scale)
+            raise AmcError(f"store {str(self.store.path)!r} holds no cells of {name}: '{command}' computes them")
+        return self.cells
+
+    def matrices(self) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+        """Of each run: its key, and of its rows the cells' keys [rows], SNRs [rows], counts [rows, sent, recognised].
+
+        Modulations are in the order of the column `modulations` of the table "runs".
+        """
+        return read_matrices(self.store, self.described_runs, self.cell_keys)
+
+    def query(self, sql: str) -> pd.DataFrame:
+        """The rows that one SELECT statement gives, see `analysis.query`."""
+        from analysis.query import answer  # DuckDB takes a while to import
+
+        return answer(sql, self)
+
+    def _epochs_of(self, runs: pd.DataFrame, filters: Filters) -> pd.DataFrame:
+        frames = [table.to_pandas().assign(run=key) for key, table in self.store.epoch_tables(runs["run"])]
+        epochs = pd.concat(frames)[["run", *EPOCH]] if frames else pd.DataFrame(columns=["run", *EPOCH])
+        return kept(sorted_rows(runs.merge(epochs, on="run"), [*OF_EPOCHS.values(), "run", "epoch"]), filters)
+
+
+def load(
+    table: str,
+    store: str | Path = "results",
+    study: str | Study | None = None,
+    scale: str | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+    filters: Filters | None = None,
+) -> pd.DataFrame:
+    """One of the tables "runs", "epochs", "cells", "confusion"; see `analysis.columns`.
+
+    store: directory. study: path or name of a study, whose runs and cells alone are taken; None takes the whole
+    store. scale: the scale at which that study was run. columns: those that are wanted, by default all. filters:
+    column → the value or the list of values to keep, None for where there is none. Runs, rows and columns that are
+    not asked for are not read, or let go file by file. Rows are sorted by what they describe, so equal results are
+    equal tables. An empty selection is an empty table with the same columns. Raises AmcError for an unknown table,
+    column or study, and for a filter of a type that its column does not hold.
+    """
+    columns, filters = checked(table, columns, filters)
+    return Results(study, store, scale).table(table, columns, filters)
