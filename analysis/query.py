@@ -70,7 +70,9 @@ class Answer:
     def batches(self) -> Iterator[pa.RecordBatch]:
         """All rows, some ten thousand at a time; at least one batch, which may be empty."""
         with _explained():
-            reader = self._relation.to_arrow_reader(_BATCH_ROWS) if self._relation else self._whole.to_reader()
+            reader = (
+                self._relation.to_arrow_reader(_BATCH_ROWS) if self._relation is not None else self._whole.to_reader()
+            )
             number = 0
             for number, batch in enumerate(reader, 1):  # noqa: B007
                 yield batch
@@ -90,7 +92,7 @@ class Answer:
     def count(self) -> int:
         """How many rows there are."""
         with _explained():
-            return self._relation.count("*").fetchall()[0][0] if self._relation else self._whole.num_rows
+            return self._relation.count("*").fetchall()[0][0] if self._relation is not None else self._whole.num_rows
 
 
 def frame(rows: pa.Table | pa.RecordBatch) -> pd.DataFrame:
