@@ -176,6 +176,31 @@ def mcnemar(only_own: np.ndarray, only_other: np.ndarray) -> np.ndarray:
     return np.minimum(1.0, 2 * special.bdtr(fewer, total, 0.5))
 
 
+def paired_difference_of_trainings(
+    only_own: np.ndarray, only_other: np.ndarray, n: np.ndarray, level: float = 0.95
+) -> tuple[Estimate, float]:
+    """As `paired_difference`, of another training of both: [seeds] counts → the estimate and p.
+
+    d̄ ± √(t² s²/S + z² V): s² is the variance of the seeds' differences, V that of a mean difference on the n instances,
+    each once. p is 1 − the level at which the interval begins at 0.
+    """
+    only_own, only_other, n = (np.asarray(counts, float) for counts in (only_own, only_other, n))
+    differences, once = (only_own - only_other) / n, n.mean()
+    own, other = ((counts / n).mean() * once for counts in (only_own, only_other))
+    shares = (own + 1) / (once + 2), (other + 1) / (once + 2)
+    instances = (sum(shares) - (shares[0] - shares[1]) ** 2) / once
+    value = differences.mean()
+
+    def half(at: float) -> float:
+        return float(_half_width(differences, np.array(instances), at))
+
+    low, high = 0.0, 1.0  # of p
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if half(1 - middle) > abs(value) else (low, middle)
+    return Estimate(value, max(value - half(level), -1.0), min(value + half(level), 1.0)), high
+
+
 # -- many comparisons at once ------------------------------------------------------------------------
 
 
