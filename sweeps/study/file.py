@@ -246,8 +246,8 @@ class StudyFile(_Section):
     def _stage_names(cls, stages: tuple[TransferSection, ...]) -> tuple[TransferSection, ...]:
         names = [stage.name or f"transfer-{number}" for number, stage in enumerate(stages, 1)]
         for place, name in enumerate(names):
-            if not re.fullmatch(r"[\w.-]{1,64}", name):
-                allowed = "at most 64 letters, digits, '_', '.' and '-'"
+            if not re.fullmatch(r"[\w .-]{1,64}", name):
+                allowed = "at most 64 letters, digits, blanks, '_', '.' and '-'"
                 raise AmcError(f"name {name!r} of a stage is not allowed: it has {allowed}")
             if name in (FIRST_STAGE, *names[:place]):
                 raise AmcError(f"two stages are called {name!r}: give each a name of its own")

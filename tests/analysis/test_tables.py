@@ -432,4 +432,4 @@ def test_a_stage_that_has_a_name_is_called_by_it(study_file):
         models="[mod_lcnn]", train="{}", test="{}", transfer="{name: few labels, train: {channel: rician}}"
     )
     study = load_study(path)
-    assert [study.stage(run) for run in study.runs()] == ["training", "few labels"]
+    assert [study.stage_of(run) for run in study.runs()] == ["training", "few labels"]
