@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import torch
 
 from amc_core import kernels
+from amc_core.device import compiled
 
 _SQRT_HALF_BITS = 0x3F3504F3  # √½ as a float32
 
@@ -54,6 +55,7 @@ def _kernel_cos_sin(turns: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return cos, sin
 
 
+@compiled
 def _torch_cos_sin(turns: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     quarters = torch.round(turns * 4)
     cos, sin = _cos_sin_series((turns - quarters * 0.25) * (2 * math.pi))

@@ -131,6 +131,11 @@ class Recipe:
         help="Epochs without a better validation accuracy (stop_on) after which training ends early; none for never.",
     )  # fmt: skip
     stop_on: str = Field("accuracy", choices=("accuracy", "loss"), help="What the patience watches, in validation.")
+    precision: str = Field(
+        "float32", choices=("float32", "tf32", "bf16"),
+        help="Of products and convolutions in training: tf32 shortens their factors on a GPU, and is float32 on a CPU; "
+        "bf16 computes them, and what follows, in 16 bits. Evaluation is in float32.",
+    )  # fmt: skip
     label_smoothing: float = Field(0.0, 0, 0.9, help="Probability that is spread over all classes, in training.")
     clip_norm: float | None = Field(
         None, 0, 1e6, above=True, optional=True, help="Largest norm of the gradient of a step; none for any."
