@@ -24,7 +24,12 @@ __all__ = [
 
 
 def model_spec(name: str) -> ModelSpec:
-    """The entry of `name` in `MODELS`; AmcError where there is none."""
+    """What is known of a model: of an `OwnModel` what it brings along, else its entry in `MODELS`.
+
+    Raises AmcError where there is none.
+    """
+    if hasattr(name, "spec"):
+        return name.spec
     if not isinstance(name, str) or name not in MODELS:
         raise AmcError(f"model {name!r} is not known{suggest(name, MODELS)}")
     return MODELS[name]
@@ -46,8 +51,25 @@ def validate_hyperparameters(name: str, hyperparameters: dict[str, Any]) -> dict
     }
 
 
+def model_title(name: str) -> str:
+    """What a model is called in tables and figures; one that is not in `MODELS`, by its name."""
+    return MODELS[name].title if name in MODELS else str(name)
+
+
+def model_order(name: str) -> tuple[int, str]:
+    """Sorts names of models: those of `MODELS` in its order, then others by name."""
+    return ([*MODELS].index(name), "") if name in MODELS else (len(MODELS), str(name))
+
+
+def is_trained_in_epochs(name: str) -> bool:
+    """Is a model of this name trained in epochs? Those that are not in `MODELS` are."""
+    return name not in MODELS or MODELS[name].epochs
+
+
 def shortest_length(name: str, hyperparameters: dict[str, Any] | None = None) -> int:
     """The shortest instance, in samples, that model `name` takes with these hyperparameters."""
+    if name not in MODELS:
+        return model_spec(name).min_length
     values = validate_hyperparameters(name, hyperparameters or {})
     # ClassNet and the localizer halve the length once in the stem and once between any two blocks.
     halvings = max(values.get("blocks", 0), values.get("localizer_blocks", 0))
@@ -67,6 +89,8 @@ def build_model(name: str, classes: int, length: int, **hyperparameters: Any):
     require_number(f"model {name!r}: classes", classes, 2, math.inf, integer=True)
     shortest = shortest_length(name, values)
     require_number(f"model {name!r}: length", length, shortest, math.inf, unit="samples", integer=True)
+    if hasattr(name, "architecture"):
+        return name.architecture()(classes, length, **values)
     module, _, network = spec.target.partition(":")
     architecture = getattr(importlib.import_module(module), network)
     return architecture(classes, **values) if spec.any_length else architecture(classes, length, **values)
