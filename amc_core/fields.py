@@ -228,9 +228,9 @@ class Field:
             count = {"maxItems": self.most} if self.most else dict.fromkeys(("minItems", "maxItems"), len(self.default))
             value = {"type": "array", "items": value} | count
             return {"anyOf": [value, {"enum": list(self.presets)}]} if self.presets else value
-        if self.varies:
-            return {"anyOf": [value, _distribution_schema()]}
-        return {"anyOf": [value, {"type": "null"}]} if self.optional else value
+        others = [_distribution_schema()] if self.varies else []
+        others += [{"type": "null"}] if self.optional else []
+        return {"anyOf": [value, *others]} if others else value
 
 
 @dataclass_transform(field_specifiers=(Field,), frozen_default=True)
