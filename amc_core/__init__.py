@@ -1,12 +1,12 @@
-"""The science: signals, classifiers, training and evaluation. Torch is imported only when it is needed."""
+"""The science: signals, classifiers, training and evaluation. What a name needs is imported when it is asked for."""
 
 from importlib import import_module
 
 from amc_core.errors import AmcError
-from amc_core.modulations import MODULATION_SETS, MODULATIONS
-from amc_core.scenario import CHANNELS, Channel, Scenario
 
 _LAZY = {
+    **dict.fromkeys(("CHANNELS", "Channel", "Scenario"), "amc_core.scenario"),
+    **dict.fromkeys(("MODULATIONS", "MODULATION_SETS"), "amc_core.modulations"),
     "simulate": "amc_core.simulator",
     "Simulator": "amc_core.simulator",
     "MODELS": "amc_core.models",

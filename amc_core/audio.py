@@ -28,8 +28,9 @@ _KNOT_RATE = 32_000  # Hz
 _HIGHEST = 0.34  # frequency of the highest line, in knot rates: what the interpolation keeps
 _LINES = 32
 _FORMANTS = ((300, 500, 90), (900, 1400, 120), (2300, 900, 170))  # lowest, range and bandwidth in Hz
-_VOICED, _PAUSES = 0.7, 0.15  # of all instances
-_RISE = 2e-3  # s, from silence to speech
+_VOICED = 0.7  # of all instances
+_ONSETS = 2.0  # a second: from silence to speech
+_RISE = 2e-3  # s, that an onset takes
 
 
 def knot_rate(sample_rate: float) -> float:
@@ -40,8 +41,9 @@ def knot_rate(sample_rate: float) -> float:
 class SpeechLike:
     """A sum of spectral lines, shaped by the resonances of three formants.
 
-    The lines are harmonics of a pitch (voiced) or lie anywhere (unvoiced); their transforms are exact. In some
-    instances a pause ends, and the message rises from silence.
+    The lines are harmonics of a pitch (voiced) or lie anywhere (unvoiced); their transforms are exact. Pauses end at
+    random, twice a second on average, whatever the sample rate: an instance of duration T has the end of one with
+    probability 1 − exp(−2T), and rises from silence there. Others are speech throughout.
 
     times: (knots,) s. sample_rate: Hz. duration: s, of an instance.
     """
@@ -71,8 +73,8 @@ class SpeechLike:
 
     def _lines(self, keys: torch.Tensor, indices: torch.Tensor):
         """Frequency (Hz), phase (turns) and amplitude, each (batch, lines), and the envelope (batch, knots)."""
-        draws = uniform(keys, indices, SOURCE, 3 * _LINES + 7)
-        places, phase, level = draws[:, 7:].view(-1, 3, _LINES).unbind(1)
+        draws = uniform(keys, indices, SOURCE, 3 * _LINES + 6)
+        places, phase, level = draws[:, 6:].view(-1, 3, _LINES).unbind(1)
         pitch, voiced = 80 + 180 * draws[:, :1], draws[:, 4:5] < _VOICED
         frequency = torch.where(voiced, pitch * self.harmonics, 100 + 7900 * places)
         amplitude = torch.where(voiced, 1.0, square_root(minus_2_log(level)))
@@ -82,8 +84,8 @@ class SpeechLike:
             detuning, damping = 1 - x * x, x * bandwidth / centre
             amplitude = amplitude / square_root(detuning * detuning + damping * damping)
         amplitude = torch.where(frequency < self.highest, amplitude, 0.0)
-        # Speech starts within the first half of an instance that begins in a pause.
-        onset = torch.where(draws[:, 5:6] < _PAUSES, 0.5 * self.duration * draws[:, 6:7], -1.0)
+        onset = minus_2_log(draws[:, 5:6]) * (0.5 / _ONSETS)  # s: exponential, of mean 1 / _ONSETS
+        onset = torch.where(onset < self.duration, onset, -1.0)
         progress = ((self.times - onset) / _RISE).clamp(0, 1)
         return frequency, phase, amplitude, progress * progress * (3 - 2 * progress)
 

@@ -16,7 +16,14 @@ from amc_core.audio import Recorded, SpeechLike, knot_rate
 from amc_core.exactmath import cos_sin
 from amc_core.modulations import Analogue, ContinuousPhase, Linear
 from amc_core.pulse_train import FixedTrain, Pulse, Sampling, VariedTrain
-from amc_core.pulses import INTERPOLATION_SPAN, interpolation_kernel, pulse_span, raised_cosine, root_raised_cosine
+from amc_core.pulses import (
+    INTERPOLATION_SPAN,
+    NARROWEST,
+    interpolation_kernel,
+    pulse_span,
+    raised_cosine,
+    root_raised_cosine,
+)
 from amc_core.randomness import SYMBOLS, integers
 from amc_core.scenario import Distribution
 from amc_core.stages import Batch, Draws, Setting, Stage
@@ -99,10 +106,10 @@ class LinearBaseband(Stage):
         scenario, self.paths = setting.scenario, len(setting.delays)
         shape = raised_cosine if scenario.pulse == "raised_cosine" else root_raised_cosine
         rolloffs = _extremes(scenario.rolloff)
-        span = pulse_span(scenario.pulse, rolloffs[0])
+        span = scenario.pulse_span or pulse_span(scenario.pulse, rolloffs[0])
 
         def pulses(rolloff: float) -> Pulse:
-            return lambda t: np.where(np.abs(t) <= span, shape(t, rolloff), 0)
+            return lambda t: np.where(np.abs(t) <= span, shape(t, max(rolloff, NARROWEST)), 0)
 
         lag = 0.0
         if modulations[0].quadrature_delay:  # a second set of paths, for Q

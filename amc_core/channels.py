@@ -9,6 +9,7 @@ import torch
 
 from amc_core import kernels
 from amc_core.exactmath import grouped_product, polynomial
+from amc_core.identity import address_key
 from amc_core.randomness import FADING, complex_normal
 from amc_core.scenario import Channel
 from amc_core.stages import Batch, Setting, Stage
@@ -19,7 +20,7 @@ def paths(setting: Setting) -> Stage:
     scenario = setting.scenario
     if not scenario.paths.path_delays:
         return SinglePath(setting)
-    return Fading(scenario.paths, scenario.sample_rate, setting.length, setting.device)
+    return Fading(scenario.paths, scenario.sample_rate, setting.length, setting.device, setting.seed)
 
 
 class SinglePath(Stage):
@@ -37,25 +38,38 @@ class Fading(Stage):
     midpoint angles θ_m = π(m + ½)/M: a Gaussian process whose autocorrelation is the M-point quadrature of
     J0(2π f_D τ) = (1/π) ∫ cos(2π f_D τ cos θ) dθ, off by no more than the Bessel function of order 2M.
     In blocks of samples the gains are cubics, whose coefficients follow from the c_m by one matrix.
-    The direct component of a Rician first path has phase 0 and no Doppler shift, so that K → ∞ is no fading.
+    The direct component of a Rician first path has the phase and the Doppler shift that the channel gives it, by
+    default none, so that K → ∞ is no fading. (P1's public code has 0.5 rad and 5 Hz there.)
     """
 
-    def __init__(self, channel: Channel, sample_rate: float, length: int, device: torch.device | str = "cpu"):
+    def __init__(
+        self, channel: Channel, sample_rate: float, length: int, device: torch.device | str = "cpu", seed: int = 0
+    ):
+        shared = {name: value for name, value in channel.definition().items() if name != "realisations"}
+        self.realisations = channel.realisations
+        self.shared_key = torch.tensor(address_key(shared, seed), device=device)
         powers = 10 ** (np.asarray(channel.path_gains_db, dtype=np.float64) / 10)
         powers /= powers.sum()
         scattered = powers.copy()
         scattered[0] /= channel.k_factor + 1
-        self.direct = math.sqrt(powers[0] - scattered[0])
+        direct = math.sqrt(powers[0] - scattered[0])
         self.paths, self.length = len(powers), length
         argument = 2 * math.pi * channel.max_doppler * length / sample_rate
         self.sinusoids = math.ceil((argument + 8 * argument ** (1 / 3)) / 2) + 4
         angle = math.pi * (np.arange(self.sinusoids) + 0.5) / self.sinusoids
-        self.places, fit = _longest_block(channel.max_doppler / sample_rate, length)
+        self.places, fit = _longest_block(max(channel.max_doppler, abs(channel.direct_doppler)) / sample_rate, length)
         blocks = -(-length // len(self.places))
         times = np.arange(blocks * len(self.places)) / sample_rate
         turns = np.outer(channel.max_doppler * np.cos(angle), times)
         wave = np.exp(2j * math.pi * turns) / math.sqrt(2 * self.sinusoids)  # c_m has E|c_m|² = 2 before this
         wave = (wave.reshape(self.sinusoids, blocks, -1) @ fit.T).reshape(self.sinusoids, -1)
+        turned = direct * np.exp(1j * (2 * math.pi * channel.direct_doppler * times + channel.direct_phase))
+        turned = turned.reshape(blocks, -1) @ fit.T  # (blocks, 4)
+        turned = np.stack([turned.real, turned.imag])
+        if not channel.direct_doppler and not channel.direct_phase:
+            turned = np.zeros_like(turned)
+            turned[0, :, 0] = direct  # exactly
+        self.direct = torch.as_tensor(turned, dtype=torch.float32, device=device)  # (2, blocks, 4)
         rotation = np.block([[wave.real, wave.imag], [-wave.imag, wave.real]])
         self.matrix = torch.as_tensor(rotation, dtype=torch.float32, device=device)  # (2M, 2·blocks·4)
         self.scale = torch.as_tensor(np.sqrt(scattered), dtype=torch.float32, device=device)[:, None]
@@ -72,6 +86,8 @@ class Fading(Stage):
 
     def _coefficients(self, keys: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
         """(batch, paths, 2, blocks, 4): of the cubics that the gains are in each block of samples."""
+        if self.realisations is not None:
+            keys, indices = self.shared_key.expand(len(keys), -1), indices % self.realisations
         normals = complex_normal(keys, indices, FADING, self.paths * self.sinusoids)
         normals = normals.view(-1, 2, self.paths, self.sinusoids).transpose(1, 2)
         amplitudes = normals.reshape(-1, self.paths, 2 * self.sinusoids) * self.scale
@@ -79,7 +95,7 @@ class Fading(Stage):
         coefficients = torch.empty(len(rows), self.matrix.shape[1], device=rows.device)
         grouped_product(rows, self.matrix, self.paths, out=coefficients)
         coefficients = coefficients.view(len(keys), self.paths, 2, -1, 4)
-        coefficients[:, 0, 0, :, 0] += self.direct
+        coefficients[:, 0] += self.direct
         return coefficients
 
     def _gains(self, coefficients: torch.Tensor) -> torch.Tensor:

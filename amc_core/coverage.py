@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields
 
-from amc_core.distributions import Distribution
+from amc_core.distributions import extremes
 from amc_core.errors import AmcError
 from amc_core.modulations import MODULATIONS, Linear
 from amc_core.scenario import Mixture, Scenario
@@ -47,11 +47,6 @@ def require_likelihood(scenario: Scenario | Mixture, modulations: Sequence[str] 
     for component in scenario.components:
         if reason := not_covered(component):
             raise AmcError(f"likelihood needs to know the setting, so it classifies nothing {reason}")
-
-
-def extremes(value: float | Distribution) -> tuple[float, float]:
-    """The smallest and the largest value of a field."""
-    return value.extremes if isinstance(value, Distribution) else (value, value)
 
 
 def _not_bounded(scenario: Scenario, length: int) -> str | None:

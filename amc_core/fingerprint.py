@@ -13,8 +13,11 @@ import sys
 import tempfile
 import time
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path, PurePath
+from types import MappingProxyType
 
 from amc_core.errors import AmcError
 from amc_core.pieces import ARCHIVE, DATA, META, Piece, pieces_at
@@ -24,6 +27,9 @@ _KEPT_BYTES = 1 << 20  # of files whose digest is worth a file of its own
 _TOLD_BYTES = 1 << 30  # of files whose reading is shown on a terminal
 _TICK = 0.1  # s, the coarsest step of a file system's clock that is trusted to tell two writes apart
 
+_UNREAD = "path "  # begins what stands for a digest where there is none
+
+_planned: ContextVar[Mapping[str, str]] = ContextVar("planned", default=MappingProxyType({}))
 _known: dict[tuple[int, ...], str] = {}  # state of a file and the piece of it → digest, in this process
 
 
@@ -47,16 +53,20 @@ class DigestedPath(str):
     def digest(self) -> str:
         """Of the planned content. Raises AmcError where it is not known and cannot be read."""
         if not self._digest:
-            self._digest = content_digest(self)
+            self._digest = _planned.get().get(str(self)) or content_digest(self)
         return self._digest
 
     @property
     def label(self) -> str:
-        """What tables call the file: its name, whichever file of a SigMF recording it is, and its digest's start."""
+        """What tables call the file: its name, whichever file of a SigMF recording it is, and its digest's start.
+
+        The name alone where the content is not known.
+        """
         name = PurePath(self).name
         name = name.removesuffix(META) + ARCHIVE if name.endswith(META) else name
         name = name.removesuffix(DATA) + ARCHIVE if name.endswith(DATA) else name
-        return f"{name} {self.digest[:6]}"
+        identity = self._identity()
+        return name if identity.startswith(_UNREAD) else f"{name} {identity[:6]}"
 
     def require_planned(self) -> None:
         """Raise AmcError unless what lies there now is the content that was planned."""
@@ -72,7 +82,7 @@ class DigestedPath(str):
         try:
             return self.digest
         except AmcError:
-            return f"path {self!s}"
+            return f"{_UNREAD}{self!s}"
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, DigestedPath):
@@ -87,6 +97,16 @@ class DigestedPath(str):
 
     def __reduce__(self):
         return DigestedPath, (str(self), self.digest)
+
+
+@contextmanager
+def planned(digests: Mapping[str, str]) -> Iterator[None]:
+    """Within this, paths whose digest is not known yet have these, by path, whatever lies there now."""
+    before = _planned.set(digests)
+    try:
+        yield
+    finally:
+        _planned.reset(before)
 
 
 def fingerprint(path: str) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 VERSION = 2
 
 _EXACT = 1 << 53  # whole numbers below it are exact as float
+_quoted = json.encoder.encode_basestring_ascii
 
 
 def canonical(value: Any) -> str:
@@ -27,18 +28,18 @@ def canonical(value: Any) -> str:
 
     Raises TypeError for values that have none: NaN, sets, objects.
     """
-    if is_dataclass(value):
-        value = value.definition() if hasattr(value, "definition") else changes(value)
-    if isinstance(value, Mapping):
-        if not all(isinstance(name, str) for name in value):
-            raise TypeError(f"the names in a definition are texts: {list(value)}")
-        return "{" + ",".join(f"{json.dumps(name)}:{canonical(value[name])}" for name in sorted(value)) + "}"
+    if isinstance(value, str):
+        return _quoted(value)
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, float | int) or isinstance(value, Real):  # the first two are known without asking the registry
+        return _number(value)
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(canonical, value)) + "]"
-    if value is None or isinstance(value, bool | str):
-        return json.dumps(value)
-    if isinstance(value, Real):
-        return _number(value)
+    if is_dataclass(value):
+        value = value.definition() if hasattr(value, "definition") else changes(value)
+    if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
+        return "{" + ",".join(f"{_quoted(name)}:{canonical(value[name])}" for name in sorted(value)) + "}"
     raise TypeError(f"{value!r} has no canonical form")
 
 

@@ -20,7 +20,8 @@ import numpy as np
 import torch
 
 from amc_core.channels import Fading
-from amc_core.coverage import extremes, is_linear, why_unknown
+from amc_core.coverage import is_linear, why_unknown
+from amc_core.distributions import extremes
 from amc_core.errors import AmcError
 from amc_core.identity import address_key, key
 from amc_core.modulations import MODULATIONS, modulation_names

@@ -2,6 +2,9 @@
 
 Three families: linear (a constellation and a pulse), continuous-phase (symbols and a phase response), and
 analogue (audio on an amplitude or a phase). `baseband` turns them into signals.
+
+P1's public code differs in details that its text does not give: it cuts the Gaussian pulse of GFSK to one symbol, takes
+the lower sideband of SSB-AM, and its Rayleigh channel has gains of its own (write them as a channel of your own).
 """
 
 from __future__ import annotations

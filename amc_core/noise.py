@@ -11,7 +11,12 @@ from amc_core.stages import Batch, Stage
 
 
 class Noise(Stage):
-    """Adds complex noise of the batch's `noise_power` times the instance's own power, and scales the sum to power 1."""
+    """Adds complex noise, and scales the sum as the scenario's `normalisation` says.
+
+    The noise has the batch's `noise_power` times the instance's own power, as faded, so that the SNR holds for each
+    instance (as in P1's public code); or times the power that it was sent with, so that it holds on average over
+    fading (`snr_reference`).
+    """
 
     def __call__(self, signal: torch.Tensor, batch: Batch) -> torch.Tensor:
         """(batch, 2, length) → (batch, 2, length)."""
@@ -20,23 +25,36 @@ class Noise(Stage):
         return received
 
     def into(self, out: torch.Tensor, rows: torch.Tensor, signal: torch.Tensor, batch: Batch) -> None:
-        receive = _kernel_receive if kernels.usable(signal) else _torch_receive
-        receive(signal, batch.keys, batch.indices, batch.noise_power, out, rows)
+        noise_power, normalisation = batch.noise_power, self.setting.scenario.normalisation
+        if batch.sent_power is not None:
+            noise_power = noise_power * batch.sent_power / power(signal)
+        if normalisation == "power":
+            receive = _kernel_receive if kernels.usable(signal) else _torch_receive
+            receive(signal, batch.keys, batch.indices, noise_power, out, rows)
+            return
+        received = _with_noise(signal, batch.keys, batch.indices, noise_power)
+        if normalisation == "energy":
+            received = received * (1 / (power(received) * signal.shape[2]))[:, None, None]
+        out[rows] = received
+
+
+def power(signal: torch.Tensor) -> torch.Tensor:
+    """Mean power of (batch, 2, length), (batch,)."""
+    i, q = signal.unbind(1)
+    return halved_sum(i * i + q * q) / signal.shape[2]
+
+
+def _with_noise(signal, keys, indices, noise_power) -> torch.Tensor:
+    noise = complex_normal(keys, indices, NOISE, signal.shape[2])
+    return signal + noise * square_root(power(signal) * (noise_power * 0.5))[:, None, None]
 
 
 def _torch_receive(signal, keys, indices, noise_power, out, rows) -> None:
-    noise = complex_normal(keys, indices, NOISE, signal.shape[2])
-    received = signal + noise * square_root(_power(signal) * (noise_power * 0.5))[:, None, None]
-    out[rows] = received * (1 / square_root(_power(received)))[:, None, None]
+    received = _with_noise(signal, keys, indices, noise_power)
+    out[rows] = received * (1 / square_root(power(received)))[:, None, None]
 
 
 def _kernel_receive(signal, keys, indices, noise_power, out, rows) -> None:
     batch, _, length = signal.shape
     inputs = [*int64_rows(keys, indices, rows), noise_power.contiguous(), signal.contiguous()]
     kernels.call("receive", NOISE, batch, length, *inputs, torch.empty(length), out)
-
-
-def _power(signal: torch.Tensor) -> torch.Tensor:
-    """Mean power of (batch, 2, length), (batch,)."""
-    i, q = signal.unbind(1)
-    return halved_sum(i * i + q * q) / signal.shape[2]

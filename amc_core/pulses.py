@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.special import erf, i0
+
+# SciPy is imported where it is used: that takes longer than all else that a plan or a table needs.
 
 INTERPOLATION_SPAN = 12  # knots on either side
+NARROWEST = 0.01  # roll-off: the tails of a narrower edge would never end, so that it is shaped as this one
 
 
 def raised_cosine(t: np.ndarray, rolloff: float) -> np.ndarray:
@@ -20,11 +22,11 @@ def raised_cosine(t: np.ndarray, rolloff: float) -> np.ndarray:
 
 
 def raised_cosine_span(rolloff: float) -> int:
-    """Symbols on either side after which less than 10⁻⁵ of the pulse's energy remains, 8 to 64.
+    """Symbols on either side after which less than 10⁻⁵ of the energy of a pulse of `NARROWEST` or more remains.
 
     Far from its centre |g(t)| ≤ 1 / (4πα²|t|³), whose square integrates to 1 / (5·(4πα²)²·t⁵) and averages to half.
     """
-    return int(np.clip(math.ceil((1e5 / (5 * (4 * math.pi * max(rolloff, 1e-3) ** 2) ** 2)) ** 0.2), 8, 64))
+    return max(8, math.ceil((1e5 / (5 * (4 * math.pi * max(rolloff, NARROWEST) ** 2) ** 2)) ** 0.2))
 
 
 def root_raised_cosine(t: np.ndarray, rolloff: float) -> np.ndarray:
@@ -46,11 +48,11 @@ def root_raised_cosine(t: np.ndarray, rolloff: float) -> np.ndarray:
 
 
 def pulse_span(pulse: str, rolloff: float) -> int:
-    """Symbols on either side after which little of a pulse's energy remains, 8 to 64."""
+    """Symbols on either side after which less than 10⁻⁵ of a pulse's energy remains, at least 8."""
     if pulse == "raised_cosine":
         return raised_cosine_span(rolloff)
     # Far out |h(t)| ≤ 1 / (4παt²), whose square integrates to 1 / (3·(4πα)²·t³); 10⁻⁵ of it, on average half.
-    return int(np.clip(math.ceil((1e5 / (3 * (4 * math.pi * max(rolloff, 1e-3)) ** 2)) ** (1 / 3)), 8, 64))
+    return max(8, math.ceil((1e5 / (3 * (4 * math.pi * max(rolloff, NARROWEST)) ** 2)) ** (1 / 3)))
 
 
 def rectangular_phase(t: np.ndarray) -> np.ndarray:
@@ -64,6 +66,8 @@ def gaussian_phase(t: np.ndarray, bandwidth_time: float) -> np.ndarray:
     With σ = √(ln 2) / (2π·BT) symbols and G the integral of the normal distribution function,
     q(t) = ½·(G(t) − G(t − 1)), centred on the symbol [0, 1] like `rectangular_phase`.
     """
+    from scipy.special import erf
+
     sigma = math.sqrt(math.log(2)) / (2 * math.pi * bandwidth_time)
 
     def integral(x):
@@ -76,6 +80,8 @@ def gaussian_phase(t: np.ndarray, bandwidth_time: float) -> np.ndarray:
 
 def interpolation_kernel(t: np.ndarray) -> np.ndarray:
     """Kaiser-windowed sinc, t in knots: interpolates what lies below 0.35 of the knot rate to 10⁻⁵."""
+    from scipy.special import i0
+
     t = np.asarray(t, dtype=np.float64)
     window = i0(12 * np.sqrt(np.clip(1 - (t / INTERPOLATION_SPAN) ** 2, 0, 1))) / i0(12)
     return np.where(np.abs(t) < INTERPOLATION_SPAN, np.sinc(t) * window, 0)

@@ -82,10 +82,10 @@ def written(value: Any, digits: int = 6) -> str:
 
     digits: significant ones of a number with a fraction. A number without one is printed in full.
     """
-    if value is None or value != value:
-        return ""
     if not isinstance(value, Real) or not _is_no_truth(value):
-        return str(value)
+        return "" if value is None else str(value)
+    if math.isnan(value):
+        return ""
     return str(int(value)) if abs(value) < _WHOLE and value == int(value) else _short(float(value), digits)
 
 

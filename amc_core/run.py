@@ -12,7 +12,7 @@ from functools import cached_property
 
 from amc_core.coverage import require_likelihood
 from amc_core.errors import AmcError
-from amc_core.fields import Field, declared, read_fields
+from amc_core.fields import Field, declared, fields_of, read_fields
 from amc_core.identity import VERSION, changes, joint_key, key
 from amc_core.models import MODELS, shortest_length, validate_hyperparameters
 from amc_core.modulations import require_audible
@@ -110,15 +110,31 @@ class Recipe:
     optimiser: str = Field("adam", choices=("adam", "adamw"), help="The optimiser.")
     weight_decay: float = Field(0.0, 0, 1e6, help="Of the optimiser.")
     schedule: str = Field(
-        "constant", choices=("constant", "cosine", "step"),
+        "constant", choices=("constant", "cosine", "step", "plateau"),
         help="Of the learning rate: cosine falls to 0 over the epochs; step is a tenth after half of the epochs and a "
-        "hundredth after three quarters.",
+        "hundredth after three quarters; plateau falls by a factor when the validation loss no longer does.",
     )  # fmt: skip
-    keep: str = Field("best", choices=("best", "last"), help="Weights of the best validation accuracy, or the last.")
+    plateau_factor: float = Field(0.5, 0, 1, above=True, help="What a plateau multiplies the learning rate by.")
+    plateau_patience: int = Field(10, 0, 10**6, unit="epochs", help="Epochs without a lower validation loss.")
+    plateau_minimum: float = Field(0.0, 0, 1e6, help="Below which a plateau does not bring the learning rate.")
+    plateau_counting: str = Field(
+        "keras", choices=("keras", "pytorch"),
+        help="keras acts when the epochs without a loss lower by 1e-4 reach the patience; pytorch when they exceed it, "
+        "and lower is by 1e-4 of the loss.",
+    )  # fmt: skip
+    keep: str = Field(
+        "best", choices=("best", "lowest_loss", "last"),
+        help="Weights of the best validation accuracy, of the lowest validation loss, or the last.",
+    )  # fmt: skip
     patience: int | None = Field(
         None, 1, 10**6, whole=True, optional=True, unit="epochs",
-        help="Epochs without a better validation accuracy after which training ends early; none for never.",
+        help="Epochs without a better validation accuracy (stop_on) after which training ends early; none for never.",
     )  # fmt: skip
+    stop_on: str = Field("accuracy", choices=("accuracy", "loss"), help="What the patience watches, in validation.")
+    label_smoothing: float = Field(0.0, 0, 0.9, help="Probability that is spread over all classes, in training.")
+    clip_norm: float | None = Field(
+        None, 0, 1e6, above=True, optional=True, help="Largest norm of the gradient of a step; none for any."
+    )
     retrain: str = Field(
         "all", choices=_RETRAINED,
         help="What a run that starts from another trains: all, its dense layers (head), or the last block of the "
@@ -136,9 +152,25 @@ class Recipe:
         help="Each batch is cut to its first samples, uniformly from so many to all (P2 §V-A); none never cuts.",
     )  # fmt: skip
     fresh: bool = Field(False, help="New instances every epoch, instead of the same as in the papers.")
+    augment_rotation: str = Field(
+        "none", choices=("none", "quarter_turns", "any"), help="Training instances are turned by a random angle."
+    )
+    augment_flip: bool = Field(False, help="I and Q of training instances each change sign half of the time.")
+    augment_conjugation: bool = Field(False, help="Q of training instances changes sign half of the time.")
+    augment_noise: float = Field(0.0, 0, 10, help="Gaussian noise on training instances, relative to their rms.")
+    augment_shift: bool = Field(False, help="Training instances are shifted in a circle, by any number of samples.")
+    augment_paste: float = Field(
+        0.0, 0, 0.5,
+        help="Share of a training instance's samples that a segment of another replaces, of the same modulation at its "
+        "SNR or a lower one, from the same batch.",
+    )  # fmt: skip
 
     def __post_init__(self):
         read_fields(self)
+        # A field without effect has its default: recipes that do the same are the same.
+        unused = [name for name in fields_of(self) if name.startswith("plateau_") and self.schedule != "plateau"]
+        for name in unused + ["stop_on"] * (self.patience is None):
+            object.__setattr__(self, name, fields_of(self)[name].default)
         if self.fresh and self.label_fraction < 1:
             raise AmcError("fresh does not go with label_fraction: every epoch would bring other labels")
 
@@ -197,6 +229,15 @@ class Run:
             raise AmcError(f"{self.model} takes one length: it cannot start from a run at {self.parent.dataset.length}")
         if retrain not in ("all", *spec.parts):
             raise AmcError(f"retrain {retrain!r} is not for {self.model}: it has {', '.join(('all', *spec.parts))}")
+
+    @property
+    def doubt(self) -> str:
+        """A sentence where the recipe turns instances of a class into what is no longer of it, else nothing."""
+        single = [name for name in self.dataset.modulations if any(part in name for part in ("SSB", "USB", "LSB"))]
+        mirrored = [name for name in ("augment_flip", "augment_conjugation") if getattr(self.recipe, name)]
+        if not (single and mirrored):
+            return ""
+        return f"{' and '.join(mirrored)} mirrors the spectrum, so that {', '.join(single)} changes its sideband"
 
     def definition(self) -> dict:
         """What makes the run another; fields at their default are left out, so that a new field changes no old key."""

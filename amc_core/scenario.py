@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from amc_core.distributions import DISTRIBUTIONS, Distribution
+from amc_core.distributions import DISTRIBUTIONS, Distribution, extremes
 from amc_core.errors import AmcError, require_known, suggest
 from amc_core.fields import Field, column, declared, fields_of, plain, read_fields
 from amc_core.fingerprint import fingerprint
@@ -38,6 +38,9 @@ def _channel_name(value: Any) -> str:
 class Channel:
     """A tapped delay line with fading taps; without any paths, a channel that only adds noise.
 
+    With `realisations` R, the gains of realisation k follow from the other fields, the dataset's seed and k alone: they
+    are the same for every modulation, SNR and number of samples per symbol, in training and in test.
+
     Raises AmcError for what its fields do not take, and for delays and gains that do not match.
     """
 
@@ -52,6 +55,12 @@ class Channel:
     k_factor: float = Field(
         0.0, 0, 1e6, symbol="K", label="Rician factor",
         help="Linear ratio of the direct to the scattered power of the first path; 0 is Rayleigh fading.",
+    )  # fmt: skip
+    direct_doppler: float = Field(0.0, -1e6, 1e6, unit="Hz", help="Doppler shift of the direct part of a Rician path.")
+    direct_phase: float = Field(0.0, -1e3, 1e3, unit="rad", help="Phase of the direct part at the first sample.")
+    realisations: int | None = Field(
+        None, 1, 10**9, whole=True, optional=True,
+        help="How many fading realisations there are: instance i takes number i mod R. By default each has its own.",
     )  # fmt: skip
     name: str = Field("", reader=_channel_name, schema_of=lambda: {"type": "string"}, help="What tables call it.")
 
@@ -77,15 +86,25 @@ def _channel(value: Any) -> str | Channel:
             raise AmcError(f"channel {value.name!r} is one of Table I: give a channel of your own another name")
         return value.name if value.name in CHANNELS else value
     if isinstance(value, Mapping):
-        require_known("channel field", value, fields_of(Channel))
-        return _channel(Channel(**value))
+        require_known("channel field", value, (*fields_of(Channel), "like"))
+        return _channel(_like(**value) if "like" in value else Channel(**value))
     if not isinstance(value, str) or value not in CHANNELS:
         raise AmcError(f"channel {value!r} is not known{suggest(value, CHANNELS)}")
     return value
 
 
+def _like(like: Any, **changed: Any) -> Channel:
+    """A channel of Table I with some fields changed, which its name tells unless it is given one."""
+    if not isinstance(like, str) or like not in CHANNELS:
+        raise AmcError(f"channel {like!r} is not known{suggest(like, CHANNELS)}")
+    told = " ".join(f"{name.replace('_', ' ')} {value}" for name, value in changed.items() if name != "name")
+    name = re.sub(r"[^\w .+-]+", " ", f"{like} {told}".strip())[:64]
+    return replace(CHANNELS[like], **{"name": name} | changed)
+
+
 def _channel_schema() -> dict[str, Any]:
     own = {name: field.schema() for name, field in fields_of(Channel).items()}
+    own["like"] = {"enum": list(CHANNELS), "description": "The channel of Table I that the other fields change."}
     return {
         "anyOf": [
             {"enum": list(CHANNELS)},
@@ -130,6 +149,10 @@ class Scenario:
     pulse: str = Field(
         "raised_cosine", choices=("raised_cosine", "root_raised_cosine"), help="Pulse of the linear modulations."
     )
+    pulse_span: int | None = Field(
+        None, 1, 128, whole=True, optional=True, unit="symbols",
+        help="Where the pulse is cut, on either side; by default where less than 1e-5 of its energy remains.",
+    )  # fmt: skip
     timing_offset: float | Distribution = Field(
         0.0, -1024, 1024, varies=True, unit="symbols", help="By how much the signal is late (τ of P1 eq. 2)."
     )
@@ -148,6 +171,14 @@ class Scenario:
         0.0, -1e5, 1e5, varies=True, unit="ppm", label="sample-rate offset",
         help="By how much faster than the sample rate the receiver samples.",
     )  # fmt: skip
+    snr_reference: str = Field(
+        "instance", choices=("instance", "average"),
+        help="What the SNR is relative to: the power of the instance itself, as faded, or the average over fading.",
+    )  # fmt: skip
+    normalisation: str = Field(
+        "power", choices=("power", "energy", "none"),
+        help="How an instance is scaled at last: to unit mean power, divided by its energy, or not at all.",
+    )  # fmt: skip
     audio: str = Field(
         "", file=True, help="A WAV file that the analogue modulations send instead of speech-like noise."
     )
@@ -164,8 +195,8 @@ class Scenario:
 
     def _require_no_alias(self) -> None:
         """Raise AmcError where a carrier offset reaches beyond ±f_s/2, where it would appear as another."""
-        slowest = self.sample_rate * (1 + _extremes(self.sample_rate_offset)[0] * 1e-6)  # of the receiver
-        absolute, relative = (_extremes(value) for value in (self.carrier_offset, self.relative_carrier_offset))
+        slowest = self.sample_rate * (1 + extremes(self.sample_rate_offset)[0] * 1e-6)  # of the receiver
+        absolute, relative = (extremes(value) for value in (self.carrier_offset, self.relative_carrier_offset))
         cycles = [hertz / slowest + share for hertz, share in zip(absolute, relative, strict=True)]
         if not -0.5 <= cycles[0] <= cycles[1] <= 0.5:
             offsets = " to ".join(f"{slowest * offset:g}" for offset in dict.fromkeys(cycles))
@@ -225,10 +256,6 @@ class Scenario:
             blank = {name: "" if isinstance(value, str) else math.nan for name, value in values.items()}
             values = blank | {"recording": values["recording"]}
         return values
-
-
-def _extremes(value: float | Distribution) -> tuple[float, float]:
-    return value.extremes if isinstance(value, Distribution) else (value, value)
 
 
 @dataclass(frozen=True)

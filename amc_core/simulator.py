@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from amc_core.exactmath import group
 from amc_core.identity import address_key, key
 from amc_core.impairments import STAGES
 from amc_core.modulations import MODULATIONS, Analogue, ContinuousPhase, Linear, modulation_names, require_audible
+from amc_core.noise import power
 from amc_core.scenario import Scenario
 from amc_core.stages import Batch, Draws, Setting
 
@@ -48,7 +50,8 @@ class Simulator:
         scenario.require_length(length)
         require_audible(modulations, scenario.sample_rate)
         self.scenario = scenario
-        setting = Setting(scenario, np.asarray(scenario.paths.path_delays or (0.0,)), length, self.device)
+        delays = np.asarray(scenario.paths.path_delays or (0.0,))
+        setting = Setting(scenario, delays, length, self.device, int(seed))
         self.families, self.family_of, self.kind_of = self._families(modulations, setting)
         self.paths = paths(setting)
         self.stages = [stage for kind in STAGES if (stage := kind.of(setting)) is not None]
@@ -81,7 +84,7 @@ class Simulator:
         """The instances of a batch of addresses.
 
         modulation, snr: (batch,) int64, positions in the lists given; index: (batch,) int64; all on the CPU.
-        Returns (batch, 2, length) float32, I and Q, each instance of mean power 1.
+        Returns (batch, 2, length) float32, I and Q, each instance of mean power 1 unless the scenario says otherwise.
         """
         out = torch.empty(len(index), 2, self.length, device=self.device)
         families = self.family_of[modulation]
@@ -98,7 +101,10 @@ class Simulator:
         kind, keys, indices = (x.to(self.device) for x in (self.kind_of[modulation], addresses, index))
         noise_power = self.noise_power[snr].to(self.device, torch.float32)
         batch = Batch(kind, keys, indices, draws, noise_power)
-        signal = self.paths(self.families[family](None, batch), batch)
+        sent = self.families[family](None, batch)
+        if self.scenario.snr_reference == "average":
+            batch = replace(batch, sent_power=power(torch.stack([part[:, 0] for part in sent], dim=1)))
+        signal = self.paths(sent, batch)
         batch, signal = batch.first(len(rows)), signal[: len(rows)]  # without what fills a matrix product
         for stage in self.stages[:-1]:
             signal = stage(signal, batch)

@@ -22,12 +22,16 @@ from amc_core.scenario import Scenario
 
 @dataclass(frozen=True)
 class Setting:
-    """What a stage is bound to: a scenario, its path delays (paths,) in s, the length in samples, and the device."""
+    """What a stage is bound to.
+
+    A scenario, its path delays (paths,) in s, the length in samples, the device, and the seed of the dataset.
+    """
 
     scenario: Scenario
     delays: np.ndarray
     length: int
     device: torch.device
+    seed: int = 0
 
 
 class Draws(dict):
@@ -63,7 +67,8 @@ class Batch:
     """A batch of addresses, as stages see it.
 
     kind: (batch,) int64, the modulation among those of a baseband. keys: (batch, 2) int64 and indices: (batch,) int64,
-    of the addresses. noise_power: (batch,) float32, in proportion to the signal's. All but draws are on the device.
+    of the addresses. noise_power: (batch,) float32, in proportion to the signal's: to that received, or, where
+    `sent_power` (batch,) float32 is given, to that. All but draws are on the device.
     """
 
     kind: torch.Tensor
@@ -71,6 +76,7 @@ class Batch:
     indices: torch.Tensor
     draws: Draws
     noise_power: torch.Tensor
+    sent_power: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -84,6 +90,7 @@ class Batch:
         if count == len(self):
             return self
         tensors = {name: getattr(self, name)[:count] for name in ("kind", "keys", "indices", "noise_power")}
+        tensors["sent_power"] = None if self.sent_power is None else self.sent_power[:count]
         return replace(self, draws=self.draws.first(count), **tensors)
 
 

@@ -3,7 +3,7 @@
 `train` yields its state after every epoch: a dictionary of plain values and tensors that
 ``torch.load(weights_only=True)`` reads. Given back, it goes on from there and ends in the same weights as a
 training that was never interrupted: initial weights, order of instances, lengths of batches and dropout follow from
-(seed, epoch), and the learning rate from the number of steps.
+(seed, epoch), and the learning rate from the number of steps and the losses so far.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 
+from amc_core.augmentation import Augmentation
 from amc_core.errors import AmcError
 from amc_core.evaluation import evaluate
 from amc_core.instances import Instances
@@ -66,13 +67,17 @@ def finished(recipe: Recipe, rows: list[dict]) -> bool:
     """Is training over after the epochs of which these are the rows?"""
     if len(rows) >= recipe.epochs:
         return True
-    since = len(rows) - _best_epoch(rows)
+    since = len(rows) - _best_epoch(rows, recipe.stop_on)
     return recipe.patience is not None and since >= recipe.patience
 
 
-def _best_epoch(rows: list[dict]) -> int:
-    """The first epoch of the best validation accuracy, 0 before there is any."""
-    return max(rows, key=lambda row: row["validation_accuracy"])["epoch"] if rows else 0
+def _best_epoch(rows: list[dict], by: str) -> int:
+    """The first epoch of the best validation "accuracy", or of the lowest "loss"; 0 before there is any."""
+    if not rows:
+        return 0
+    if by == "loss":
+        return min(rows, key=lambda row: row["validation_loss"])["epoch"]
+    return max(rows, key=lambda row: row["validation_accuracy"])["epoch"]
 
 
 class _Session:
@@ -91,6 +96,9 @@ class _Session:
         chosen = {"fraction": recipe.label_fraction, "seed": _seed(run.seed, "labels")}
         self.training = Instances(run.dataset, "train", device, keep=not recipe.fresh, **chosen)
         self.validation = Instances(run.dataset, "validation", device, keep=True)
+        self.augment = Augmentation(recipe, run.dataset, run.seed)
+        if run.doubt:
+            _log.warning("%s", run.doubt)
         self.micro_batch = recipe.batch_size
         self.rows, self.kept, self.kept_epoch = [], None, 0
 
@@ -126,7 +134,8 @@ class _Session:
         }
         self.rows = [*self.rows, row]
         weights = _weights(self.model)
-        if self.recipe.keep == "last" or _best_epoch(self.rows) == number:
+        best = _best_epoch(self.rows, "loss" if self.recipe.keep == "lowest_loss" else "accuracy")
+        if self.recipe.keep == "last" or best == number:
             self.kept, self.kept_epoch = weights, number
         return {
             "weights": weights,
@@ -151,13 +160,20 @@ class _Session:
         loss_sum = torch.zeros((), device=self.device)
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
         batches = self.training.batches(order, self.recipe.batch_size, epoch=number if self.recipe.fresh else 0)
-        for step, (x, labels, _) in enumerate(batches):
+        plateau = plateau_rate(self.recipe, [row["validation_loss"] for row in self.rows])
+        for step, (positions, (x, labels, _)) in enumerate(
+            zip(order.split(self.recipe.batch_size), batches, strict=True)
+        ):
+            x = self.augment(x, *self.training.address(positions), epoch=number)
             if self.recipe.min_length is not None:
                 x = cut(x, draw.integers(self.recipe.min_length, x.shape[-1], endpoint=True))
-            rate = learning_rate(self.recipe, (number - 1 + step / steps) / self.recipe.epochs)
+            progress = (number - 1 + step / steps) / self.recipe.epochs
+            rate = plateau if self.recipe.schedule == "plateau" else learning_rate(self.recipe, progress)
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
             loss, scores = self._gradients(x, labels)
+            if self.recipe.clip_norm is not None:
+                torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
             self.optimiser.step()
             loss_sum += loss * len(labels)
             correct += (scores.argmax(1) == labels).sum()
@@ -182,7 +198,7 @@ class _Session:
                 torch.cuda.empty_cache()
 
     def _piece(self, x: torch.Tensor, labels: torch.Tensor, share: float) -> tuple[torch.Tensor, torch.Tensor]:
-        scores, losses = scores_and_losses(self.model, x, labels)
+        scores, losses = scores_and_losses(self.model, x, labels, self.recipe.label_smoothing)
         loss = losses.mean() * share
         loss.backward()
         return loss.detach(), scores.detach()
@@ -197,12 +213,35 @@ def _training_mode(model: torch.nn.Module) -> None:
 
 
 def learning_rate(recipe: Recipe, progress: float) -> float:
-    """The learning rate after a share of the epochs, `progress` in [0, 1)."""
+    """The learning rate after a share of the epochs, `progress` in [0, 1), where the schedule depends on that alone."""
     if recipe.schedule == "cosine":
         return recipe.learning_rate * (1 + math.cos(math.pi * progress)) / 2
     if recipe.schedule == "step":
         return recipe.learning_rate * (0.1 if progress >= 0.5 else 1) * (0.1 if progress >= 0.75 else 1)
     return recipe.learning_rate
+
+
+def plateau_rate(recipe: Recipe, losses: Sequence[float]) -> float:
+    """The learning rate after epochs of these validation losses, with the schedule "plateau".
+
+    As Keras's and PyTorch's ReduceLROnPlateau have it by default. They differ in what is lower (by 1e-4, or by 1e-4 of
+    the lowest loss) and in when they act: once the epochs in a row without a lower loss reach the patience, or exceed
+    it. PyTorch also leaves out a change of at most 1e-8.
+    """
+    keras = recipe.plateau_counting == "keras"
+    rate, lowest, waited = recipe.learning_rate, math.inf, 0
+    for loss in losses:
+        margin = 1e-4 if keras else 1e-4 * lowest
+        if lowest == math.inf or loss < lowest - margin:
+            lowest, waited = loss, 0
+            continue
+        waited += 1
+        if waited >= recipe.plateau_patience + (not keras):
+            lower = max(rate * recipe.plateau_factor, recipe.plateau_minimum)
+            if lower < rate - (0 if keras else 1e-8):
+                rate = lower
+            waited = 0
+    return rate
 
 
 def cut(x: torch.Tensor, length: int) -> torch.Tensor:

@@ -12,7 +12,7 @@ from amc_core.errors import AmcError
 from analysis.measures import NotRun, measure
 from analysis.published import PUBLISHED, Published
 from analysis.results import Results
-from sweeps.study import SHIPPED, load_study
+from sweeps.study import SHIPPED, load_study, study_name
 
 _DIFFERENCES = ("drop", "gain", "relative_gain", "snr_gain", "largest_snr_gain")
 _OF_THE_NETWORK = ("parameters", "parameter_ratio")  # whatever the scale
@@ -25,7 +25,7 @@ def compare(study: str | None = None, store: str | Path = "results", scale: str 
     and run_at is empty where our counterpart has not been run. Raises AmcError for a study without published
     numbers, and for one that cannot be loaded.
     """
-    name = None if study is None else Path(study).name.removesuffix(".yaml")
+    name = None if study is None else study_name(study)
     chosen = [entry for entry in PUBLISHED if name in (None, entry.study)]
     if not chosen:
         known = ", ".join(sorted({entry.study for entry in PUBLISHED if entry.study}))

@@ -139,7 +139,8 @@ def _literal(names) -> str:
 def _typed(table: pd.DataFrame, side: str) -> pd.DataFrame:
     """The table with one type per column: numbers that vary become NULL, told in words in a column of their own.
 
-    Texts become categories, by which DuckDB groups many times faster.
+    Texts become categories, by which DuckDB groups many times faster; those in JSON do not, since it reads parts of
+    texts only.
     """
     usual = {f"{side}_{name}": value for name, value in Scenario().columns().items()}
     numbers = [name for name in table if isinstance(usual.get(name), float)]
@@ -155,6 +156,6 @@ def _typed(table: pd.DataFrame, side: str) -> pd.DataFrame:
     columns |= {name: table[name].astype("str") for name in usual if name in table and name not in numbers}
     columns |= {f"{side}_varies": pd.Series(varies, table.index, "str")}
     if len(table):  # without rows there are no categories
-        columns |= {name: table[name].astype("str") for name in ("model", "hyperparameters") if name in table}
+        columns |= {name: table[name].astype("str") for name in ("model",) if name in table}
         columns |= {name: column.astype("category") for name, column in columns.items() if column.dtype == "str"}
     return table.assign(**columns)

@@ -15,7 +15,7 @@ from analysis.columns import COLUMNS, EPOCH, OF_EPOCHS, Filters, checked, kept, 
 from analysis.runs import read_runs
 from sweeps.search import proposed
 from sweeps.store import Store
-from sweeps.study import Study, load_study
+from sweeps.study import Study, load_study, run_command
 
 
 class Results:
@@ -80,8 +80,7 @@ class Results:
         name: what the study is called on the command line.
         """
         if self.cells.empty:
-            scale = f" --scale {self.study.scale}" if self.study and self.study.scale else ""
-            command = f"amc run {name} --store {self.store.path}{scale}"
+            command = run_command(name, self.store.path, self.study and self.study.scale)
             raise AmcError(f"store {str(self.store.path)!r} holds no cells of {name}: '{command}' computes them")
         return self.cells
 

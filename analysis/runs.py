@@ -6,11 +6,13 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import cache
 
 import pandas as pd
 
 from amc_core.modulations import MODULATION_SETS
+from amc_core.run import Recipe
 from amc_core.scenario import scenario_from
 from amc_core.settings import trained_in
 from analysis.columns import COLUMNS, IDENTITY, OUTCOME, RECIPE, scenario_columns, sorted_rows
@@ -20,14 +22,15 @@ from sweeps.study import Study
 
 def read_runs(store: Store, study: Study | None) -> pd.DataFrame:
     """The table "runs" of a study, or of all that is there, with what `settings` needs of a run as column `descent`."""
-    named = {run.key: study.stage(run) for run in study.runs()} if study else {}
+    named = {run.key: study.stage_of(run) for run in study.runs()} if study else {}
     keys = sorted(named.keys() & store.trained() if study else store.trained())
     rows, chains, record_of = [], [], cache(store.run_record)  # runs share the records of what they start from
     for key in keys:
         record = record_of(key)
         chain = list(_chain(record_of, key))
         chains.append(chain[1:])
-        dataset, recipe = record["dataset"], record["recipe"]
+        # A run of before a field was added has its default.
+        dataset, recipe = record["dataset"], asdict(Recipe()) | record["recipe"]
         rows.append(
             {
                 "run": key,
@@ -79,7 +82,7 @@ def _chain(record_of: Callable[[str], dict], key: str | None) -> Iterator[tuple[
     """What a run and those that it descends from were trained on and how, without seeds: the nearest first."""
     while key:
         record = record_of(key)
-        yield record["dataset"], record["recipe"]
+        yield record["dataset"], asdict(Recipe()) | record["recipe"]
         key = record["parent"]
 
 

@@ -15,6 +15,7 @@ class Interrupted(BaseException):
 def main() -> None:
     """Entry point: bad input ends in one sentence and exit code 2, an interruption in one and exit code 130."""
     _make_writable()
+    sys.argv[1:] = [_at_home(argument) for argument in sys.argv[1:]]
     _on_signals(lambda number, frame: _leave())  # an exception might be swallowed by what is being imported
     from amc_core.errors import AmcError
     from sweeps.cli import app
@@ -40,6 +41,12 @@ def main() -> None:
             complain(_system_failure(end))
             sys.exit(2)
         raise
+
+
+def _at_home(argument: str) -> str:
+    """--store=~/x with the home directory, as a shell has it in --store ~/x."""
+    option, equals, value = argument.partition("=")
+    return option + equals + os.path.expanduser(value) if option.startswith("--") else argument
 
 
 def _make_writable() -> None:

@@ -35,7 +35,7 @@ class RunPlan:
         return sum(test.test_size for test in self.missing)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """Every run of a study, in the order in which trials start: most work first.
 
@@ -60,6 +60,10 @@ class Plan:
     @property
     def missing_cells(self) -> int:
         return sum(len(plan.missing) for plan in self.runs)
+
+    def __repr__(self) -> str:
+        runs, cells = len(self.runs), self.cells
+        return f"<Plan: {self.untrained} of {runs} runs and {self.missing_cells} of {cells} cells are missing>"
 
 
 def make_plan(study: Study | Studies, store: Store, few: bool = False) -> Plan:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,11 +17,13 @@ from torch import nn
 
 from amc_core.errors import AmcError
 from amc_core.limits import Likelihood
+from amc_core.modulations import MODULATIONS
 from amc_core.pulses import pulse_span, raised_cosine, root_raised_cosine
 from amc_core.simulator import Simulator
 from amc_core.stages import Draws
 
 _HIGHEST_SNR = 1e8
+_REACH = 3  # standard deviations of the amplitude that are averaged over
 _PRIOR = 1e-6  # inverse variance that symbols are given beforehand, so that a faded one leaves others as they are
 
 
@@ -76,8 +78,8 @@ class LikelihoodClassifier(nn.Module):
     """Maximum likelihood over linear modulations, given the setting of each instance.
 
     Symbols whose centre lies in the instance are estimated without bias; those before and after it, whose tails reach
-    in, are interference of known power and are not revealed. An instance's own power, to which the simulator scales
-    its noise, is not known either: that costs half a point among P1's linear modulations. It has no weights.
+    in, are interference of known power and are not revealed. The simulator scales noise to an instance's own power, so
+    the likelihood of each modulation is averaged over the powers that its symbols may have. It has no weights.
     """
 
     knows_setting = True
@@ -95,6 +97,7 @@ class LikelihoodClassifier(nn.Module):
         if len(instances) != len(x) or len(modulations) != self.classes:
             raise AmcError("the likelihood classifier needs the setting of every instance and the modulations' names")
         likelihood = Likelihood(modulations, x.device)
+        points = [MODULATIONS[name].points for name in modulations]
         scores = torch.empty(len(x), self.classes, dtype=torch.float64, device=x.device)
         alike: dict[object, list[int]] = {}
         for place, one in enumerate(instances):
@@ -103,7 +106,7 @@ class LikelihoodClassifier(nn.Module):
             received = torch.stack([_unrotated(x[row], instances[row]) for row in rows])
             one, length = instances[rows[0]], x.shape[-1]
             detector = _detector(*_detector_key(one), length) if one.gains is None else _solve(one, length)
-            scores[rows] = _scores(likelihood, received, detector.to(x.device))
+            scores[rows] = _scores(likelihood, points, received, detector.to(x.device))
         return scores.float()
 
 
@@ -112,15 +115,24 @@ class _Detector:
     """From samples to estimates of symbols.
 
     matrix: (symbols, length) complex128. gamma: (symbols,) Es/N0 of each. mean_gain: power with which a constant
-    passes, relative to that of symbols of mean zero.
+    passes, relative to that of symbols of mean zero. diagonal, whole: Σ_k R_kk² and Σ_kl |R_kl|² of R = GᴴG, relative
+    to (tr R)²; they decide how much an instance's own power varies.
     """
 
     matrix: torch.Tensor
     gamma: torch.Tensor
     mean_gain: float
+    diagonal: float
+    whole: float
 
     def to(self, device: torch.device) -> _Detector:
-        return _Detector(self.matrix.to(device), self.gamma.to(device), self.mean_gain)
+        return replace(self, matrix=self.matrix.to(device), gamma=self.gamma.to(device))
+
+    def power_deviation(self, points: np.ndarray) -> float:
+        """Standard deviation of aᴴRa / tr R, for independent symbols a of a constellation of unit power."""
+        fourth, square = np.mean(np.abs(points) ** 4), abs(np.mean(points**2)) ** 2
+        variance = (fourth - 2 - square) * self.diagonal + (1 + square) * self.whole
+        return math.sqrt(max(variance, 1e-12))
 
 
 def _detector_key(one: Known) -> tuple:
@@ -148,7 +160,8 @@ def _solve(one: Known, length: int) -> _Detector:
     covariance = torch.linalg.inv(precision)[inside]
     estimator = (covariance @ matrix.mH) * (amplitude / noise)
     gamma = 1 / covariance[:, inside].diagonal().real
-    return _Detector(estimator.to(torch.complex128), gamma, float(constant / power))
+    spread = [(x.abs() ** 2).sum() / gram.diagonal().real.sum() ** 2 for x in (gram.diagonal(), gram)]
+    return _Detector(estimator.to(torch.complex128), gamma, float(constant / power), *map(float, spread))
 
 
 def _shaping(one: Known, length: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -173,12 +186,26 @@ def _unrotated(x: torch.Tensor, one: Known) -> torch.Tensor:
     return torch.complex(x[0].double(), x[1].double()) * torch.polar(torch.ones_like(angle), angle)
 
 
-def _scores(likelihood: Likelihood, received: torch.Tensor, detector: _Detector) -> torch.Tensor:
-    """(batch, length) complex128 → (batch, classes) sums of log p over the symbols."""
+def _scores(
+    likelihood: Likelihood, points: Sequence[np.ndarray], received: torch.Tensor, detector: _Detector
+) -> torch.Tensor:
+    """(batch, length) complex128 → (batch, classes) log of the mean over amplitudes of the product over symbols of p.
+
+    points: the constellation of each class. An instance of own power p is received with 1/√p of the usual amplitude.
+    """
     symbols = received @ detector.matrix.mT
+    i, q = symbols.real.reshape(-1), symbols.imag.reshape(-1)
     gamma = detector.gamma.expand(len(received), -1).reshape(-1)
     # A constellation's mean is a constant, which passes with another gain than the rest of it.
     means = likelihood.means.to(received.device) ** 2
-    scale = (1 / (1 - means + means * detector.mean_gain)).sqrt().expand(symbols.numel(), -1)
-    terms = likelihood(symbols.real.reshape(-1), symbols.imag.reshape(-1), gamma, scale)
-    return terms.view(*symbols.shape, -1).sum(1)
+    usual = (1 / (1 - means + means * detector.mean_gain)).sqrt()
+    deviations = torch.tensor([detector.power_deviation(p) / 2 for p in points], dtype=torch.float64).to(usual)
+    # Steps well within the width, 1/√(2Σγ), of what the symbols say of the amplitude.
+    reach = _REACH * deviations.max().item()
+    steps = math.ceil(reach * math.sqrt(2 * detector.gamma.sum().item()) / 1.2)
+    terms = []
+    for shift in torch.linspace(-reach, reach, 2 * steps + 1, dtype=torch.float64).tolist() if steps else [0.0]:
+        scale = (usual * math.exp(shift)).expand(len(i), -1)
+        sums = likelihood(i, q, gamma, scale).view(*symbols.shape, -1).sum(1)
+        terms.append(sums - (shift / deviations) ** 2 / 2 - deviations.log())
+    return torch.stack(terms).logsumexp(0)

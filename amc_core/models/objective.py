@@ -1,6 +1,5 @@
 """What training minimises: the cross-entropy, and what a network adds to it."""
 
-
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy

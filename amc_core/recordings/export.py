@@ -14,6 +14,20 @@ from amc_core.scenario import Scenario
 from amc_core.simulator import simulate
 
 _BATCH = 1024
+_HDF5 = (".h5", ".hdf5")
+
+
+def require_exportable(path: Path) -> None:
+    """Raise AmcError unless instances can be written as `path` says by its ending.
+
+    .h5 or .hdf5: a file in the RadioML 2018.01A layout, written batch by batch. No ending: a directory of SigMF
+    recordings, one of each modulation.
+    """
+    if path.suffix and path.suffix not in _HDF5:
+        raise AmcError(
+            f"{str(path)!r} is not a format that instances are exported to: give FILE.h5 for one file in the RadioML "
+            "2018.01A layout, or a name without an ending for a directory of SigMF recordings"
+        )
 
 
 def export_instances(
@@ -27,9 +41,9 @@ def export_instances(
 ) -> str:
     """Write instances 0 … instances − 1 of each modulation; returns what was written, for people.
 
-    path: ending in .h5 or .hdf5, a file in the RadioML 2018.01A layout, written batch by batch; anything else,
-    a directory of SigMF recordings, one of each modulation. Raises AmcError where it cannot be written.
+    path: see `require_exportable`. Raises AmcError where it cannot be written.
     """
+    require_exportable(path)
 
     def batches(name: str) -> Iterator[np.ndarray]:
         for start in range(0, instances, _BATCH):
@@ -39,7 +53,7 @@ def export_instances(
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix in (".h5", ".hdf5"):
+        if path.suffix in _HDF5:
             labelled = ((x, place, snr_db) for place, name in enumerate(modulations) for x in batches(name))
             write_radioml2018(path, labelled, modulations)
             return f"{path} (RadioML 2018.01A layout)"

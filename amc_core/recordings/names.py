@@ -35,8 +35,8 @@ def known_name(name: str) -> str | None:
 
 
 def modulation_name(name: str) -> str:
-    """Our name of a modulation that a file calls `name`; where we have none, the file's, in capitals."""
-    return known_name(name) or name.strip().upper()
+    """Our name of a modulation that a file calls `name`; where we have none, the file's, on one line in capitals."""
+    return known_name(name) or " ".join(name.split()).upper()
 
 
 def modulation_names(path: Path, field: str, names: Iterable[str]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from amc_core import reference
 from amc_core.errors import AmcError, suggest
 from amc_core.instances import Instances
 from amc_core.models import MODELS
@@ -205,8 +206,7 @@ def _training(run: Run, runs: Sequence[Run], told: Sequence[str]) -> str:
     own = [f"{name} {value}" for name, value in run.hyperparameters.items() if value != usual[name].default]
     for name in (field.name for field in fields(Recipe)):
         if len({getattr(other.recipe, name) for other in runs}) > 1:
-            value = getattr(run.recipe, name)
-            own.append(f"{name} {f'{value:g}' if isinstance(value, float) else value}")
+            own.append(reference.in_words(name, getattr(run.recipe, name)))
     lines = [f"{MODELS[run.model].title}, trained:", _setting(run.dataset, told)]
     if run.parent is not None:
         lines.append(f"after: {_setting(run.parent.dataset, told)}")

@@ -14,6 +14,7 @@ from analysis.figures.labels import in_words
 
 _INSTANCES = 32
 _COLOURS = ("#00467f", "#d1495b")  # I and Q
+_DOTS = {"color": _COLOURS[0], "markeredgewidth": 0}  # drawn as pixels, or the vectors of a figure take 30 MB
 
 
 def signal_figure(scenario: Scenario, modulations: Sequence[str], snr_db: float, length: int, seed: int = 0) -> Figure:
@@ -67,7 +68,7 @@ def _draw_plane(axis, scenario: Scenario, instances: np.ndarray) -> None:
     if not isinstance(scenario.upsampling, Distribution):  # where symbols are, to the nearest sample
         instants = np.arange(0, instances.shape[1] - 1, float(scenario.samples_per_symbol))
         samples = instances[:, np.round(instants).astype(int)]
-    axis.plot(samples.real.ravel(), samples.imag.ravel(), ".", color=_COLOURS[0], markersize=2, alpha=0.5)
+    axis.plot(samples.real.ravel(), samples.imag.ravel(), ".", rasterized=True, **_DOTS, markersize=2, alpha=0.5)
     reach = 1.1 * np.quantile(np.abs(samples), 0.999)
     axis.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     axis.grid(alpha=0.3)
@@ -79,6 +80,7 @@ def _title(scenario: Scenario, snr_db: float) -> str:
 
 # -- P1 Figs. 7 to 9, which need no trained run -------------------------------------------------------------------
 
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _PAIR = ("16QAM", "16APSK")
 
 
@@ -89,7 +91,7 @@ def constellations_by_setting(scenarios: dict[str, Scenario], snr_db: float, sam
     for row, name in zip(axes, _PAIR, strict=True):
         for axis, (told, scenario) in zip(row, scenarios.items(), strict=True):
             points = simulate(scenario, name, snr_db, range(4), samples // 4).numpy().ravel()
-            axis.plot(points.real, points.imag, ".", color=_COLOURS[0], markersize=1.5, alpha=0.4)
+            axis.plot(points.real, points.imag, ".", rasterized=True, **_DOTS, markersize=1.5, alpha=0.4)
             axis.set(aspect="equal", xlim=(-2.2, 2.2), ylim=(-2.2, 2.2))
             axis.set_title(told if axis in axes[0] else "", fontsize=10)
         row[0].set_ylabel(f"{name}\nQ")
@@ -122,7 +124,7 @@ def cumulants_by_setting(settings: dict[str, dict[str, Scenario]]) -> Figure:
                 style = dict(color=colour, hatch=hatch, edgecolor="white", capsize=3, ecolor="0.3", label=name)
                 axis.bar(positions, means, 0.38, yerr=spreads, **style)
             axis.set_xticks(range(len(scenarios)), list(scenarios))
-            axis.set(xlabel=along, ylabel=f"normalised {kind[0]}$_{{{kind[1:]}}}$")
+            axis.set(xlabel=along, ylabel=f"normalised {kind[0]}{kind[1:].translate(_SUBSCRIPTS)}")
             axis.axhline(0, color="0.3", linewidth=0.8)
             axis.grid(axis="y", alpha=0.3)
     axes[0, 0].legend()

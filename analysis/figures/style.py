@@ -11,6 +11,7 @@ from pathlib import Path
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import PercentFormatter
 
 from amc_core.models import MODELS
@@ -69,8 +70,17 @@ def legend(figure: Figure, *axes: Axes) -> None:
     )
 
 
+def spell_names(figure: Figure) -> Figure:
+    """Take no name for mathematics: a recording may be called "a$b$". Matplotlib writes its powers of ten so."""
+    for text in figure.findobj(Text):
+        if "\\mathdefault" not in text.get_text():
+            text.set_parse_math(False)
+    return figure
+
+
 def save(figure: Figure, path: Path) -> list[Path]:
     """Write a figure as PNG and SVG, `path` with these endings; returns both paths."""
+    spell_names(figure)
     path.parent.mkdir(parents=True, exist_ok=True)
     written = []
     for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):

@@ -20,7 +20,7 @@ from amc_core.identity import VERSION
 from analysis.report.data import study_data
 from analysis.results import Results
 from sweeps.store import Store
-from sweeps.study import SCALES, Study, load_study, shipped
+from sweeps.study import SCALES, SUFFIXES, Study, load_study, shipped
 
 __all__ = ["found", "study_data", "write"]
 
@@ -56,7 +56,7 @@ def found(store: str | Path, scale: str | None = None) -> list[tuple[str, Study]
     store, taken = Store(store), {}
     listing = store.listing()
     present = listing.trained()
-    for name in (*shipped(), *(str(path) for path in sorted(Path().glob("*.yaml")))):
+    for name in (*shipped(), *(str(path) for path in sorted(Path().iterdir()) if path.suffix in SUFFIXES)):
         try:
             written = load_study(name, scale)
         except AmcError:  # some other YAML file, or a study without such a scale

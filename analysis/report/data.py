@@ -18,7 +18,7 @@ from analysis.compare import compared, in_words
 from analysis.published import PUBLISHED
 from analysis.report.fields import OF_RUN, OF_TEST, field_of, fixed_in_words, telling_hyperparameters, varies
 from analysis.results import Results
-from sweeps.study import SHIPPED
+from sweeps.study import SHIPPED, run_command
 
 _LEARNING = ["train_loss", "validation_loss", "train_accuracy", "validation_accuracy"]
 
@@ -44,13 +44,13 @@ def study_data(name: str, results: Results, room: int) -> dict:
     each["hyperparameters"] = telling_hyperparameters(each)
     fields = [field_of(each, column) for column in (*OF_RUN, *OF_TEST) if varies(each, column)]
     confusion, characters = _confusion(results, runs["run"], each, snrs, room)
-    store, scale = str(results.store.path), f" --scale {study.scale}" if study.scale else ""
+    store = str(results.store.path)
     file, dataset = study.file, study.runs()[0].dataset
     return {
         "name": study.name,
         "scale": study.scale,
         "description": file.description.strip(),
-        "command": f"amc run {name}{scale} --store {store}",
+        "command": run_command(name, store, study.scale),
         "load": {"store": store, "study": name, "scale": study.scale},
         "source": _source(name),
         "modulations": list(file.modulations),

@@ -21,5 +21,5 @@ StudyNames = Annotated[
 StoreDir = Annotated[str, typer.Option("--store", help="Directory that holds runs and cells of all studies.")]
 Scale = Annotated[
     str | None,
-    typer.Option("--scale", help="smoke, small, paper, or a scale of the study: sets instances, epochs and trials."),
+    typer.Option("--scale", help="smoke, small, paper, or a scale of the study: sets instances, epochs and proposals."),
 ]

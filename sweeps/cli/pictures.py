@@ -8,12 +8,9 @@ from typing import Annotated
 import typer
 
 from amc_core.errors import AmcError
-from amc_core.modulations import MODULATIONS, modulation_names
 from sweeps.cli.app import Scale, StoreDir, StudyName, app
 from sweeps.cli.show import out, written
-from sweeps.search import proposed
-from sweeps.store import Store
-from sweeps.study import expanded, load_study, parse_scenario
+from sweeps.words import many
 
 
 @app.command()
@@ -33,13 +30,14 @@ def figures(
     from analysis import Results
     from analysis.figures import save, study_figures, train_test_heat_map
     from analysis.figures.signals import SIGNAL_FIGURES
+    from sweeps.study import study_name
 
     if study in SIGNAL_FIGURES:
         written(save, SIGNAL_FIGURES[study](), to / study)
         return
     results = Results(study, store, scale)
     cells = results.require_cells(study)
-    name = "-".join([Path(study).name.removesuffix(".yaml"), *([scale] if scale else [])])
+    name = "-".join([study_name(study), *([scale] if scale else [])])
     written(save, train_test_heat_map(cells, f"Accuracy by training and test setting: {name}"), to / name)
     for kind, figure in study_figures(results):
         written(save, figure, to / f"{name}-{kind}")
@@ -60,6 +58,7 @@ def report(
     Example: amc report quickstart --to report.html
     """
     from analysis.report import found, write
+    from sweeps.study import expanded, load_study
 
     named = [] if study == ["all"] else [(name, load_study(name, scale)) for name in expanded(study)]
     studies = named or found(store, scale)
@@ -93,6 +92,9 @@ def draw_saliency(
     """
     from analysis.figures import save
     from analysis.figures.saliency import read, saliency_figure, select
+    from sweeps.search import proposed
+    from sweeps.store import Store
+    from sweeps.study import load_study
 
     place = Store(store)
     chosen = proposed(load_study(study, scale), place)
@@ -122,7 +124,10 @@ def simulate_signals(
     to: Annotated[Path, typer.Option("--to", help="Directory for the picture.")] = Path("figures"),
     export: Annotated[
         Path | None,
-        typer.Option("--export", help="Also write instances: FILE.h5 (RadioML 2018.01A layout), or a SigMF name."),
+        typer.Option(
+            "--export",
+            help="Also write instances: FILE.h5 (RadioML 2018.01A layout), or the name of a directory for SigMF.",
+        ),
     ] = None,
     instances: Annotated[int, typer.Option("--instances", min=1, help="Exported of each modulation.")] = 100,
 ) -> None:
@@ -130,20 +135,25 @@ def simulate_signals(
 
     Example: amc simulate rayleigh --modulations QPSK,16QAM --snr 20 --export signals.h5
     """
+    from amc_core.modulations import MODULATIONS, modulation_names
     from analysis.figures import save
     from analysis.figures.signals import constellation_grid, signal_figure
+    from sweeps.study import parse_scenario
 
     chosen = parse_scenario(scenario)
     names = modulation_names([modulations] if modulations in MODULATIONS else listed(modulations))
     chosen.require_length(length)
+    if export is not None:
+        from amc_core.recordings.export import export_instances, require_exportable
+
+        require_exportable(export)
     draw = signal_figure if len(names) <= 6 else constellation_grid
-    stem = f"signals-{chosen.paths.name or 'channel'}"
+    named = scenario if scenario.isidentifier() else chosen.paths.name or "channel"
+    stem = f"signals-{named}"
     written(save, draw(chosen, names, snr, length, seed), to / stem)
     if export is not None:
-        from amc_core.recordings.export import export_instances
-
         exported = export_instances(export, chosen, names, snr, instances, length, seed)
-        out.print(f"{instances * len(names)} instances: {exported}", highlight=False, soft_wrap=True)
+        out.print(f"{many(instances * len(names), 'instance')}: {exported}", highlight=False, soft_wrap=True)
 
 
 def listed(modulations: str) -> str | list[str]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -15,12 +13,13 @@ from rich.table import Table
 from amc_core.errors import AmcError
 from amc_core.quantities import written
 from sweeps.cli.app import Scale, StoreDir, StudyName, StudyNames, app
-from sweeps.cli.show import err, out, show_plan, show_trials, words, written_to
-from sweeps.engine.options import require_options
-from sweeps.planning import Plan, expected_seconds, make_plan, require_recordings
-from sweeps.search import Search, completed, location, mend, proposed, trial_table
-from sweeps.store import Store
-from sweeps.study import SearchStudy, Studies, Study, load_studies, load_study
+from sweeps.cli.show import err, out, show_plan, show_search_state, title_of, written_to
+from sweeps.words import many
+
+if TYPE_CHECKING:  # else `amc --help` would take as long as what it tells of
+    from sweeps.driver import Outcome
+    from sweeps.planning import Plan
+    from sweeps.study import Studies, Study
 
 
 @app.command()
@@ -29,15 +28,20 @@ def plan(study: StudyNames, store: StoreDir = "results", scale: Scale = None) ->
 
     Example: amc plan quickstart, or amc plan 'p1-*' --scale small
     """
+    from sweeps import driver
+    from sweeps.planning import expected_seconds
+    from sweeps.search import proposed
+    from sweeps.store import Store
+    from sweeps.study import load_studies
+
     place = Store(store)
     chosen = proposed(load_studies(study, scale), place)
-    found = make_plan(chosen, place)
-    require_recordings(found)
+    found = driver.plan(chosen, place)
     show_missing(chosen, found)
     for device, seconds in sorted(expected_seconds(found, place).items() if found.incomplete else ()):
         duration = timedelta(seconds=max(1, round(seconds)))
         out.print(f"By what runs in the store took, that is {duration} for one trial at a time on {device}.")
-    show_trials(chosen, place)
+    show_search_state(chosen, place)
 
 
 @app.command()
@@ -60,66 +64,61 @@ def run(
 
     Example: amc run quickstart --store results --scale smoke
     """
-    require_options(address, gpus_per_trial, log)
-    chosen, place = load_studies(study, scale), Store(store)
-    if isinstance(chosen, SearchStudy) and (damage := mend(chosen, place)):
-        err.print(damage, highlight=False, markup=False, soft_wrap=True)
-    set_aside(place, (run.key for run in proposed(chosen, place).runs()))
-    chosen = completed(chosen, place)  # of a search; what it has begun, it proposes again
-    before = make_plan(chosen, place)
-    require_recordings(before)
-    show_plan(chosen, before)
-    search = None
-    if isinstance(chosen, SearchStudy):
-        require_recordings(make_plan(replace(chosen, proposals=chosen.ends), place))
-        place.require_writable()
-        search = Search(chosen, place)
-    if not before.incomplete and not (search and search.wanted):
-        show_trials(chosen, place)
-        if search:
-            show_elsewhere(search)
-        return
-    from sweeps.engine.launch import launch
-    from sweeps.engine.progress import Progress
+    from sweeps import driver
+    from sweeps.study import Studies
 
-    with Progress(before, out, lambda: search.heading if search else "") as progress:
-        launch(chosen, before, place, progress, address, gpus_per_trial, log, search)
-    trained = {entry.run.key for entry in before.runs if not entry.trained}
-    heirs = [entry.run for entry in before.runs if entry.trained and entry.run.parent]
-    set_aside(place, (run.key for run in heirs if run.parent.key in trained))  # which may have other weights now
-    after = make_plan(completed(chosen, place), place)
-    show_trials(chosen, place)
-    if after.incomplete:
-        for left in after.incomplete:
-            start = left.run.parent
-            waited = f"not begun, since it starts from run {start.key}" if start else "not finished"
-            line = f"run {left.run.key} ({left.run.model}): {progress.failures.get(left.run.key, waited)}"
-            err.print(line, highlight=False, markup=False, soft_wrap=True)
-        err.print(
-            f"{len(after.incomplete)} of {len(after.runs)} runs are incomplete; the same command tries them again."
-        )
-        raise typer.Exit(1)
-    if search and search.done < search.trials:
-        if show_elsewhere(search):
-            return
-        for key, reason in progress.failures.items():
-            err.print(f"run {key}: {reason}", highlight=False, markup=False, soft_wrap=True)
-        err.print(f"{search.done} of {search.trials} trials are complete; the same command proposes others.")
-        raise typer.Exit(1)
-    verb = "are" if isinstance(chosen, Studies) else "is"
-    out.print(
-        f"{chosen.name} {verb} complete: {len(after.runs)} runs, {after.cells} cells in {store}.", highlight=False
+    outcome = driver.run(
+        study,
+        store,
+        scale,
+        address=address,
+        gpus_per_trial=gpus_per_trial,
+        log=log,
+        console=out,
+        planned=show_plan,
+        notice=complaint,
     )
+    show_search_state(outcome.study, outcome.store)
+    if not outcome.complete and show_elsewhere(outcome):
+        return
+    if not outcome.complete:
+        show_failures(outcome)
+        raise typer.Exit(1)
+    verb, counts = "are" if isinstance(outcome.study, Studies) else "is", outcome.counts
+    told = f"{outcome.study.name} {verb} complete: "
+    told += f"{many(counts['runs'], 'run')}, {many(counts['cells'], 'cell')} in {store}."
+    out.print(told, highlight=False)
 
 
-def show_elsewhere(search: Search) -> bool:
+_TRIED = "are incomplete; the same command tries them"
+
+
+def show_elsewhere(outcome: Outcome) -> bool:
     """Say that all that a search lacks is being computed by other drivers, if that is so."""
-    missing = search.trials - search.done
-    if not 0 < missing <= search.elsewhere:
+    missing = outcome.search.wanted - outcome.search.done if outcome.search and not outcome.plan.incomplete else 0
+    if not 0 < missing <= outcome.search.elsewhere:
         return False
-    what = "1 trial is" if missing == 1 else f"{missing} trials are"
+    what = "1 proposal is" if missing == 1 else f"{missing} proposals are"
     out.print(f"{what} being computed by another driver, and nothing else is missing.", highlight=False)
     return True
+
+
+def show_failures(outcome: Outcome) -> None:
+    """A line for each run that is not complete, and what to do."""
+    models = {entry.run.key: f" ({entry.run.model})" for entry in outcome.plan.incomplete}
+    for key, reason in outcome.failures.items():
+        complaint(f"run {key}{models.get(key, '')}: {reason}")
+    incomplete, counts = len(outcome.plan.incomplete), outcome.counts
+    if incomplete:
+        what = "is incomplete; the same command tries it" if counts["runs"] == 1 else _TRIED
+        complaint(f"{incomplete} of {many(counts['runs'], 'run')} {what} again.")
+    else:
+        done = f"{counts['proposed']} of {counts['proposals']} proposals are complete"
+        complaint(f"{done}; the same command makes others.")
+
+
+def complaint(line: str) -> None:
+    err.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -134,17 +133,25 @@ def status(
 
     Example: amc status quickstart --store results
     """
+    from sweeps.planning import make_plan
+    from sweeps.search import proposed
+    from sweeps.store import Store
+    from sweeps.study import load_studies
+
     place = Store(store)
     listing = place.listing()
     trained, training, failures = listing.trained(), listing.training(), listing.failures()
     if study:
         chosen = proposed(load_studies(study, scale), place)
         show_missing(chosen, make_plan(chosen, place))
-        show_trials(chosen, place)
+        show_search_state(chosen, place)
         keys = {run.key for run in chosen.runs()}
         trained, training = trained & keys, training & keys
         failures = {key: failure for key, failure in failures.items() if key in keys}
-    out.print(f"{len(trained)} runs trained, {len(training)} begun, {len(failures)} failed in {store}", highlight=False)
+    out.print(
+        f"{many(len(trained), 'run')} trained, {len(training)} begun, {len(failures)} failed in {store}",
+        highlight=False,
+    )
     for key, failure in failures.items():
         reason = failure["reason"].strip().splitlines()[-1]
         out.print(f"  {key} failed at {failure['failed_at']}: {reason}", highlight=False, markup=False)
@@ -155,34 +162,32 @@ def show_search(
     study: StudyName,
     store: StoreDir = "results",
     scale: Scale = None,
-    csv: Annotated[Path | None, typer.Option("--csv", help="Write the trials to this CSV file.")] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write the proposals to this CSV file.")] = None,
 ) -> None:
     """Show what a study's search has tried, how well it did, and which is best. Works while it runs.
 
-    Example: amc search architecture-search --csv trials.csv
+    Example: amc search architecture-search --csv proposals.csv
     """
+    from sweeps.search import location, proposal_table
+    from sweeps.store import Store
+    from sweeps.study import SearchStudy, load_study
+
     chosen, place = load_study(study, scale), Store(store)
     if not isinstance(chosen, SearchStudy):
         raise AmcError(f"{study} searches nothing: it has no section search")
-    table = trial_table(chosen, place)
+    table = proposal_table(chosen, place)
     columns = [name for name in table if name != "failure" or table[name].any()]
     shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in columns:
-        title = words(name.removeprefix("models.").removeprefix("recipe.").replace(".recipe.", "."))
+        title = title_of(name.removeprefix("models.").removeprefix("recipe.").replace(".recipe.", "."))
         shown.add_column(title.replace(".", "\n"), vertical="bottom", overflow="fold")
     for row in table[columns].itertuples(index=False):
         shown.add_row(*map(written, row))
     out.print(shown)
-    show_trials(chosen, place)
+    show_search_state(chosen, place)
     if csv is not None:
         written_to(csv, lambda path: table.to_csv(path, index=False), len(table))
     out.print(f"Live in a browser: optuna-dashboard {location(chosen, place)}", highlight=False, soft_wrap=True)
-
-
-def set_aside(place: Store, keys: Iterable[str]) -> None:
-    for name in place.verify(keys):
-        line = f"damaged or outdated, set aside in {place.path}/damaged: {name}"
-        err.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def show_missing(study: Study | Studies, found: Plan) -> None:

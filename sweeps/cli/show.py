@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 
 from amc_core import quantities
 from amc_core.errors import AmcError
-from amc_core.models import ModelSpec
-from sweeps.planning import Plan
-from sweeps.search import best, counted, state, trials, wanted
-from sweeps.store import Store
-from sweeps.study import SearchStudy, Studies, Study
+from sweeps.words import many
+
+if TYPE_CHECKING:  # else `amc --help` would take as long as what it tells of
+    from amc_core.models import ModelSpec
+    from sweeps.planning import Plan
+    from sweeps.store import Store
+    from sweeps.study import Studies, Study
 
 out = Console(width=None if sys.stdout and sys.stdout.isatty() else 120)
 err = Console(stderr=True)
@@ -101,7 +106,7 @@ def written_to(path: Path, write: Callable[[Path], object], rows: int) -> None:
         write(path)
     except OSError as error:
         raise AmcError(f"{str(path)!r} cannot be written: {error}") from None
-    out.print(f"{rows} rows written to {path}", highlight=False)
+    out.print(f"{many(rows, 'row')} written to {path}", highlight=False)
 
 
 def written(save: Callable[..., Iterable[Path]], figure, path: Path) -> None:
@@ -113,8 +118,11 @@ def written(save: Callable[..., Iterable[Path]], figure, path: Path) -> None:
         raise AmcError(f"{str(path.parent)!r} cannot be written: {error.strerror or error}") from None
 
 
-def show_trials(study: Study | Studies, store: Store) -> None:
+def show_search_state(study: Study | Studies, store: Store) -> None:
     """Of a search, how far it is and what is best so far; nothing of another study."""
+    from sweeps.search import best, counted, state, trials, wanted
+    from sweeps.study import SearchStudy
+
     if not isinstance(study, SearchStudy):
         return
     found = trials(study, store)
@@ -125,19 +133,28 @@ def show_trials(study: Study | Studies, store: Store) -> None:
         runs, cells = (
             " to ".join(f"{n:,}" for n in sorted({min(size), max(size)})) for size in zip(*sizes, strict=True)
         )
-        out.print(f"To do: {study.trials:,} trials, each of {runs} runs and {cells} cells.", highlight=False)
-    complete, trials_wanted = counted(study, found, "COMPLETE"), wanted(study, found)
-    out.print(f"Search: {complete} of {trials_wanted} trials complete{told}.", highlight=False)
+        out.print(
+            f"To do: {many(study.wanted, 'proposal')}, each of {_several(runs, 'run')} and {_several(cells, 'cell')}.",
+            highlight=False,
+        )
+    complete, total = counted(study, found, "COMPLETE"), wanted(study, found)
+    out.print(f"Search: {complete} of {total} proposals complete{told}.", highlight=False)
     title = "Best" if len(study.search.objective) == 1 else "Pareto front"
     for trial in best(study, found):
         values = [f"{name} {value:.4g}" for name, value in zip(study.search.objective, trial.values, strict=True)]
         chosen = [f"{name.removeprefix('models.')} {quantities.written(value)}" for name, value in trial.params.items()]
-        line = f"{title}: trial {trial.number}, {words(', '.join(values))}: {', '.join(chosen)}"
+        line = f"{title}: proposal {trial.number}, {title_of(', '.join(values))}: {', '.join(chosen)}"
         out.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _several(counts: str, noun: str) -> str:
+    return f"{counts} {noun}" + ("" if counts == "1" else "s")
 
 
 def show_plan(study: Study | Studies, plan: Plan) -> None:
     """A line per kind of work: what is named, what the store has, what is missing; before it, one for each study."""
+    from sweeps.study import SearchStudy, Studies
+
     if isinstance(study, SearchStudy) and not plan.runs:
         return
     if isinstance(study, Studies):
@@ -148,13 +165,17 @@ def show_plan(study: Study | Studies, plan: Plan) -> None:
     for name, total, missing in (("runs", runs, plan.untrained), ("cells", cells, plan.missing_cells)):
         table.add_row(name, f"{total:,}", f"{total - missing:,}", f"{missing:,}")
     out.print(table)
+    for doubt in sorted({entry.run.doubt for entry in plan.runs} - {""}):
+        out.print(f"Note: {doubt}.", highlight=False, soft_wrap=True)
     if not plan.incomplete:
         if not isinstance(study, SearchStudy):  # of which this is only what was proposed
             out.print("Nothing is missing.")
         return
     training = sum(entry.training_work for entry in plan.incomplete)
     evaluation = sum(entry.evaluation_work for entry in plan.incomplete)
-    out.print(f"To do: train on {training:,} instances, over all epochs, and classify {evaluation:,}.", highlight=False)
+    out.print(
+        f"To do: train on {many(training, 'instance')}, over all epochs, and classify {evaluation:,}.", highlight=False
+    )
 
 
 def _show_parts(studies: Studies) -> None:
@@ -170,22 +191,55 @@ def _show_parts(studies: Studies) -> None:
 
 def show_table(table) -> None:
     """A train × test table on the terminal, accuracies in %."""
-    title = f"accuracy in %, mean over SNRs and seeds; columns: {words(table.columns.name)}"
+    title = f"accuracy in %, mean over SNRs and seeds; columns: {title_of(table.columns.name)}"
     shown = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in table.index.names:
-        shown.add_column(words(name).replace(" ", "\n", 1), no_wrap=True)
+    levels = [table.index.get_level_values(level) for level in range(table.index.nlevels)]
+    for values in levels:
+        several = values.name == "hyperparameters"
+        shown.add_column(
+            title_of(values.name).replace(" ", "\n", 1), no_wrap=not several, max_width=_SEVERAL if several else None
+        )
     for value in table.columns:
         shown.add_column(words(value), justify="right", no_wrap=True, vertical="bottom")
-    for entry, accuracies in zip(table.index, table.to_numpy(), strict=True):
-        entry = entry if isinstance(entry, tuple) else (entry,)
-        shown.add_row(*map(words, entry), *("" if a != a else f"{100 * a:.1f}" for a in accuracies))
-    # Wider than the terminal is better than numbers that are cut.
-    natural = Measurement.get(out, out.options.update(max_width=10_000), shown).maximum
-    Console(width=max(out.width, natural)).print(shown)
+    told = [_differences(values) if values.name == "hyperparameters" else map(words, values) for values in levels]
+    for entry, accuracies in zip(zip(*told, strict=True), table.to_numpy(), strict=True):
+        shown.add_row(*map(escape, entry), *("" if a != a else f"{100 * a:.1f}" for a in accuracies))
+    show_whole(shown)
+
+
+_SEVERAL = 40  # characters of a line of hyperparameters
+
+
+def show_whole(table: Table) -> None:
+    """Print a table; wider than the terminal is better than numbers that are cut."""
+    Console(width=max(out.width, natural_width(table))).print(table)
+
+
+def natural_width(table: Table) -> int:
+    """How many characters wide a table is that nothing narrows."""
+    return Measurement.get(out, out.options.update(max_width=10_000), table).maximum
+
+
+def _differences(texts: Iterable[str]) -> list[str]:
+    """Hyperparameters, each a mapping in JSON, in words, of those only that are not the same in all."""
+    values = [json.loads(text) if text else {} for text in texts]
+    names = dict.fromkeys(name for entry in values for name in entry)
+    differ = [name for name in names if len({json.dumps(entry.get(name)) for entry in values}) > 1]
+    return [", ".join(f"{name} {_compact(entry[name])}" for name in differ if name in entry) for entry in values]
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value) if isinstance(value, list | dict) else quantities.written(value)
+
+
+def title_of(name: object) -> str:
+    """A column's name in words."""
+    return str(name).replace("_", " ")
 
 
 def words(value: object) -> str:
-    parts = quantities.written(value).replace("_", " ").split(" + ")  # of a mixture
+    """A value as it is, of a mixture the different parts."""
+    parts = quantities.written(value).split(" + ")
     different = dict.fromkeys(parts)
     return " + ".join(different) + (f" ({len(parts)} parts)" if len(different) < len(parts) else "")
 

@@ -10,8 +10,10 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from amc_core.quantities import written
 from sweeps.cli.app import Scale, StoreDir, StudyName, app
-from sweeps.cli.show import out, show_table, written_to
+from sweeps.cli.show import natural_width, out, show_table, show_whole, written_to
+from sweeps.words import many
 
 _MOST_ROWS = 200  # of a query, on the terminal
 _COMPARED = (
@@ -67,12 +69,28 @@ def query(
         written_to(parquet, lambda path: rows.to_parquet(path, index=False), len(rows))
     if csv or parquet:
         return
-    shown = Table(*rows.columns, box=SIMPLE_HEAD)
-    for row in rows.head(_MOST_ROWS).itertuples(index=False):
-        shown.add_row(*(f"{value:.6g}" if isinstance(value, float) else escape(str(value)) for value in row))
-    out.print(shown)
+    show_rows(rows.head(_MOST_ROWS))
     if len(rows) > _MOST_ROWS:
-        out.print(f"{len(rows) - _MOST_ROWS:,} more rows: --csv or --parquet FILE writes all.", highlight=False)
+        out.print(f"{many(len(rows) - _MOST_ROWS, 'more row')}: --csv or --parquet FILE writes all.", highlight=False)
+
+
+def show_rows(rows) -> None:
+    """Rows as a table, or, if that is wider than the terminal, each as a list of its columns."""
+    cells = [
+        [f"{value:.6g}" if isinstance(value, float) else escape(written(value)) for value in row]
+        for row in rows.itertuples(index=False)
+    ]
+    shown = Table(*map(escape, map(str, rows.columns)), box=SIMPLE_HEAD)
+    for row in cells:
+        shown.add_row(*row)
+    if natural_width(shown) <= max(out.width, 100) or not cells:
+        show_whole(shown)
+        return
+    for number, row in enumerate(cells, 1):
+        shown = Table("column", "value", title=f"row {number}", title_justify="left", box=SIMPLE_HEAD)
+        for name, value in zip(rows.columns, row, strict=True):
+            shown.add_row(escape(str(name)), value)
+        out.print(shown)
 
 
 @app.command()

@@ -24,6 +24,7 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     **_EVERYWHERE,
     "RAY_memory_monitor_refresh_ms": "0",  # what it ends may bring down the driver; what the kernel ends is tried again
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "300",  # a machine with much else to do keeps it waiting for minutes
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: everything finished is already in the store
     "RAY_AIR_NEW_OUTPUT": "0",  # the old output heeds verbose=0
@@ -79,7 +80,7 @@ def connected(address: str | None, named_by: str, folder: Path | None) -> Iterat
             )
         if address is None:  # by default Ray would join whatever cluster it finds on this machine
             settings = {"address": "local", "include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
-            settings["_temp_dir"] = str(folder)
+            settings["_temp_dir"] = str(folder / "ray")  # which Ray opens to all users; `folder` is not
         else:
             settings = {"address": address, "runtime_env": {"env_vars": _EVERYWHERE}}
         try:
@@ -94,7 +95,8 @@ def connected(address: str | None, named_by: str, folder: Path | None) -> Iterat
             except Exception as error:  # Ray raises bare ones, too
                 reason = (str(error).strip() or repr(error)).splitlines()[0]
                 if address is None:
-                    raise AmcError(f"Ray does not start on this machine ({reason})") from None
+                    again = "; the same command tries again" if "timed out" in reason else ""
+                    raise AmcError(f"Ray does not start on this machine ({reason}){again}") from None
                 raise _unreachable(address, named_by, reason) from None
             yield
         finally:

@@ -136,9 +136,9 @@ def _trial(config: dict, study: bytes, store: Store, threads: int, work: Callabl
     torch.set_num_threads(threads)
     keep_freed_memory()
     run, values = config["run"], config["values"]
-    named = _unpickled(study) if values is None else _unpickled(study).proposal(dict(values))
     device = "cuda" if torch.cuda.is_available() else "cpu"  # a trial without a GPU sees none
     try:
+        named = _unpickled(study) if values is None else _unpickled(study).proposal(dict(values))
         with RunLog(run, store) as log:
             for step in (work or compute)(run, named.tests(run), store, device):
                 log.step(step)

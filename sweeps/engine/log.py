@@ -13,6 +13,7 @@ from amc_core.errors import AmcError
 from amc_core.run import Run
 from sweeps.engine.progress import describe
 from sweeps.store import Store
+from sweeps.words import many
 
 _WRITE_SECONDS = 20
 
@@ -23,6 +24,7 @@ class RunLog(logging.Handler):
     def __init__(self, run: Run, store: Store):
         super().__init__()
         self.run, self.store = run, store
+        self.cells = 0  # that were evaluated, as last told
         self.text, self.written = store.log(run.key), time.monotonic()
 
     def __enter__(self) -> RunLog:
@@ -48,8 +50,9 @@ class RunLog(logging.Handler):
     def step(self, progress: dict) -> None:
         """A line for what `trial.compute` yields."""
         row = progress.get("curves")
-        if progress["cells"]:
-            self.line(f"{progress['cells']} cells evaluated")
+        if progress["cells"] > self.cells:
+            self.cells = progress["cells"]
+            self.line(f"{many(self.cells, 'cell')} evaluated")
         if row is not None:
             self.line(
                 f"epoch {row['epoch']}/{self.run.recipe.epochs}: loss {row['train_loss']:.4f}, accuracy "

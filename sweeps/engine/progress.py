@@ -1,7 +1,8 @@
-"""What a launch shows while it works: a live display on a terminal, plain lines elsewhere."""
+"""What a launch shows while it works: a live display on a terminal and in a notebook, plain lines elsewhere."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +21,8 @@ from sweeps.planning import Plan, RunPlan
 
 _TRAINING_COST = 3  # a trained instance costs about as much as three that are only classified
 _PLAIN_SECONDS = 15  # between plain lines
+_BAR_WIDTH, _MOST_LINES = 60, 8
+_NOTEBOOK_SECONDS = 0.5  # between changes of a notebook's display
 _ESTIMATE_SECONDS = 4  # of reports before the time left is told
 
 
@@ -73,9 +76,14 @@ class Progress:
         self.began: tuple[float, float] | None = None  # when the first report came, and the fraction done by then
         self.printed = -float("inf")
         self.live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
+        self.output = None  # of a notebook's cell, which is changed in place
 
     def __enter__(self) -> Progress:
-        if self.console.is_terminal:
+        if self.console.is_jupyter and not self.console.quiet:  # Live would need widgets there
+            from IPython.display import display
+
+            self.output = display(self._plain(), raw=True, display_id=True)
+        elif self.console.is_terminal:
             with suppress(OSError):  # a terminal that is gone does not keep a study from running
                 self.live.start()
         return self
@@ -83,6 +91,7 @@ class Progress:
     def __exit__(self, *exception) -> None:
         with suppress(OSError):
             self.live.stop()
+        self._refresh(at_once=True)
 
     def add(self, plans: Iterable[RunPlan]) -> None:
         """A search has proposed more runs, or more cells of known ones."""
@@ -102,6 +111,7 @@ class Progress:
             trial.epoch, trial.cells, trial.accuracy = epoch, cells, accuracy
             trial.state = "pruned" if trial.state == "pruned" else "running"
         self.began = self.began or (time.monotonic(), self._fraction())
+        self._refresh()
         if time.monotonic() - self.printed > _PLAIN_SECONDS:
             self._line(self._summary())
 
@@ -144,9 +154,16 @@ class Progress:
         self.sums.update(after)
 
     def _line(self, text: str) -> None:
-        if not self.console.is_terminal:
+        if not (self.console.is_terminal or self.output):
             self.printed = time.monotonic()
             self.console.print(text, highlight=False, soft_wrap=True)
+        self._refresh()
+
+    def _refresh(self, at_once: bool = False) -> None:
+        """Change a notebook's display, not too often."""
+        if self.output and (at_once or time.monotonic() - self.printed > _NOTEBOOK_SECONDS):
+            self.printed = time.monotonic()
+            self.output.update(self._plain(), raw=True)
 
     def _summary(self) -> str:
         sums, heading = self.sums, self.heading()
@@ -167,16 +184,31 @@ class Progress:
         seconds = round(elapsed * (1 - fraction) / (fraction - already))
         return f"about {seconds // 60}:{seconds % 60:02d} left"
 
-    def _render(self) -> Group:
+    def _plain(self) -> dict[str, str]:
+        """What a notebook shows."""
+        filled = round(_BAR_WIDTH * self._fraction())
+        bar = "━" * filled + "·" * (_BAR_WIDTH - filled)
+        return {"text/plain": "\n".join([bar, self._summary(), *self._running()])}
+
+    def _running(self) -> list[str]:
+        """A line for each of the trials that run, the first few."""
         running = [trial for trial in tuple(self.trials.values()) if trial.state == "running"]
-        lines = []
-        for trial in running[:8]:
-            stage = f"epoch {trial.epoch}/{trial.epochs}, cells {trial.cells}/{len(trial.plan.missing)}"
-            line = f"  {stage}, accuracy {trial.accuracy:.1%}: {describe(trial.plan.run)}"
-            lines.append(Text(line, no_wrap=True, overflow="ellipsis"))
+        stages = [f"epoch {t.epoch}/{t.epochs}, cells {t.cells}/{len(t.plan.missing)}" for t in running[:_MOST_LINES]]
+        return [
+            f"  {stage}, accuracy {trial.accuracy:.1%}: {describe(trial.plan.run)}"
+            for stage, trial in zip(stages, running, strict=False)
+        ]
+
+    def _render(self) -> Group:
+        lines = [Text(line, no_wrap=True, overflow="ellipsis") for line in self._running()]
         bar = Table.grid()  # which, unlike the bar by itself, ends its line
-        bar.add_row(ProgressBar(total=1, completed=self._fraction(), width=60))
+        bar.add_row(ProgressBar(total=1, completed=self._fraction(), width=_BAR_WIDTH))
         return Group(bar, Text(self._summary()), *lines)
+
+
+def usual_console() -> Console:
+    """The one on standard output; what is no terminal has room for whole lines."""
+    return Console(width=None if sys.stdout and sys.stdout.isatty() else 120)
 
 
 def describe(run: Run) -> str:

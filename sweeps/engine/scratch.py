@@ -16,7 +16,7 @@ from amc_core.errors import AmcError
 
 _PREFIX = ".amc-"
 _LOCK = "held"  # locked by the process that the folder belongs to, as long as it lives
-_SESSION = "/session_2026-11-30_01-09-58_123456_4194304/sockets/plasma_store"  # the longest path that Ray makes in it
+_SESSION = "/ray/session_2026-11-30_01-09-58_123456_4194304/sockets/plasma_store"  # the longest that Ray makes in it
 _LONGEST = 103 if sys.platform == "darwin" else 107  # bytes of the path of a socket
 _NEEDED_BYTES = 16 << 20  # of Ray's logs, mostly
 _MINUTE = 60

@@ -1,32 +1,63 @@
-"""What a search optimises, worked out from the store when the runs of a proposal are complete."""
+"""What a search optimises: a registry of objectives, worked out from the store when a proposal's runs are complete.
+
+The names that a study file may use are those of `OBJECTIVES`; whatever stands there can be searched for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from amc_core.run import Dataset, Run
-from sweeps.store import Store
-from sweeps.study import SearchStudy, Study, last_runs, unseen_tests
-from sweeps.study.file import OBJECTIVES
+if TYPE_CHECKING:  # study files take the names from here
+    from amc_core.run import Dataset, Run
+    from sweeps.store import Store
+    from sweeps.study import SearchStudy, Study
+
+
+class Objective(NamedTuple):
+    """What makes one proposal better than another.
+
+    direction: "maximize" or "minimize". value: of a proposal, as a plain study all of whose runs are complete in the
+    store. tests: which tests of a run the value is the mean accuracy of, if it is one; a search needs some, and only
+    where it optimises an accuracy can a pruner judge runs by theirs.
+    """
+
+    direction: str
+    value: Callable[[Study, Store], float]
+    tests: Callable[[Study, Run], Sequence[Dataset]] | None = None
+
+
+def _mean_accuracy(tests: Callable[[Study, Run], Sequence[Dataset]]) -> Objective:
+    """The mean over those tests of all last runs (after transfer, where there is any), each pooled over SNRs."""
+
+    def value(study: Study, store: Store) -> float:
+        return _accuracy(store, [(run, tests(study, run)) for run in study.last_runs()])
+
+    return Objective("maximize", value, tests)
+
+
+def _mean_parameters(study: Study, store: Store) -> float:
+    """The number of trained values of the last runs, on average."""
+    return float(np.mean([store.run_record(run.key)["parameters"] for run in study.last_runs()]))
+
+
+OBJECTIVES: dict[str, Objective] = {
+    "unseen_accuracy": _mean_accuracy(lambda study, run: study.unseen_tests(run)),
+    "accuracy": _mean_accuracy(lambda study, run: study.tests(run)),
+    "parameters": Objective("minimize", _mean_parameters),
+}
 
 
 def objective(study: Study, store: Store, names: tuple[str, ...]) -> list[float]:
-    """The objectives of a proposal that is complete, over its last runs (those after transfer, where there is any).
+    """The values of these objectives of a proposal that is complete."""
+    return [OBJECTIVES[name].value(study, store) for name in names]
 
-    "accuracy" is the mean over their cells, each pooled over SNRs, "unseen_accuracy" that over the cells in scenarios
-    not trained in, "parameters" the mean number of trained values.
-    """
-    runs = last_runs(study)
-    values = {}
-    if "accuracy" in names:
-        values["accuracy"] = _accuracy(store, [(run, study.tests(run)) for run in runs])
-    if "unseen_accuracy" in names:
-        values["unseen_accuracy"] = _accuracy(store, [(run, unseen_tests(study, run)) for run in runs])
-    if "parameters" in names:
-        values["parameters"] = float(np.mean([store.run_record(run.key)["parameters"] for run in runs]))
-    return [values[name] for name in names]
+
+def directions(study: SearchStudy) -> list[str]:
+    """The direction, "maximize" or "minimize", of each objective of a search."""
+    return [OBJECTIVES[name].direction for name in study.search.objective]
 
 
 def _accuracy(store: Store, tests: Iterable[tuple[Run, Sequence[Dataset]]]) -> float:
@@ -45,9 +76,9 @@ def _accuracy(store: Store, tests: Iterable[tuple[Run, Sequence[Dataset]]]) -> f
 
 
 def best(study: SearchStudy, trials: list) -> list:
-    """Of one objective the best complete trial; of several the Pareto front: the trials that no other dominates."""
+    """Of one objective the best complete trial; of several the Pareto front: those that no other dominates."""
     complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
-    signs = [1 if OBJECTIVES[name] == "maximize" else -1 for name in study.search.objective]
+    signs = [1 if direction == "maximize" else -1 for direction in directions(study)]
     goods = [tuple(sign * value for sign, value in zip(signs, trial.values, strict=True)) for trial in complete]
     if len(signs) == 1:
         return [complete[goods.index(max(goods))]] if goods else []

@@ -8,6 +8,7 @@ driver that died left unfinished is proposed again, so the same command goes on 
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from contextlib import suppress
@@ -20,7 +21,7 @@ from sweeps.search.liveness import SIGN_SECONDS, driver_name, is_alive
 from sweeps.search.objectives import best, objective
 from sweeps.search.storage import explained, make_sampler, mend, open_trials
 from sweeps.store import Store
-from sweeps.study import SearchStudy, Studies, Study, last_runs
+from sweeps.study import SearchStudy, Studies, Study
 from sweeps.study.space import Dimension, Values
 
 _NAMED = ("COMPLETE", "RUNNING", "WAITING")  # states of the trials whose runs a search study names
@@ -48,7 +49,7 @@ class Proposal:
 
 
 class Search:
-    """The trials of a search, opened to propose more of them; at most as many more as were missing at the start.
+    """The proposals of a search, opened to make more of them; at most as many more as were missing at the start.
 
     Raises AmcError where the storage cannot be used.
     """
@@ -71,13 +72,13 @@ class Search:
 
     @property
     def done(self) -> int:
-        """Trials that are complete, those that a pruner stopped among them."""
+        """Proposals that are complete, those that a pruner stopped among them."""
         return self._count("COMPLETE", "PRUNED")
 
     @property
     @_stored
     def elsewhere(self) -> int:
-        """Trials that other drivers are computing."""
+        """Proposals that other drivers are computing."""
         seen, found = self.optuna.user_attrs, self.optuna.get_trials(deepcopy=False)
         going = [t for t in found if t.state.name != "RUNNING" or is_alive(t.user_attrs.get("driver"), seen)]
         return counted(self.study, going, "COMPLETE", "PRUNED", "RUNNING") - self.done
@@ -86,7 +87,8 @@ class Search:
     def heading(self) -> str:
         """How far it is and what is best so far; nothing while the storage cannot be read, of which `ask` will tell."""
         with suppress(AmcError):
-            told, found = f"trials {self.done}/{self.trials}", best(self.study, self.optuna.get_trials(deepcopy=False))
+            told = f"proposals {self.done}/{self.trials}"
+            found = best(self.study, self.optuna.get_trials(deepcopy=False))
             if not found:
                 return told
             if len(self.study.search.objective) > 1:
@@ -113,13 +115,10 @@ class Search:
             try:
                 study = self.study.proposal(values)
             except AmcError as error:
-                trial.set_user_attr("refused", True)
-                self._tell(trial, "FAIL", reason=str(error))
-                if self._grid:  # which has a combination less, and tries each but once
-                    self.trials = wanted(self.study, self.optuna.get_trials(deepcopy=False))
-                    self.left += 1
+                self._refuse(trial, str(error))
+                self.left += bool(self._grid)
                 return None
-            trial.set_user_attr("runs", [run.key for run in last_runs(study)])
+            trial.set_user_attr("runs", [run.key for run in study.last_runs()])
         except UpdateFinishedTrialError:  # a driver that began before the trial had its name on it has taken it
             self.left += 1
             return None
@@ -137,8 +136,15 @@ class Search:
         self.optuna.set_user_attr(driver_name(os.getpid()), time.time())
 
     def complete(self, proposal: Proposal) -> None:
-        """Tell Optuna the objective of a proposal, all of whose runs are complete."""
-        self._tell(proposal.trial, "COMPLETE", objective(proposal.study, self.store, self.study.search.objective))
+        """Tell Optuna the objective of a proposal, all of whose runs are complete.
+
+        One that is no number, since no cell has a modulation that was trained, counts as a refusal of the values.
+        """
+        values = objective(proposal.study, self.store, self.study.search.objective)
+        if all(map(math.isfinite, values)):
+            self._tell(proposal.trial, "COMPLETE", values)
+        else:
+            self._refuse(proposal.trial, "its objective is no number: no cell has a modulation that was trained")
 
     def fail(self, proposal: Proposal, reason: str) -> None:
         """Tell Optuna that a run of the proposal failed."""
@@ -169,6 +175,14 @@ class Search:
             if reason is not None:
                 trial.set_user_attr("failure", reason.strip().splitlines()[-1][:500])
             self.optuna.tell(trial, values, TrialState[state], skip_if_finished=True)
+
+    @_stored
+    def _refuse(self, trial: Any, reason: str) -> None:
+        """Record that a trial's values come to nothing; a grid, which tries each but once, has a combination less."""
+        trial.set_user_attr("refused", True)
+        self._tell(trial, "FAIL", reason=reason)
+        if self._grid:
+            self.trials = wanted(self.study, self.optuna.get_trials(deepcopy=False))
 
     @_stored
     def _count(self, *states: str) -> int:
@@ -237,13 +251,13 @@ def counted(study: SearchStudy, trials: list, *states: str) -> int:
 def wanted(study: SearchStudy, trials: list) -> int:
     """How many trials complete a search; combinations of a grid that were refused are not among them."""
     if study.search.sampler != "grid":
-        return study.trials
+        return study.wanted
     refused = {values_text(trial_values(trial)) for trial in trials if "refused" in trial.user_attrs}
-    return min(study.trials, len(study.space.grid()) - len(refused))
+    return min(study.wanted, len(study.space.grid()) - len(refused))
 
 
 def state(trial: Any) -> str:
-    """The state of a trial in a word.
+    """The state of a proposal in a word.
 
     One whose driver died before its end is "interrupted", one whose values do not go together "refused".
     """
@@ -254,10 +268,10 @@ def state(trial: Any) -> str:
     return trial.state.name.lower()
 
 
-def trial_table(study: SearchStudy, store: Store):
-    """A data frame of a search's trials: number, state, "best", objectives, dimensions, last runs, why it failed.
+def proposal_table(study: SearchStudy, store: Store):
+    """A data frame of a search's proposals: number, state, "best", objectives, dimensions, last runs, why it failed.
 
-    A dimension that does not apply to a trial is missing there.
+    A dimension that does not apply to a proposal is missing there.
     """
     import pandas as pd
 
@@ -272,7 +286,7 @@ def trial_table(study: SearchStudy, store: Store):
             + [trial_values(trial).get(name) for name in names]
             + [" ".join(trial.user_attrs.get("runs", ())), trial.user_attrs.get("failure", "")]
         )
-    columns = ["trial", "state", "best", *study.search.objective, *names, "runs", "failure"]
+    columns = ["proposal", "state", "best", *study.search.objective, *names, "runs", "failure"]
     return pd.DataFrame(rows, columns=columns, dtype=object)
 
 

@@ -1,4 +1,4 @@
-"""Where the trials of a search are kept, a journal file in the store or a database; what Optuna needs to open it."""
+"""Where the proposals of a search are kept, a journal file in the store or a database; what Optuna needs to open it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from amc_core.errors import AmcError
 from sweeps.search.journal import mend_journal, open_journal
-from sweeps.search.objectives import OBJECTIVES
+from sweeps.search.objectives import directions
 from sweeps.store import Store
 from sweeps.study import SearchStudy
 
@@ -27,12 +27,12 @@ def explained(study: SearchStudy, store: Store):
 
 
 def location(study: SearchStudy, store: Store) -> str:
-    """Where the trials of a search are kept: a database's URL, or the path of a journal file."""
+    """Where the proposals of a search are kept: a database's URL, or the path of a journal file."""
     if study.search.storage:
         return study.search.storage
     if "://" in str(store.path):
         raise AmcError(
-            f"search.storage is missing: a search on {store.path} needs the URL of a database for its trials"
+            f"search.storage is missing: a search on {store.path} needs the URL of a database for its proposals"
         )
     return str(Path(store.path) / "searches" / f"{storage_name(study)}.journal")
 
@@ -41,8 +41,7 @@ def mend(study: SearchStudy, store: Store) -> str:
     """Set a damaged journal aside, and go on with what can be read of it; in words, if that was so."""
     place = location(study, store)
     with explained(study, store):
-        directions = [OBJECTIVES[objective] for objective in study.search.objective]
-        damage = None if "://" in place else mend_journal(Path(place), storage_name(study), directions)
+        damage = None if "://" in place else mend_journal(Path(place), storage_name(study), directions(study))
     told = "damaged, set aside as {}: lines that cannot be read: {}; the others stay in use"
     return told.format(*damage) if damage else ""
 
@@ -72,7 +71,7 @@ def open_trials(study: SearchStudy, store: Store, begin: bool = True):
             storage=storage,
             study_name=name,
             load_if_exists=True,
-            directions=[OBJECTIVES[objective] for objective in study.search.objective],
+            directions=directions(study),
             pruner=make_pruner(study),
         )
         opened.set_metric_names(list(study.search.objective))

@@ -29,6 +29,7 @@ from pathlib import Path
 import pyarrow.fs
 
 from amc_core.errors import AmcError
+from amc_core.paths import expanded
 
 _SCRATCH = ".scratch-"  # and a name that no other process has
 _DAY = 86400  # seconds, after which nobody comes back to what has not changed
@@ -52,7 +53,7 @@ def open_files(place: str | Path) -> Directory | Bucket:
     if not str(place):
         raise AmcError("store '' is not known: name a directory, or s3://bucket/prefix")
     if address is None:
-        return Directory(Path(place))
+        return Directory(expanded(place))
     bucket, _, prefix = str(place)[address.end() :].strip("/").partition("/")
     if address[1] != "s3" or not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
         raise AmcError(f"store {str(place)!r} is not known: name a directory, or s3://bucket/prefix")

@@ -3,25 +3,31 @@
 from sweeps.study.loading import (
     SCALES,
     SHIPPED,
+    SUFFIXES,
+    Source,
     expanded,
     load_studies,
     load_study,
     parse_scenario,
+    run_command,
     shipped,
+    study_name,
 )
-from sweeps.study.study import SearchStudy, Studies, Study, last_runs, unseen_tests
+from sweeps.study.study import SearchStudy, Studies, Study
 
 __all__ = [
     "SCALES",
     "SHIPPED",
+    "SUFFIXES",
     "SearchStudy",
+    "Source",
     "Studies",
     "Study",
     "expanded",
-    "last_runs",
     "load_studies",
     "load_study",
     "parse_scenario",
+    "run_command",
     "shipped",
-    "unseen_tests",
+    "study_name",
 ]

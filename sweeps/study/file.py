@@ -12,7 +12,18 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from amc_core.errors import AmcError, suggest
 from amc_core.modulations import MODULATION_SETS, modulation_names
 from amc_core.quantities import require_number, whole
-from sweeps.study.grid import LARGEST, Grid, each, model_grid, model_names, recipe_grid, scenario_grid, snr_levels
+from sweeps.search.objectives import OBJECTIVES
+from sweeps.study.grid import (
+    LARGEST,
+    Grid,
+    ModelEntry,
+    each,
+    model_grid,
+    model_names,
+    recipe_grid,
+    scenario_grid,
+    snr_levels,
+)
 from sweeps.study.yaml12 import parse_yaml
 
 _MOST_VALUES = 20_000  # in a file
@@ -96,16 +107,21 @@ class ScaleSection(_Section):
     """Epochs of a recipe that has the default; of others in proportion."""
     batch_size: _Count | None = None
     """Batch size of a recipe that has the default; of others in proportion."""
-    trials: _Count | None = None
+    proposals: _Count | None = None
     """Proposals of a search."""
 
 
 _Length = _whole(8, 1 << 20)
 
 
+FIRST_STAGE = "training"  # of the runs that start from no other
+
+
 class TransferSection(_Section):
     """A stage that starts from every run above it, or from those of some models."""
 
+    name: str = ""
+    """By which tables know its runs; by default transfer-1, transfer-2, and so on."""
     models: Annotated[tuple[str, ...], BeforeValidator(model_names)] = ()
     """The models that it takes, by default all that are trained in epochs."""
     train: _TrainGrids = (Grid(),)
@@ -114,23 +130,18 @@ class TransferSection(_Section):
     """Fields of its recipe; those that are left out are as in the run that it starts from."""
     test: _TestGrids | None = None
     """The scenarios its runs are tested in; by default the study's."""
-    name: str | None = Field(None, pattern=r"^[\w .+-]{1,40}$")
-    """What tables call it, by default transfer-1, transfer-2, and so on."""
-
-
-OBJECTIVES = {"unseen_accuracy": "maximize", "accuracy": "maximize", "parameters": "minimize"}
 
 
 class SearchSection(_Section):
     """How the dimensions of a study are searched."""
 
-    trials: _Count | None = None
+    proposals: _Count | None = None
     """How many proposals are to be evaluated; those that a pruner stops count."""
     sampler: Literal["tpe", "random", "cmaes", "grid"] = "tpe"
     """How values are proposed."""
     pruner: Literal["none", "asha", "median", "hyperband"] = "none"
-    """Which trials are stopped early."""
-    objective: tuple[Literal[tuple(OBJECTIVES)], ...] = ("unseen_accuracy",)
+    """Which proposals are stopped early."""
+    objective: tuple[str, ...] = ("unseen_accuracy",)
     """What is best: one, or several for a Pareto front."""
     seed: _Seed = 0
     """Of the sampler."""
@@ -141,7 +152,8 @@ class SearchSection(_Section):
     @classmethod
     def _objectives(cls, value: Any) -> Any:
         listed = value if isinstance(value, list) else [value]
-        if not listed or any(entry in listed[:place] for place, entry in enumerate(listed)):
+        known = all(isinstance(entry, str) and entry in OBJECTIVES for entry in listed)
+        if not listed or not known or len(set(listed)) < len(listed):
             raise AmcError(f"{value!r} is not allowed: name one or more of {', '.join(OBJECTIVES)}, each once")
         return listed
 
@@ -163,8 +175,8 @@ class StudyFile(_Section):
     """Samples of an instance in tests; by default those of training."""
     dataset_seed: _Seed = 0
     """Seed of the simulated instances."""
-    models: tuple[tuple[str, dict[str, Any]], ...]
-    """Names of models, or names with hyperparameters."""
+    models: tuple[ModelEntry, ...]
+    """Names of models, or names with hyperparameters, beside which there may be a recipe of that model alone."""
     recipe: _Recipes = ({},)
     """How weights come about: fields of a recipe; a list of values means each of them."""
     seeds: tuple[_Seed, ...] = (0,)
@@ -181,6 +193,12 @@ class StudyFile(_Section):
     """What one trial takes of a machine."""
     search: SearchSection | None = None
     """How dimensions of the study are searched."""
+
+    @property
+    def grids(self) -> tuple[Grid, ...]:
+        """The scenario grids of all its keys."""
+        stages = (grid for stage in self.transfer for grid in (*stage.train, *(stage.test or ())))
+        return (*self.train, *self.test, *stages)
 
     @field_validator("modulations", mode="before")
     @classmethod
@@ -221,6 +239,18 @@ class StudyFile(_Section):
                 raise AmcError(f"{name!r} is not allowed: the name of a scale has letters, digits, '_', '.' and '-'")
         return value
 
+    @field_validator("transfer", mode="after")
+    @classmethod
+    def _stage_names(cls, stages: tuple[TransferSection, ...]) -> tuple[TransferSection, ...]:
+        names = [stage.name or f"transfer-{number}" for number, stage in enumerate(stages, 1)]
+        for place, name in enumerate(names):
+            if not re.fullmatch(r"[\w.-]{1,64}", name):
+                allowed = "at most 64 letters, digits, '_', '.' and '-'"
+                raise AmcError(f"name {name!r} of a stage is not allowed: it has {allowed}")
+            if name in (FIRST_STAGE, *names[:place]):
+                raise AmcError(f"two stages are called {name!r}: give each a name of its own")
+        return tuple(stage.model_copy(update={"name": name}) for stage, name in zip(stages, names, strict=True))
+
     @field_validator("snr_db", "seeds", "models", "length", "test_length", mode="after")
     @classmethod
     def _distinct(cls, value: tuple) -> tuple:
@@ -242,15 +272,27 @@ class StudyFile(_Section):
 def read_content(path: Path) -> dict:
     """The content of a study file. Raises AmcError where it is not a mapping in YAML, or one that is too large."""
     try:
-        content = parse_yaml(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise AmcError(f"{path}: the study cannot be read: {error}") from None
+    return text_content(text, str(path))
+
+
+def text_content(text: str, where: str) -> dict:
+    """As `read_content`, of a text; `where` it stands is said in messages."""
+    try:
+        content = parse_yaml(text)
     except AmcError as error:
-        raise AmcError(f"{path}: not a YAML file: {error}") from None
+        raise AmcError(f"{where}: not a YAML file: {error}") from None
+    return require_content(content, where)
+
+
+def require_content(content: Any, where: str) -> dict:
+    """The content, if it is that of a study by its form. Raises AmcError where it is no mapping, or too large."""
     if _size(content) > _MOST_VALUES:
-        raise AmcError(f"{path}: the study is too large: it has more than {_MOST_VALUES:,} values")
+        raise AmcError(f"{where}: the study is too large: it has more than {_MOST_VALUES:,} values")
     if not isinstance(content, dict):
-        raise AmcError(f"{path}: a study is a mapping of keys to values, such as 'models: [cnn1d]'")
+        raise AmcError(f"{where}: a study is a mapping of keys to values, such as 'models: [cnn1d]'")
     return content
 
 
@@ -283,7 +325,8 @@ def _complaints(error: dict) -> list[str]:
     cause = error.get("ctx", {}).get("error")
     if cause is not None:
         told = [f"{name}: {line.strip()}" for line in str(cause).splitlines()]
-        return [line + (_RANGES if _WITH_COLON.search(line) else "") for line in told]
+        written = "; a range is written {from: -6, to: 18, step: 2}" if parts[0] == "snr_db" else _A_LIST
+        return [line + (written if _WITH_COLON.search(line) else "") for line in told]
     if error["type"].startswith("model"):
         allowed = f"a mapping of its keys to values (known: {', '.join(_SECTIONS[parts[0]].model_fields)})"
     else:
@@ -300,7 +343,7 @@ _SECTIONS = {
 _MOST_TOLD = 12
 _MISSING = re.compile(r"key ('\w+') is missing")
 _WITH_COLON = re.compile(r"'[-+.\d]+(:[-+.\d]+)+'")
-_RANGES = "; a list is written [1, 2, 3], and a range of SNRs {from: -6, to: 18, step: 2}"
+_A_LIST = "; several are written as a list, [1, 2, 3]"
 
 # What Pydantic found wrong → what is right.
 _ALLOWED = {

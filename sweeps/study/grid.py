@@ -12,13 +12,15 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from amc_core.errors import AmcError, require_known, suggest
 from amc_core.fields import Field, fields_of
+from amc_core.fingerprint import DigestedPath
 from amc_core.identity import canonical
 from amc_core.models import MODELS, model_spec, validate_hyperparameters
 from amc_core.modulations import modulation_names
+from amc_core.paths import expanded
 from amc_core.quantities import number, require_number
 from amc_core.run import Recipe
 from amc_core.scenario import FILE_FIELDS, SCENARIO_FIELDS, Channel, Mixture, Scenario
@@ -149,7 +151,7 @@ def require_one_meaning(grids: Iterable[Grid]) -> None:
     known: dict[str, Channel] = {}
     names: dict[str, str] = {}
     for setting in (setting for grid in grids for axis in grid.axes for setting in axis):
-        for part in (setting, *(part for part, _ in setting.get("mixture", ()))):
+        for part in _parts(setting):
             channel = Scenario(channel=part.get("channel", "awgn")).paths
             if channel.name and known.setdefault(channel.name, channel) != channel:
                 raise AmcError(f"two channels are called {channel.name!r}: give each a name of its own")
@@ -158,10 +160,21 @@ def require_one_meaning(grids: Iterable[Grid]) -> None:
                 raise AmcError(f"channels {other!r} and {channel.name!r} are the same: give one of them")
 
 
+def digests_of(grids: Iterable[Grid]) -> dict[str, str]:
+    """Path → digest of the content, of all files that grids name."""
+    parts = [part for grid in grids for axis in grid.axes for setting in axis for part in _parts(setting)]
+    paths = [part[name] for part in parts for name in FILE_FIELDS if part.get(name)]
+    return {str(path): path.digest for path in paths}
+
+
+def _parts(setting: Setting) -> list[Setting]:
+    """A setting, and those of its mixture's components."""
+    return [setting, *(part for part, _ in setting.get("mixture", ()))]
+
+
 def _decided(axis: tuple[Setting, ...]) -> list[str]:
     """The fields that an axis decides, those of a mixture's components among them."""
-    parts = [axis[0], *(part for part, _ in axis[0].get("mixture", ()))]
-    return list(dict.fromkeys(name for part in parts for name in part if name != "mixture"))
+    return list(dict.fromkeys(name for part in _parts(axis[0]) for name in part if name != "mixture"))
 
 
 def recipe_grid(content: Any) -> list[Setting]:
@@ -209,17 +222,41 @@ def each(reader: Callable[[Any], Any], entries: Iterable[Any]) -> list:
     return read
 
 
-def model_grid(content: Any) -> list[tuple[str, dict]]:
-    """Read a model: a name, or a name with hyperparameters, any of which may have a list of values."""
-    if isinstance(content, dict) and len(content) == 1:
-        [(name, hyperparameters)] = content.items()
-    else:
-        name, hyperparameters = content, {}
+class ModelEntry(NamedTuple):
+    """A model with its hyperparameters, and the fields of its recipes in which they differ from the study's."""
+
+    name: str
+    hyperparameters: dict[str, Any]
+    recipe: dict[str, Any]
+
+
+def model_name(content: Any) -> Any:
+    """What stands for the name where a model is to be: the key beside which there may be a recipe, or all of it."""
+    names = [key for key in content if key != "recipe"] if isinstance(content, dict) else []
+    return names[0] if len(names) == 1 else content
+
+
+def model_grid(content: Any) -> list[ModelEntry]:
+    """Read a model: a name, or a name with hyperparameters, perhaps with a recipe beside it; all may have lists.
+
+    ``{resnet: {stacks: [3, 6]}, recipe: {learning_rate: 1e-4}}`` are two models with a recipe of their own.
+    """
+    name, hyperparameters, recipe = model_name(content), {}, {}
+    if isinstance(content, dict) and isinstance(name, str):
+        hyperparameters, recipe = content[name], content.get("recipe", {})
     if not isinstance(name, str) or not isinstance(hyperparameters, dict):
-        raise AmcError(f"{content!r} is not a model: write a name, or 'name: {{hyperparameter: value}}'")
+        raise AmcError(
+            f"{content!r} is not a model: write a name, or 'name: {{hyperparameter: value}}', and beside it, if the "
+            "model has one of its own, 'recipe: {field: value}'"
+        )
     known = model_spec(name).hyperparameters
+    if "recipe" in hyperparameters and "recipe" not in known:
+        raise AmcError(f"the recipe of {name} stands beside it, not in it: {{{name}: {{}}, recipe: {{}}}}")
     lists = {key: _alternatives(known.get(key), value) for key, value in hyperparameters.items()}
-    return [(name, validate_hyperparameters(name, combination)) for combination in _product(lists)]
+    return [
+        ModelEntry(name, validate_hyperparameters(name, combination), fields)
+        for combination, fields in product(_product(lists), recipe_grid(recipe))
+    ]
 
 
 def model_names(content: Any) -> tuple[str, ...]:
@@ -252,10 +289,10 @@ def _values(name: str, values: Any, folder: Path) -> list:
     if not values:
         raise AmcError(f"{name} is an empty list: give it at least one value")
     if name in FILE_FIELDS:  # a path in a study is meant from where the study is
-        values = [str(folder / value) if isinstance(value, str) else value for value in values]
+        values = [DigestedPath(str(folder / expanded(value))) if isinstance(value, str) else value for value in values]
     for value in values:
         require_value(name, value, fields_of(Scenario)[name].optional)
-        Scenario(**{name: value}).definition()  # which looks at files
+        Scenario(**{name: value}).definition()  # which looks at files, whose digests the values keep
     return values
 
 

@@ -2,63 +2,80 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+from collections.abc import Mapping, Sequence
 from fnmatch import filter as matching
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
+from amc_core import paths
 from amc_core.errors import AmcError, require_known, suggest
 from amc_core.models import MODELS
-from amc_core.scenario import AUGMOD, AUGMOD_OFFSETS, CHANNELS, SCENARIO_FIELDS, Scenario
-from sweeps.study.file import StudyFile, parse_yaml, read_content, sentence, validated
+from amc_core.scenario import AUGMOD, AUGMOD_OFFSETS, CHANNELS, FILE_FIELDS, SCENARIO_FIELDS, Scenario
+from sweeps.study.file import StudyFile, parse_yaml, read_content, require_content, sentence, text_content, validated
+from sweeps.study.grid import digests_of
 from sweeps.study.space import Space, read_space
 from sweeps.study.study import SCALED, SearchStudy, Studies, Study, strided
 
+Source = str | Path | Mapping | Study  # of a study: see `load_study`
+
+SUFFIXES = (".yaml", ".yml")  # of study files
 SHIPPED = Path(__file__).parents[1] / "studies"
 
-# What `--scale` sets (trials of a search only) where the study has no `scales` entry of that name; `paper` is P1 §IV-C.
+# What `--scale` sets (proposals of a search only) where the study has no `scales` entry of that name; `paper` is that
+# of P1 §IV-C.
 # Few instances in batches of the paper's size would be too few steps to learn anything. snr_stride: 4 takes every
 # fourth of the study's SNRs, the last one among them.
 SCALES = {
-    "smoke": {"instances": 10, "snr_stride": 4, "epochs": 1, "trials": 3},
+    "smoke": {"instances": 10, "snr_stride": 4, "epochs": 1, "proposals": 3},
     "small": {"instances": 100, "epochs": 20, "batch_size": 64},
     "paper": {"instances": 1000, "epochs": 80},
 }
 
+_UNNAMED = "the study"  # where messages say that a text or a dictionary is wrong
 
-def load_study(name: str, scale: str | None = None) -> Study:
-    """Read and validate a study: a path, or the name of one that is shipped with the package.
+
+def load_study(source: Source, scale: str | None = None) -> Study:
+    """Read and validate a study.
+
+    source: the path of a study file, the name of a study that is shipped with the package, the text of a study file,
+    or its content as a dictionary, in which tuples, ranges and NumPy's arrays may stand for lists. Paths in a text or a
+    dictionary are taken from the working directory, and the study is called "study". A `Study` is returned as it is.
 
     Raises AmcError with one sentence that names the file, the field, the value and what is allowed.
     """
+    if isinstance(source, Study):
+        return source
+    content, name, folder, where = _content(source)
     try:
-        path = _find(name)
-    except (OSError, ValueError) as error:
-        raise (
-            error if isinstance(error, AmcError) else AmcError(f"study {name[:80]!r} is not the name of a file")
-        ) from None
-    content = read_content(path)
-    try:
-        space, folder = read_space(content), path.absolute().parent
+        space = read_space(content)
         if space.dimensions:
-            return _search_study(path.stem, space, folder, scale)
-        study = _at_scale(path.stem, [validated(content, folder)], scale)
+            return _search_study(name, space, folder, scale)
+        study = _at_scale(name, [validated(content, folder)], scale)
         for run in study.runs():
             study.tests(run)
         _require_starts(study.file)
     except ValidationError as error:
-        raise AmcError(f"{path}: {_shortened(sentence(error))}") from None
+        raise AmcError(f"{where}: {_shortened(sentence(error))}") from None
     except AmcError as error:
-        raise AmcError(f"{path}: {_shortened(str(error))}") from None
+        raise AmcError(f"{where}: {_shortened(str(error))}") from None
     return study
 
 
-def load_studies(names: list[str], scale: str | None = None) -> Study | Studies:
-    """The study of that name, or all of several as one; a pattern, such as p1-*, names the shipped ones that match.
+def load_studies(sources: Source | Sequence[Source], scale: str | None = None) -> Study | Studies:
+    """A study from any source that `load_study` takes, or all of several as one.
 
-    Raises AmcError as `load_study` does, where nothing matches, and for a search among others.
+    A pattern among them, such as p1-*, names the shipped studies that match. Raises AmcError as `load_study` does,
+    where nothing matches, and for a search among others.
     """
-    studies = [load_study(name, scale) for name in expanded(names)]
+    if isinstance(sources, Studies):
+        return sources
+    several = isinstance(sources, Sequence) and not isinstance(sources, str)
+    studies = [load_study(source, scale) for source in expanded(list(sources) if several else [sources])]
     if len(studies) == 1:
         return studies[0]
     for study in studies:
@@ -67,22 +84,57 @@ def load_studies(names: list[str], scale: str | None = None) -> Study | Studies:
     return Studies(tuple(studies))
 
 
-def expanded(names: list[str]) -> list[str]:
-    """The names, and the shipped ones that match a pattern, each once. Raises AmcError where nothing matches."""
-    found: dict[str, None] = {}
-    for name in names:
-        plain = not set(name) & set("*?[") or Path(name).exists()
-        matches = [name] if plain else matching(shipped(), name)
-        if not matches:
-            told = f"no shipped study is named like {name!r}, and patterns are of their names"
-            raise AmcError(told + suggest(name, shipped()))
-        found |= dict.fromkeys(matches)
-    return list(found)
+def expanded(sources: list[Source]) -> list[Source]:
+    """The sources, and the shipped studies that match a pattern, each once. Raises AmcError where nothing matches."""
+    if not sources:
+        raise AmcError(f"no study is named (known: {', '.join(shipped())})")
+    found: list[Source] = []
+    for source in sources:
+        matches = [source]
+        if isinstance(source, str) and set(source) & set("*?[") and not (_is_text(source) or Path(source).exists()):
+            matches = matching(shipped(), source)
+            if not matches:
+                told = f"no shipped study is named like {source!r}, and patterns are of their names"
+                raise AmcError(told + suggest(source, shipped()))
+        found += [match for match in matches if not (isinstance(match, str) and match in found)]
+    return found
+
+
+def _content(source: Source) -> tuple[dict, str, Path, str]:
+    """The content of a study, its name, the folder that its paths are taken from, and where messages say it stands."""
+    if isinstance(source, Mapping):
+        return require_content(_plain(source), _UNNAMED), "study", Path.cwd(), _UNNAMED
+    if isinstance(source, str) and _is_text(source):
+        return text_content(source, _UNNAMED), "study", Path.cwd(), _UNNAMED
+    if not isinstance(source, str | Path):
+        raise AmcError(f"{source!r} is not a study: give a path, the name of a shipped study, YAML or a dictionary")
+    try:
+        path = _find(str(source))
+    except (OSError, ValueError) as error:
+        known = isinstance(error, AmcError)
+        raise error if known else AmcError(f"study {str(source)[:80]!r} is not the name of a file") from None
+    return read_content(path), study_name(path), path.absolute().parent, str(path)
+
+
+def _is_text(source: str) -> bool:
+    """Is this the text of a study, and not a path or a name?"""
+    return "\n" in source or re.match(r"\s*(\{|\w+:\s)", source) is not None
+
+
+def _plain(value: Any) -> Any:
+    """What Python holds as what YAML would have given."""
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple | range):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return str(value) if isinstance(value, PurePath) else value
 
 
 def _require_starts(file: StudyFile) -> None:
     """Raise AmcError for a stage of transfer that no model of the study can start."""
-    trained = {name for name, _ in file.models if MODELS[name].epochs}
+    trained = {model.name for model in file.models if MODELS[model.name].epochs}
     for place, stage in enumerate(file.transfer):
         if not trained & set(stage.models or trained):
             raise AmcError(f"transfer.{place}: no run above can start it: the study has none of its models")
@@ -100,13 +152,20 @@ def parse_scenario(text: str) -> Scenario:
     if not isinstance(fields, dict):
         raise AmcError(f"scenario {text!r} is not known{suggest(text, named)}, nor fields such as '{{upsampling: 4}}'")
     require_known("scenario field", fields, SCENARIO_FIELDS)
-    return Scenario(**fields)
+    files = {name: str(paths.expanded(fields[name])) for name in FILE_FIELDS if isinstance(fields.get(name), str)}
+    return Scenario(**fields | files)
 
 
 def _search_study(name: str, space: Space, folder: Path, scale: str | None) -> SearchStudy:
-    files = [validated(space.fill(values), folder) for _, values in space.ends()]
-    first, trials = _at_scale(name, files, scale), _sizes(files[0], scale).get("trials")
-    study = SearchStudy(**first.__dict__, space=space, folder=folder, scaled_trials=trials)
+    files = []
+    for words, values in space.ends():
+        try:
+            files.append(validated(space.fill(values), folder))
+        except ValidationError as error:
+            raise AmcError(f"{words}{sentence(error)}") from None
+    first, proposals = _at_scale(name, files, scale), _sizes(files[0], scale).get("proposals")
+    digests = digests_of(grid for file in files for grid in file.grids)
+    study = SearchStudy(**first.__dict__, space=space, folder=folder, scaled_proposals=proposals, digests=digests)
     study.require_searchable()
     return study
 
@@ -114,7 +173,7 @@ def _search_study(name: str, space: Space, folder: Path, scale: str | None) -> S
 def _at_scale(name: str, files: list[StudyFile], scale: str | None) -> Study:
     """The first of the files as a study; the recipe with the most epochs, or the largest batch, has the scale's."""
     file, sizes = files[0], _sizes(files[0], scale)
-    recipes = [SCALED | fields for file in files for fields in file.recipe]
+    recipes = [SCALED | fields | model.recipe for file in files for model in file.models for fields in file.recipe]
     most = {name: max(fields[name] for fields in recipes) for name in SCALED}
     factors = {name: sizes[name] / most[name] for name in SCALED if name in sizes}
     stride = sizes.get("snr_stride", 1)
@@ -134,10 +193,23 @@ def _sizes(file: StudyFile, scale: str | None) -> dict[str, int]:
 
 
 def _find(name: str) -> Path:
-    for path in (Path(name), SHIPPED / f"{name}.yaml"):
+    for path in (paths.expanded(name), SHIPPED / f"{name}.yaml"):
         if path.is_file():
             return path
-    raise AmcError(f"study {name!r} is neither a file nor a shipped study{suggest(name, shipped())}")
+    beside = [f"{name}{suffix}" for suffix in SUFFIXES if Path(f"{name}{suffix}").is_file()]
+    hint = f"; did you mean {beside[0]!r}?" if beside else suggest(name, shipped())
+    raise AmcError(f"study {name!r} is neither a file nor a shipped study{hint}")
+
+
+def run_command(study: str, store: str | Path, scale: str | None = None) -> str:
+    """The command that computes a study, as a shell takes it."""
+    return shlex.join(["amc", "run", study, *(["--scale", scale] if scale else []), "--store", str(store)])
+
+
+def study_name(source: str | Path) -> str:
+    """What a study is called: a shipped name as it is, of a file the name without .yaml or .yml."""
+    path = Path(source)
+    return path.stem if path.suffix in SUFFIXES else path.name
 
 
 def shipped() -> list[str]:

@@ -9,7 +9,8 @@ from amc_core.models import MODELS
 from amc_core.modulations import MODULATION_SETS, MODULATIONS
 from amc_core.run import Recipe
 from amc_core.scenario import SCENARIO_FIELDS, Scenario
-from sweeps.study.file import OBJECTIVES, StudyFile
+from sweeps.search.objectives import OBJECTIVES
+from sweeps.study.file import StudyFile
 
 _NUMBER = {"type": ["number", "string"]}  # YAML reads 1e-3 and 32/3 as texts
 _COUNT = {"type": "integer", "minimum": 1}
@@ -35,7 +36,7 @@ def study_schema() -> dict[str, Any]:
     exact = {
         "modulations": _MODULATIONS,
         "snr_db": _SNRS,
-        "length": _one_or_list(_COUNT),
+        "length": _searched(_one_or_list(_COUNT)),
         "test_length": _one_or_list(_COUNT),
         "seeds": _one_or_list({"type": "integer", "minimum": 0}),
         "models": _one_or_list(_model()),
@@ -105,7 +106,7 @@ def _searched(value: dict) -> dict:
 
 
 def _model() -> dict:
-    """A model's name, or its name with hyperparameters."""
+    """A model's name, or its name with hyperparameters, and beside it perhaps a recipe of its own."""
     models = {
         name: _object(
             {key: _described(_searched(_one_or_list(entry.schema()))) for key, entry in spec.hyperparameters.items()}
@@ -113,16 +114,33 @@ def _model() -> dict:
         | {"description": f"{spec.title}: {spec.source}"}
         for name, spec in MODELS.items()
     }
-    return _either({"enum": list(MODELS)}, _object(models) | {"minProperties": 1, "maxProperties": 1})
+    told = "Fields of the recipe in which this model differs from the others."
+    recipe = {"recipe": _one_or_list(_recipe()) | {"description": told}}
+    one_name = {"propertyNames": {"enum": list(MODELS)}, "minProperties": 1, "maxProperties": 1}
+    beside = {"required": ["recipe"], "minProperties": 2, "maxProperties": 2}
+    return _either({"enum": list(MODELS)}, _object(models | recipe) | {"anyOf": [one_name, beside]})
+
+
+def _open(schema: Any) -> Any:
+    """The schema, where a search may decide the numbers in it as well."""
+    if isinstance(schema, list):
+        return [_open(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if isinstance(schema.get("type"), list):  # which numbers have, and nothing else
+        return _searched(schema) | {key: schema[key] for key in ("description",) if key in schema}
+    return {key: _open(part) for key, part in schema.items()}
 
 
 _FIELDS = _schemas(Scenario)
 _AXES = {name: _described(_one_or_list(value)) for name, value in _FIELDS.items()}
+_TRAINED = {name: _described(_open(_searched(_one_or_list(value)))) for name, value in _FIELDS.items()}
 _LISTS = {name: _list(value) | {"description": value["description"]} for name, value in _FIELDS.items()}
 _ZIP = {"zip": _object(_LISTS) | {"description": "Fields that go through lists of the same length together."}}
-_WEIGHT = _NUMBER | {"description": "Share of the instances, in proportion to those of the others."}
+_WEIGHT = _searched(_NUMBER) | {"description": "Share of the instances, in proportion to those of the others."}
+_PARTS = {name: _described(_open(_searched(value))) for name, value in _FIELDS.items()}
 _MIXTURE = {
-    "mixture": _list(_object(_FIELDS | {"weight": _WEIGHT}))
+    "mixture": _list(_object(_PARTS | {"weight": _WEIGHT}))
     | {"description": "Scenarios to train on side by side, each a mapping of fields to one value."}
 }
 _VARY = {
@@ -138,7 +156,7 @@ _OF_TESTS = {
     | {"description": "Modulations tested, also untrained ones; by default the training's."},
 }
 _GRIDS = {
-    "train": _one_or_list(_object(_AXES | _ZIP | _MIXTURE)),
+    "train": _one_or_list(_object(_TRAINED | _ZIP | _MIXTURE)),
     "test": _one_or_list(_object(_AXES | _ZIP | _VARY | _OF_TESTS)),
     "recipe": _one_or_list(_recipe()),
 }

@@ -1,7 +1,8 @@
-"""The search space of a study: fields of its models and recipes that hold a dimension instead of a value.
+"""The search space of a study: what in its models, recipes and training settings is a dimension instead of a value.
 
 A dimension is a mapping where a value would stand: ``{int: [2, 10]}``, ``{float: [1e-4, 1e-2], log: true}``,
-``{choice: [paper, identity]}``. Several models are a choice among them, and the dimensions of each belong to it alone.
+``{choice: [paper, identity]}``. In `train` that may be a field, a bound of a distribution or a weight of a mixture, and
+`length` may be one. Several models are a choice among them, and the dimensions of each belong to it alone.
 Values chosen for all dimensions turn the study's content into that of a plain study.
 """
 
@@ -14,9 +15,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from amc_core.distributions import DISTRIBUTIONS
 from amc_core.errors import AmcError, require_known, suggest
 from amc_core.quantities import require_number
-from sweeps.study.grid import LARGEST, model_grid, recipe_grid
+from sweeps.study.grid import LARGEST, model_grid, model_name, recipe_grid
 
 MODEL = "model"  # the dimension that chooses among several models
 
@@ -111,7 +113,7 @@ class Space:
             else:
                 del section[field]
         if MODEL in values:
-            content["models"] = [entry for entry in content["models"] if _model_name(entry) == values[MODEL]]
+            content["models"] = [entry for entry in content["models"] if model_name(entry) == values[MODEL]]
         return content
 
     def ends(self) -> Iterator[tuple[str, Values]]:
@@ -149,64 +151,94 @@ def read_space(content: dict) -> Space:
     """Find the dimensions in a study's content. Raises AmcError for one that is not understood, or not of its field."""
     content = deepcopy(content)
     if "search" in content and not isinstance(content["search"], dict):
-        raise AmcError("search: it maps trials, sampler, pruner, objective, seed and storage to values")
+        raise AmcError("search: it maps proposals, sampler, pruner, objective, seed and storage to values")
     searched = "search" in content
     found: list[tuple[Dimension, dict]] = []  # each with the section in which it stands
     if isinstance(content.get("models"), dict | str):
         content["models"] = [content["models"]]
     models = content["models"] if isinstance(content.get("models"), list) else []
     for place, entry in enumerate(models):
-        if isinstance(entry, dict) and len(entry) == 1 and isinstance(section := next(iter(entry.values())), dict):
-            model = next(iter(entry))
-            found += _section(
-                section, f"models.{model}", ("models", place, model), lambda f, v, m=model: model_grid({m: {f: v}})
-            )
+        model = model_name(entry)
+        if isinstance(entry, dict) and isinstance(model, str):
+            found += _hyperparameters(entry[model], model, ("models", place, model))
+            found += _recipe(entry.get("recipe"), ("models", place, "recipe"), f"models.{model}.recipe")
     found += _recipe(content.get("recipe"), ("recipe",))
+    found += _nested({key: content[key] for key in ("length", "train") if key in content}, "", (), content)
     if isinstance(content.get("transfer"), dict):
         content["transfer"] = [content["transfer"]]
     stages = content["transfer"] if isinstance(content.get("transfer"), list) else []
     for place, stage in enumerate(stages):
         if isinstance(stage, dict):
             found += _recipe(stage.get("recipe"), ("transfer", place, "recipe"))
+            found += _nested(stage.get("train"), f"transfer.{place}.train", ("transfer", place, "train"), stage)
     dimensions = [_conditional(dimension, section, [other for other, _ in found]) for dimension, section in found]
     if searched and len(models) > 1:
-        names = [_model_name(entry) for entry in models]
-        if len(set(names)) < len(names) or None in names:
+        names = [model_name(entry) for entry in models]
+        if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
             raise AmcError("models: a search chooses among models of different names: make its differences dimensions")
-        dimensions = [_of_model(dimension) for dimension in dimensions]
+        dimensions = [_of_model(dimension, names) for dimension in dimensions]
         dimensions.insert(0, Dimension(MODEL, ("models",), "choice", choices=tuple(names)))
     if dimensions and not searched:
         raise AmcError(
-            f"{dimensions[0].name} is a dimension: the study needs a section such as 'search: {{trials: 20}}'"
+            f"{dimensions[0].name} is a dimension: the study needs a section such as 'search: {{proposals: 20}}'"
         )
     if searched and not dimensions:
         raise AmcError(
-            "search: nothing is searched: give a hyperparameter or recipe field a dimension, as {int: [2, 10]}"
+            "search: nothing is searched: give a hyperparameter, or a field of recipe or train, a dimension, "
+            "as {int: [2, 10]}"
         )
     return Space(content, tuple(_ordered(dimensions)))
 
 
-def _model_name(entry: Any) -> Any:
-    name = next(iter(entry)) if isinstance(entry, dict) and len(entry) == 1 else entry
-    return name if isinstance(name, str) else None
-
-
-def _of_model(dimension: Dimension) -> Dimension:
+def _of_model(dimension: Dimension, names: list[str]) -> Dimension:
     """The dimension of one of several models applies where that model is chosen."""
     if dimension.place[0] != "models":
         return dimension
-    return replace(dimension, when=((MODEL, dimension.place[2]), *dimension.when))
+    return replace(dimension, when=((MODEL, names[dimension.place[1]]), *dimension.when))
 
 
-def _recipe(content: Any, place: tuple) -> list[tuple[Dimension, dict]]:
-    parts = [(place, content)] if isinstance(content, dict) else []
+def _hyperparameters(content: Any, model: str, place: tuple) -> list[tuple[Dimension, dict]]:
+    if not isinstance(content, dict):
+        return []
+    content = {key: value for key, value in content.items() if key != "recipe"}  # which `model_grid` refuses
+    return _section(content, f"models.{model}", place, lambda field, value: model_grid({model: {field: value}}))
+
+
+def _recipe(content: Any, place: tuple, name: str = "") -> list[tuple[Dimension, dict]]:
+    """The dimensions in a recipe, or in a list of recipes; name: of the first part of theirs, if not the place."""
+    name = name or ".".join(map(str, place))
     if isinstance(content, list):
-        parts = [((*place, number), part) for number, part in enumerate(content) if isinstance(part, dict)]
-    return [
-        entry
-        for where, part in parts
-        for entry in _section(part, ".".join(map(str, where)), where, lambda f, v: recipe_grid({f: v}))
-    ]
+        return [entry for n, part in enumerate(content) for entry in _recipe(part, (*place, n), f"{name}.{n}")]
+    if not isinstance(content, dict):
+        return []
+    return _section(content, name, place, lambda field, value: recipe_grid({field: value}))
+
+
+def _nested(content: Any, name: str, place: tuple, section: Any) -> list[tuple[Dimension, Any]]:
+    """The dimensions anywhere in a grid of scenarios, each with what it stands in.
+
+    A dictionary is one that has the key of a kind. What its field takes is tried when the study is: see
+    `SearchStudy.require_searchable`.
+    """
+    if isinstance(content, dict) and set(content) & set(_KINDS):
+        try:
+            return [(_dimension(content, name, place), section)]
+        except AmcError as error:
+            raise AmcError(f"{name}: {error}") from None
+    parts: list[tuple[Any, str, Any]] = []
+    if isinstance(content, dict):
+        parts = [(key, f"{name}.{key}" if name else str(key), part) for key, part in content.items()]
+        if len(content) == 1 and next(iter(content)) in DISTRIBUTIONS:  # whose bounds are named by what they are of
+            [(kind, bounds)] = content.items()
+            ends = zip((f"{name}.low", f"{name}.high"), bounds, strict=False) if isinstance(bounds, list) else ()
+            return [
+                entry
+                for number, (end, bound) in enumerate(ends)
+                for entry in _nested(bound, end, (*place, kind, number), bounds)
+            ]
+    elif isinstance(content, list):
+        parts = [(number, f"{name}.{number}", part) for number, part in enumerate(content)]
+    return [entry for key, longer, part in parts for entry in _nested(part, longer, (*place, key), content)]
 
 
 def _section(section: dict, name: str, place: tuple, accept: Callable[[str, Any], Any]) -> list[tuple[Dimension, dict]]:
@@ -281,7 +313,7 @@ def _range(kind: str, content: dict) -> tuple[float, float, float | None]:
 
 
 def _label(value: Any) -> Any:
-    """A value as a storage of trials can hold it."""
+    """A value as the storage of a search can hold it."""
     return json.dumps(value, default=str) if isinstance(value, list | dict) else value
 
 
@@ -292,7 +324,8 @@ def _conditional(dimension: Dimension, section: dict, dimensions: list[Dimension
         beside = next((d for d in dimensions if d.place == (*dimension.place[:-1], field)), None)
         told = f"{dimension.name}: when {field} is {label!r}"
         if field not in section:
-            raise AmcError(f"{told}: there is no {field} beside it{suggest(field, section)}")
+            known = section if isinstance(section, dict) else ()
+            raise AmcError(f"{told}: there is no {field} beside it{suggest(field, known)}")
         if beside is dimension or not (beside.holds(label) if beside else _label(section[field]) == label):
             raise AmcError(f"{told}: it never is")
         if beside:

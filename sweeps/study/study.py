@@ -13,16 +13,20 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
 from amc_core.coverage import require_likelihood
 from amc_core.errors import AmcError
+from amc_core.fingerprint import planned
 from amc_core.models import MODELS, shortest_length
 from amc_core.run import Dataset, Recipe, Run
 from amc_core.scenario import Mixture, Scenario
 from amc_core.settings import is_unseen
+from sweeps.search.objectives import OBJECTIVES
 from sweeps.study.file import (
+    FIRST_STAGE,
     ResourcesSection,
     SearchSection,
     StudyFile,
@@ -41,6 +45,14 @@ _PLAIN = Grid()
 def strided(snrs_db: tuple[float, ...], stride: int) -> tuple[float, ...]:
     """Every SNR at a distance of `stride` from the last one."""
     return snrs_db[::-stride][::-1]
+
+
+class _Named(NamedTuple):
+    """A run of a study, the grids of its test scenarios, and the stage that it belongs to."""
+
+    run: Run
+    tests: tuple[Grid, ...]
+    stage: str
 
 
 @dataclass(frozen=True)
@@ -76,44 +88,54 @@ class Study:
         Models × lengths × training scenarios × recipes × seeds; then, for each stage of transfer, those of the
         runs before it, earlier stages included, that it takes × training scenarios × recipes.
         """
-        return [run for run, *_ in self._named.values()]
+        return [named.run for named in self._named.values()]
+
+    def stage_of(self, run: Run) -> str:
+        """The name of the stage that a run belongs to: "training", or that of the transfer that names it first."""
+        return self._named[run.key].stage
 
     def tests(self, run: Run) -> tuple[Dataset, ...]:
         """The test datasets of a run, each once; fields that the test grid leaves out are those of its training."""
-        _, grids, _ = self._named[run.key]
+        grids = self._named[run.key].tests
         parts = [self._expanded(grid, base, run) for grid in grids for base in run.dataset.scenario.components]
         if len(parts) == 1:
             return parts[0]
         return tuple({test.key: test for part in parts for test in part}.values())
 
-    def stage(self, run: Run) -> str:
-        """The name of the stage that a run belongs to: "training", or that of a transfer, by default "transfer-1" …"""
-        return self._named[run.key][2]
+    def last_runs(self) -> list[Run]:
+        """The runs from which no other of the study starts: those after transfer, where there is any."""
+        runs = self.runs()
+        started = {run.parent.key for run in runs if run.parent}
+        return [run for run in runs if run.key not in started]
+
+    def unseen_tests(self, run: Run) -> list[Dataset]:
+        """The test datasets of a run in scenarios that neither it nor a run that it descends from could know."""
+        return [test for test in self.tests(run) if is_unseen(test, run)]
 
     @cached_property
-    def _named(self) -> dict[str, tuple[Run, tuple[Grid, ...], str]]:
-        """Run key → the run, the grids of its test scenarios, and the name of its stage."""
+    def _named(self) -> dict[str, _Named]:
+        """Run key → the run, and what the study says of it."""
         file, named = self.file, {}
-        stages = (grid for stage in file.transfer for grid in (*stage.train, *(stage.test or ())))
-        require_one_meaning(grid for grids in (file.train, file.test, stages) for grid in grids)
+        require_one_meaning(file.grids)
         training = [
             self.dataset(scenario, length)
             for length in file.length
             for grid in file.train
             for scenario in grid.scenarios()
         ]
-        recipes = [Recipe(**self._scaled(SCALED | fields)) for fields in file.recipe]
-        for (model, hyperparameters), dataset, recipe, seed in product(file.models, training, recipes, file.seeds):
-            run = Run(model, dataset, recipe, seed, hyperparameters)
-            named[run.key] = run, file.test, "training"
-        parents = [run for run, *_ in named.values() if MODELS[run.model].epochs]
+        for model, hyperparameters, own in file.models:
+            recipes = [Recipe(**self._scaled(SCALED | fields | own)) for fields in file.recipe]
+            for dataset, recipe, seed in product(training, recipes, file.seeds):
+                run = Run(model, dataset, recipe, seed, hyperparameters)
+                named[run.key] = _Named(run, file.test, FIRST_STAGE)
+        parents = [entry.run for entry in named.values() if MODELS[entry.run.model].epochs]
         for place, stage in enumerate(file.transfer):
             try:
                 stage_runs = {run.key: run for run in self._transferred(stage, parents)}
                 for run in stage_runs.values():
-                    tested = named[run.key][1] if run.key in named else ()
-                    grids = file.test if stage.test is None else stage.test
-                    named[run.key] = run, (*tested, *grids), stage.name or f"transfer-{place + 1}"
+                    tested = file.test if stage.test is None else stage.test
+                    known = named.get(run.key, _Named(run, (), stage.name))
+                    named[run.key] = known._replace(tests=(*known.tests, *tested))
                 parents += stage_runs.values()
             except AmcError as error:
                 raise AmcError(f"transfer.{place}: {error}") from None
@@ -167,14 +189,15 @@ class Study:
 
 @dataclass(frozen=True)
 class SearchStudy(Study):
-    """A study whose models and recipes are searched; its runs are those of the proposals made so far.
+    """A study whose models, recipes or training settings are searched; its runs are those of the proposals made so far.
 
     file: of the first values of all dimensions; what is no dimension is the same in every proposal.
     """
 
     space: Space
     folder: Path
-    scaled_trials: int | None  # what the scale makes of the section's
+    scaled_proposals: int | None  # what the scale makes of the section's
+    digests: dict[str, str]  # of files, by path, so that every proposal, wherever it is made, means the same content
     proposals: tuple[Study, ...] = ()
 
     @property
@@ -182,7 +205,7 @@ class SearchStudy(Study):
         return self.file.search
 
     @cached_property
-    def _named(self) -> dict[str, tuple[Run, tuple[Grid, ...], str]]:
+    def _named(self) -> dict[str, _Named]:
         return {key: named for study in self.proposals for key, named in study._named.items()}
 
     @cached_property
@@ -191,18 +214,19 @@ class SearchStudy(Study):
         return tuple(self.proposal(values) for _, values in self.space.ends())
 
     @property
-    def trials(self) -> int:
+    def wanted(self) -> int:
         """How many proposals are to be evaluated."""
-        trials = self.scaled_trials or self.search.trials
+        wanted = self.scaled_proposals or self.search.proposals
         if self.search.sampler != "grid":
-            return trials
+            return wanted
         combinations = len(self.space.grid())
-        return min(trials or combinations, combinations)
+        return min(wanted or combinations, combinations)
 
     def proposal(self, values: Values) -> Study:
         """The plain study that these values of the dimensions make. Raises AmcError where they do not go together."""
         try:
-            file = validated(self.space.fill(values), self.folder)
+            with planned(self.digests):
+                file = validated(self.space.fill(values), self.folder)
             study = Study(self.name, file, self.scale, self.instances, self.snrs_db, self.factors, self.snr_stride)
             for run in study.runs():
                 study.tests(run)
@@ -214,13 +238,13 @@ class SearchStudy(Study):
     def key(self) -> str:
         """16 hex digits that identify the search: the space, what is fixed, and how proposals are made and judged.
 
-        `trials` and `storage` are left out, so that a search can be extended and its storage be moved.
+        `proposals` and `storage` are left out, so that a search can be extended and its storage be moved.
         """
         fixed = {}
         for study in self.ends:
             fixed |= {run.key: [run.cell_key(test) for test in study.tests(run)] for run in study.runs()}
         space = [replace(dimension, place=()).__dict__ for dimension in self.space.dimensions]
-        how = self.search.model_dump(exclude={"trials", "storage"})
+        how = self.search.model_dump(exclude={"proposals", "storage"})
         text = json.dumps([space, how, fixed], sort_keys=True, default=str)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
@@ -229,14 +253,15 @@ class SearchStudy(Study):
         search = self.search
         if search.sampler == "grid":
             self.space.grid()
-        elif search.trials is None:
-            raise AmcError("search.trials is missing: say how many proposals are to be evaluated")
+        elif search.proposals is None:
+            raise AmcError("search.proposals is missing: say how many proposals are to be evaluated")
         numbers = [d for d in self.space.dimensions if d.kind != "choice" and d.low < d.high and not d.when]
         if search.sampler == "cmaes" and (len(numbers) < 2 or len(search.objective) > 1):
             raise AmcError(
                 "search.sampler: cmaes needs two or more unconditional int or float dimensions, one objective"
             )
-        if search.pruner != "none" and (len(search.objective) > 1 or "accuracy" not in search.objective[0]):
+        tested = [name for name in search.objective if OBJECTIVES[name].tests]
+        if search.pruner != "none" and not len(search.objective) == len(tested) == 1:
             raise AmcError(f"search.pruner: {search.pruner} compares accuracies: it needs one objective, an accuracy")
         for words, values in self.space.ends():
             try:
@@ -248,8 +273,10 @@ class SearchStudy(Study):
                     f"search.pruner: {search.pruner} stops a run by its epochs, and a proposal has {len(study.runs())} "
                     "runs here: pruning needs one training scenario, one seed and no transfer"
                 )
-            if "unseen_accuracy" in search.objective and not any(unseen_tests(study, run) for run in last_runs(study)):
-                raise AmcError(f"search.objective: {words}no test scenario is unseen: add one that is not trained on")
+            for name in search.objective:
+                tests = OBJECTIVES[name].tests
+                if tests and not any(tests(study, run) for run in study.last_runs()):
+                    raise AmcError(f"search.objective: {words}{name} has no test scenario: add one not trained on")
 
 
 @dataclass(frozen=True)
@@ -285,22 +312,10 @@ class Studies:
         parts = [part.tests(run) for part in self.naming(run)]
         return parts[0] if len(parts) == 1 else tuple({test.key: test for part in parts for test in part}.values())
 
-    def stage(self, run: Run) -> str:
-        """The name of the run's stage in the first of the studies that name it."""
-        return self.naming(run)[0].stage(run)
+    def stage_of(self, run: Run) -> str:
+        """The name of a run's stage in the first of the studies that name it."""
+        return self.naming(run)[0].stage_of(run)
 
     def naming(self, run: Run) -> list[Study]:
         """The studies that name a run."""
         return [part for part in self.parts if run.key in part._named]
-
-
-def last_runs(study: Study) -> list[Run]:
-    """The runs from which no other of the study starts: those after transfer, where there is any."""
-    runs = study.runs()
-    started = {run.parent.key for run in runs if run.parent}
-    return [run for run in runs if run.key not in started]
-
-
-def unseen_tests(study: Study, run: Run) -> list[Dataset]:
-    """The test datasets of a run in scenarios that neither it nor a run that it descends from could know."""
-    return [test for test in study.tests(run) if is_unseen(test, run)]

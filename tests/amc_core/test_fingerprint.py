@@ -179,6 +179,13 @@ def test_a_digest_travels_with_its_path(large, field):
     assert scenario_from(record).columns() == scenario.columns()
 
 
+def test_a_file_that_is_not_there_and_was_never_read_is_its_path(tmp_path):
+    gone, other = (Scenario(recording=str(tmp_path / name / "gone.h5")) for name in ("a", "b"))
+    assert gone == Scenario(recording=str(gone.recording)) != other and gone.columns()["recording"] == "gone.h5"
+    with pytest.raises(AmcError, match=r"gone\.h5.*cannot be read"):
+        gone.definition()
+
+
 def test_what_lies_at_a_path_has_to_be_what_was_planned(large):
     planned = pickle.loads(pickle.dumps(DigestedPath(str(large))))
     planned.require_planned()

@@ -67,7 +67,8 @@ def test_a_refusal_names_the_field_the_value_and_what_is_allowed(value, limits, 
     ("value", "text"),
     [
         (8.0, "8"), (0.35, "0.35"), (1_500_000.0, "1500000"), (1e-6, "1e-6"), (0.1 + 0.2, "0.3"), (1e300, "1e300"),
-        (math.nan, ""), (None, ""), (math.inf, "inf"), ("awgn", "awgn"), (np.int64(3), "3"), (True, "True"),
+        (math.nan, ""), (None, ""), (math.inf, "inf"), ("awgn", "awgn"),
+        ([1.5, None], "[1.5, None]"), (np.int64(3), "3"), (True, "True"),
     ],
 )  # fmt: skip
 def test_a_number_is_printed_in_one_way(value, text):

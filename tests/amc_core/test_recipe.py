@@ -11,9 +11,10 @@ from torch import nn
 from amc_core import AmcError, Scenario, training
 from amc_core.instances import Instances
 from amc_core.models import trained_part
+from amc_core.models.objective import scores_and_losses
 from amc_core.run import Dataset, Recipe, Run
 from amc_core.scenario import Mixture
-from amc_core.training import cut, learning_rate, new_model, train
+from amc_core.training import cut, learning_rate, new_model, plateau_rate, train
 
 DATASET = Dataset(Scenario(), ("BPSK", "16QAM", "GFSK"), (0.0, 18.0), instances=20, length=128)
 AWGN, RICIAN = Scenario(), Scenario("rician")
@@ -253,3 +254,106 @@ def test_a_device_too_small_for_one_instance_is_said(monkeypatch):
     monkeypatch.setattr(training, "trained_part", lambda network, part: [network])
     with pytest.raises(AmcError, match="too small for one instance"):
         list(train(run("cnn1d")))
+
+
+# -- plateaus, stopping, smoothing, clipping ------------------------------------------------------------
+
+LOSSES = [1.0, 0.9, 0.91, 0.9, 0.899_95, 0.95, 0.9, 0.92, 0.93, 0.9, 0.5, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6]
+
+
+def rates(**fields) -> list[float]:
+    recipe = Recipe(schedule="plateau", **fields)
+    return [plateau_rate(recipe, LOSSES[:epochs]) for epochs in range(len(LOSSES) + 1)]
+
+
+@pytest.mark.parametrize("patience", [0, 1, 3])
+@pytest.mark.parametrize("minimum", [0.0, 2e-4])
+def test_a_plateau_counted_as_pytorch_does_is_pytorchs(patience, minimum):
+    weight = nn.Parameter(torch.zeros(1))
+    optimiser = torch.optim.SGD([weight], lr=1e-3)
+    schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.3, patience=patience, min_lr=minimum)
+    expected = [1e-3]
+    for loss in LOSSES:
+        schedule.step(loss)
+        expected.append(optimiser.param_groups[0]["lr"])
+    counting = dict(plateau_patience=patience, plateau_minimum=minimum, plateau_counting="pytorch")
+    assert rates(plateau_factor=0.3, **counting) == pytest.approx(expected, rel=1e-12)
+
+
+def test_keras_acts_when_the_patience_is_reached_and_pytorch_when_it_is_exceeded():
+    recipe = {"schedule": "plateau", "plateau_factor": 0.5, "learning_rate": 1.0}
+    flat = [0.5] * 12
+    keras, pytorch = (
+        [plateau_rate(Recipe(plateau_patience=3, plateau_counting=counting, **recipe), flat[:n]) for n in range(10)]
+        for counting in ("keras", "pytorch")
+    )
+    assert keras == [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25]  # the first epoch is the lowest, three more are not
+    assert pytorch == [1, 1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25]
+    floor = Recipe(plateau_patience=1, plateau_minimum=0.3, **recipe)
+    assert plateau_rate(floor, flat) == 0.3
+
+
+def test_a_loss_is_lower_by_1e_4_for_keras_and_by_1e_4_of_itself_for_pytorch():
+    falling = [10.0 - 5e-4 * epoch for epoch in range(6)]  # a twentieth of a thousandth each
+    keras, pytorch = (
+        plateau_rate(Recipe(schedule="plateau", plateau_patience=1, plateau_counting=counting), falling)
+        for counting in ("keras", "pytorch")
+    )
+    assert keras == 1e-3 and pytorch < 1e-3
+
+
+def test_training_on_a_plateau_follows_its_own_losses_and_goes_on_where_it_was_stopped():
+    described = run(epochs=12, learning_rate=0.03, schedule="plateau", plateau_patience=1, plateau_factor=0.2)
+    states = list(train(described))
+    rows = states[-1]["epochs"]
+    losses = [row["validation_loss"] for row in rows]
+    assert [row["learning_rate"] for row in rows] == [plateau_rate(described.recipe, losses[:n]) for n in range(12)]
+    assert rows[-1]["learning_rate"] < 0.03
+    rest = list(train(described, state=states[6]))[-1]
+    assert all(torch.equal(rest["weights"][name], tensor) for name, tensor in states[-1]["weights"].items())
+
+
+def test_stopping_and_keeping_may_go_by_the_loss():
+    by_loss = dict(epochs=40, learning_rate=0.01, patience=3, stop_on="loss", keep="lowest_loss")
+    states = list(train(run(**by_loss)))
+    losses = [row["validation_loss"] for row in states[-1]["epochs"]]
+    lowest = losses.index(min(losses))
+    assert len(losses) < 40 and lowest == len(losses) - 4 and states[-1]["kept_epoch"] == lowest + 1
+    assert list(train(run(**by_loss), state=states[2]))[-1]["kept_epoch"] == lowest + 1
+    kept = states[-1]["kept"]
+    assert all(torch.equal(kept[name], tensor) for name, tensor in states[lowest]["weights"].items())
+
+
+def test_label_smoothing_is_in_the_training_loss_alone():
+    network, x, labels = new_model(run()).eval(), everything(Instances(DATASET, "test")), torch.arange(12) % 3
+    scores, losses = scores_and_losses(network, x, labels, label_smoothing=0.2)
+    log = scores.log_softmax(1)
+    expected = -(0.8 * log.gather(1, labels[:, None])[:, 0] + 0.2 * log.mean(1))
+    torch.testing.assert_close(losses, expected)
+    rows = next(train(run(epochs=1, learning_rate=1e-12, label_smoothing=0.5)))["epochs"]
+    plain = next(train(run(epochs=1, learning_rate=1e-12)))["epochs"]
+    assert rows[0]["validation_loss"] == pytest.approx(plain[0]["validation_loss"], rel=1e-6)
+    assert rows[0]["train_loss"] != pytest.approx(plain[0]["train_loss"], rel=1e-6)
+
+
+def test_a_clipped_gradient_has_at_most_the_norm_of_the_recipe(monkeypatch):
+    norms = []
+
+    class Watched(torch.optim.Adam):
+        def step(self):
+            norms.append(sum(p.grad.square().sum() for group in self.param_groups for p in group["params"]).sqrt())
+            super().step()
+
+    monkeypatch.setattr(torch.optim, "Adam", Watched)
+    next(train(run(epochs=1)))
+    free, norms[:] = list(norms), []
+    next(train(run(epochs=1, clip_norm=0.01)))
+    assert max(free) > 0.02
+    assert all(norm <= 0.01 * 1.001 for norm in norms) and max(norms) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_a_field_without_effect_changes_neither_recipe_nor_key():
+    assert Recipe(plateau_factor=0.1, plateau_counting="pytorch", stop_on="loss") == Recipe()
+    assert run(plateau_patience=3).key == run().key
+    assert run(schedule="plateau", plateau_patience=3).key != run(schedule="plateau").key
+    assert run(patience=3, stop_on="loss").key != run(patience=3).key

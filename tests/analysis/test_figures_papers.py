@@ -23,7 +23,7 @@ def cells_of(name: str) -> pd.DataFrame:
         told = [f"{field}={value}" for field, value in start.items() if value != own[f"train_{field}"]]
         identity = {"model": run.model, "seed": run.seed, "length": run.dataset.length, "classes": 7, **own}
         identity |= {"parent": run.parent.key if run.parent else "", "start": ", ".join(told)}
-        identity |= {"stage": study.stage(run), "ancestors": len(descent_of(run)) - 1}
+        identity |= {"stage": study.stage_of(run), "ancestors": len(descent_of(run)) - 1}
         identity |= {name: getattr(run.recipe, name) for name in ("retrain", "label_fraction", "min_length")}
         for test in study.tests(run):
             if test.scenario not in columns:

@@ -106,3 +106,13 @@ def test_the_command_prints_rows_or_writes_all_of_them(amc, store, tmp_path):
     files = ["--csv", str(csv), "--parquet", str(parquet)]
     assert amc("query", "SELECT * FROM confusion", "--store", str(store), *files).returncode == 0
     assert len(csv.read_text().splitlines()) - 1 == len(pd.read_parquet(parquet)) == len(load("confusion", store))
+
+
+def test_hyperparameters_are_json_whose_parts_can_be_asked_for(study_file, tmp_path):
+    models = "[{stn_resnext: {blocks: [1, 2]}}]"
+    path = study_file(models=models, train="{}", test="{}", recipe="{epochs: 1}", instances="10", snr_db="[10]")
+    store = Store(tmp_path / "networks")
+    for plan in make_plan(load_study(path), store).incomplete:
+        list(compute(plan.run, [], store))
+    rows = query("SELECT hyperparameters ->> 'blocks' AS blocks FROM runs ORDER BY blocks", store.path)
+    assert rows["blocks"].tolist() == ["1", "2"]

@@ -184,7 +184,7 @@ def test_another_length_is_not_the_setting_of_training(tmp_path):
     told = {f["name"]: [f["values"][code] for code in unpacked(f["codes"])] for f in data["fields"]}
     settings = zip(told["train_channel"], told["test_channel"], told["test_length"], strict=True)
     seen = [setting for setting, seen in zip(settings, unpacked(data["trained"]), strict=True) if seen]
-    assert seen == [("awgn", "awgn", "128")]
+    assert seen == [("awgn", "awgn", "128 samples")]
 
 
 def test_what_the_store_lacks_is_counted(place, tmp_path):

@@ -17,7 +17,7 @@ from analysis.query import query
 from sweeps.engine.trial import compute
 from sweeps.planning import make_plan
 from sweeps.store import Store
-from sweeps.study import load_study, unseen_tests
+from sweeps.study import load_study
 
 
 @pytest.fixture
@@ -35,6 +35,17 @@ def test_loading_tables_takes_neither_torch_nor_ray(store):
 
 def test_every_table_has_the_rows_that_the_study_names(store):
     assert [len(load(table, store)) for table in TABLES] == [4, 4, 4 * 4 * 2, 4 * 4 * 2 * 9]
+
+
+def test_a_run_of_before_a_recipe_had_a_field_has_the_fields_default(store, monkeypatch):
+    whole, read = load("runs", store), Store.run_record
+
+    def older(self, key):
+        record = read(self, key)
+        return record | {"recipe": {name: record["recipe"][name] for name in ("epochs", "min_length", "retrain")}}
+
+    monkeypatch.setattr(Store, "run_record", older)
+    pd.testing.assert_frame_equal(load("runs", store)[RECIPE], whole[RECIPE])
 
 
 def test_confusion_counts_add_up_to_the_cells(store):
@@ -378,7 +389,7 @@ def test_a_setting_is_trained_seen_or_unseen_whatever_the_run_descends_from(desc
         ("rayleigh", 8.0, length) for length in (32, 64)
     }
     assert those("rayleigh_2", "seen") >= {(*part, 128) for part in [*parts, ("rayleigh", 8.0)]}
-    unseen = {run.cell_key(test) for run in study.runs() for test in unseen_tests(study, run)}
+    unseen = {run.cell_key(test) for run in study.runs() for test in study.unseen_tests(run)}
     assert unseen == set(cells["cell"][cells["setting"] == "unseen"])
 
 
@@ -425,11 +436,3 @@ def test_runs_have_the_stage_that_their_study_names_and_without_one_their_ancest
     assert sorted(load("runs", store)["stage"]) == ["0", "1", "1", "2"]
     told = query("SELECT stage, count(*) AS runs FROM runs GROUP BY ALL ORDER BY ALL", store, study)
     assert told.to_numpy().tolist() == [["training", 1], ["transfer-1", 1], ["transfer-2", 2]]
-
-
-def test_a_stage_that_has_a_name_is_called_by_it(study_file):
-    path = study_file(
-        models="[mod_lcnn]", train="{}", test="{}", transfer="{name: few labels, train: {channel: rician}}"
-    )
-    study = load_study(path)
-    assert [study.stage(run) for run in study.runs()] == ["training", "few labels"]

@@ -18,7 +18,7 @@ def search_file(study_file):
             "recipe": RATE,
             "train": "{channel: awgn}",
             "test": "{channel: [awgn, rician], upsampling: [4, 8]}",
-            "search": "{trials: 4}",
+            "search": "{proposals: 4}",
         }
         return study_file(name, **(usual | changes))
 

@@ -93,6 +93,12 @@ def test_plan_counts_what_is_there_and_what_is_missing(amc, filled):
     assert [int(word) for word in shown.stdout.split() if word.isdigit()][:6] == [4, 2, 2, 16, 8, 8]
 
 
+def test_plan_notes_an_augmentation_that_changes_a_class(amc, study_file, tmp_path):
+    path = study_file(models="[gru2]", modulations="[BPSK, SSB-AM]", recipe="{epochs: 1, augment_flip: [false, true]}")
+    shown = amc("plan", path, "--store", str(tmp_path / "store")).stdout
+    assert shown.count("Note:") == 1 and "augment_flip" in shown and "SSB-AM changes its sideband" in shown
+
+
 def test_plan_of_several_studies_tells_what_they_share(amc, filled, study_file):
     path, store = filled
     other = study_file("other", models="[mod_lcnn, cnn1d]", test="{channel: rayleigh_2}")
@@ -107,7 +113,7 @@ def test_results_prints_the_table_and_writes_the_cells(amc, filled, tmp_path):
     path, store = filled
     csv, parquet = tmp_path / "cells.csv", tmp_path / "cells.parquet"
     shown = amc("results", path, "--store", store, "--csv", str(csv), "--parquet", str(parquet))
-    assert shown.returncode == 0 and "hoc svm" in shown.stdout
+    assert shown.returncode == 0 and "hoc_svm" in shown.stdout
     assert len(pd.read_csv(csv)) == len(pd.read_parquet(parquet)) == 2 * 4 * 2
     refused = amc("results", path, "--store", store, "--csv", str(tmp_path / "no" / "cells.csv"))
     assert refused.returncode == 2 and "cannot be written" in refused.stderr
@@ -310,7 +316,7 @@ def test_a_signal_while_a_command_imports_what_it_needs_is_not_lost(tmp_path):
 
 def test_a_mixture_of_many_parts_is_told_by_those_that_differ():
     assert words("awgn + awgn + rayleigh") == "awgn + rayleigh (3 parts)" and words("2 + 4") == "2 + 4"
-    assert words("cnn_2d") == "cnn 2d" and words(8.0) == "8" and words(float("nan")) == ""
+    assert words("cnn_2d") == "cnn_2d" and words(8.0) == "8" and words(float("nan")) == ""
 
 
 @pytest.mark.parametrize("command", ["schema", "models"])

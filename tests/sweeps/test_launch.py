@@ -59,7 +59,7 @@ def test_trials_share_a_gpu_by_the_memory_that_their_models_took_before(study_fi
 
 def test_the_share_of_a_search_is_that_of_the_largest_batches_it_may_propose(study_file, monkeypatch):
     sizes = "{epochs: 3, batch_size: {int: [16, 64]}}"
-    study = load_study(study_file(models="mod_lcnn", train="{}", recipe=sizes, search="{trials: 2}"))
+    study = load_study(study_file(models="mod_lcnn", train="{}", recipe=sizes, search="{proposals: 2}"))
     store = Store("nowhere")
     for samples, share in ((16 * 128, 1), (64 * 128, 1 / 4)):
         monkeypatch.setattr(store, "gpu_shares", lambda samples=samples: {"mod_lcnn": [(samples, 0.2)]})

@@ -1,5 +1,6 @@
 """Studies of recordings: what counts as the same file, in plans, tables and settings."""
 
+import pickle
 import shutil
 
 import numpy as np
@@ -11,7 +12,8 @@ from analysis import load
 from sweeps.engine.trial import compute
 from sweeps.planning import make_plan, require_recordings
 from sweeps.store import Store
-from sweeps.study import load_study, unseen_tests
+from sweeps.study import load_study
+from tests.sweeps.searching import RATE
 
 NAMES = ("BPSK", "QPSK")
 
@@ -87,7 +89,7 @@ def test_a_training_recording_stays_seen_wherever_it_is_moved(study, tmp_path):
     assert sorted(cells["setting"]) == ["trained", "unseen"]
     loaded = load_study(path)
     (run,) = loaded.runs()
-    assert [test.scenario.recording.split("/")[-2] for test in unseen_tests(loaded, run)] == ["other"]
+    assert [test.scenario.recording.split("/")[-2] for test in loaded.unseen_tests(run)] == ["other"]
 
 
 def test_a_recording_that_holds_what_trained_is_refused_before_any_work(study, tmp_path):
@@ -126,3 +128,24 @@ def test_a_recording_without_snr_tests_a_run_of_many_levels_at_the_one_that_the_
     computed(path, store)
     cells = load("cells", store.path, path)
     assert cells["snr_db"].tolist() == [10] and cells["n"].tolist() == [4]
+
+
+@pytest.mark.parametrize("searched", [False, True])
+def test_what_a_worker_makes_of_a_study_is_of_the_files_that_were_planned(study, tmp_path, searched):
+    train, test = record(tmp_path / "train", 0), record(tmp_path / "test", 1)
+    changes = {"models": "mod_lcnn", "recipe": RATE, "search": "{trials: 2}"} if searched else {}
+    path = study("{recording: train/rec.sigmf-meta}", "{recording: test/rec.sigmf-meta}", **changes)
+    planned = load_study(path)
+    sent = pickle.dumps(planned)
+    record(tmp_path / "train", 2)
+    record(tmp_path / "test", 3)
+
+    def expanded(there):
+        """The keys of runs and cells; of a search those of a proposal, which a worker makes anew."""
+        plain = there.proposal(next(values for _, values in there.space.ends())) if searched else there
+        return [(run.key, [run.cell_key(test) for test in plain.tests(run)]) for run in plain.runs()]
+
+    assert expanded(pickle.loads(sent)) == expanded(planned) != expanded(load_study(path))
+    for meta in (train, test):
+        meta.unlink()
+    assert expanded(pickle.loads(sent)) == expanded(planned)

@@ -30,9 +30,14 @@ def test_the_schema_itself_is_valid_and_knows_every_key():
         "{models: hoc_svm, train: {upsampling: 32/3, rolloff: {uniform: [0, 1]}}, snr_db: {from: 0, to: 4, step: 2}}",
         "{models: lstm, train: {zip: {upsampling: [4, 8], rolloff: [0.1, 0.2]}}, test: [{vary: upsampling}, {}]}",
         "{models: lstm, train: {mixture: [{channel: awgn, weight: 3}, {channel: {name: own, max_doppler: 5}}]}}",
-        "{models: {classnet: {blocks: {int: [1, 4]}}}, search: {trials: 9, objective: [accuracy, parameters]}}",
+        "{models: {classnet: {blocks: {int: [1, 4]}}}, search: {proposals: 9, objective: [accuracy, parameters]}}",
         "{models: lstm, recipe: {learning_rate: {float: [1e-4, 1e-2], log: true}}, search: {sampler: random}}",
         "{models: lstm, recipe: [{learning_rate: [1e-3, 1e-2]}], transfer: {recipe: {retrain: head}, models: [lstm]}}",
+        "{models: [{lstm: {}, recipe: {epochs: 9}}, cnn1d], transfer: [{name: indoors, train: {channel: rician}}]}",
+        "{models: lstm, length: {choice: [64, 128]}, train: {mixture: [{weight: {float: [1, 2]}}, {upsampling: 4}]}, "
+        "search: {proposals: 9}}",
+        "{models: lstm, train: {rolloff: {uniform: [{float: [0.1, 0.2]}, 0.5]}, channel: {choice: [awgn, rician]}}, "
+        "search: {sampler: grid}}",
     ],
 )
 def test_every_way_of_writing_a_study_passes(text):
@@ -49,9 +54,12 @@ def test_every_way_of_writing_a_study_passes(text):
         "{models: cnn1d, test: {channel: raleigh}}",
         "{models: cnn1d, recipe: {optimiser: sgd}}",
         "{models: cnn1d, seed: 1}",
-        "{models: {classnet: {blocks: {ints: [1, 4]}}}, search: {trials: 9}}",
-        "{models: {classnet: {blocks: {int: [1, 4], choice: [1]}}}, search: {trials: 9}}",
-        "{models: cnn1d, search: {trails: 9}}",
+        "{models: {lstm: {}, cnn1d: {}}}",
+        "{models: {recipe: {epochs: 1}}}",
+        "{models: cnn1d, test: {upsampling: {int: [2, 4]}}, search: {proposals: 9}}",
+        "{models: {classnet: {blocks: {ints: [1, 4]}}}, search: {proposals: 9}}",
+        "{models: {classnet: {blocks: {int: [1, 4], choice: [1]}}}, search: {proposals: 9}}",
+        "{models: cnn1d, search: {proposal: 9}}",
         "{models: cnn1d, transfer: {retrain: head}}",
     ],
 )

@@ -19,10 +19,10 @@ from sweeps import search
 from sweeps.engine.feed import Feed
 from sweeps.engine.trial import compute
 from sweeps.planning import Plan, make_plan
-from sweeps.search import Search, best, objective, proposed, trial_table, trials
+from sweeps.search import Search, best, objective, proposal_table, proposed, trials
 from sweeps.search.liveness import driver_name
 from sweeps.store import Store
-from sweeps.study import last_runs, load_study
+from sweeps.study import load_study
 from tests.sweeps.searching import BLOCKS, RATE, drive, states
 
 # -- the space -----------------------------------------------------------------------------------------
@@ -69,13 +69,13 @@ def test_a_scale_leaves_proposals_with_different_epochs_different(search_file):
 
 def test_the_key_of_a_search_follows_from_what_is_searched_and_not_from_how_long(search_file):
     base = load_study(search_file()).key
-    for same in ({"search": "{trials: 9}"}, {"description": "words"}, {"resources": "{cpus_per_trial: 2}"}):
+    for same in ({"search": "{proposals: 9}"}, {"description": "words"}, {"resources": "{cpus_per_trial: 2}"}):
         assert load_study(search_file(**same)).key == base, same
     for other in (
         {"recipe": RATE.replace("1e-2", "1e-3")},
         {"recipe": RATE.replace("32", "16")},
         {"test": "{channel: [awgn, rician], upsampling: 4}"},
-        {"search": "{trials: 4, objective: accuracy}"},
+        {"search": "{proposals: 4, objective: accuracy}"},
         {"seeds": "1"},
     ):
         assert load_study(search_file(**other)).key != base, other
@@ -125,23 +125,27 @@ def test_the_key_of_a_search_follows_from_what_is_searched_and_not_from_how_long
         ),
         ({"transfer": "{recipe: {label_fraction: {float: [0, 1]}}}"}, ["transfer.0.recipe.label_fraction", "above 0"]),
         ({"transfer": "{recipe: {retrain: {choice: [head, stn_block]}}}"}, ["retrain", "stn_block", "mod_lcnn"]),
-        ({"search": "{}"}, ["search.trials", "missing"]),
-        ({"search": "{trials: 0}"}, ["search.trials", "0"]),
-        ({"search": "{trails: 4}"}, ["search.trails", "did you mean 'trials'"]),
-        ({"search": "{trials: 4, sampler: bayes}"}, ["search.sampler", "'bayes'", "tpe"]),
-        ({"search": "{trials: 4, objective: loss}"}, ["search.objective", "'loss'", "unseen_accuracy"]),
-        ({"search": "{trials: 4, objective: [accuracy, accuracy]}"}, ["search.objective", "once"]),
-        ({"search": "{trials: 4, storage: results.db}"}, ["search.storage", "results.db"]),
+        ({"search": "{}"}, ["search.proposals", "missing"]),
+        ({"search": "{proposals: 0}"}, ["search.proposals", "0"]),
+        ({"search": "{proposal: 4}"}, ["search.proposal", "did you mean 'proposals'"]),
+        ({"search": "{proposals: 4, sampler: bayes}"}, ["search.sampler", "'bayes'", "tpe"]),
+        ({"search": "{proposals: 4, objective: loss}"}, ["search.objective", "'loss'", "unseen_accuracy"]),
+        ({"search": "{proposals: 4, objective: [accuracy, accuracy]}"}, ["search.objective", "once"]),
+        ({"search": "{proposals: 4, storage: results.db}"}, ["search.storage", "results.db"]),
         ({"search": "{sampler: grid}"}, ["recipe.learning_rate", "a step, or use choice"]),
-        ({"search": "{trials: 4, sampler: cmaes}"}, ["search.sampler", "cmaes", "two or more"]),
-        ({"search": "{trials: 4, pruner: asha}", "seeds": "[0, 1]"}, ["search.pruner", "asha", "2 runs"]),
+        ({"search": "{proposals: 4, sampler: cmaes}"}, ["search.sampler", "cmaes", "two or more"]),
+        ({"search": "{proposals: 4, pruner: asha}", "seeds": "[0, 1]"}, ["search.pruner", "asha", "2 runs"]),
         (
-            {"search": "{trials: 4, pruner: asha, objective: [accuracy, parameters]}"},
+            {"search": "{proposals: 4, pruner: asha, objective: [accuracy, parameters]}"},
             ["search.pruner", "one objective"],
         ),
-        ({"search": "{trials: 4, pruner: median, objective: parameters}"}, ["search.pruner", "an accuracy"]),
+        ({"search": "{proposals: 4, pruner: median, objective: parameters}"}, ["search.pruner", "an accuracy"]),
         ({"test": "{channel: awgn}"}, ["search.objective", "unseen", "not trained on"]),
-        ({"train": "{upsampling: {int: [2, 4]}}"}, ["train", "upsampling"]),
+        ({"train": "{rolloff: {float: [0.5, 2]}}"}, ["with train.rolloff 2", "rolloff 2"]),
+        ({"train": "{rolloff: {uniform: [{float: [0.1, 0.4]}, 0.3]}}"}, ["with train.rolloff.low 0.4", "0.3"]),
+        ({"train": "{rolloff: {uniform: [{int: [0, 1, 2]}, 1]}}"}, ["train.rolloff.low", "[0, 1, 2]"]),
+        ({"length": "{choice: [128, 4]}"}, ["with length 4", "at least 8"]),
+        ({"models": "[{mod_lcnn: {}, recipe: {patience: {int: [0, 3]}}}]"}, ["models.mod_lcnn.recipe.patience", "0"]),
     ],
 )
 def test_a_bad_search_is_refused_in_one_sentence_before_any_work(search_file, changes, named):
@@ -160,9 +164,9 @@ def test_a_bad_search_is_refused_in_one_sentence_before_any_work(search_file, ch
 def test_the_objective_is_what_the_tables_say(search_file, store):
     transfer = "{train: {channel: rician}, recipe: {label_fraction: {choice: [0.5, 1]}}, test: {channel: [awgn, rician, rayleigh], upsampling: [4, 8]}}"  # noqa: E501
     names = "[unseen_accuracy, accuracy, parameters]"
-    study = load_study(search_file(transfer=transfer, search=f"{{trials: 3, objective: {names}}}"))
+    study = load_study(search_file(transfer=transfer, search=f"{{proposals: 3, objective: {names}}}"))
     drive(study, store)
-    table = trial_table(study, store)
+    table = proposal_table(study, store)
     assert list(table["state"]) == ["complete"] * 3
     everything = load("cells", store.path, proposed(study, store))
     runs = load("runs", store.path)
@@ -180,7 +184,7 @@ def test_the_objective_is_what_the_tables_say(search_file, store):
 
 def test_extending_a_search_computes_the_additional_trials_and_nothing_else(search_file, store):
     first = drive(load_study(search_file()), store)
-    more = load_study(search_file(search="{trials: 6}"))
+    more = load_study(search_file(search="{proposals: 6}"))
     second = drive(more, store)
     assert len(first) == 4 and len(second) == 2 and not set(first) & set(second)
     assert states(more, store) == ["complete"] * 6
@@ -190,7 +194,7 @@ def test_extending_a_search_computes_the_additional_trials_and_nothing_else(sear
 def test_relaunches_propose_what_a_search_without_interruption_does_not_repeat(search_file, tmp_path):
     values = []
     for trials_wanted in (2, 4, 6):
-        study = load_study(search_file(search=f"{{trials: {trials_wanted}, sampler: random}}"))
+        study = load_study(search_file(search=f"{{proposals: {trials_wanted}, sampler: random}}"))
         drive(study, Store(tmp_path / "relaunched"))
     values = [trial.params["recipe.learning_rate"] for trial in trials(study, Store(tmp_path / "relaunched"))]
     assert len(set(values)) == 6
@@ -206,7 +210,7 @@ def test_what_the_store_holds_is_told_without_computing_anything(search_file, st
     for plan in make_plan(plain, store).incomplete:
         list(compute(plan.run, plain.tests(plan.run), store))
     recipe = f"{{epochs: 1, batch_size: 32, learning_rate: {{choice: {rates}}}}}"
-    study = load_study(search_file(recipe=recipe, search="{trials: 20}"))
+    study = load_study(search_file(recipe=recipe, search="{proposals: 20}"))
     feed = Feed(Plan(()), Search(study, store))
     assert not feed.has_work()  # duplicates cost nothing either
     assert states(study, store) == ["complete"] * 20
@@ -216,7 +220,7 @@ def test_what_the_store_holds_is_told_without_computing_anything(search_file, st
 @pytest.mark.parametrize("sampler", ["tpe", "random", "cmaes"])
 def test_every_sampler_completes_its_trials(search_file, store, sampler):
     recipe = "{epochs: 1, batch_size: 32, learning_rate: {float: [1e-4, 1e-2], log: true}, label_fraction: {float: [0.5, 1], step: 0.25}}"  # noqa: E501
-    study = load_study(search_file(recipe=recipe, models="hoc_svm", search=f"{{trials: 5, sampler: {sampler}}}"))
+    study = load_study(search_file(recipe=recipe, models="hoc_svm", search=f"{{proposals: 5, sampler: {sampler}}}"))
     drive(study, store)
     assert states(study, store) == ["complete"] * 5
     assert {trial.params["recipe.label_fraction"] for trial in trials(study, store)} <= {0.5, 0.75, 1.0}
@@ -230,7 +234,7 @@ def test_the_grid_sampler_goes_through_exactly_the_grid(search_file, store):
     drive(study, store, runs=3)
     drive(study, store)
     complete = [trial.params for trial in trials(study, store) if trial.state.name == "COMPLETE"]
-    assert len(complete) == study.trials == 2 * 3 * 2
+    assert len(complete) == study.wanted == 2 * 3 * 2
     assert sorted(map(str, complete)) == sorted(map(str, study.space.grid()))
 
 
@@ -259,14 +263,14 @@ def test_a_grid_is_complete_without_the_combinations_that_are_refused(amc, searc
     for _ in range(2):
         assert sorted(states(study, store)) == ["complete"] * 3 + ["refused"]
         shown = amc("run", path, "--store", str(store.path))
-        assert shown.returncode == 0 and "3 of 3 trials complete, 1 refused." in shown.stdout, shown
+        assert shown.returncode == 0 and "3 of 3 proposals complete, 1 refused." in shown.stdout, shown
     refused = next(trial for trial in trials(study, store) if search.state(trial) == "refused")
     assert "too short" in refused.user_attrs["failure"]
     assert "too short" in " ".join(amc("search", path, "--store", str(store.path)).stdout.split())
 
 
 def test_a_part_of_a_grid_is_as_large_as_wanted_though_combinations_are_refused(search_file, store):
-    study = load_study(refusing(search_file, [1, 7, 2], "{sampler: grid, trials: 4}"))
+    study = load_study(refusing(search_file, [1, 7, 2], "{sampler: grid, proposals: 4}"))
     drive(study, store)
     assert states(study, store) == ["complete"] * 3 + ["refused", "complete"]
 
@@ -324,7 +328,7 @@ def test_the_pareto_front_is_what_no_other_trial_dominates():
 
 def test_a_driver_killed_in_mid_search_ends_with_exactly_the_trials_and_trains_nothing_twice(amc, search_file, store):
     path = search_file(
-        recipe="{epochs: 12, batch_size: 16, learning_rate: {float: [1e-4, 1e-2], log: true}}", search="{trials: 6}"
+        recipe="{epochs: 12, batch_size: 16, learning_rate: {float: [1e-4, 1e-2], log: true}}", search="{proposals: 6}"
     )
     study = load_study(path)
     command = [sys.executable, "-m", "sweeps", "run", path, "--store", str(store.path)]
@@ -339,7 +343,7 @@ def test_a_driver_killed_in_mid_search_ends_with_exactly_the_trials_and_trains_n
     assert 2 <= len(before) < 6 and "running" in states(study, store)
     result = amc("run", path, "--store", str(store.path))
     assert result.returncode == 0, result.stderr
-    assert "6 of 6 trials complete" in result.stdout and "Best: trial" in result.stdout
+    assert "6 of 6 proposals complete" in result.stdout and "Best: proposal" in result.stdout
     assert states(study, store).count("complete") == 6 and "running" not in states(study, store)
     assert len(store.trained()) == 6
     for key, moment in before.items():
@@ -368,7 +372,7 @@ def test_run_sets_a_damaged_journal_aside_and_the_other_commands_say_so(amc, sea
         assert shown.stderr.count("\n") == 1
     assert journal.read_bytes() == content
     again = amc("run", path, "--store", str(store.path))
-    assert again.returncode == 0 and "4 of 4 trials complete" in again.stdout
+    assert again.returncode == 0 and "4 of 4 proposals complete" in again.stdout
     assert again.stderr.count("\n") == 1 and f"set aside as {journal}.damaged-" in again.stderr
     assert amc("run", path, "--store", str(store.path)).stderr == ""
 
@@ -383,8 +387,8 @@ def test_run_ends_well_where_all_that_lacks_is_computed_by_another_driver(amc, s
         for _ in range(2):  # the second has nothing to do at all
             shown = amc(*command)
             assert shown.returncode == 0 and shown.stderr == "", shown
-            assert "3 of 4 trials complete, 1 running." in shown.stdout
-            assert "1 trial is being computed by another driver" in shown.stdout
+            assert "3 of 4 proposals complete, 1 running." in shown.stdout
+            assert "1 proposal is being computed by another driver" in shown.stdout
         assert states(study, store) == ["running"] + ["complete"] * 3
     finally:
         other.kill()
@@ -394,18 +398,18 @@ def test_run_ends_well_where_all_that_lacks_is_computed_by_another_driver(amc, s
 def test_looking_at_a_search_before_it_runs_writes_nothing(amc, search_file, store):
     for command in ("plan", "status", "search"):
         shown = amc(command, search_file(), "--store", str(store.path))
-        assert shown.returncode == 0 and "0 of 4 trials complete" in shown.stdout
+        assert shown.returncode == 0 and "0 of 4 proposals complete" in shown.stdout
     assert not store.path.exists()
 
 
 def test_every_command_takes_the_runs_proposed_so_far(amc, search_file, store, tmp_path):
-    path = search_file(models=BLOCKS, search="{trials: 3, objective: [unseen_accuracy, parameters]}")
+    path = search_file(models=BLOCKS, search="{proposals: 3, objective: [unseen_accuracy, parameters]}")
     drive(load_study(path), store)
-    place, csv = ("--store", str(store.path)), tmp_path / "trials.csv"
+    place, csv = ("--store", str(store.path)), tmp_path / "proposals.csv"
     shown = amc("search", path, *place, "--csv", str(csv))
-    assert shown.returncode == 0 and "Pareto front: trial" in shown.stdout and "optuna-dashboard" in shown.stdout
+    assert shown.returncode == 0 and "Pareto front: proposal" in shown.stdout and "optuna-dashboard" in shown.stdout
     table = pd.read_csv(csv)
-    assert list(table["trial"]) == [0, 1, 2] and set(table["runs"]) == store.trained()
+    assert list(table["proposal"]) == [0, 1, 2] and set(table["runs"]) == store.trained()
     assert table["models.classnet.blocks"].between(1, 3).all() and np.isfinite(table["unseen_accuracy"]).all()
     assert "3 runs trained" in amc("status", path, *place).stdout
     assert amc("results", path, *place).returncode == 0
@@ -413,7 +417,7 @@ def test_every_command_takes_the_runs_proposed_so_far(amc, search_file, store, t
     assert "12" in amc("query", "SELECT count(*) AS cells FROM cells", "--study", path, *place).stdout
     assert amc("figures", path, *place, "--to", str(tmp_path)).returncode == 0
     again = amc("run", path, *place)
-    assert again.returncode == 0 and "3 of 3 trials complete" in again.stdout
+    assert again.returncode == 0 and "3 of 3 proposals complete" in again.stdout
     refused = amc("search", search_file("plain", recipe="{epochs: 1}", search=None), *place)
     assert refused.returncode == 2 and "searches nothing" in refused.stderr
 
@@ -422,5 +426,20 @@ def test_the_runs_of_a_search_that_are_named_last_are_those_after_transfer(searc
     study = load_study(search_file(transfer="{recipe: {retrain: head}}"))
     proposal = replace(study, proposals=study.ends)
     assert (
-        len(proposal.runs()) == 4 and all(run.parent for run in last_runs(proposal)) and len(last_runs(proposal)) == 2
+        len(proposal.runs()) == 4 and all(run.parent for run in proposal.last_runs()) and len(proposal.last_runs()) == 2
     )
+
+
+def test_a_combination_of_a_grid_whose_objective_is_no_number_is_told_and_not_asked_for_again(
+    search_file, store, monkeypatch
+):
+    monkeypatch.setattr("sweeps.search.proposals.objective", lambda *arguments: [float("nan")])
+    rate = "{learning_rate: {choice: [0.1, 0.01]}}"
+    study = load_study(search_file(recipe=rate, search="{sampler: grid, trials: 2}"))
+    for left in (2, 1):
+        search = Search(study, store)
+        assert search.wanted and search.trials == left
+        search.complete(search.ask())
+    assert not Search(study, store).wanted and Search(study, store).trials == 0
+    told = proposal_table(study, store)
+    assert list(told["state"]) == ["refused"] * 2 and told["failure"].str.contains("objective is no number").all()

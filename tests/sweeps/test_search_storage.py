@@ -65,7 +65,7 @@ def storage(request, tmp_path):
 
 
 def test_any_storage_survives_a_driver_that_dies_in_mid_run(search_file, store, storage):
-    study = load_study(search_file(search=f"{{trials: 4{storage}}}"))
+    study = load_study(search_file(search=f"{{proposals: 4{storage}}}"))
     assert trials(study, store) == []
     abandoned = drive(study, store, runs=2)
     assert states(study, store) == ["complete", "complete", "running"]
@@ -91,7 +91,7 @@ def test_a_trial_whose_driver_lives_is_left_alone(search_file, store):
 
 
 def test_a_trial_that_another_driver_has_ended_is_no_error(search_file, store):
-    study = load_study(search_file(search="{trials: 1}"))
+    study = load_study(search_file(search="{proposals: 1}"))
     first = Search(study, store)
     proposal = first.ask()
     Search(study, store)  # takes it for left over
@@ -115,7 +115,7 @@ def on_host(monkeypatch):
 def test_a_trial_of_another_machine_is_taken_over_only_when_its_driver_has_been_silent_for_long(
     search_file, store, storage, on_host
 ):
-    study = load_study(search_file(models="hoc_svm", search=f"{{trials: 3{storage}}}"))
+    study = load_study(search_file(models="hoc_svm", search=f"{{proposals: 3{storage}}}"))
     on_host("first")
     first = Search(study, store)
     proposal = first.ask()
@@ -135,7 +135,7 @@ def test_a_trial_of_another_machine_is_taken_over_only_when_its_driver_has_been_
 
 def test_a_driver_whose_trials_others_have_taken_goes_on(search_file, store, storage, on_host):
     recipe = RATE.replace("epochs: 1", "epochs: 4")
-    study = load_study(search_file(recipe=recipe, search=f"{{trials: 3, pruner: asha{storage}}}"))
+    study = load_study(search_file(recipe=recipe, search=f"{{proposals: 3, pruner: asha{storage}}}"))
     on_host("first")
     first = Search(study, store)
     proposals = [first.ask(), first.ask()]
@@ -152,7 +152,7 @@ def test_a_driver_whose_trials_others_have_taken_goes_on(search_file, store, sto
 
 
 def test_a_trial_that_is_taken_before_it_has_its_drivers_name_is_no_error(search_file, store, storage):
-    study = load_study(search_file(seeds="[7]", search=f"{{trials: 1{storage}}}"))
+    study = load_study(search_file(seeds="[7]", search=f"{{proposals: 1{storage}}}"))
     driver = Search(study, store)
     ask = driver.optuna.ask
     driver.optuna.ask = lambda: (ask(), Search(study, store))[0]
@@ -164,7 +164,7 @@ def test_a_trial_that_is_taken_before_it_has_its_drivers_name_is_no_error(search
 def test_values_are_proposed_again_once_though_a_driver_dies_in_doing_so_and_others_do_it_too(
     search_file, store, monkeypatch
 ):
-    study = load_study(search_file(search="{trials: 1}"))
+    study = load_study(search_file(search="{proposals: 1}"))
     values = Search(study, store).ask().values
     with monkeypatch.context() as patch:
         patch.setattr(Search, "_tell", lambda *arguments, **more: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -177,7 +177,7 @@ def test_values_are_proposed_again_once_though_a_driver_dies_in_doing_so_and_oth
 
 
 def test_a_journal_cut_off_in_mid_line_is_read_and_continued(search_file, store):
-    study = load_study(search_file(search="{trials: 2}"))
+    study = load_study(search_file(search="{proposals: 2}"))
     drive(study, store)
     [journal] = (store.path / "searches").glob("*.journal")
     journal.write_bytes(journal.read_bytes()[:-20])
@@ -256,7 +256,7 @@ def test_a_lock_that_a_killed_driver_has_left_is_told_of_and_removed(search_file
 
 def test_a_storage_that_cannot_be_used_is_refused_without_its_password(search_file, store):
     url = "postgresql://someone:secret@127.0.0.1:1/amc"
-    study = load_study(search_file(search=f"{{trials: 2, storage: '{url}'}}"))
+    study = load_study(search_file(search=f"{{proposals: 2, storage: '{url}'}}"))
     with pytest.raises(AmcError, match="cannot be used") as refusal:
         trials(study, store)
     assert "secret" not in str(refusal.value) and "\n" not in str(refusal.value)
@@ -266,7 +266,7 @@ def test_a_storage_that_cannot_be_used_is_refused_without_its_password(search_fi
     "raised", [json.JSONDecodeError("Expecting value", "", 0), KeyError("state"), AssertionError()]
 )
 def test_whatever_a_storage_raises_is_one_sentence(search_file, store, raised, monkeypatch):
-    study = load_study(search_file(search="{trials: 2}"))
+    study = load_study(search_file(search="{proposals: 2}"))
     driver = Search(study, store)
     proposal = driver.ask()
     monkeypatch.setattr(optuna.storages.journal.JournalFileBackend, "read_logs", Mock(side_effect=raised))

@@ -53,3 +53,15 @@ def test_nonsense_is_refused_in_one_sentence(amc, arguments, named, tmp_path):
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1 and named in refused.stderr, refused.stderr
     assert not (tmp_path / "figures").exists()
+
+
+def test_pictures_are_named_by_the_scenario_and_their_vectors_are_small(amc, tmp_path):
+    shown = amc("simulate", "augmod", "--modulations", "complex", "--to", str(tmp_path))
+    assert shown.returncode == 0 and (tmp_path / "signals-augmod.png").exists()
+    assert (tmp_path / "signals-augmod.svg").stat().st_size < 3e6
+
+
+def test_an_unknown_format_is_refused_before_anything_is_drawn(amc, tmp_path):
+    refused = amc("simulate", "awgn", "--to", str(tmp_path / "figures"), "--export", str(tmp_path / "x.mat"))
+    assert refused.returncode == 2 and "x.mat" in refused.stderr and "FILE.h5" in refused.stderr
+    assert not list(tmp_path.iterdir())

@@ -590,5 +590,5 @@ def test_a_study_runs_into_a_bucket_and_its_results_are_read_from_there(s3, amc,
     ran = amc("run", path, "--store", place)
     assert ran.returncode == 0, ran.stderr
     assert "Nothing is missing" in amc("run", path, "--store", place).stdout
-    assert "hoc svm" in amc("results", path, "--store", place).stdout
+    assert "hoc_svm" in amc("results", path, "--store", place).stdout
     assert f"2 runs trained, 0 begun, 0 failed in {place}" in amc("status", "--store", place).stdout

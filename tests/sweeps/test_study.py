@@ -360,7 +360,7 @@ test: [{vary: upsampling, channel: [awgn, rician]}, {phase_offset: 0.1}]
 transfer: [{models: mod_lcnn, train: {channel: rician}, recipe: {retrain: [all, head], label_fraction: 0.1}}]
 scales: {tiny: {instances: 10, epochs: 1}}
 resources: {cpus_per_trial: 1, gpus_per_trial: 0.5}
-search: {trials: 3, sampler: tpe, objective: [unseen_accuracy, parameters]}
+search: {proposals: 3, sampler: tpe, objective: [unseen_accuracy, parameters]}
 """
 JUNK = (None, True, -1, 0, 1.5, 1e300, float("nan"), 10**30, "", "awgn", "10.67", "é\x00", [], {}, [[]], [None])
 JUNK += ({"a": 1}, {"int": [1, 2]}, {"choice": []}, {"float": ["x", 1]}, {"uniform": [2, 1]}, {"mixture": []})
@@ -411,7 +411,7 @@ def test_a_stage_of_transfer_starts_from_every_run_above_it(study_file):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"transfer": "x"}, "transfer.0: 'x' is not allowed: it is a mapping of its keys to values (known: models, "),
+        ({"transfer": "x"}, "transfer.0: 'x' is not allowed: it is a mapping of its keys to values (known: name, mod"),
         ({"resources": "3"}, "resources: 3 is not allowed: it is a mapping of its keys to values (known: cpus_per_"),
         ({"scales": "[a]"}, "scales: ['a'] is not allowed: it is a mapping of names to values"),
         ({"scales": "{a/b: {instances: 10}}"}, "scales: 'a/b' is not allowed: the name of a scale has letters"),
@@ -431,3 +431,70 @@ def test_a_value_of_a_wrong_type_is_refused_in_plain_words(study_file, changes, 
     with pytest.raises(AmcError) as refused:
         load_study(study_file(**changes))
     assert said in str(refused.value) and "input should" not in str(refused.value)
+
+
+# -- stages, and recipes of models ---------------------------------------------------------------------
+
+
+def test_stages_have_the_names_that_the_study_gives_them_or_count(study_file):
+    transfer = "[{train: {channel: rician}, name: indoors}, {train: {channel: rayleigh}}]"
+    study = load_study(study_file(models="mod_lcnn", train="{}", transfer=transfer))
+    stages = [(study.stage_of(run), run.dataset.scenario.channel) for run in study.runs()]
+    assert stages == [("training", "awgn"), ("indoors", "rician"), *[("transfer-2", "rayleigh")] * 2]
+    other = load_study(study_file("other", models="mod_lcnn", train="{}", transfer="{train: {channel: rician}}"))
+    both = load_studies([study, other])
+    assert {both.stage_of(run) for run in other.runs()} == {"training", "indoors"}
+
+
+def test_the_name_of_a_stage_changes_no_key_and_a_run_that_two_stages_name_is_of_the_first(study_file):
+    transfers = ("[{train: {channel: rician}}]", "[{train: {channel: rician}, name: a}, {train: {channel: rician}}]")
+    plain, named = (load_study(study_file(models="mod_lcnn", train="{}", transfer=text)) for text in transfers)
+    assert [run.key for run in named.runs()][:2] == [run.key for run in plain.runs()]
+    assert [named.stage_of(run) for run in named.runs()] == ["training", "a", "transfer-2"]
+
+
+@pytest.mark.parametrize(
+    ("transfer", "said"),
+    [
+        ("[{name: a}, {name: a}]", "two stages are called 'a'"),
+        ("[{}, {name: transfer-1}]", "two stages are called 'transfer-1'"),
+        ("[{name: training}]", "two stages are called 'training'"),
+        ("[{name: a b}]", "name 'a b' of a stage is not allowed: it has"),
+        ("[{name: 3}]", "transfer.0.name: 3 is not allowed: it is a text"),
+    ],
+)
+def test_a_bad_name_of_a_stage_is_refused(study_file, transfer, said):
+    with pytest.raises(AmcError) as refused:
+        load_study(study_file(models="mod_lcnn", transfer=transfer))
+    assert said in str(refused.value)
+
+
+def test_a_model_may_have_a_recipe_of_its_own_merged_over_that_of_the_study(study_file):
+    models = "[{mod_lcnn: {}, recipe: {learning_rate: [1e-4, 1e-3], epochs: 6}}, lstm]"
+    study = load_study(study_file(models=models, train="{}", recipe="{epochs: 3, batch_size: [16, 32]}"))
+    recipes = [(r.model, r.recipe.learning_rate, r.recipe.epochs, r.recipe.batch_size) for r in study.runs()]
+    own = [("mod_lcnn", rate, 6, size) for rate in (1e-4, 1e-3) for size in (16, 32)]
+    assert recipes == [*own, ("lstm", 1e-3, 3, 16), ("lstm", 1e-3, 3, 32)]
+    plain = load_study(study_file("plain", models="lstm", train="{}", recipe="{epochs: 3, batch_size: 16}"))
+    assert study.runs()[4].key == plain.runs()[0].key
+
+
+def test_a_scale_keeps_the_ratio_of_epochs_of_models_with_recipes_of_their_own(study_file):
+    models = "[{mod_lcnn: {}, recipe: {epochs: 80}}, lstm]"
+    study = load_study(study_file(models=models, train="{}", recipe="{epochs: 20}"), "small")
+    assert [run.recipe.epochs for run in study.runs()] == [20, 5]
+
+
+@pytest.mark.parametrize(
+    ("models", "said"),
+    [
+        ("[{mod_lcnn: {}, recipe: {rate: 1}}]", "recipe field 'rate' is not known"),
+        ("[{mod_lcnn: {recipe: {epochs: 1}}}]", "the recipe of mod_lcnn stands beside it, not in it"),
+        ("[{mod_lcnn: {}, lstm: {}}]", "is not a model: write a name"),
+        ("[{recipe: {epochs: 1}}]", "is not a model: write a name"),
+    ],
+)
+def test_a_bad_recipe_of_a_model_is_refused(study_file, models, said):
+    with pytest.raises(AmcError) as refused:
+        load_study(study_file(models=models))
+    assert said in str(refused.value)

@@ -1,0 +1,191 @@
+"""One call that runs a study: what the command line, a notebook, a script and a test use alike.
+
+The tables and the figure of an outcome are made by `analysis`, which is imported when they are asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+
+from sweeps.engine.options import require_options
+from sweeps.planning import Plan, RunPlan, make_plan, require_recordings
+from sweeps.search import Search, completed, mend, proposed
+from sweeps.store import Store
+from sweeps.study import SearchStudy, Source, Studies, Study, load_studies
+
+_LOG = logging.getLogger("sweeps")
+_LAUNCHES = threading.Lock()  # a process has one connection to Ray: launches of several threads wait for each other
+
+
+class SearchCount(NamedTuple):
+    """How far a search is, in proposals: those evaluated, those wanted, those that other drivers are computing."""
+
+    done: int
+    wanted: int
+    elsewhere: int
+
+
+@dataclass(frozen=True, repr=False)
+class Outcome:
+    """What a study has come to.
+
+    study: as it was run; of a search, with the proposals whose objective is known. plan: what it names, and what of it
+    is missing. failures: run key → why it is not complete, in a sentence. search: how far the search is, if it is one.
+    """
+
+    study: Study | Studies
+    store: Store
+    plan: Plan
+    failures: dict[str, str]
+    search: SearchCount | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Is every run trained, every cell evaluated, and every proposal of a search made?"""
+        return not self.plan.incomplete and (self.search is None or self.search.done >= self.search.wanted)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Runs and how many of them are trained; cells and how many of them are evaluated; of a search, proposals."""
+        plan = self.plan
+        counts = {"runs": len(plan.runs), "trained": len(plan.runs) - plan.untrained}
+        counts |= {"cells": plan.cells, "evaluated": plan.cells - plan.missing_cells, "failures": len(self.failures)}
+        return counts | ({"proposals": self.search.wanted, "proposed": self.search.done} if self.search else {})
+
+    @cached_property
+    def runs(self):
+        """A data frame with a row per run: model, recipe, training scenario, times."""
+        return self._table("runs")
+
+    @cached_property
+    def epochs(self):
+        """A data frame with a row per run and epoch: loss and accuracy on the training and validation parts."""
+        return self._table("epochs")
+
+    @cached_property
+    def cells(self):
+        """A data frame with a row per run, test scenario and SNR: n, correct, accuracy."""
+        return self._table("cells")
+
+    @cached_property
+    def confusion(self):
+        """A data frame with a row per run, test scenario, SNR, sent and recognised modulation: count."""
+        return self._table("confusion")
+
+    def figure(self):
+        """Matplotlib's figure of the accuracies by training and test setting. Raises AmcError without cells."""
+        from analysis.figures import train_test_heat_map
+
+        return train_test_heat_map(self.cells, f"Accuracy by training and test setting: {self.study.name}")
+
+    def _table(self, name: str):
+        from analysis import load
+
+        return load(name, self.store.path, self.study)
+
+    def __repr__(self) -> str:
+        told = [self.study.name, "complete" if self.complete else "not complete"]
+        told += [f"{name} {count}" for name, count in self.counts.items()]
+        return f"<Outcome: {', '.join(told)}>"
+
+
+def plan(study: Source | Studies | Sequence[Source], store: str | Path | Store = "results", scale: str | None = None):
+    """What a study, or several together, still have to compute: a `Plan`. Nothing runs and nothing is written.
+
+    study, store, scale: as `run` takes them. Raises AmcError for a study that cannot be run, and for recordings that
+    do not hold what is asked of them.
+    """
+    place = _opened(store)
+    found = make_plan(proposed(load_studies(study, scale), place), place)
+    require_recordings(found)
+    return found
+
+
+def run(
+    study: Source | Studies | Sequence[Source],
+    store: str | Path | Store = "results",
+    scale: str | None = None,
+    *,
+    address: str | None = None,
+    gpus_per_trial: float | None = None,
+    log: str | None = None,
+    console: Console | None = None,
+    planned: Callable[[Study | Studies, Plan], None] = lambda study, plan: None,
+    notice: Callable[[str], None] = _LOG.warning,
+) -> Outcome:
+    """Compute what a study, or several together, name and the store lacks; call it again to resume or to extend.
+
+    study: a path, the name of a shipped study, YAML text, a dictionary, or a list of these, which run as one. store:
+    the path of a directory, or s3://bucket/prefix. scale: smoke, small, paper, or one of the study. address: host:port
+    of a Ray cluster, "auto", or None for a Ray of its own on this machine. gpus_per_trial: GPUs, or a fraction of one,
+    for each trial. log: "tensorboard", "mlflow" or "wandb", which learning curves are also written for.
+
+    console: where progress is shown, as a display on a terminal and in a notebook, as lines elsewhere;
+    Console(quiet=True) shows none. planned: called before anything runs. notice: called with a line about each damaged
+    file that was set aside.
+
+    A run that fails does not end the others: the outcome says why. What an interruption (KeyboardInterrupt) leaves
+    finished is in the store. Raises AmcError, before any work starts, for what cannot be run.
+    """
+    require_options(address, gpus_per_trial, log)
+    chosen, place = load_studies(study, scale), _opened(store)
+    if isinstance(chosen, SearchStudy) and (damage := mend(chosen, place)):
+        notice(damage)
+    _set_aside(place, (run.key for run in proposed(chosen, place).runs()), notice)
+    chosen = completed(chosen, place)  # of a search; what it has begun, it proposes again
+    before = make_plan(chosen, place)
+    require_recordings(before)
+    planned(chosen, before)
+    search = _open_search(chosen, place)
+    if not before.incomplete and not (search and search.wanted):
+        return Outcome(chosen, place, before, {}, _counted(search))
+    from sweeps.engine.launch import launch
+    from sweeps.engine.progress import Progress, usual_console
+
+    showing = Progress(before, console or usual_console(), lambda: search.heading if search else "")
+    with _LAUNCHES, showing as progress:
+        launch(chosen, before, place, progress, address, gpus_per_trial, log, search)
+    trained = {entry.run.key for entry in before.runs if not entry.trained}
+    heirs = [entry.run for entry in before.runs if entry.trained and entry.run.parent]
+    # A run that was trained again may have other weights now.
+    _set_aside(place, (run.key for run in heirs if run.parent.key in trained), notice)
+    chosen = completed(chosen, place)
+    after = make_plan(chosen, place)
+    failures = {entry.run.key: progress.failures.get(entry.run.key, _waited(entry)) for entry in after.incomplete}
+    return Outcome(chosen, place, after, failures | progress.failures, _counted(search))
+
+
+def _opened(store: str | Path | Store) -> Store:
+    return store if isinstance(store, Store) else Store(store)
+
+
+def _open_search(study: Study | Studies, store: Store) -> Search | None:
+    """The search of a study that has one, whose proposals are then known to be computable and storable."""
+    if not isinstance(study, SearchStudy):
+        return None
+    require_recordings(make_plan(replace(study, proposals=study.ends), store))
+    store.require_writable()
+    return Search(study, store)
+
+
+def _counted(search: Search | None) -> SearchCount | None:
+    return search and SearchCount(search.done, search.trials, search.elsewhere)
+
+
+def _set_aside(store: Store, keys: Iterable[str], notice: Callable[[str], None]) -> None:
+    """Set damaged and outdated files of runs aside, so that they count as missing."""
+    for name in store.verify(keys):
+        notice(f"damaged or outdated, set aside in {store.path}/damaged: {name}")
+
+
+def _waited(entry: RunPlan) -> str:
+    start = entry.run.parent
+    return f"not begun, since it starts from run {start.key}" if start else "not finished"

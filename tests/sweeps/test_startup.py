@@ -1,0 +1,56 @@
+"""What commands import: an answer should not wait for what it does not need."""
+
+import subprocess
+import sys
+
+import pytest
+
+from sweeps.engine.trial import compute
+from sweeps.store import Store
+from sweeps.study import load_study
+
+_LIGHT = {"numpy", "pandas", "pyarrow", "pydantic", "yaml"}
+_HEAVY = {"torch", "ray", "scipy", "sklearn", "duckdb", "optuna", "matplotlib", "h5py"}
+
+
+def imported(*arguments: str) -> set[str]:
+    """The top-level modules that a process has imported when `amc` with these arguments has ended well."""
+    code = """if True:
+        import sys
+        from sweeps.__main__ import main
+
+        sys.argv = ["amc", *sys.argv[1:]]
+        try:
+            main()
+        except SystemExit as end:
+            assert not end.code, end.code
+        print("modules:", *sorted({name.partition(".")[0] for name in sys.modules}))
+    """
+    ended = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    return set(ended.stdout.rpartition("modules:")[2].split())
+
+
+@pytest.fixture
+def computed(study_file, tmp_path) -> tuple[str, str]:
+    """A study that is complete in a store, by their paths."""
+    path, store = study_file(models="hoc_svm", train="{}", test="{}"), Store(tmp_path / "store")
+    study = load_study(path)
+    list(compute(study.runs()[0], study.tests(study.runs()[0]), store))
+    return path, str(store.path)
+
+
+def test_help_imports_nothing_that_computes():
+    assert not imported("--help") & (_LIGHT | _HEAVY)
+    assert not imported("run", "--help") & (_LIGHT - {"pydantic"} | _HEAVY)  # by which Typer checks options
+
+
+@pytest.mark.parametrize("command", ["results", "plan", "status"])
+def test_tables_and_plans_import_neither_torch_nor_ray(command, computed):
+    path, store = computed
+    assert not imported(command, path, "--store", store) & _HEAVY
+
+
+def test_importing_the_package_imports_nothing_that_computes():
+    code = "import sys, sweeps, amc_core; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not set(shown.stdout.split()) & (_LIGHT | _HEAVY)
