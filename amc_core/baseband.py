@@ -56,6 +56,7 @@ class _Train:
             ranges["upsampling"] = _extremes(float(scenario.samples_per_symbol))
         corners = [corner.ravel() for corner in np.meshgrid(*ranges.values())]
         sampling = self.sampling(dict(zip(names, corners, strict=True)))
+        self.end = (sampling.start.max(1) + setting.length * sampling.step).min()  # of the instance that ends first
         self.varies = any(isinstance(getattr(scenario, name), Distribution) for name in names)
         if not self.varies:
             per_unit = Fraction(self.sample_rate) / Fraction(unit_rate) if unit_rate else scenario.samples_per_symbol
@@ -154,8 +155,7 @@ class AnalogueBaseband(Stage):
         if scenario.audio:
             self.audio = Recorded(scenario.audio, times, scenario.sample_rate, setting.device)
         else:
-            duration = setting.length / scenario.sample_rate
-            self.audio = SpeechLike(times, scenario.sample_rate, duration, setting.device)
+            self.audio = SpeechLike(times, scenario.sample_rate, self.train.end / rate, setting.device)
         frequency = min(modulation.intermediate_frequency, scenario.sample_rate / 4)
         self.cycles_per_knot = frequency / rate
         self.samples = torch.arange(setting.length, dtype=torch.float64, device=setting.device)

@@ -46,7 +46,8 @@ IDENTITY = [
     "ancestors",
     "weights",
 ]
-OUTCOME = ["parameters", "kept_epoch", "validation_accuracy", "seconds", "device", "host", "torch"]
+OUTCOME = ["parameters", "kept_epoch", "validation_accuracy", "seconds"]
+PROCESS = ["device", "host", "torch", "threads", "vector_instructions", "precision"]  # of those that trained it
 EPOCH = ["epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]
 EPOCH += ["learning_rate", "instances_per_second", "micro_batch"]
 # Of the run, in the table epochs; a learning rate may change from epoch to epoch.
@@ -55,7 +56,7 @@ _TEST_PART = ["test_modulation_set", "test_instances", "test_length"]
 _TESTED = ["run", *IDENTITY, "cell", *TEST, *_TEST_PART, "setting", "snr_db"]
 
 COLUMNS = {
-    "runs": ["run", *IDENTITY, *OUTCOME, "started_at", "finished_at", "modulations"],
+    "runs": ["run", *IDENTITY, *OUTCOME, *PROCESS, "started_at", "finished_at", "modulations"],
     "epochs": ["run", *OF_EPOCHS.values(), *EPOCH],
     "cells": [*_TESTED, "n", "correct", "accuracy", "evaluated_at"],
     "confusion": [*_TESTED, "sent", "recognised", "count", "evaluated_at"],
@@ -75,9 +76,7 @@ _TEXTS |= {
     "modulation_set",
     "start",
     "parent",
-    "device",
-    "host",
-    "torch",
+    *PROCESS,
 }
 _TEXTS |= {"optimiser", "schedule", "keep", "retrain", "setting", "sent", "recognised"}
 

@@ -98,7 +98,7 @@ class Results:
         return answer(sql, self)
 
     def _epochs_of(self, runs: pd.DataFrame, filters: Filters) -> pd.DataFrame:
-        frames = [self.store.epochs(key).to_pandas().assign(run=key) for key in runs["run"]]
+        frames = [table.to_pandas().assign(run=key) for key, table in self.store.epoch_tables(runs["run"])]
         epochs = pd.concat(frames)[["run", *EPOCH]] if frames else pd.DataFrame(columns=["run", *EPOCH])
         return kept(sorted_rows(runs.merge(epochs, on="run"), [*OF_EPOCHS.values(), "run", "epoch"]), filters)
 

@@ -171,7 +171,7 @@ def files(store: Path) -> set[tuple[str, int]]:
 def finished(store: Path) -> dict[str, str]:
     """Run key → when it was finished."""
     place = Store(store)
-    return {key: place.run_record(key)["finished_at"] for key in place.trained()}
+    return {key: str(record.finished_at) for key, record in place.records().items()}
 
 
 def tables(study: Path, store: Path) -> dict[str, pd.DataFrame]:

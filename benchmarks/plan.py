@@ -10,7 +10,6 @@ planning does not read. Prints seconds and peak memory of each, taken in process
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import subprocess
 import sys
@@ -33,7 +32,7 @@ def fill(study: Path, store: Path) -> None:
     """Let the store hold nine runs of ten, with all their cells."""
     import pyarrow as pa
 
-    from sweeps.store import Store
+    from sweeps.store import RunRecord, Store
     from sweeps.store.cells import CELL_SCHEMA, cell_bytes
     from sweeps.study import load_study
 
@@ -43,7 +42,10 @@ def fill(study: Path, store: Path) -> None:
             rows = [{"run": run.key, "cell": run.cell_key(test), "snr_db": 0.0} for test in chosen.tests(run)]
             content = cell_bytes(pa.Table.from_pylist(rows, CELL_SCHEMA), 1, 1.0)
             files.write(f"runs/{run.key}/cells-{'0' * 32}.parquet", content)
-            files.write(f"runs/{run.key}/run.json", json.dumps({"model": run.model}).encode())
+            names = {"weights": f"weights-{0:032x}.pt", "epochs": f"epochs-{0:032x}.parquet"}
+            record = RunRecord(run.model, run.dataset, run.seed, recipe=run.recipe, **names)
+            for name, content in ((names["weights"], b""), (names["epochs"], b""), ("run.json", record.content())):
+                files.write(f"runs/{run.key}/{name}", content, durable=False)
 
 
 def plan(study: Path, store: Path) -> None:

@@ -31,7 +31,7 @@ from amc_core.evaluation import Evaluation
 from amc_core.modulations import modulation_names
 from amc_core.run import Dataset, Recipe, Run
 from amc_core.scenario import CHANNELS, Scenario
-from sweeps.store import Store
+from sweeps.store import Process, Store
 
 _SNRS = tuple(range(-6, 19, 2))
 _UPSAMPLING = (2, 3.2, 4, 6.4, 8, 10.67, 16, 32)
@@ -51,8 +51,9 @@ def fill(store: Store, runs: int) -> None:
         train = Scenario(channel=list(CHANNELS)[place % 3])
         run = Run("cnn1d", Dataset(train, modulations, _SNRS, 1000), Recipe(), seed=place)
         counts = random.integers(0, 10, (len(tests), len(_SNRS), len(modulations), len(modulations)), np.int64)
-        store.save_run(run, *_finished())
-        store.save_cells(
+        folder, (state, outcome) = store.run(run.key), _finished()
+        folder.save(run, state, [Process("none", "cpu")], **outcome)
+        folder.save_cells(
             run, [(test, _evaluation(count, random)) for test, count in zip(tests, counts, strict=True)], 1.0
         )
 
@@ -69,8 +70,8 @@ def _finished() -> tuple[dict, dict]:
     """State and outcome of a training that did not take place."""
     epoch = {"epoch": 1, "train_loss": 1.0, "train_accuracy": 0.5, "validation_loss": 1.0, "validation_accuracy": 0.5}
     epoch |= {"learning_rate": 1e-3, "instances_per_second": 1.0, "micro_batch": 256}
-    outcome = {"parameters": 142_932, "kept_epoch": 1, "validation_accuracy": 0.5, "seconds": 1.0, "device": "cpu"}
-    outcome |= {"host": "none", "torch": "none", "started_at": datetime.now(UTC).isoformat()}
+    outcome = {"parameters": 142_932, "kept_epoch": 1, "validation_accuracy": 0.5, "seconds": 1.0}
+    outcome |= {"started_at": datetime.now(UTC)}
     return {"kept": {}, "best": {}, "epochs": [epoch]}, outcome
 
 

@@ -51,7 +51,8 @@ def stand_in(run, tests, store, device):
     weights = {"weight": torch.zeros(30_000)}
     state = {"epochs": [row], "kept": weights, "weights": weights}
     outcome = {name: 0 for name in ("parameters", "kept_epoch", "validation_accuracy", "seconds")}
-    store.save_run(run, state, outcome | {"device": "cpu"})
+    folder = store.run(run.key)
+    folder.save(run, state, [], **outcome)
     classes, snrs = len(run.dataset.modulations), len(run.dataset.snrs_db)
     n = 3 * classes * classes
     result = Evaluation(
@@ -61,7 +62,7 @@ def stand_in(run, tests, store, device):
         torch.full((snrs, 3, 20), n // 40),
         0.0,
     )
-    store.save_cells(run, [(test, result) for test in tests], 1.0)
+    folder.save_cells(run, [(test, result) for test in tests], 1.0)
     yield {"epoch": 1, "cells": len(tests), "accuracy": 0.0, "trained": True}
 
 

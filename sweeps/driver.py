@@ -153,10 +153,6 @@ def run(
     showing = Progress(before, console or usual_console(), lambda: search.heading if search else "")
     with _LAUNCHES, showing as progress:
         launch(chosen, before, place, progress, address, gpus_per_trial, log, search)
-    trained = {entry.run.key for entry in before.runs if not entry.trained}
-    heirs = [entry.run for entry in before.runs if entry.trained and entry.run.parent]
-    # A run that was trained again may have other weights now.
-    _set_aside(place, (run.key for run in heirs if run.parent.key in trained), notice)
     chosen = completed(chosen, place)
     after = make_plan(chosen, place)
     failures = {entry.run.key: progress.failures.get(entry.run.key, _waited(entry)) for entry in after.incomplete}

@@ -70,9 +70,10 @@ def make_plan(study: Study | Studies, store: Store, few: bool = False) -> Plan:
     """Compare a study with a store. few: the study has few of the store's runs, which is then not listed as a whole."""
     runs = study.runs()
     listing = store.listing([run.key for run in runs] if few else None)
-    trained, plans = listing.trained(), []
+    trained, plans = listing.records(run.key for run in runs), []
     for run, evaluated in zip(runs, listing.cells(run.key for run in runs), strict=True):
         tests = study.tests(run)
+        evaluated = evaluated if run.key in trained else ()
         missing = tuple(test for test in tests if run.cell_key(test) not in evaluated) if evaluated else tests
         plans.append(RunPlan(run, run.key in trained, len(tests), missing))
     ordered = sorted(plans, key=lambda plan: -plan.training_work - plan.evaluation_work)

@@ -111,7 +111,7 @@ def read(
         raise AmcError(f"SNR {snr_db:g} dB is not in the study {study.name}: it has {_numbers(levels)} dB")
     networks = {run.key: new_model(run).eval() for run in selection.runs}
     for key, network in networks.items():
-        network.load_state_dict(store.weights(key))
+        network.load_state_dict(store.run(key).weights())
     readings = []
     for test in selection.tests:
         count = len(test.indices("test"))

@@ -107,7 +107,7 @@ def _summary(
                 "model": MODELS[model].title,
                 "runs": len(own_runs),
                 "seconds": float(own_runs["seconds"].sum()),
-                "parameters": sorted({int(value) for value in own_runs["parameters"]}),
+                "parameters": sorted({int(value) for value in own_runs["parameters"].dropna()}),
                 "trained": _proportion(counts[of_model & trained]),
                 "unseen": _proportion(unseen_counts),
                 **{
@@ -135,7 +135,7 @@ def _runs(runs: pd.DataFrame, fields: list[dict], each: pd.DataFrame, epochs: pd
     curves = {key: rows for key, rows in epochs.groupby("run", sort=False)}
     told = []
     for run in runs.itertuples():
-        curve, cell = curves[run.run], cell_of.get(run.run)
+        curve, cell = curves.get(run.run, epochs[:0]), cell_of.get(run.run)
         told.append(
             {
                 "key": run.run,
@@ -146,14 +146,14 @@ def _runs(runs: pd.DataFrame, fields: list[dict], each: pd.DataFrame, epochs: pd
                     for field in fields
                     if field["side"] == "train" and field["name"] not in ("model", "seed")
                 ],
-                "parameters": run.parameters,
-                "kept_epoch": run.kept_epoch,
+                "parameters": _plain(run.parameters),
+                "kept_epoch": _plain(run.kept_epoch),
                 "epochs": len(curve),
                 "validation_accuracy": _plain(run.validation_accuracy),
                 "seconds": _plain(run.seconds),
                 "device": run.device,
                 "torch": run.torch,
-                "finished": run.finished_at.strftime("%Y-%m-%d %H:%M"),
+                "finished": "" if pd.isna(run.finished_at) else run.finished_at.strftime("%Y-%m-%d %H:%M"),
                 "parent": run.parent,
                 "curves": {"epoch": curve["epoch"].tolist()} | {name: _short(curve[name]) for name in _LEARNING},
             }

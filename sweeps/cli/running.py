@@ -114,7 +114,8 @@ def show_failures(outcome: Outcome) -> None:
         complaint(f"{incomplete} of {many(counts['runs'], 'run')} {what} again.")
     else:
         done = f"{counts['proposed']} of {counts['proposals']} proposals are complete"
-        complaint(f"{done}; the same command makes others.")
+        again = "tries the others again" if outcome.study.search.sampler == "grid" else "makes others"
+        complaint(f"{done}; the same command {again}.")
 
 
 def complaint(line: str) -> None:

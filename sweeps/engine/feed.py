@@ -5,6 +5,8 @@ Each comes as soon as the run that it starts from is trained.
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Callable
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -12,16 +14,28 @@ from ray.tune.search import Searcher
 
 from amc_core.errors import AmcError
 from amc_core.run import Run
+from sweeps.engine.worker import PLACE, UNFIT, UNKNOWN
 from sweeps.planning import Plan, RunPlan, make_plan
 from sweeps.search import Proposal, Search
+from sweeps.store import Store
+from sweeps.store.run_folder import kind_of
+
+_DIED = {"failure": "its worker died, as one does that is killed or for which memory is wanting", "kind": UNKNOWN}
+_DELAYS, _DELAY_SECONDS = 5, 4  # how often a run is tried later; the first time after so long, then twice as long, …
 
 
 class Feed(Searcher):
     """Hands the incomplete runs of a plan to Tune as its free resources ask for them, then those of proposals.
 
-    A run whose parent failed is never handed out. A proposal is made only when a slot is free for it, so that it can
-    heed all that is known; one whose runs are in the store already is told at once. slots: how many runs go at a time.
-    added: called with the runs that a proposal adds. pruned: called with the key of a run that a pruner stops.
+    A trial that ends without results that are in the store has failed. Its run is tried again at once, until it has
+    had its `attempts`; later, and a few times more, where a disk, the network or a permission is to blame; and not at
+    all where the study is. A node that is not fit for trials costs no attempt. A run whose parent failed is never
+    handed out. A proposal is made only when a slot is free for it, so that it can heed all that is known; one whose
+    runs are in the store already is told at once.
+
+    slots: how many runs go at a time. added: called with the runs that a proposal adds. pruned: called with the key of
+    a run that a pruner stops. store: where results are to be; without it the trials are believed. nodes: those that
+    have room for a trial.
     """
 
     def __init__(
@@ -31,6 +45,9 @@ class Feed(Searcher):
         slots: Callable[[], int] = lambda: 1,
         added: Callable[[tuple[RunPlan, ...]], None] = lambda plans: None,
         pruned: Callable[[str], None] = lambda key: None,
+        store: Store | None = None,
+        attempts: int = 2,
+        nodes: Callable[[], set[str]] = set,
     ):
         super().__init__()
         self.waiting: dict[str, Run] = {entry.run.key: entry.run for entry in plan.incomplete}
@@ -39,7 +56,13 @@ class Feed(Searcher):
         self.ended: list[str] = []  # keys of runs, since the last time that proposals were looked at
         self.failed: dict[str, str] = {}  # run key → why
         self.search, self.slots, self.added, self.pruned = search, slots, added, pruned
+        self.store, self.attempts, self.nodes = store, attempts, nodes
+        self.tried, self.delayed = Counter(), Counter()  # run key → attempts that failed, of them those of a place
+        self.not_before: dict[str, float] = {}  # run key → when it may be tried again, by time.monotonic
+        self.unfit: dict[str, str] = {}  # node → its name and why it has no trials
+        self.hopeless = False  # no node that has room for a trial is fit for one
         self.planned = set(self.waiting)
+        self.given_up: set[str] = set()  # keys of runs that a pruner has stopped
         self.proposals: list[Proposal] = []  # with runs that are not complete
         self.values: dict[str, tuple] = {}  # run key → of the proposal that named it
 
@@ -48,8 +71,9 @@ class Feed(Searcher):
         self._settle()
         run = self._ready()
         if run is None:
-            return None if self.running else Searcher.FINISHED
+            return None if self.running or (self.not_before and not self.hopeless) else Searcher.FINISHED
         self.running[trial_id] = self.waiting.pop(run.key)
+        self.not_before.pop(run.key, None)
         return {"run": run, "values": self.values.get(run.key)}
 
     def has_work(self) -> bool:
@@ -58,15 +82,18 @@ class Feed(Searcher):
 
     def _ready(self) -> Run | None:
         """The next run that can start, proposals made until there is one or none is wanted."""
-        while True:
+        now = time.monotonic()
+        while not self.hopeless:
             for run in self.waiting.values():
-                if run.parent is None or run.parent.key not in self.untrained:
+                trained = run.parent is None or run.parent.key not in self.untrained
+                if trained and self.not_before.get(run.key, now) <= now:
                     return run
             if self.search is None or (self.running and len(self.running) >= self.slots()) or not self.search.wanted:
                 return None
             proposal = self.search.ask()
             if proposal is not None:
                 self._admit(proposal)
+        return None
 
     def on_trial_result(self, trial_id: str, result: dict) -> None:
         if result.get("trained"):
@@ -84,18 +111,58 @@ class Feed(Searcher):
         except AmcError:  # Tune would take it for the run's; if the search cannot go on, `suggest` will say so
             return False
         self.proposals.remove(proposal)
+        self.given_up.add(key)
         self.pruned(key)
         return True
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
         run = self.running.pop(trial_id, None)
-        if run is None:
+        if run is None or self.hopeless:
             return
-        if error or (result or {}).get("failure"):
-            self.failed[run.key] = (result or {}).get("failure") or "its worker died"
-        else:
+        failure = _DIED if error else self._failure(run, result or {})
+        if failure is None:
             self.untrained.discard(run.key)
-        self.ended.append(run.key)  # an exception here would be swallowed by Tune, so the rest comes with `suggest`
+            self.ended.append(run.key)  # an exception here would be swallowed by Tune: the rest comes with `suggest`
+        elif failure["kind"] == UNFIT:
+            self.unfit.setdefault(failure["node"], f"{failure['host']} {failure['failure']}")
+            self.waiting[run.key] = run
+            self.look_at_nodes()
+        elif self._is_tried_again(run.key, failure["kind"]):
+            self.waiting[run.key] = run
+        else:
+            self.failed[run.key] = failure["failure"]
+            self.ended.append(run.key)
+
+    def _failure(self, run: Run, result: dict) -> dict | None:
+        """Why a trial that ended by itself has failed; None where its results are there."""
+        if "failure" in result:
+            return result
+        if self.store is None or run.key in self.given_up:
+            return None
+        try:
+            names = self.store.run(run.key).names()
+        except AmcError:  # what is missing will be known at the end
+            return None
+        if {"run", "cells"} <= {kind_of(name) for name in names}:
+            return None
+        return {"failure": f"its results are not in store {str(self.store.path)!r}", "kind": UNKNOWN}
+
+    def _is_tried_again(self, key: str, kind: str) -> bool:
+        self.tried[key] += 1
+        if kind == PLACE:
+            self.delayed[key] += 1
+            self.not_before[key] = time.monotonic() + _DELAY_SECONDS * 2 ** (self.delayed[key] - 1)
+            again = self.delayed[key] <= _DELAYS
+        else:
+            again = kind == UNKNOWN and self.tried[key] - self.delayed[key] < self.attempts
+        if not again:
+            self.not_before.pop(key, None)
+        return again
+
+    def look_at_nodes(self) -> None:
+        """Give up where no node that has room for a trial is fit for one."""
+        if self.unfit and not self.nodes() - self.unfit.keys():
+            self.hopeless = True
 
     def _settle(self) -> None:
         """See to the proposals whose runs have ended."""

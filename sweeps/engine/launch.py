@@ -10,23 +10,31 @@ import math
 import pickle
 import random
 import socket
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from amc_core.errors import AmcError
 from sweeps.engine.cluster import connected, environment, named_cluster, own_sigterm
+from sweeps.engine.nodes import leave_token
 from sweeps.engine.progress import Progress
 from sweeps.engine.scratch import scratch_folder
+from sweeps.engine.watch import watched
+from sweeps.engine.worker import UNFIT, trial
 from sweeps.planning import Plan
 from sweeps.search import Search
 from sweeps.store import Store
 from sweeps.study import SearchStudy, Studies, Study
 from sweeps.study.file import gpu_share
 
-_RETRIES = {"here": 1, "cluster": 10}  # whose spot machines come and go
+_ATTEMPTS = {"here": 2, "cluster": 11}  # whose spot machines come and go
+_LOOK_SECONDS = 5  # between looks at the nodes
 _GPU_FILLED, _TRIALS_PER_GPU = 0.9, 8  # of its memory, by trials whose need is known; and how many take turns on it
+
+if TYPE_CHECKING:
+    from sweeps.engine.feed import Feed
 
 
 @environment()
@@ -66,7 +74,16 @@ def launch(
     # Those of equal work in another order on every machine: launches that share a store begin with different runs.
     runs = random.Random(socket.gethostname()).sample(plan.runs, len(plan.runs))
     plan = Plan(tuple(sorted(runs, key=lambda entry: -entry.training_work - entry.evaluation_work)))
-    feed = Feed(plan, search, lambda: _slots(study, share, gpus_per_trial), progress.add, progress.prune)
+    feed = Feed(
+        plan,
+        search,
+        lambda: _slots(study, share, gpus_per_trial),
+        progress.add,
+        progress.prune,
+        store,
+        _ATTEMPTS["cluster" if address else "here"],
+        lambda: _roomy(*_resources(study, share, gpus_per_trial, local=False)),
+    )
     if not feed.has_work():
         return
     scratch = scratch_folder() if address is None else nullcontext()
@@ -77,10 +94,19 @@ def launch(
         from ray.tune import TuneError
 
         cpus, gpus = _resources(study, share, gpus_per_trial, local=address is None)
-        trial = tune.with_parameters(_trial, study=pickle.dumps(study), store=store, threads=cpus, work=work)
         with _tune_folder(store, folder) as (place, filesystem):
             tuner = tune.Tuner(
-                tune.with_resources(trial, {"cpu": cpus, "gpu": gpus}),
+                tune.with_resources(
+                    tune.with_parameters(
+                        trial,
+                        study=pickle.dumps(study),
+                        store=store,
+                        threads=cpus,
+                        work=work,
+                        proof=None if folder else leave_token(store, place),  # of this machine there is no doubt
+                    ),
+                    lambda config: _request(cpus, gpus, feed.unfit),
+                ),
                 tune_config=tune.TuneConfig(
                     search_alg=feed,
                     scheduler=Pruning(feed) if search else None,
@@ -93,15 +119,31 @@ def launch(
                     name="study",
                     storage_path=place,
                     storage_filesystem=filesystem,
-                    failure_config=tune.FailureConfig(max_failures=_RETRIES["cluster" if address else "here"]),
-                    callbacks=[_report_to(progress, store, search), *curves],
+                    failure_config=tune.FailureConfig(max_failures=0),  # the feed tries again
+                    stop=_when_hopeless(feed),
+                    callbacks=[_report_to(progress, store, search, feed), *curves],
+                    progress_reporter=_no_reporter(),
                     verbose=0,
                 ),
             )
             try:
-                tuner.fit()
+                watched(tuner.fit, ray.get_runtime_context().gcs_address)
             except (ray.exceptions.RayError, TuneError, OSError) as error:
                 raise _end_of_launch(error) from None
+    if feed.hopeless:
+        reasons = "; ".join(f"node {reason}" for reason in feed.unfit.values())
+        raise AmcError(f"no node that has room for a trial can have one: {reasons}")
+
+
+def _no_reporter():
+    """A reporter that reports nothing; Tune's own clears the output of a notebook's cell, whatever its verbosity."""
+    from ray import tune
+
+    class Reporter(tune.ProgressReporter):
+        def should_report(self, trials, done=False) -> bool:
+            return False
+
+    return Reporter()
 
 
 @contextmanager
@@ -115,50 +157,65 @@ def _tune_folder(store: Store, folder: Path | None):
 
 
 def _end_of_launch(error: Exception) -> AmcError:
-    """What has ended Tune's loop, in a sentence. Tune hands on tracebacks as texts, whose last line is the reason."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [repr(error)]
-    reason = lines[-1 if any(line.startswith("Traceback") for line in lines) else 0]
+    """What has ended Tune's loop, in a sentence."""
+    reason = _reason(error)
     kind, _, sentence = reason.partition(": ")
     if kind.endswith("AmcError"):
         return AmcError(sentence)
     return AmcError(f"the launch has ended ({reason}); the same command goes on from the store")
 
 
-def _trial(config: dict, study: bytes, store: Store, threads: int, work: Callable | None) -> None:
-    """What a Tune worker does with one run."""
-    import torch
+def _reason(error: Exception) -> str:
+    """What went wrong, in a line. Ray and Tune hand on tracebacks as texts, whose last line tells it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [repr(error)]
+    traced = any(line.startswith(("Traceback", "File ")) for line in lines)
+    return lines[-1 if traced else 0]
+
+
+def _request(cpus: int, gpus: float, unfit: Iterable[str]):
+    """What a trial asks Ray for: resources, not on one of the unfit nodes."""
     from ray import tune
 
-    from amc_core.memory import keep_freed_memory
-    from sweeps.engine.log import RunLog
-    from sweeps.engine.trial import compute
-
-    torch.set_num_threads(threads)
-    keep_freed_memory()
-    run, values = config["run"], config["values"]
-    device = "cuda" if torch.cuda.is_available() else "cpu"  # a trial without a GPU sees none
-    try:
-        named = _unpickled(study) if values is None else _unpickled(study).proposal(dict(values))
-        with RunLog(run, store) as log:
-            for step in (work or compute)(run, named.tests(run), store, device):
-                log.step(step)
-                tune.report(step)
-    except AmcError as error:  # which would only come again: no retry
-        tune.report({"failure": str(error)})
+    bundle = {"CPU": cpus, "GPU": gpus} if gpus else {"CPU": cpus}
+    selector = {"bundle_label_selector": [{"ray.io/node-id": f"!in({','.join(sorted(unfit))})"}]} if unfit else {}
+    return tune.PlacementGroupFactory([bundle], **selector)
 
 
-@lru_cache(maxsize=1)  # a worker that does one trial after another expands the study once
-def _unpickled(study: bytes) -> Study | Studies:
-    return pickle.loads(study)
+def _roomy(cpus: int, gpus: float) -> set[str]:
+    """The nodes that have what one trial asks for, though others may have it now."""
+    import ray
+
+    def has_room(resources: dict[str, float]) -> bool:
+        return resources.get("CPU", 0) >= cpus and resources.get("GPU", 0) >= gpus
+
+    return {node["NodeID"] for node in ray.nodes() if node["Alive"] and has_room(node["Resources"])}
 
 
-def _report_to(progress: Progress, store: Store, search: Search | None):
+def _when_hopeless(feed: Feed):
+    """Ends Tune's loop where trials wait for nodes that may not have them."""
+    from ray import tune
+
+    class Hopeless(tune.Stopper):
+        def __reduce__(self):
+            return tune.stopper.NoopStopper, ()
+
+        def __call__(self, trial_id, result):
+            return False
+
+        def stop_all(self):
+            return feed.hopeless
+
+    return Hopeless()
+
+
+def _report_to(progress: Progress, store: Store, search: Search | None, feed: Feed):
     """A Tune callback that tells `progress` what its trials report, and `store` which of them fail.
 
     `search` gives signs of life, for which Tune's loop comes by ten times a second. A callback that raises would end
     the launch, so none does: what cannot be shown is not, and the launch goes on.
     """
     from ray import tune
+    from ray.exceptions import RayActorError
 
     harmless = suppress(Exception)
 
@@ -166,10 +223,17 @@ def _report_to(progress: Progress, store: Store, search: Search | None):
         def __reduce__(self):  # Tune pickles its callbacks into experiment state that we never restore
             return tune.Callback, ()
 
+        def __init__(self):
+            self.looked, self.told = time.monotonic(), set()
+
         def on_step_begin(self, iteration, trials, **info):
             with harmless:
                 if search:
                     search.show_life()
+            with harmless:
+                if time.monotonic() - self.looked > _LOOK_SECONDS:
+                    self.looked = time.monotonic()
+                    feed.look_at_nodes()
 
         def on_trial_result(self, iteration, trials, trial, result, **info):
             if "failure" in result:
@@ -178,19 +242,39 @@ def _report_to(progress: Progress, store: Store, search: Search | None):
                 progress.advance(trial.config["run"].key, result["epoch"], result["cells"], result["accuracy"])
 
         def on_trial_complete(self, iteration, trials, trial, **info):
-            key, failure = trial.config["run"].key, trial.last_result.get("failure")
-            if failure is not None:
-                self.fail(key, failure)
-                return
-            with harmless:
-                progress.finish(key)
+            key = trial.config["run"].key
+            if key in feed.failed:
+                self.fail(key, feed.failed[key])
+            elif key in feed.waiting:
+                self.again(key, trial.last_result)
+            else:
+                with harmless:
+                    progress.finish(key)
 
         def on_trial_error(self, iteration, trials, trial, **info):
-            self.fail(trial.config["run"].key, str(trial.get_error() or "its worker died"))
+            key, error = trial.config["run"].key, trial.get_error()
+            reason = None if error is None or isinstance(error, RayActorError) else _reason(error)
+            if key in feed.failed:
+                feed.failed[key] = reason or feed.failed[key]
+                self.fail(key, feed.failed[key])
+            else:
+                self.again(key, {"failure": reason or "its worker died"})
+
+        def again(self, key, end):
+            """A run is tried again: say why, once where the node is to blame."""
+            node = end.get("node") if end.get("kind") == UNFIT else None
+            if node is None:
+                line = f"run {key} is tried again: {end.get('failure', 'its results are not in the store')}"
+            else:
+                line = f"node {feed.unfit[node]}; it gets no trials"
+            with harmless:
+                if node not in self.told or node is None:
+                    self.told.add(node)
+                    progress.note(line)
 
         def fail(self, key, reason):
             with harmless:
-                store.save_failure(key, reason)
+                store.run(key).save_failure(reason)
             with harmless:
                 progress.fail(key, reason)
 

@@ -1,4 +1,4 @@
-"""A run's log: what its trials did and when, over all launches, beside its results."""
+"""The log of a trial: what it did and when, beside the results of its run."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ class RunLog(logging.Handler):
 
     def __init__(self, run: Run, store: Store):
         super().__init__()
-        self.run, self.store = run, store
+        self.run = run
+        self.folder = store.run(run.key)
+        self.name, self.text, self.written = self.folder.new_log(), "", time.monotonic()
         self.cells = 0  # that were evaluated, as last told
-        self.text, self.written = store.log(run.key), time.monotonic()
 
     def __enter__(self) -> RunLog:
         logging.getLogger("amc_core").addHandler(self)
@@ -45,7 +46,7 @@ class RunLog(logging.Handler):
         if at_once or time.monotonic() - self.written > _WRITE_SECONDS:
             self.written = time.monotonic()
             with suppress(AmcError, OSError):
-                self.store.save_log(self.run.key, self.text)
+                self.folder.save_log(self.name, self.text)
 
     def step(self, progress: dict) -> None:
         """A line for what `trial.compute` yields."""

@@ -133,6 +133,10 @@ class Progress:
             self._orphan(key)
         self._line(f"{describe(trial.plan.run)}: failed · {self._summary()}")
 
+    def note(self, text: str) -> None:
+        """Say something that is of no single run."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
     def _orphan(self, key: str) -> None:
         """The runs that were to start from this one are not going to begin."""
         for heir, trial in self.trials.items():

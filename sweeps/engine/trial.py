@@ -6,6 +6,7 @@ import math
 import socket
 import time
 from collections.abc import Generator, Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import torch
@@ -15,7 +16,9 @@ from amc_core.instances import Instances
 from amc_core.models.complexity import parameters
 from amc_core.run import Dataset, Run
 from amc_core.training import new_model, train
-from sweeps.store import Store
+from sweeps.store import Process, RunFolder, Store
+from sweeps.store.healing import set_aside_results
+from sweeps.store.run_folder import kind_of
 
 _FLUSH_SECONDS = 20  # how much evaluation a crash may lose
 _PROGRESS_SECONDS = 2  # between reports of evaluation, each of which costs the driver milliseconds
@@ -29,82 +32,110 @@ def compute(run: Run, tests: list[Dataset], store: Store, device: str = "cpu") -
     while training, over the last cell while evaluating), "trained" (the run's weights are durable) and, after an epoch,
     "curves" (its row).
     """
-    while store.run_record(run.key) is None:
+    folder = store.run(run.key)
+    _let_go_outdated(run, store)
+    while folder.record() is None:
         yield from _train(run, store, device)
-    saved = yield from _evaluate(run, tests, store, device)
-    store.clear_failure(run.key)
-    yield _progress(run.recipe.epochs, saved, store.run_record(run.key)["validation_accuracy"])
+    saved = yield from _evaluate(run, tests, folder, device)
+    folder.clear_failure()
+    yield _progress(run.recipe.epochs, saved, folder.record().validation_accuracy)
+
+
+def _let_go_outdated(run: Run, store: Store) -> None:
+    """Set aside results that count for nothing: started from other weights than the parent has now, or without them.
+
+    The cells are listed before the record is looked for: another process writes them in the other order.
+    """
+    folder = store.run(run.key)
+    written = folder.names()
+    if any(kind_of(name) in ("run", "cells") for name in written) and run.key not in store.records([run.key]):
+        set_aside_results(folder)
 
 
 def _train(run: Run, store: Store, device: str) -> Iterator[dict]:
     """Train until the run is finished, or has for a while been left to another process that is ahead."""
-    began = time.perf_counter()
+    began, folder = time.perf_counter(), store.run(run.key)
     if device == "cuda":  # a worker trains one run after another
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    origin = store.weights_name(run.parent.key) if run.parent else None
-    known = set(store.checkpoints(run.key))
-    saved = store.checkpoint(run.key)
+    origin = store.run(run.parent.key).weights_name() if run.parent else None
+    known = set(folder.checkpoints())
+    saved = folder.checkpoint()
     if saved and saved.pop("parent_weights", origin) != origin:  # the parent has been trained again since
         saved = None
     seconds_before = saved.pop("seconds") if saved else 0.0
     started = (saved or {}).pop("started_at", datetime.now(UTC).isoformat())
-    start = store.weights(run.parent.key) if run.parent and not saved else None
+    before = [Process(**process) for process in (saved or {}).pop("processes", ())]
+    processes = [process for process in before if process != this_process(device)] + [this_process(device)]
+    start = store.run(run.parent.key).weights() if run.parent and not saved else None
     for state in train(run, device, saved, start):
         seconds = seconds_before + time.perf_counter() - began
         ours = {"started_at": started, "seconds": seconds, "parent_weights": origin}
-        name = store.save_checkpoint(run.key, state | ours)
+        ours["processes"] = [asdict(process) for process in processes]
+        name = folder.save_checkpoint(state | ours)
         known.add(name)
         last = state["epochs"][-1]
         yield _progress(last["epoch"], 0, last["validation_accuracy"], trained=False) | {"curves": last}
-        if _is_behind(run, store, name, known):
-            _leave_to_other(run, store, _EPOCHS_WAITED * (time.perf_counter() - began))
+        if _is_behind(folder, name, known):
+            _leave_to_other(folder, _EPOCHS_WAITED * (time.perf_counter() - began))
             return
         began, seconds_before = time.perf_counter(), seconds
     kept = state["epochs"][state["kept_epoch"] - 1]
-    outcome = {
-        "parent_weights": origin,
-        "parameters": parameters(new_model(run)),
-        "kept_epoch": kept["epoch"],
-        "validation_accuracy": kept["validation_accuracy"],
-        "started_at": started,
-        "seconds": seconds,
-        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
-        "gpu_share": _gpu_share() if device == "cuda" else None,
-        "host": socket.gethostname(),
-        "torch": torch.__version__,
-    }
-    store.save_run(run, state, outcome)
+    folder.save(
+        run,
+        state,
+        processes,
+        parent_weights=origin,
+        parameters=parameters(new_model(run)),
+        kept_epoch=kept["epoch"],
+        validation_accuracy=kept["validation_accuracy"],
+        started_at=datetime.fromisoformat(started),
+        seconds=seconds,
+        gpu_share=_gpu_share() if device == "cuda" else None,
+    )
     yield _progress(last["epoch"], 0, kept["validation_accuracy"])
 
 
-def _is_behind(run: Run, store: Store, own: str, known: set[str]) -> bool:
+def this_process(device: str) -> Process:
+    """What of this process decides the last bits of what it computes on a device, "cpu" or "cuda"."""
+    shortened = torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32
+    return Process(
+        host=socket.gethostname(),
+        device=torch.cuda.get_device_name() if device == "cuda" else "cpu",
+        threads=torch.get_num_threads(),
+        vector_instructions=torch.backends.cpu.get_cpu_capability(),
+        torch=str(torch.__version__),
+        precision="TF32" if device == "cuda" and shortened else "float32",
+    )
+
+
+def _is_behind(folder: RunFolder, own: str, known: set[str]) -> bool:
     """Has another process finished the run, or saved a checkpoint before ours of the same epoch, or a later one?"""
-    there = store.checkpoints(run.key)
+    there = folder.checkpoints()
     others = [place for name, place in there.items() if name not in known]
-    return store.run_record(run.key) is not None or any(place > there.get(own, (0, 0)) for place in others)
+    return folder.record() is not None or any(place > there.get(own, (0, 0)) for place in others)
 
 
-def _leave_to_other(run: Run, store: Store, seconds: float) -> None:
+def _leave_to_other(folder: RunFolder, seconds: float) -> None:
     """Wait until another process has finished the run, or has not saved an epoch for so long."""
     seen, since = {}, time.monotonic()
-    while store.run_record(run.key) is None and time.monotonic() - since < max(seconds, _WAITED_SECONDS):
-        there = store.checkpoints(run.key)
+    while folder.record() is None and time.monotonic() - since < max(seconds, _WAITED_SECONDS):
+        there = folder.checkpoints()
         if there != seen:
             seen, since = there, time.monotonic()
         time.sleep(1)
-    if store.run_record(run.key) is not None:
-        store.delete_checkpoints(run.key)  # ours may have come after
+    if folder.record() is not None:
+        folder.delete_checkpoints()  # ours may have come after
 
 
-def _evaluate(run: Run, tests: list[Dataset], store: Store, device: str) -> Generator[dict, None, int]:
+def _evaluate(run: Run, tests: list[Dataset], folder: RunFolder, device: str) -> Generator[dict, None, int]:
     """Evaluate the cells that the run lacks; returns how many."""
-    evaluated = store.cells(run.key)
+    evaluated = folder.cells()
     missing = [test for test in tests if run.cell_key(test) not in evaluated]
     if not missing:
         return 0
     model = new_model(run, device)
-    model.load_state_dict(store.weights(run.key))
+    model.load_state_dict(folder.weights())
     unsaved: list[tuple[Dataset, Evaluation]] = []
     saved, flushed, told = 0, time.monotonic(), -math.inf
     for test in missing:
@@ -112,12 +143,12 @@ def _evaluate(run: Run, tests: list[Dataset], store: Store, device: str) -> Gene
         unsaved.append((test, result))
         now, last = time.monotonic(), test is missing[-1]
         if last or now - flushed > _FLUSH_SECONDS:
-            store.save_cells(run, unsaved, now - flushed)
+            folder.save_cells(run, unsaved, now - flushed)
             saved, unsaved, flushed = saved + len(unsaved), [], now
         if last or now - told > _PROGRESS_SECONDS:
             told = now
             yield _progress(run.recipe.epochs, saved, result.accuracy)
-    store.compact(run.key)
+    folder.compact()
     return saved
 
 

@@ -6,9 +6,12 @@ import os
 import socket
 import time
 from contextlib import suppress
+from copy import copy
 from pathlib import Path
 
 SIGN_SECONDS, SILENT_SECONDS = 60, 600  # between a driver's signs of life; after which others take it for dead
+LOOK_SECONDS = 10  # between looks for drivers that are dead
+ENDED = "driver ended"  # of a trial that still runs by what the storage has
 
 
 def driver_name(process: int) -> str | None:
@@ -36,3 +39,14 @@ def is_alive(driver: str | None, seen: dict[str, float]) -> bool:
     if not process.isdigit() or int(process) == os.getpid():
         return False
     return driver_name(int(process)) == driver
+
+
+def with_ended(trials: list, seen: dict[str, float]) -> list:
+    """Optuna's trials, those that run marked as `ENDED` whose driver does not live; seen: as for `is_alive`."""
+    marked = []
+    for trial in trials:
+        if trial.state.name == "RUNNING" and not is_alive(trial.user_attrs.get("driver"), seen):
+            trial = copy(trial)  # shallow: its storage has it, too
+            trial.user_attrs = trial.user_attrs | {ENDED: True}
+        marked.append(trial)
+    return marked

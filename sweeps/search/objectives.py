@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from amc_core.errors import AmcError
+
 if TYPE_CHECKING:  # study files take the names from here
     from amc_core.run import Dataset, Run
     from sweeps.store import Store
@@ -40,7 +42,7 @@ def _mean_accuracy(tests: Callable[[Study, Run], Sequence[Dataset]]) -> Objectiv
 
 def _mean_parameters(study: Study, store: Store) -> float:
     """The number of trained values of the last runs, on average."""
-    return float(np.mean([store.run_record(run.key)["parameters"] for run in study.last_runs()]))
+    return float(np.mean([_parameters(store, run) for run in study.last_runs()]))
 
 
 OBJECTIVES: dict[str, Objective] = {
@@ -58,6 +60,13 @@ def objective(study: Study, store: Store, names: tuple[str, ...]) -> list[float]
 def directions(study: SearchStudy) -> list[str]:
     """The direction, "maximize" or "minimize", of each objective of a search."""
     return [OBJECTIVES[name].direction for name in study.search.objective]
+
+
+def _parameters(store: Store, run: Run) -> int:
+    record = store.run(run.key).record()
+    if record is None or record.parameters is None:
+        raise AmcError(f"run {run.key} in store {str(store.path)!r} does not tell its number of parameters")
+    return record.parameters
 
 
 def _accuracy(store: Store, tests: Iterable[tuple[Run, Sequence[Dataset]]]) -> float:

@@ -17,7 +17,7 @@ from functools import wraps
 from typing import Any
 
 from amc_core.errors import AmcError
-from sweeps.search.liveness import SIGN_SECONDS, driver_name, is_alive
+from sweeps.search.liveness import ENDED, LOOK_SECONDS, SIGN_SECONDS, driver_name, is_alive, with_ended
 from sweeps.search.objectives import best, objective
 from sweeps.search.storage import explained, make_sampler, mend, open_trials
 from sweeps.store import Store
@@ -59,6 +59,7 @@ class Search:
         mend(study, store)
         self.optuna = open_trials(study, store)
         self.signed = -float("inf")  # when this driver last gave a sign of life
+        self.looked = time.monotonic()  # and looked for those of others
         self._propose_again()
         grid = study.space.grid() if study.search.sampler == "grid" else []
         self._grid = {values_text(values): values for values in grid}
@@ -106,10 +107,9 @@ class Search:
         if self._grid and not self._count("WAITING") and not self._enqueue_from_grid():
             self.left = 0
             return None
-        # A seed of its own for every trial: a relaunch would otherwise draw what the first launch has drawn.
-        self.optuna.sampler = make_sampler(self.study, len(self.optuna.get_trials(deepcopy=False)))
         try:
             trial = self.optuna.ask()
+            self.optuna.sampler = make_sampler(self.study, trial.number)  # which draws when values are asked for
             trial.set_user_attr("driver", driver_name(os.getpid()))
             values = self.study.space.choose(lambda dimension: _suggest(trial, dimension))
             try:
@@ -125,11 +125,18 @@ class Search:
         return Proposal(trial, values, study)
 
     def show_life(self) -> None:
-        """Tell the drivers on other machines now and then that this one lives; to be called all the time."""
+        """Tell others now and then that this driver lives, and take over from those that do not any more.
+
+        To be called all the time.
+        """
         if time.monotonic() - self.signed > SIGN_SECONDS:
             self.signed = time.monotonic()
             with suppress(AmcError):  # should the search not be able to go on, `ask` will say so
                 self._sign()
+        if time.monotonic() - self.looked > LOOK_SECONDS:
+            self.looked = time.monotonic()
+            with suppress(AmcError):
+                self.left += self._propose_again(own=driver_name(os.getpid()))
 
     @_stored
     def _sign(self) -> None:
@@ -203,19 +210,24 @@ class Search:
         return untried is not None
 
     @_stored
-    def _propose_again(self) -> None:
+    def _propose_again(self, own: str | None = None) -> int:
         """Fail the trials whose driver is dead, and enqueue their values, which the next driver is then given first.
 
-        In this order a crash in between loses no values; and where they are there again, they are not enqueued twice.
+        own: of a driver that is in the midst of its search. Returns how many there were. In this order a crash in
+        between loses no values; and where they are there again, they are not enqueued twice.
         """
-        seen = self.optuna.user_attrs
+        seen, taken = self.optuna.user_attrs, 0
         for trial in self.optuna.get_trials(deepcopy=False):
-            if trial.state.name == "RUNNING" and not is_alive(trial.user_attrs.get("driver"), seen):
+            driver = trial.user_attrs.get("driver")
+            left_alone = own is not None and driver in (own, None)  # which a living driver has just begun
+            if trial.state.name == "RUNNING" and not left_alone and not is_alive(driver, seen):
+                taken += 1
                 values = trial_values(trial)
                 later = self.optuna.get_trials(deepcopy=False)[trial.number + 1 :]  # another driver may do this as well
                 if values and all(trial_values(other) != values for other in later):
                     self.optuna.enqueue_trial(values)
                 self._tell(trial.number, "FAIL")
+        return taken
 
 
 def proposed(study: Study | Studies, store: Store) -> Study | Studies:
@@ -239,7 +251,7 @@ def trials(study: SearchStudy, store: Store) -> list:
     """Optuna's frozen trials of a search so far; none where it has not begun."""
     opened = open_trials(study, store, begin=False)
     with explained(study, store):
-        return opened.get_trials(deepcopy=False) if opened else []
+        return with_ended(opened.get_trials(deepcopy=False), opened.user_attrs) if opened else []
 
 
 def counted(study: SearchStudy, trials: list, *states: str) -> int:
@@ -263,7 +275,7 @@ def state(trial: Any) -> str:
     """
     if "refused" in trial.user_attrs:
         return "refused"
-    if trial.state.name == "FAIL":
+    if trial.state.name == "FAIL" or ENDED in trial.user_attrs:
         return "failed" if "failure" in trial.user_attrs else "interrupted"
     return trial.state.name.lower()
 

@@ -78,10 +78,15 @@ def open_trials(study: SearchStudy, store: Store, begin: bool = True):
         return opened
 
 
-def make_sampler(study: SearchStudy, trials: int):
+def make_sampler(study: SearchStudy, number: int):
+    """A sampler for the trial of this number alone.
+
+    Its seed is from the number, which no two trials have: a relaunch would otherwise draw what the first launch has
+    drawn, and drivers that ask at the same moment the same.
+    """
     import optuna
 
-    seed = int(np.random.SeedSequence([study.search.seed, trials]).generate_state(1)[0])
+    seed = int(np.random.SeedSequence([study.search.seed, number]).generate_state(1)[0])
     samplers = optuna.samplers
     if study.search.sampler == "tpe":
         return samplers.TPESampler(seed=seed, constant_liar=True)  # those that run count as bad: no two alike

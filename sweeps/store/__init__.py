@@ -1,6 +1,10 @@
 """Durable results in a directory or a bucket."""
 
 from sweeps.store.cells import CELL_SCHEMA
-from sweeps.store.store import Damaged, Listing, Store
+from sweeps.store.complaints import Damaged, OtherVersion
+from sweeps.store.listing import Listing
+from sweeps.store.record import Process, RunRecord
+from sweeps.store.run_folder import RunFolder
+from sweeps.store.store import Store
 
-__all__ = ["CELL_SCHEMA", "Damaged", "Listing", "Store"]
+__all__ = ["CELL_SCHEMA", "Damaged", "Listing", "OtherVersion", "Process", "RunFolder", "RunRecord", "Store"]

@@ -19,6 +19,7 @@ import os
 import re
 import shutil
 import socket
+import stat
 import time
 import uuid
 from collections.abc import Iterator
@@ -70,6 +71,12 @@ class Directory:
         with self._explained("read"):
             if not self.path.is_dir() and self.path.exists():
                 raise AmcError(f"store {str(path)!r} is a file: name a directory with --store")
+            if self.path.is_symlink() and not self.path.exists():
+                target = os.readlink(self.path)
+                raise AmcError(
+                    f"store {str(path)!r} is a link to {target!r}, which is not there: make that directory, or name "
+                    "another with --store"
+                )
 
     def list(self, folder: str) -> dict[str, float]:
         found: dict[str, float] = {}
@@ -80,14 +87,15 @@ class Directory:
     def _list(self, directory: str, prefix: str, found: dict[str, float]) -> None:
         with suppress(FileNotFoundError), os.scandir(directory) as entries:
             for entry in entries:
-                if entry.is_dir():
+                # The folder of a run may be a link; further below one might lead in a circle.
+                if entry.is_dir(follow_symlinks="/" not in prefix):
                     self._list(entry.path, f"{prefix}/{entry.name}", found)
-                elif not entry.name.startswith("."):
+                elif not entry.name.startswith(".") and entry.is_file():  # no pipe or socket, whose reading hangs
                     with suppress(FileNotFoundError):  # another process has deleted it
                         found[f"{prefix}/{entry.name}"] = entry.stat().st_mtime
 
     def read(self, name: str, last: int | None = None) -> bytes:
-        with self._explained("read"), open(self.path / name, "rb", buffering=0) as file:
+        with self._explained("read"), open(self.path / name, "rb", buffering=0, opener=_open_file) as file:
             size = os.fstat(file.fileno()).st_size
             if last is not None and last < size:
                 file.seek(size - last)
@@ -100,7 +108,11 @@ class Directory:
             _make(path.parent)
             try:
                 _write_through(temporary, content, durable)
-                os.replace(temporary, path)
+                try:
+                    os.replace(temporary, path)
+                except IsADirectoryError:  # which somebody has put there
+                    os.replace(path, _make(self.path / "damaged") / f"{uuid.uuid4().hex}-{path.name}")
+                    os.replace(temporary, path)
             finally:
                 temporary.unlink(missing_ok=True)
             if durable:
@@ -270,12 +282,22 @@ def _write_through(path: Path, content: bytes, durable: bool = True) -> None:
             os.fsync(file.fileno())
 
 
-def _make(directory: Path) -> None:
+def _open_file(path: str, flags: int) -> int:
+    """Open a regular file; anything else, a pipe say, is as good as absent, and is not waited for."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise FileNotFoundError(errno.ENOENT, "No such file", path)
+
+
+def _make(directory: Path) -> Path:
     """Make a directory and those above it so that they survive a power cut."""
     if not directory.is_dir():
         _make(directory.parent)
         directory.mkdir(exist_ok=True)
         _sync(directory.parent)
+    return directory
 
 
 def _sync(directory: Path) -> None:

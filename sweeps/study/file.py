@@ -140,7 +140,7 @@ class SearchSection(_Section):
     sampler: Literal["tpe", "random", "cmaes", "grid"] = "tpe"
     """How values are proposed."""
     pruner: Literal["none", "asha", "median", "hyperband"] = "none"
-    """Which proposals are stopped early."""
+    """Which proposals are stopped early: by comparison with those that have come as far by then, so timing matters."""
     objective: tuple[str, ...] = ("unseen_accuracy",)
     """What is best: one, or several for a Pareto front."""
     seed: _Seed = 0

@@ -84,5 +84,6 @@ def _gains_at(channel: Channel, sample: int, keys: torch.Tensor, index: torch.Te
     turns = channel.max_doppler * torch.cos(angle) * sample / 200e3
     wave = torch.polar(torch.full_like(turns, (2 * fading.sinusoids) ** -0.5), 2 * math.pi * turns)
     h = (c * wave).sum(2) * fading.scale[:, 0]
-    h[:, 0] += fading.direct
+    direct = 10 ** (channel.path_gains_db[0] / 10) / sum(10 ** (gain / 10) for gain in channel.path_gains_db)
+    h[:, 0] += math.sqrt(direct * channel.k_factor / (channel.k_factor + 1))
     return torch.view_as_real(h)

@@ -203,7 +203,7 @@ def test_a_file_that_is_swapped_after_planning_fails_the_trial_and_leaves_nothin
     store = Store(tmp_path / "store")
     with pytest.raises(AmcError, match=r"field\.sigmf-meta.*changed since it was planned"):
         list(compute(sent, [sent.dataset], store))
-    assert store.run_record(run.key) is None and sent.key == run.key != Run("hoc_svm", dataset(field)).key
+    assert store.run(run.key).record() is None and sent.key == run.key != Run("hoc_svm", dataset(field)).key
 
 
 def test_a_test_recording_that_is_swapped_leaves_no_cell(field, tmp_path):
@@ -212,7 +212,7 @@ def test_a_test_recording_that_is_swapped_leaves_no_cell(field, tmp_path):
     write_sigmf(field, instances(40), 1e6, np.repeat(NAMES, 20), 10)
     with pytest.raises(AmcError, match="changed since it was planned"):
         list(compute(run, [test], store))
-    assert not store.cells(run.key)
+    assert not store.run(run.key).cells()
 
 
 def test_a_file_that_is_rewritten_while_it_is_read_fails_the_training(field):

@@ -61,7 +61,8 @@ def test_a_cell_that_two_launches_computed_counts_once(store, study_file):
     place, study = Store(store), load_study(study_file(models="[hoc_svm]"))
     run = study.runs()[0]
     counts = np.ones((2, 3, 3), np.int64)
-    place.save_cells(run, [(study.tests(run)[0], evaluation_of(counts))], 1.0)  # its other tests are in other files
+    first = study.tests(run)[0]  # its other tests are in other files
+    place.run(run.key).save_cells(run, [(first, evaluation_of(counts))], 1.0)
     assert len(load("cells", store)) == before
     assert query("SELECT count(*) AS rows FROM cells", store)["rows"][0] == before
     assert query("SELECT count(*) AS rows FROM confusion", store)["rows"][0] == 9 * before

@@ -48,7 +48,7 @@ def test_a_reading_holds_the_test_instance_and_what_its_run_made_of_it(trained):
         samples = simulate(reading.test.scenario, "QPSK", 18.0, [instance], 128, reading.test.seed)[0]
         np.testing.assert_allclose(reading.samples, samples.numpy(), atol=1e-6)
         model = new_model(reading.run)
-        model.load_state_dict(store.weights(reading.run.key))
+        model.load_state_dict(store.run(reading.run.key).weights())
         x = torch.stack([samples.real, samples.imag])[None]
         label = model.eval()(x).argmax(1)
         assert reading.recognised == reading.test.modulations[label]

@@ -37,17 +37,6 @@ def test_every_table_has_the_rows_that_the_study_names(store):
     assert [len(load(table, store)) for table in TABLES] == [4, 4, 4 * 4 * 2, 4 * 4 * 2 * 9]
 
 
-def test_a_run_of_before_a_recipe_had_a_field_has_the_fields_default(store, monkeypatch):
-    whole, read = load("runs", store), Store.run_record
-
-    def older(self, key):
-        record = read(self, key)
-        return record | {"recipe": {name: record["recipe"][name] for name in ("epochs", "min_length", "retrain")}}
-
-    monkeypatch.setattr(Store, "run_record", older)
-    pd.testing.assert_frame_equal(load("runs", store)[RECIPE], whole[RECIPE])
-
-
 def test_confusion_counts_add_up_to_the_cells(store):
     cells, confusion = load("cells", store), load("confusion", store)
     by = ["cell", "snr_db"]

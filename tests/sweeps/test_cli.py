@@ -207,7 +207,7 @@ def test_a_run_is_computed_again_when_the_one_it_started_from_has_other_weights(
     for run in study.runs():
         list(compute(run, study.tests(run), store))
     parent, child = study.runs()
-    weights = store.weights(parent.key)
+    weights = store.run(parent.key).weights()
     if other_weights:
         weights = {name: 1.01 * tensor for name, tensor in weights.items()}
     replace_weights(store, parent, weights)
@@ -216,33 +216,15 @@ def test_a_run_is_computed_again_when_the_one_it_started_from_has_other_weights(
     assert (f"damaged or outdated, set aside in {store.path}/damaged: runs/{child.key}/run.json" in shown.stderr) == (
         other_weights
     )
-    assert store.run_record(child.key)["parent_weights"] == store.weights_name(parent.key)
+    assert store.run(child.key).record().parent_weights == store.run(parent.key).weights_name()
     assert len(load("cells", store.path, path)) == 2 * 2
 
 
 def replace_weights(store: Store, run: Run, weights: dict) -> None:
     """Record the run as trained once more, with these weights."""
-    store.save_run(run, {"epochs": store.epochs(run.key).to_pylist(), "kept": weights}, store.run_record(run.key))
-
-
-def test_a_launch_that_trains_a_parent_again_looks_at_what_started_from_it(amc, study_file, tmp_path, monkeypatch):
-    path = study_file(models="mod_lcnn", train="{}", test="{}", transfer="{train: {channel: rician}}")
-    study, store = load_study(path), Store(tmp_path / "store")
-    parent, child = study.runs()
-    for run in study.runs():
-        list(compute(run, study.tests(run), store))
-    weights = {name: 1.01 * tensor for name, tensor in store.weights(parent.key).items()}
-    damaged = tmp_path / "store" / "runs" / parent.key / store.weights_name(parent.key)
-    damaged.write_bytes(b"torn")
-    record, epochs = store.run_record(parent.key), store.epochs(parent.key).to_pylist()
-
-    def on_a_gpu(*arguments):  # where weights are others in the last bits
-        store.save_run(parent, {"epochs": epochs, "kept": weights}, record)
-
-    monkeypatch.setattr("sweeps.engine.launch.launch", on_a_gpu)
-    shown = amc("run", path, "--store", str(store.path))
-    assert shown.returncode == 1 and "2 of 2 runs are incomplete; the same command" in shown.stderr
-    assert f"runs/{child.key}/run.json" in shown.stderr and store.trained() == {parent.key}
+    folder = store.run(run.key)
+    known = {"parent_weights": folder.record().parent_weights, "kept_epoch": 1, "parameters": 1}
+    folder.save(run, {"epochs": folder.epochs().to_pylist(), "kept": weights}, [], **known)
 
 
 def test_a_checkpoint_from_other_weights_of_the_parent_is_not_gone_on_from(study_file, tmp_path):
@@ -250,7 +232,7 @@ def test_a_checkpoint_from_other_weights_of_the_parent_is_not_gone_on_from(study
     store, (parent, child) = Store(tmp_path / "store"), study.runs()
     list(compute(parent, [], store))
     next(compute(child, [], store))
-    replace_weights(store, parent, {name: 1.01 * tensor for name, tensor in store.weights(parent.key).items()})
+    replace_weights(store, parent, {name: 1.01 * tensor for name, tensor in store.run(parent.key).weights().items()})
     assert [step["epoch"] for step in compute(child, [], store)][:3] == [1, 2, 3]
 
 
@@ -260,14 +242,14 @@ def test_a_run_that_is_resumed_was_started_when_it_first_was(study_file, tmp_pat
     next(compute(run, [], store))
     began_again = pd.Timestamp.now("UTC")
     list(compute(run, [], store))
-    record = store.run_record(run.key)
-    assert pd.Timestamp(record["started_at"]) < began_again < pd.Timestamp(record["finished_at"])
+    record = store.run(run.key).record()
+    assert record.started_at < began_again < record.finished_at
 
 
 def test_a_damaged_checkpoint_does_not_keep_a_run_from_being_trained(study_file, tmp_path):
     study, store = load_study(study_file(models="mod_lcnn", train="{}")), Store(tmp_path / "store")
     [run] = study.runs()
-    checkpoint = tmp_path / "store" / "runs" / run.key / "checkpoint.pt"
+    checkpoint = tmp_path / "store" / "runs" / run.key / f"checkpoint-000001-{'0' * 32}.pt"
     checkpoint.parent.mkdir(parents=True)
     checkpoint.write_bytes(b"PK not a checkpoint")
     list(compute(run, study.tests(run), store))

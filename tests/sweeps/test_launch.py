@@ -32,10 +32,12 @@ def test_a_run_that_diverges_is_recorded_with_the_reason_and_the_rest_of_the_stu
     store = Store(tmp_path / "store")
     [(failed, failure)] = store.failures().items()
     assert failure["reason"].startswith("training diverged")
-    assert "ended by AmcError: training diverged" in store.log(failed)
+    assert "ended by AmcError: training diverged" in store.run(failed).log()
     for key in store.trained():
-        log = store.log(key)
-        assert log.count("epoch ") == len(store.epochs(key)) and "cells evaluated" in log and log.endswith("ended\n")
+        log = store.run(key).log()
+        assert (
+            log.count("epoch ") == len(store.run(key).epochs()) and "cells evaluated" in log and log.endswith("ended\n")
+        )
 
 
 @pytest.mark.parametrize(

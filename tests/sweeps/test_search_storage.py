@@ -68,7 +68,7 @@ def test_any_storage_survives_a_driver_that_dies_in_mid_run(search_file, store, 
     study = load_study(search_file(search=f"{{proposals: 4{storage}}}"))
     assert trials(study, store) == []
     abandoned = drive(study, store, runs=2)
-    assert states(study, store) == ["complete", "complete", "running"]
+    assert states(study, store) == ["complete", "complete", "interrupted"]  # its driver, this process, is through
     lost = trials(study, store)[-1].params
     again = drive(study, store)
     assert states(study, store) == ["complete", "complete", "interrupted", "complete", "complete"]
@@ -97,6 +97,55 @@ def test_a_trial_that_another_driver_has_ended_is_no_error(search_file, store):
     Search(study, store)  # takes it for left over
     first.fail(proposal, "its worker died")
     assert states(study, store)[0] == "interrupted"
+
+
+def test_a_driver_takes_over_from_one_that_dies_while_it_goes_on_itself(search_file, store, monkeypatch):
+    study = load_study(search_file(search="{proposals: 2}"))
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        lost = Search(study, store).ask()
+        lost.trial.set_user_attr("driver", driver_name(other.pid))
+        ours = Search(study, store)
+        first = ours.ask()
+        assert (
+            states(study, store) == ["running", "interrupted"] and not ours.wanted
+        )  # this process has ended, to others
+    finally:
+        other.kill()
+        other.wait()
+    monkeypatch.setattr("sweeps.search.proposals.LOOK_SECONDS", -1)
+    ours.show_life()
+    assert [trial.state.name for trial in trials(study, store)] == ["FAIL", "RUNNING", "WAITING"] and ours.wanted
+    assert ours.ask().values == lost.values != first.values
+    assert not ours.wanted
+
+
+def test_a_trial_whose_driver_has_ended_is_not_said_to_run(search_file, store, amc):
+    path = search_file(search="{proposals: 2}")
+    study = load_study(path)
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    Search(study, store).ask().trial.set_user_attr("driver", driver_name(other.pid))
+    shown = amc("search", path, "--store", str(store.path)).stdout
+    assert "0 of 2 proposals complete, 1 running" in shown
+    other.kill()
+    other.wait()
+    shown = amc("search", path, "--store", str(store.path)).stdout
+    assert "0 of 2 proposals complete, 1 interrupted" in shown and "running" not in shown
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_drivers_that_ask_at_the_same_moment_draw_different_proposals(search_file, store, sampler):
+    study = load_study(search_file(search=f"{{proposals: 40, sampler: {sampler}}}"))
+    drivers = [Search(study, store) for _ in range(3)]
+    asked = []
+    for _ in range(13):
+        begun = [driver.optuna.ask() for driver in drivers]  # all three before any of them draws
+        waiting = iter(begun)
+        for driver in drivers:
+            driver.optuna.ask = lambda waiting=waiting: next(waiting)
+            asked.append(driver.ask().values["recipe.learning_rate"])
+            del driver.optuna.ask
+    assert len(set(asked)) == 39
 
 
 @pytest.fixture

@@ -21,13 +21,13 @@ from amc_core import AmcError
 from amc_core.evaluation import Evaluation
 from amc_core.run import Dataset, Recipe, Run
 from amc_core.scenario import Scenario
-from sweeps.store import Damaged, Store, files
+from sweeps.store import Damaged, Process, Store, files
 from sweeps.store.cells import parquet_bytes, read_footer
 from tests.evaluations import evaluation_of
 
 CLASSES = ("BPSK", "16QAM")
 SNRS_DB = (0.0, 18.0)
-OUTCOME = {"device": "cpu", "seconds": 2.0}
+OUTCOME = {"processes": [Process("here", "cpu", 1)], "seconds": 2.0}
 
 
 def dataset(upsampling: int = 8) -> Dataset:
@@ -56,8 +56,8 @@ def state(epochs: int) -> dict:
 
 def fill(store: Store, run: Run = RUN, tests: int = 4) -> None:
     """Record a finished run and cells of it."""
-    store.save_run(run, state(3), OUTCOME)
-    store.save_cells(run, [counts(test) for test in TESTS[:tests]], seconds=0.5)
+    store.run(run.key).save(run, state(3), **OUTCOME)
+    store.run(run.key).save_cells(run, [counts(test) for test in TESTS[:tests]], seconds=0.5)
 
 
 def names(store: Store, key: str = RUN.key) -> list[str]:
@@ -128,19 +128,20 @@ def store(request, tmp_path):
 
 
 def test_a_store_that_does_not_exist_holds_nothing(store):
-    assert store.trained() == store.training() == store.cells(RUN.key) == set()
+    assert store.trained() == store.training() == store.run(RUN.key).cells() == set()
     assert store.failures() == store.speeds() == {} and store.verify([RUN.key]) == []
-    assert store.run_record(RUN.key) is None and store.checkpoint(RUN.key) is None
+    assert store.run(RUN.key).record() is None and store.run(RUN.key).checkpoint() is None
 
 
 def test_what_is_written_is_read_back(store):
     fill(store)
     assert store.trained() == {RUN.key} and store.training() == set()
-    assert store.cells(RUN.key) == {RUN.cell_key(test) for test in TESTS[:4]}
-    assert torch.equal(store.weights(RUN.key)["weight"], state(3)["kept"]["weight"])
-    assert store.epochs(RUN.key).to_pylist() == state(3)["epochs"]
-    record = store.run_record(RUN.key)
-    assert record["model"] == "mod_lcnn" and record["dataset"]["instances"] == 10 and record["seconds"] == 2.0
+    assert store.run(RUN.key).cells() == {RUN.cell_key(test) for test in TESTS[:4]}
+    assert torch.equal(store.run(RUN.key).weights()["weight"], state(3)["kept"]["weight"])
+    assert store.run(RUN.key).epochs().to_pylist() == state(3)["epochs"]
+    record = store.run(RUN.key).record()
+    assert record.model == "mod_lcnn" and record.dataset == RUN.dataset and record.recipe == RUN.recipe
+    assert record.seconds == 2.0 and record.processes == (Process("here", "cpu", 1),)
     assert [row["confusion"] for row in rows(store)] == [[n] * 4 for n in (2, 2, 3, 3, 4, 4, 5, 5)]
     assert [table.column_names for table in store.cell_tables([RUN.key], ["n", "correct"])] == [["n", "correct"]]
 
@@ -190,43 +191,43 @@ def test_the_scratch_of_a_killed_driver_is_removed_after_a_day_without_a_change(
 
 
 def test_a_failure_is_known_until_it_is_cleared_and_a_damaged_one_is_as_good_as_absent(store):
-    store.save_failure(RUN.key, "it\nbroke")
+    store.run(RUN.key).save_failure("it\nbroke")
     assert store.failures()[RUN.key]["reason"] == "it\nbroke"
     for content in (b"{", b"[]", b"{}", b"\xff", b""):
         store.files.write(f"runs/{RUN.key}/failure.json", content)
         assert store.failures() == {} and store.verify([RUN.key]) == []
-    store.clear_failure(RUN.key)
-    store.clear_failure(RUN.key)
+    store.run(RUN.key).clear_failure()
+    store.run(RUN.key).clear_failure()
     assert names(store) == []
 
 
 def test_the_newest_two_checkpoints_are_kept_until_the_run_is_finished(store):
     for epoch in (1, 2, 3):
-        store.save_checkpoint(RUN.key, state(epoch))
+        store.run(RUN.key).save_checkpoint(state(epoch))
     assert [name[:17] for name in names(store)] == ["checkpoint-000002", "checkpoint-000003"]
-    assert store.training() == {RUN.key} and len(store.checkpoint(RUN.key)["epochs"]) == 3
+    assert store.training() == {RUN.key} and len(store.run(RUN.key).checkpoint()["epochs"]) == 3
     fill(store)
     assert store.training() == set() and not any(name.startswith("checkpoint") for name in names(store))
 
 
 @pytest.mark.parametrize("how", ["torn", "emptied", "altered"])
 def test_a_damaged_checkpoint_gives_way_to_the_one_before_and_that_to_none(store, how):
-    store.save_checkpoint(RUN.key, state(1))
-    store.save_checkpoint(RUN.key, state(2))
+    store.run(RUN.key).save_checkpoint(state(1))
+    store.run(RUN.key).save_checkpoint(state(2))
     damage(store, "checkpoint-", how)
-    assert len(store.checkpoint(RUN.key)["epochs"]) == 1
+    assert len(store.run(RUN.key).checkpoint()["epochs"]) == 1
     damage(store, "checkpoint-", how)
-    assert store.checkpoint(RUN.key) is None
+    assert store.run(RUN.key).checkpoint() is None
     assert len(store.files.list("damaged")) == 2
-    store.save_checkpoint(RUN.key, state(1))  # what was damaged does not push out what is new
-    assert len(store.checkpoint(RUN.key)["epochs"]) == 1
+    store.run(RUN.key).save_checkpoint(state(1))  # what was damaged does not push out what is new
+    assert len(store.run(RUN.key).checkpoint()["epochs"]) == 1
 
 
 READERS = {
-    "run.json": lambda store: store.run_record(RUN.key),
-    "weights": lambda store: store.weights(RUN.key),
-    "epochs": lambda store: store.epochs(RUN.key),
-    "cells": lambda store: list(store.cell_tables([RUN.key], ["n"])),
+    "run.json": lambda store: store.run(RUN.key).record(),
+    "weights": lambda store: store.run(RUN.key).weights(),
+    "epochs": lambda store: store.run(RUN.key).epochs(),
+    "cells": lambda store: store.run(RUN.key).cell_tables(["n"]),
 }
 
 
@@ -247,7 +248,7 @@ def test_damage_to_a_run_sets_it_aside_with_its_cells(store, stem, how):
     before = {f"runs/{RUN.key}/{name}" for name in names(store)}
     damage(store, stem, how)
     assert set(store.verify([RUN.key, "0" * 24])) == before
-    assert store.trained() == set() and store.cells(RUN.key) == set()
+    assert store.trained() == set() and store.run(RUN.key).cells() == set()
     kept = sorted(name.rpartition("/")[2].partition("-")[2] for name in store.files.list("damaged"))
     assert kept == sorted(name.rpartition("/")[2] for name in before)
     fill(store)
@@ -256,10 +257,10 @@ def test_damage_to_a_run_sets_it_aside_with_its_cells(store, stem, how):
 
 def test_damage_to_cells_sets_those_aside_alone(store):
     fill(store)
-    store.save_cells(RUN, [counts(TESTS[9])], seconds=0.5)
+    store.run(RUN.key).save_cells(RUN, [counts(TESTS[9])], seconds=0.5)
     name = damage(store, "cells", "altered")
     assert store.verify([RUN.key]) == [name]
-    assert store.trained() == {RUN.key} and store.cells(RUN.key) < {RUN.cell_key(test) for test in TESTS}
+    assert store.trained() == {RUN.key} and store.run(RUN.key).cells() < {RUN.cell_key(test) for test in TESTS}
 
 
 def test_a_record_whose_weights_are_gone_is_set_aside(store):
@@ -269,18 +270,18 @@ def test_a_record_whose_weights_are_gone_is_set_aside(store):
 
 
 def test_verifying_removes_what_the_record_does_not_name_once_it_is_old(store, monkeypatch):
-    store.save_checkpoint(RUN.key, state(1))
+    store.run(RUN.key).save_checkpoint(state(1))
     left = name_of(store, "checkpoint"), store.files.read(name_of(store, "checkpoint"))
-    store.save_run(RUN, state(2), OUTCOME)
+    store.run(RUN.key).save(RUN, state(2), **OUTCOME)
     fill(store)  # as another process would that has trained it on a GPU
     store.files.write(*left)  # as one would that was suspended
     both = names(store)
     assert [name.split("-")[0] for name in both].count("weights") == 2
     assert store.verify([RUN.key]) == [] and names(store) == both  # any may be about to be named
-    monkeypatch.setattr("sweeps.store.store._RECORDED_SECONDS", -60)
+    monkeypatch.setattr("sweeps.store.healing._RECORDED_SECONDS", -60)
     assert store.verify([RUN.key]) == []
     assert [name.split("-")[0] for name in names(store)] == ["cells", "epochs", "run.json", "weights"]
-    assert store.epochs(RUN.key).num_rows == 3 and store.weights(RUN.key)
+    assert store.run(RUN.key).epochs().num_rows == 3 and store.run(RUN.key).weights()
 
 
 def test_verifying_leaves_other_runs_alone(store):
@@ -291,36 +292,36 @@ def test_verifying_leaves_other_runs_alone(store):
 
 def test_a_listing_is_what_was_there_at_one_moment_and_survives_compaction(store):
     fill(store)
-    store.save_cells(RUN, [counts(TESTS[9])], seconds=0.5)
+    store.run(RUN.key).save_cells(RUN, [counts(TESTS[9])], seconds=0.5)
     found = store.listing()
-    store.compact(RUN.key)
+    store.run(RUN.key).compact()
     assert found.trained() == {RUN.key}
-    assert list(found.cells(["0" * 24, RUN.key])) == [set(), store.cells(RUN.key)]
-    assert len(store.cells(RUN.key)) == 5
+    assert list(found.cells(["0" * 24, RUN.key])) == [set(), store.run(RUN.key).cells()]
+    assert len(store.run(RUN.key).cells()) == 5
 
 
 def test_files_grow_with_runs_and_not_with_cells(store):
     for test in TESTS:
-        store.save_cells(RUN, [counts(test)], seconds=0.5)
+        store.run(RUN.key).save_cells(RUN, [counts(test)], seconds=0.5)
         assert len(names(store)) <= 16
     before = sorted(rows(store), key=str)
-    store.compact(RUN.key)
+    store.run(RUN.key).compact()
     [name] = names(store)
-    store.compact(RUN.key)
+    store.run(RUN.key).compact()
     assert names(store) == [name] and sorted(rows(store), key=str) == before and len(before) == 2 * len(TESTS)
-    assert store.cells(RUN.key) == {RUN.cell_key(test) for test in TESTS}
+    assert store.run(RUN.key).cells() == {RUN.cell_key(test) for test in TESTS}
 
 
 def test_compaction_keeps_the_earlier_of_two_and_what_is_sound(store):
     for tests in (TESTS[:3], TESTS[1:5]):
-        store.save_cells(RUN, [counts(test) for test in tests], seconds=0.5)
+        store.run(RUN.key).save_cells(RUN, [counts(test) for test in tests], seconds=0.5)
     earlier = {
         row["cell"]: row["evaluated_at"] for row in sorted(rows(store), key=lambda row: row["evaluated_at"])[::-1]
     }
-    store.save_cells(RUN, [counts(TESTS[9])], seconds=0.5)
-    lost = next(name for name in names(store) if store._cell_keys(RUN.key, name) == {RUN.cell_key(TESTS[9])})
+    store.run(RUN.key).save_cells(RUN, [counts(TESTS[9])], seconds=0.5)
+    lost = next(name for name in names(store) if store.run(RUN.key).footer(name).cells == {RUN.cell_key(TESTS[9])})
     store.files.write(f"runs/{RUN.key}/{lost}", b"torn")
-    store.compact(RUN.key)
+    store.run(RUN.key).compact()
     assert len(names(store)) == 1 and len(rows(store)) == 2 * 5
     assert {row["cell"]: row["evaluated_at"] for row in rows(store)} == earlier
     assert [name.endswith(lost) for name in store.files.list("damaged")] == [True]
@@ -329,10 +330,10 @@ def test_compaction_keeps_the_earlier_of_two_and_what_is_sound(store):
 def test_speeds_are_medians_over_the_runs_of_a_kind_of_device(store):
     for seed, (device, seconds) in enumerate([("cpu", 1.0), ("cpu", 2.0), ("cpu", 8.0), ("NVIDIA H200", 0.1)]):
         run = Run("mod_lcnn", dataset(), Recipe(epochs=3), seed)
-        store.save_run(run, state(3), {"device": device, "seconds": seconds})
-        store.save_cells(run, [counts(TESTS[0])], seconds=seconds)  # 2 SNRs × 4 counts of 2
-        store.save_cells(run, [counts(TESTS[0])], seconds=seconds)
-        store.compact(run.key)
+        store.run(run.key).save(run, state(3), [Process(device=device)], seconds=seconds)
+        store.run(run.key).save_cells(run, [counts(TESTS[0])], seconds=seconds)  # 2 SNRs × 4 counts of 2
+        store.run(run.key).save_cells(run, [counts(TESTS[0])], seconds=seconds)
+        store.run(run.key).compact()
     trained = 3 * 2 * 2 * 8  # epochs × modulations × SNRs × training instances
     samples = dataset().length
     assert store.speeds() == {
@@ -342,7 +343,7 @@ def test_speeds_are_medians_over_the_runs_of_a_kind_of_device(store):
 
 
 def test_shares_of_a_gpu_are_told_with_the_samples_in_a_batch(store):
-    store.save_run(RUN, state(3), OUTCOME | {"gpu_share": 0.2})
+    store.run(RUN.key).save(RUN, state(3), **OUTCOME, gpu_share=0.2)
     assert store.gpu_shares() == {"mod_lcnn": [(256 * 128, 0.2)]}
 
 
@@ -350,14 +351,15 @@ HAMMER = """
 import sys
 from tests.sweeps.test_store import OUTCOME, RUN, TESTS, Store, counts, state
 store, moments = Store(sys.argv[1]), int(sys.argv[2])
+folder = store.run(RUN.key)
 for moment in range(moments):
-    store.save_checkpoint(RUN.key, state(1 + moment % 3))
-    store.checkpoint(RUN.key)
-    store.save_cells(RUN, [counts(TESTS[moment % 40])], 0.1)
+    store.run(RUN.key).save_checkpoint(state(1 + moment % 3))
+    store.run(RUN.key).checkpoint()
+    store.run(RUN.key).save_cells(RUN, [counts(TESTS[moment % 40])], 0.1)
     if moment % 5 == 0:
-        store.save_run(RUN, state(3) | {"epochs": [{"epoch": 1, "loss": float(sys.argv[3])}]}, OUTCOME)
-        store.compact(RUN.key)
-    store.cells(RUN.key), store.trained(), list(store.cell_tables([RUN.key])), store.run_record(RUN.key)
+        folder.save(RUN, state(3) | {"epochs": [{"epoch": 1, "loss": float(sys.argv[3])}]}, **OUTCOME)
+        store.run(RUN.key).compact()
+    store.run(RUN.key).cells(), store.trained(), list(store.cell_tables([RUN.key])), store.run(RUN.key).record()
 """
 
 
@@ -366,18 +368,18 @@ def test_two_processes_that_compute_the_same_run_at_once_corrupt_nothing(store):
     commands = [[sys.executable, "-c", HAMMER, str(store.path), str(moments), writer] for writer in "12"]
     writers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
     while any(writer.poll() is None for writer in writers):
-        store.cells(RUN.key)  # a reader in the midst of it
+        store.run(RUN.key).cells()  # a reader in the midst of it
         store.verify([RUN.key])
         time.sleep(0.05)
     for writer in writers:
         assert writer.wait() == 0, writer.communicate()[1]
     assert store.verify([RUN.key]) == [] and store.files.list("damaged") == {}
-    store.compact(RUN.key)
+    store.run(RUN.key).compact()
     assert {row["cell"]: row["n"] for row in rows(store)} == {
         RUN.cell_key(test): 4 * int(test.scenario.upsampling) for test in TESTS[: min(moments, 40)]
     }
     assert len(rows(store)) == 2 * min(moments, 40)
-    assert store.epochs(RUN.key)["loss"].to_pylist() in ([1.0], [2.0])
+    assert store.run(RUN.key).epochs()["loss"].to_pylist() in ([1.0], [2.0])
 
 
 # -- directories -----------------------------------------------------------------------------------
@@ -402,18 +404,18 @@ def small_disk(tmp_path):
 
 def test_a_full_disk_is_told_in_one_sentence_and_nothing_half_written_is_left(small_disk):
     store = Store(small_disk / "store")
-    store.save_checkpoint(RUN.key, state(1))
+    store.run(RUN.key).save_checkpoint(state(1))
     saved = names(store)
     with pytest.raises(AmcError, match=r"is full: No space left.*; free some space and run the same command again"):
-        store.save_checkpoint(RUN.key, {"epochs": [], "weights": torch.zeros(40_000)})
+        store.run(RUN.key).save_checkpoint({"epochs": [], "weights": torch.zeros(40_000)})
     assert [path.name for path in small_disk.rglob("*") if path.is_file()] == saved
     with pytest.raises(AmcError, match="is full"):
         for number in range(100):
             store.files.write(f"runs/{number}", bytes(4096))
     with pytest.raises(AmcError, match="is full"):
         store.require_writable()
-    store.save_failure(RUN.key, "the disk was full")  # is no failure of its own
-    assert len(store.checkpoint(RUN.key)["epochs"]) == 1
+    store.run(RUN.key).save_failure("the disk was full")  # is no failure of its own
+    assert len(store.run(RUN.key).checkpoint()["epochs"]) == 1
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
@@ -448,7 +450,7 @@ def test_a_directory_that_cannot_be_made_is_told_in_one_sentence():
 def test_a_store_whose_directory_vanishes_is_empty_and_written_anew(directory):
     fill(directory)
     directory.path.rename(directory.path.with_name("elsewhere"))
-    assert directory.trained() == set() and directory.cells(RUN.key) == set()
+    assert directory.trained() == set() and directory.run(RUN.key).cells() == set()
     fill(directory)
     assert directory.trained() == {RUN.key}
 
@@ -499,7 +501,7 @@ def test_every_write_is_flushed_before_it_is_seen_and_its_name_after(directory, 
     assert made == [str(folder.parents[2]), str(folder.parents[1]), str(folder.parent)]
     assert content.startswith(f"{folder}/.") and renamed == "renamed" and named == str(folder)
     events.clear()
-    directory.save_log("a", "for people, and no result: waits for no disk")
+    directory.run("a").save_log("log.txt", "for people, and no result: waits for no disk")
     assert events == ["renamed"]
 
 

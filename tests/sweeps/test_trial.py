@@ -6,7 +6,7 @@ from amc_core import training
 from sweeps.engine import trial
 from sweeps.engine.trial import compute
 from sweeps.planning import expected_seconds, make_plan
-from sweeps.store import Store
+from sweeps.store import RunFolder, Store
 from sweeps.study import load_study
 
 EPOCHS = 8
@@ -41,18 +41,17 @@ def test_of_two_that_train_a_run_at_once_one_goes_on_and_the_other_waits_for_its
     monkeypatch.setattr(trial.time, "sleep", lambda seconds: next(second, None))
     assert all(step["trained"] for step in first)
     assert epochs_trained == list(range(1, EPOCHS + 1))
-    assert store.cells(run.key) == {run.cell_key(test) for test in tests}
+    assert store.run(run.key).cells() == {run.cell_key(test) for test in tests}
 
 
 def test_of_two_that_have_trained_the_same_epoch_the_later_leaves_the_run_to_the_earlier(
     work, epochs_trained, monkeypatch
 ):
-    store = work[-1]
-    checkpoint = store.checkpoint
-    monkeypatch.setattr(store, "checkpoint", lambda key: None)  # as if both had begun at the same moment
+    checkpoint = RunFolder.checkpoint
+    monkeypatch.setattr(RunFolder, "checkpoint", lambda folder: None)  # as if both had begun at the same moment
     earlier, later = compute(*work), compute(*work)
     next(earlier), next(later)
-    monkeypatch.setattr(store, "checkpoint", checkpoint)
+    monkeypatch.setattr(RunFolder, "checkpoint", checkpoint)
     monkeypatch.setattr(trial.time, "sleep", lambda seconds: next(earlier, None))
     list(later)
     assert epochs_trained == [1, 1, *range(2, EPOCHS + 1)]
@@ -72,9 +71,11 @@ def test_a_run_that_another_has_finished_meanwhile_is_not_trained_on_and_leaves_
     suspended = compute(*work)
     next(suspended)
     list(compute(*work))
-    record = store.run_record(run.key)
+    record = store.run(run.key).record()
     list(suspended)
-    assert len(epochs_trained) == EPOCHS and store.run_record(run.key) == record and not store.checkpoints(run.key)
+    assert (
+        len(epochs_trained) == EPOCHS and store.run(run.key).record() == record and not store.run(run.key).checkpoints()
+    )
 
 
 def test_a_classifier_that_needs_no_training_is_evaluated_and_planned_without_any(study_file, tmp_path):
@@ -83,7 +84,8 @@ def test_a_classifier_that_needs_no_training_is_evaluated_and_planned_without_an
     tests = load_study(path).tests(run)
     assert make_plan(load_study(path), store).runs[0].training_work == 0
     *_, last = compute(run, tests, store)
-    assert last["cells"] == len(tests) == len(store.cells(run.key))
-    assert store.run_record(run.key)["instances_trained"] == store.run_record(run.key)["parameters"] == 0
+    assert last["cells"] == len(tests) == len(store.run(run.key).cells())
+    record = store.run(run.key).record()
+    assert record.instances_trained == record.parameters == 0
     more = study_file("more", models="likelihood", modulations="[BPSK, 16QAM]", train="{}", seeds="[0, 1]")
     assert expected_seconds(make_plan(load_study(more), store), store)["cpu"] > 0

@@ -1,0 +1,73 @@
+"""Tune's loop, watched: it ends in a sentence when Ray's head is gone, and Ctrl-C always reaches it."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+from amc_core.errors import AmcError
+
+_LOOK_SECONDS, _LOOKS = 1, 3  # between looks at the head; how many in a row must fail
+_ABANDONED_SECONDS = 3  # that a loop is given to end when it is not waited for any more
+
+
+def watched(loop: Callable[[], object], address: str) -> None:
+    """Run `loop`, which talks to the Ray head at host:port, in a thread of its own, and wait for its end.
+
+    Ray waits for a head that is gone in a way that no signal interrupts, for a minute; this thread does not. Raises
+    what the loop raises, and AmcError where the head is gone.
+    """
+    raised: list[BaseException] = []
+    ended = threading.Event()
+
+    def run() -> None:
+        try:
+            loop()
+        except BaseException as error:  # which is raised below, or comes after an interruption and is of no interest
+            raised.append(error)
+        finally:
+            ended.set()
+
+    thread = threading.Thread(target=run, name="tune", daemon=True)
+    thread.start()
+    try:
+        _await(ended, address)
+    except BaseException:
+        _abandon(thread)
+        ended.wait(_ABANDONED_SECONDS)
+        raise
+    if raised:
+        raise raised[0]
+
+
+def _await(ended: threading.Event, address: str) -> None:
+    looked, failed = time.monotonic(), 0
+    while not ended.wait(0.1):
+        if time.monotonic() - looked > _LOOK_SECONDS:
+            looked, failed = time.monotonic(), 0 if _listens(address) else failed + 1
+            if failed == _LOOKS:
+                raise AmcError(f"Ray's head at {address} is gone; the same command goes on from the store")
+
+
+class _Abandoned(BaseException):
+    """Not an Exception, which the loop might take for a trial's."""
+
+
+def _abandon(thread: threading.Thread) -> None:
+    """End a thread as soon as it is back from what it waits for, which may be gone: of that it says nothing."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_Abandoned))
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("ray")]:
+        logging.getLogger(name).disabled = True
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_LOOK_SECONDS).close()
+    except OSError:
+        return False
+    return True

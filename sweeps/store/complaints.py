@@ -1,0 +1,28 @@
+"""What is said of files that are not what was written."""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+
+from amc_core.errors import AmcError
+
+_log = logging.getLogger("sweeps")  # which prints to standard error unless an application says otherwise
+
+
+class Damaged(AmcError):
+    """A file is not what was written."""
+
+
+class OtherVersion(Damaged):
+    """A record was written by another version of this program."""
+
+    def __init__(self, path: str, version: object):
+        super().__init__(f"{path} is of version {version}: runs of another version are not counted")
+        self.version = version
+
+
+@cache
+def tell(sentence: str) -> None:
+    """Warn of something that is passed over; once in the life of a process."""
+    _log.warning(sentence)

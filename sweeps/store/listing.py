@@ -1,0 +1,114 @@
+"""What a store held at one moment, and which of it counts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from sweeps.store.complaints import Damaged, OtherVersion, tell
+from sweeps.store.record import RunRecord
+from sweeps.store.run_folder import KEY, kind_of
+
+if TYPE_CHECKING:
+    from sweeps.store.store import Store
+
+
+class Listing:
+    """Files of runs by their names and, as far as it is asked for, by what they hold."""
+
+    def __init__(self, store: Store, files: dict[str, float]):
+        self.store = store
+        self.names: dict[str, dict[str, float]] = defaultdict(dict)  # run key → file name → when it was written
+        self.damaged: set[str] = set()  # files of cells, as far as `cells` has looked: what they held counts as missing
+        self._read: dict[str, RunRecord | None] = {}  # run key → its record, None where there is none to be read
+        for file, written in files.items():
+            _, key, *names = file.split("/")
+            if len(names) == 1 and KEY.fullmatch(key) and kind_of(names[0]):
+                self.names[key][names[0]] = written
+            elif not any(part.startswith(".") for part in (key, *names)):
+                tell(f"{store.path}/{file} is none of the store's files: it is left alone and counts for nothing")
+
+    def records(self, keys: Iterable[str] | None = None) -> dict[str, RunRecord]:
+        """Run key → record, of the runs that count: all, or those among `keys` and those that these descend from.
+
+        A run counts if its record can be read and is of this version, its files are there, and the run that it started
+        from, if any, counts and has the weights that it started from. Of what does not count for another reason than
+        the last the path is told.
+        """
+        finished = [key for key, names in self.names.items() if "run.json" in names]
+        keys = (
+            finished if keys is None else [key for key in dict.fromkeys(keys) if "run.json" in self.names.get(key, ())]
+        )
+        while unread := {key for key in keys if key not in self._read}:
+            self._read |= dict(zip(unread, self.store.map(self._record, unread), strict=True))
+            keys = [*keys, *{record.parent for key in unread if (record := self._read[key]) and record.parent}]
+        return {key: self._read[key] for key in keys if self._counts(key)}
+
+    def _record(self, key: str) -> RunRecord | None:
+        folder = self.store.run(key)
+        try:
+            record = folder.record()
+            # The run may have been trained again since the listing, or the listing be of other runs.
+            if record is None or {record.weights, record.epochs} <= {*self.names.get(key, ())}:
+                return record
+            if missing := {record.weights, record.epochs} - {*folder.names()}:
+                where = f"{self.store.path}/runs/{key}"
+                raise Damaged(
+                    f"{where}/{min(missing)} is missing: run {key} does not count until 'amc run' computes it"
+                )
+            return record
+        except OtherVersion as error:
+            self._tell_version(error)
+        except Damaged as error:
+            tell(str(error))
+        return None
+
+    def _tell_version(self, error: OtherVersion) -> None:
+        tell(
+            f"store {str(self.store.path)!r} holds runs of version {error.version} of this program: they stay where "
+            "they are and count for nothing, since the same study means other results now"
+        )
+
+    def _counts(self, key: str) -> bool:
+        weights, passed = None, set()
+        while key not in passed:  # a record may say that a run descends from itself
+            passed.add(key)
+            record = self._read.get(key)
+            if record is None or weights not in (None, record.weights):
+                return False
+            if record.parent is None:
+                return True
+            key, weights = record.parent, record.parent_weights or ""
+        return False
+
+    def trained(self) -> set[str]:
+        """Keys of the runs that are finished and count."""
+        return set(self.records())
+
+    def training(self) -> set[str]:
+        """Keys of the runs that have a checkpoint and are not finished."""
+        begun = {key for key, names in self.names.items() if any(kind_of(name) == "checkpoint" for name in names)}
+        return {key for key in begun if "run.json" not in self.names[key]}
+
+    def failures(self) -> dict[str, dict[str, str]]:
+        """Run key → when and why it last failed, of the runs that have not been completed since."""
+        keys = [key for key, names in self.names.items() if "failure.json" in names]
+        found = zip(keys, self.store.map(lambda key: self.store.run(key).failure(), keys), strict=True)
+        return {key: failure for key, failure in found if failure}
+
+    def cells(self, keys: Iterable[str]) -> Iterator[set[str]]:
+        """Of each run in turn, the keys of its cells that have been evaluated."""
+        return self.store.map(self._cells, keys)
+
+    def _cells(self, key: str) -> set[str]:
+        names = [name for name in self.names.get(key, ()) if kind_of(name) == "cells"]
+        return set().union(*self.store.run(key).each_cell_file(lambda name: self._sound_keys(key, name), names))
+
+    def _sound_keys(self, key: str, name: str) -> set[str]:
+        try:
+            return self.store.run(key).footer(name).cells
+        except Damaged as error:
+            tell(str(error))
+            self.damaged.add(f"runs/{key}/{name}")
+            return set()

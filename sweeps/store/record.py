@@ -1,0 +1,189 @@
+"""What a finished run was and how it went, as its run.json tells it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from amc_core.errors import AmcError
+from amc_core.identity import VERSION
+from amc_core.run import Dataset, Recipe
+from amc_core.scenario import scenario_from
+from sweeps.store.complaints import Damaged, OtherVersion
+
+_NUMBER = (int, float, type(None))
+_FIELDS: dict[str, type | tuple[type, ...]] = {  # of the JSON object → what it may hold
+    "model": str,
+    "hyperparameters": dict,
+    "recipe": dict,
+    "dataset": dict,
+    "seed": int,
+    "files": dict,
+    "parent": (str, type(None)),
+    "parent_weights": (str, type(None)),
+    "parameters": (int, type(None)),
+    "kept_epoch": (int, type(None)),
+    "validation_accuracy": _NUMBER,
+    "seconds": _NUMBER,
+    "instances_trained": (int, type(None)),
+    "gpu_share": _NUMBER,
+    "started_at": (str, type(None)),
+    "finished_at": (str, type(None)),
+    "processes": list,
+}
+_REQUIRED = ("model", "dataset", "seed", "files")
+
+
+@dataclass(frozen=True)
+class Process:
+    """One that trained a run or a part of it, and what decides the last bits of the weights there.
+
+    device: "cpu" or the name of a GPU. threads: that PyTorch computes with. vector_instructions: of the processor, by
+    PyTorch's name. precision: of matrix products and convolutions. Of what an older record does not tell, the default.
+    """
+
+    host: str = ""
+    device: str = ""
+    threads: int | None = None
+    vector_instructions: str = ""
+    torch: str = ""
+    precision: str = ""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A finished run. Fields that a record does not have, since it is older than they are, have their defaults.
+
+    dataset: that it was trained on. weights, epochs: names of its files. parent, parent_weights: key of the run that it
+    started from, and the name of the weights that this one had then. seconds: of training. gpu_share: of a GPU's
+    memory. processes: that had a part in training it, the last that finished it.
+    """
+
+    model: str
+    dataset: Dataset
+    seed: int
+    weights: str
+    epochs: str
+    hyperparameters: dict = field(default_factory=dict)
+    recipe: Recipe = field(default_factory=Recipe)
+    parent: str | None = None
+    parent_weights: str | None = None
+    parameters: int | None = None
+    kept_epoch: int | None = None
+    validation_accuracy: float | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    seconds: float | None = None
+    instances_trained: int | None = None
+    gpu_share: float | None = None
+    processes: tuple[Process, ...] = ()
+
+    def of_processes(self, name: str) -> str:
+        """A field of the processes in words: "1", or "1 + 2" where they differ; "" where it is not known."""
+        values = (getattr(process, name) for process in self.processes)
+        return " + ".join(dict.fromkeys(str(value) for value in values if value not in (None, "")))
+
+    def content(self) -> bytes:
+        """The record as the bytes of a run.json."""
+        plain = {each.name: getattr(self, each.name) for each in fields(self)}
+        plain["files"] = {name: plain.pop(name) for name in ("weights", "epochs")}
+        plain |= {"recipe": asdict(self.recipe), "dataset": self.dataset.as_dict()}
+        plain["processes"] = [asdict(process) for process in self.processes]
+        times = {name: getattr(self, name) for name in ("started_at", "finished_at")}
+        plain |= {name: moment and moment.isoformat() for name, moment in times.items()}
+        plain = json.loads(json.dumps({"version": VERSION, **plain}))  # as it will be read
+        return json.dumps(plain | {"checksum": _checksum(plain)}, indent=1).encode()
+
+
+def read_record(content: bytes, path: str) -> RunRecord:
+    """The record in the content of a run.json, which is at `path`.
+
+    Raises Damaged where it is not what was written or cannot be understood, OtherVersion where it is of another version
+    of this program.
+    """
+    try:
+        plain = json.loads(content)
+        checksum = plain.pop("checksum", None)
+        whole = checksum == _checksum(plain)
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        whole = False
+    if not whole:
+        raise Damaged(f"{path} is damaged: 'amc run' of a study that needs it sets it aside and computes it again")
+    if plain.get("version") != VERSION:
+        raise OtherVersion(path, plain.get("version"))
+    try:
+        return _record({name: plain[name] for name in _FIELDS if name in plain})
+    except (AmcError, LookupError, TypeError, ValueError, OverflowError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise Damaged(
+            f"{path} is no record of a run ({reason}): 'amc run' of a study that needs it sets it aside and computes "
+            "it again"
+        ) from None
+
+
+def _record(plain: dict[str, Any]) -> RunRecord:
+    """Raises various exceptions for what is no record."""
+    for name, kind in _FIELDS.items():
+        if name in plain and (not isinstance(plain[name], kind) or isinstance(plain[name], bool)):
+            raise AmcError(f"{name} is {_kind(plain[name])}")
+        if name in _REQUIRED and name not in plain:
+            raise AmcError(f"it has no {name}")
+    if plain.get("parent") and not re.fullmatch("[0-9a-f]{24}", plain["parent"]):
+        raise AmcError(f"parent {plain['parent'][:40]!r} is no key of a run")
+    files = plain.pop("files")
+    for name in ("weights", "epochs"):
+        if not isinstance(files.get(name), str):
+            raise AmcError(f"it names no {name}")
+        plain[name] = files[name]
+    plain["dataset"] = _dataset(json.dumps(plain["dataset"]))
+    if "recipe" in plain:
+        plain["recipe"] = Recipe(**plain["recipe"])
+    for name in ("started_at", "finished_at"):
+        if plain.get(name) is not None:
+            plain[name] = datetime.fromisoformat(plain[name])
+            if plain[name].tzinfo is None:
+                raise AmcError(f"{name} has no time zone")
+    plain["processes"] = tuple(_process(each) for each in plain.get("processes", ()))
+    return RunRecord(**plain)
+
+
+@lru_cache(maxsize=1024)  # runs share their datasets
+def _dataset(text: str) -> Dataset:
+    plain = json.loads(text)
+    for name in ("modulations", "snrs_db"):
+        if not isinstance(plain[name], list):
+            raise AmcError(f"dataset.{name} is {_kind(plain[name])}")
+    return Dataset(**plain | {"scenario": scenario_from(plain["scenario"])})
+
+
+def _process(plain: Any) -> Process:
+    if not isinstance(plain, Mapping):
+        raise AmcError(f"a process is {_kind(plain)}")
+    return Process(**{each.name: plain[each.name] for each in fields(Process) if each.name in plain})
+
+
+def _kind(value: Any) -> str:
+    kinds = {
+        dict: "an object",
+        list: "a list",
+        str: "a text",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+    }
+    return kinds.get(type(value), "null")
+
+
+def _checksum(plain: dict) -> str:
+    return digest(json.dumps(plain, sort_keys=True).encode())
+
+
+def digest(content: bytes) -> str:
+    """32 hex digits that tell contents apart."""
+    return hashlib.sha256(content).hexdigest()[:32]

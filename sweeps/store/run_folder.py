@@ -1,0 +1,342 @@
+"""What a store holds of one run. The only module that knows the names of its files.
+
+run.json                        what was run and how it went; names the next two, and is written after them
+weights-<digest>.pt             the weights that were kept
+epochs-<digest>.parquet         a row per epoch
+cells-<digest>.parquet          counts of some cells, a row per test scenario and SNR
+checkpoint-<epoch>-<digest>.pt  while it is being trained: the newest two
+failure.json                    why it last failed
+log-<time>-<process>.txt        what one of its trials did, and when
+
+Every file appears at once and whole, and what is missing is found by looking. A file's name holds the digest of its
+content (run.json holds one of itself), so what a disk or a network did to it is noticed, and processes that compute
+the same run at the same time never write different things under one name. Other names are left alone.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import socket
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from amc_core.errors import AmcError
+from amc_core.run import Dataset, Run
+from sweeps.store.cells import (
+    CELL_SCHEMA,
+    Footer,
+    cell_bytes,
+    cell_table,
+    merge,
+    parquet_bytes,
+    read_footer,
+    read_parquet,
+)
+from sweeps.store.complaints import Damaged
+from sweeps.store.files import Bucket, Directory
+from sweeps.store.record import Process, RunRecord, digest, read_record
+
+if TYPE_CHECKING:
+    from amc_core.evaluation import Evaluation
+
+KEY = re.compile(r"[0-9a-f]{24}")
+_KINDS = {  # of files → their names
+    "run": re.compile(r"run\.json"),
+    "weights": re.compile(r"weights-[0-9a-f]{32}\.pt"),
+    "epochs": re.compile(r"epochs-[0-9a-f]{32}\.parquet"),
+    "cells": re.compile(r"cells-[0-9a-f]{32}\.parquet"),
+    "checkpoint": re.compile(r"checkpoint-[0-9]{6,9}-[0-9a-f]{32}\.pt"),
+    "failure": re.compile(r"failure\.json"),
+    "log": re.compile(r"log(-[\w.-]+)?\.txt"),
+}
+_DIGEST = re.compile(r"-([0-9a-f]{32})\.")
+_CHECKPOINTS = 2  # should the newest be damaged, there is the one before
+_PARTS = 16  # files with cells that a run may have before they become one
+
+
+def kind_of(name: str) -> str | None:
+    """What a file of a run's folder is, by its name: "run", "weights", …; None for what is none of ours."""
+    return next((kind for kind, pattern in _KINDS.items() if pattern.fullmatch(name)), None)
+
+
+class RunFolder:
+    """The files of one run, which need not be there."""
+
+    def __init__(self, files: Directory | Bucket, key: str):
+        self.files, self.key = files, key
+
+    # -- reading ---------------------------------------------------------------------------------------
+
+    def names(self, kind: str | None = None) -> dict[str, float]:
+        """File name → when it was written (seconds since 1970), of one kind or of all that are ours; sorted."""
+        start = len(f"runs/{self.key}/")
+        found = {file[start:]: written for file, written in sorted(self.files.list(f"runs/{self.key}").items())}
+        return {name: at for name, at in found.items() if (known := kind_of(name)) and kind in (None, known)}
+
+    def record(self) -> RunRecord | None:
+        """The record of a finished run, None where there is none. Raises Damaged."""
+        try:
+            try:
+                return self._read_record()
+            except Damaged:  # a bucket may give a part of it while another process puts a longer one in its place
+                return self._read_record()
+        except FileNotFoundError:
+            return None
+
+    def _read_record(self) -> RunRecord:
+        record = read_record(self.files.read(f"runs/{self.key}/run.json"), self._path("run.json"))
+        if (kind_of(record.weights), kind_of(record.epochs)) != ("weights", "epochs"):
+            self._complain("run.json")
+        return record
+
+    def epochs(self) -> pa.Table:
+        """A finished run's row per epoch."""
+        return self._read_table(self._finished().epochs)
+
+    def weights(self) -> dict:
+        """The state dictionary of a finished run."""
+        return self._read_tensors(self.weights_name())
+
+    def weights_name(self) -> str:
+        """What tells a finished run's weights from any others: their file's name, with the digest."""
+        return self._finished().weights
+
+    def _finished(self) -> RunRecord:
+        record = self.record()
+        if record is None:
+            raise AmcError(
+                f"run {self.key} is not in store {str(self.files.path)!r}: 'amc run' of its study computes it"
+            )
+        return record
+
+    def cells(self) -> set[str]:
+        """Keys of the cells that have been evaluated."""
+        return set().union(*self.each_cell_file(lambda name: self.footer(name).cells))
+
+    def cell_tables(self, columns: list[str] | None = None) -> list[pa.Table]:
+        """The cells, a table per file; a cell that two launches computed at once comes twice."""
+        return self.each_cell_file(lambda name: self.cell_table(name, columns))
+
+    def cell_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        """The cells in one file."""
+        table = self._read_table(name, columns)
+        if not set(columns or CELL_SCHEMA.names) <= set(table.column_names):
+            self._complain(name)
+        return table
+
+    def each_cell_file(self, read: Callable, names: Iterable[str] | None = None) -> list:
+        """read(name) of each file of cells; looks again when compaction has replaced files in the meantime."""
+        while True:
+            try:
+                return [read(name) for name in (self.names("cells") if names is None else names)]
+            except FileNotFoundError:
+                names = None
+
+    def footer(self, name: str) -> Footer:
+        """What the end of a file of cells tells about it."""
+        try:
+            return read_footer(lambda count: self.files.read(f"runs/{self.key}/{name}", count))
+        except (FileNotFoundError, AmcError):
+            raise
+        except (OSError, ValueError, LookupError, TypeError):  # Arrow's exceptions are among them
+            self._complain(name)
+
+    def log(self) -> str:
+        """What the trials of the run have told so far, one after another."""
+        told = []
+        for name in self.names("log"):
+            with suppress(FileNotFoundError):
+                told.append(self._read(name).decode(errors="replace"))
+        return "".join(told)
+
+    def checkpoint(self) -> dict | None:
+        """The training state saved last, None where there is none; damaged ones are set aside and passed over."""
+        for name in reversed(self.names("checkpoint")):
+            try:
+                return self._read_tensors(name)
+            except Damaged:
+                self.set_aside(name)
+            except FileNotFoundError:  # another process that trains this run has gone on
+                continue
+        return None
+
+    def checkpoints(self) -> dict[str, tuple[int, float]]:
+        """Name of each checkpoint → the epoch that it is of, and minus when it was written.
+
+        Of two by different processes, the greater pair is that of the one that is ahead.
+        """
+        return {name: (int(name.split("-")[1]), -written) for name, written in self.names("checkpoint").items()}
+
+    def failure(self) -> dict[str, str] | None:
+        """When and why the run last failed, None where it has not or that cannot be read."""
+        try:
+            failure = json.loads(self.files.read(f"runs/{self.key}/failure.json"))
+            return {name: str(failure[name]) for name in ("reason", "failed_at")}
+        except (FileNotFoundError, ValueError, LookupError, TypeError, RecursionError):  # for information only
+            return None
+
+    def is_sound(self, name: str) -> bool:
+        """Is a file what was written? One that is gone is."""
+        try:
+            content = self.files.read(f"runs/{self.key}/{name}")
+            if name == "run.json":
+                read_record(content, name)
+        except FileNotFoundError:
+            return True
+        except Damaged:
+            return False
+        expected = _DIGEST.search(name)
+        return expected is None or digest(content) == expected[1]
+
+    # -- writing ---------------------------------------------------------------------------------------
+
+    def save_checkpoint(self, state: dict) -> str:
+        """Record the state of training after an epoch; state["epochs"] has a row for each so far. Returns its name."""
+        name = self._write(f"checkpoint-{len(state['epochs']):06d}", "pt", _tensor_bytes(state))
+        self.delete([*self.names("checkpoint")][:-_CHECKPOINTS])
+        return name
+
+    def delete_checkpoints(self) -> None:
+        """Remove the states of training of a run that is finished."""
+        self.delete(self.names("checkpoint"))
+
+    def save(self, run: Run, state: dict, processes: Iterable[Process], **outcome) -> None:
+        """Record the run as finished: weights, epochs, and last of all the record that makes it so.
+
+        outcome: the fields of `RunRecord` that the others do not tell.
+        """
+        record = RunRecord(
+            model=run.model,
+            dataset=run.dataset,
+            seed=run.seed,
+            hyperparameters=run.hyperparameters,
+            recipe=run.recipe,
+            parent=run.parent.key if run.parent else None,
+            instances_trained=run.work() // run.recipe.epochs * len(state["epochs"]),
+            finished_at=datetime.now(UTC),
+            weights=self._write("weights", "pt", _tensor_bytes(state["kept"])),
+            epochs=self._write("epochs", "parquet", parquet_bytes(pa.Table.from_pylist(state["epochs"]))),
+            processes=tuple(processes),
+            **outcome,
+        )
+        self.files.write(f"runs/{self.key}/run.json", record.content())
+        self.delete_checkpoints()
+
+    def save_cells(self, run: Run, evaluated: list[tuple[Dataset, Evaluation]], seconds: float) -> None:
+        """Record cells of the run: test datasets and what it made of them.
+
+        seconds: that evaluating them took.
+        """
+        table = cell_table(run, evaluated)
+        instances = sum(int(result.confusion.sum()) for _, result in evaluated)
+        self._write_cells(table, instances, seconds)
+        if len(self.names("cells")) > _PARTS:
+            self.compact()
+
+    def compact(self) -> None:
+        """Make one file of those that hold the cells, so that files grow with runs.
+
+        Of a cell that is there twice the earlier is kept, so that processes that do this at once agree. What they
+        leave in whatever order, each cell is in some file at any time.
+        """
+        parts, tables, footers = self.names("cells"), [], []
+        for name in parts if len(parts) > 1 else ():
+            try:
+                tables.append(self.cell_table(name))
+                footers.append(self.footer(name))
+            except Damaged:
+                self.set_aside(name)
+            except FileNotFoundError:  # another process is doing the same
+                return
+        if tables:
+            instances, seconds = sum(f.instances for f in footers), sum(f.seconds for f in footers)
+            whole = self._write_cells(merge(tables), instances, seconds)
+            self.delete(name for name in parts if name != whole)
+
+    def save_failure(self, reason: str) -> None:
+        """Note why the run failed, where the store can still be written."""
+        failure = {"reason": reason, "failed_at": datetime.now(UTC).isoformat()}
+        with suppress(AmcError):  # the failure itself matters more
+            self.files.write(f"runs/{self.key}/failure.json", json.dumps(failure, indent=1).encode())
+
+    def clear_failure(self) -> None:
+        """Forget why the run failed, since it is complete."""
+        self.delete(["failure.json"])
+
+    def new_log(self) -> str:
+        """A name for the log of a trial that begins now in this process."""
+        host = re.sub(r"[^\w-]", "_", socket.gethostname())
+        return f"log-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{host}-{os.getpid()}.txt"
+
+    def save_log(self, name: str, text: str) -> None:
+        """Keep what a trial tells, where the store can still be written."""
+        with suppress(AmcError):
+            self.files.write(f"runs/{self.key}/{name}", text.encode(), durable=False)
+
+    def set_aside(self, name: str) -> bool:
+        """Move a file away; False where another process has been faster."""
+        try:
+            moment = datetime.now(UTC)
+            self.files.move(f"runs/{self.key}/{name}", f"damaged/{self.key}/{moment:%Y%m%dT%H%M%S.%f}-{name}")
+        except FileNotFoundError:
+            return False
+        return True
+
+    def delete(self, names: Iterable[str]) -> None:
+        for name in list(names):
+            self.files.delete(f"runs/{self.key}/{name}")
+
+    # -- bytes -----------------------------------------------------------------------------------------
+
+    def _path(self, name: str) -> str:
+        return f"{self.files.path}/runs/{self.key}/{name}"
+
+    def _complain(self, name: str) -> None:
+        raise Damaged(
+            f"{self._path(name)} is damaged: 'amc run' of a study that needs it sets it aside and computes it again"
+        )
+
+    def _read(self, name: str) -> bytes:
+        content, expected = self.files.read(f"runs/{self.key}/{name}"), _DIGEST.search(name)
+        if expected and digest(content) != expected[1]:
+            self._complain(name)
+        return content
+
+    def _read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
+        content = self._read(name)
+        try:
+            return read_parquet(content, columns)
+        except (OSError, pa.ArrowException):
+            self._complain(name)
+
+    def _read_tensors(self, name: str) -> dict:
+        import torch  # not needed to read tables
+
+        content = self._read(name)
+        try:
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        except Exception:  # torch and the unpickler raise whatever the damage leads them to
+            self._complain(name)
+
+    def _write(self, stem: str, suffix: str, content: bytes) -> str:
+        name = f"{stem}-{digest(content)}.{suffix}"
+        self.files.write(f"runs/{self.key}/{name}", content)
+        return name
+
+    def _write_cells(self, table: pa.Table, instances: int, seconds: float) -> str:
+        return self._write("cells", "parquet", cell_bytes(table, instances, seconds))
+
+
+def _tensor_bytes(state: dict) -> bytes:
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()

@@ -1,0 +1,174 @@
+"""How often a run is tried, by what its trials ended of; no Ray."""
+
+import errno
+import os
+
+import pytest
+
+from amc_core import AmcError
+from sweeps.engine import feed as feeds
+from sweeps.engine import nodes
+from sweeps.engine.feed import Feed
+from sweeps.engine.nodes import leave_token, unfitness
+from sweeps.engine.trial import compute
+from sweeps.engine.worker import PLACE, STUDY, UNFIT, UNKNOWN, blame
+from sweeps.planning import make_plan
+from sweeps.store import Store, files
+from sweeps.study import load_study
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still, and goes on by `clock.now += seconds`."""
+
+    class Clock:
+        now = 1000.0
+
+        def monotonic(self):
+            return self.now
+
+    monkeypatch.setattr(feeds, "time", Clock())
+    return feeds.time
+
+
+def feed_of(study_file, tmp_path, attempts: int = 2, room: str = "ab") -> Feed:
+    """One run, which nodes called by the letters of `room` have room for."""
+    study, store = load_study(study_file(models="[hoc_svm]", train="{}")), Store(tmp_path / "store")
+    return Feed(make_plan(study, store), store=store, attempts=attempts, nodes=lambda: set(room))
+
+
+def end(kind: str, node: str = "a") -> dict:
+    return {"failure": f"for a reason of {kind}", "kind": kind, "node": node, "host": f"host-{node}"}
+
+
+def tried(feed: Feed, **ending) -> int:
+    """How often the run is handed out, if all its trials end like this."""
+    for count in range(100):
+        if feed.suggest("trial") == Feed.FINISHED:
+            return count
+        feed.on_trial_complete("trial", **ending)
+    raise AssertionError("for ever")
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 11])
+def test_a_run_has_all_its_attempts_when_workers_die_and_then_it_has_failed(study_file, tmp_path, attempts):
+    feed = feed_of(study_file, tmp_path, attempts)
+    assert tried(feed, error=True) == attempts
+    assert list(feed.failed.values()) == ["its worker died, as one does that is killed or for which memory is wanting"]
+
+
+def test_an_error_of_the_study_is_not_tried_again_and_its_reason_is_the_workers(study_file, tmp_path):
+    feed = feed_of(study_file, tmp_path)
+    assert tried(feed, result=end(STUDY)) == 1 and list(feed.failed.values()) == ["for a reason of study"]
+
+
+def test_a_trial_whose_results_are_not_in_the_store_has_failed(study_file, tmp_path):
+    feed = feed_of(study_file, tmp_path)
+    assert tried(feed, result={"epoch": 1, "trained": True}) == 2
+    assert "its results are not in store" in next(iter(feed.failed.values()))
+    feed = feed_of(study_file, tmp_path)
+    run = feed.suggest("trial")["run"]
+    list(compute(run, load_study(study_file(models="[hoc_svm]", train="{}")).tests(run), feed.store))
+    feed.on_trial_complete("trial", {"trained": True})
+    assert feed.suggest("next") == Feed.FINISHED and feed.failed == {}
+
+
+def test_an_error_of_a_place_is_tried_again_later_and_leaves_the_attempts_for_others(study_file, tmp_path, clock):
+    feed, waited = feed_of(study_file, tmp_path), []
+    for _ in range(5):
+        assert feed.suggest("trial")["run"]
+        feed.on_trial_complete("trial", end(PLACE))
+        began = clock.now
+        while feed.suggest("other") is None:
+            clock.now += 1
+        waited.append(clock.now - began)
+        feed.on_trial_complete("other", {"failure": "", "kind": UNFIT, "node": "b", "host": "host-b"})
+    assert waited == [4, 8, 16, 32, 64] and feed.failed == {}
+    feed.suggest("trial")
+    feed.on_trial_complete("trial", end(UNKNOWN))
+    assert feed.suggest("trial")["run"] and not feed.failed  # the first of two attempts has failed
+    feed.on_trial_complete("trial", end(PLACE))
+    assert feed.suggest("trial") == Feed.FINISHED and list(feed.failed.values()) == ["for a reason of place"]
+
+
+def test_a_node_that_is_not_fit_costs_no_attempt_and_where_none_is_the_launch_ends(study_file, tmp_path):
+    feed = feed_of(study_file, tmp_path)
+    for _ in range(20):
+        feed.suggest("trial")
+        feed.on_trial_complete("trial", end(UNFIT, "a"))
+    assert not feed.hopeless and feed.unfit == {"a": "host-a for a reason of unfit"}
+    feed.suggest("trial")
+    feed.on_trial_complete("trial", end(UNFIT, "b"))
+    assert feed.hopeless and feed.suggest("trial") == Feed.FINISHED and not feed.failed
+
+
+def test_a_launch_ends_when_the_last_fit_node_is_lost(study_file, tmp_path):
+    feed = feed_of(study_file, tmp_path)
+    feed.suggest("trial")
+    feed.on_trial_complete("trial", end(UNFIT, "a"))
+    feed.nodes = lambda: {"a"}
+    feed.look_at_nodes()
+    assert feed.hopeless
+
+
+# -- whose fault an error is ---------------------------------------------------------------------------
+
+
+def test_errors_of_disks_networks_and_permissions_are_told_from_those_of_the_study(tmp_path):
+    def error_of(number):
+        try:
+            with files.Directory(tmp_path)._explained("written"):
+                raise OSError(number, os.strerror(number))
+        except AmcError as error:
+            return error
+
+    for number in (errno.ENOSPC, errno.EACCES, errno.EIO, errno.ESTALE):
+        assert blame(error_of(number)) == PLACE
+    assert blame(ConnectionResetError()) == PLACE
+    assert blame(AmcError("training diverged")) == STUDY and blame(RuntimeError("no such kernel")) == UNKNOWN
+
+
+# -- what a node has to show ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(nodes, "_PATIENCE", {True: 0, False: 0})
+    monkeypatch.setattr(nodes.time, "sleep", lambda seconds: None)
+
+
+def test_a_node_that_sees_the_store_and_has_the_same_versions_is_fit_and_leaves_no_trace(tmp_path):
+    store = Store(tmp_path / "store")
+    with store.scratch() as (place, _):
+        assert unfitness(store, leave_token(store, place)) is None
+    assert [path for path in store.path.rglob("*") if path.is_file()] == []
+
+
+def test_a_node_that_sees_none_or_another_store_is_told_so(tmp_path, impatient):
+    store, other = Store(tmp_path / "store"), Store(tmp_path / "other")
+    with store.scratch() as (place, _):
+        proof = leave_token(store, place)
+        assert unfitness(other, proof).startswith("does not see the driver's store: at")
+        other.files.write(proof.file, b"another token")
+        assert unfitness(other, proof) == f"sees another store at {str(other.path)!r}"
+
+
+def test_a_node_that_may_not_write_is_told_so(tmp_path, impatient, monkeypatch):
+    store = Store(tmp_path / "store")
+    with store.scratch() as (place, _):
+        proof = leave_token(store, place)
+
+        def refused(*arguments):
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+        monkeypatch.setattr(files, "_write_through", refused)
+        assert "cannot be written: Permission denied" in unfitness(store, proof)
+
+
+def test_a_node_with_another_pytorch_or_other_files_of_ours_is_told_so(tmp_path, monkeypatch):
+    store = Store(tmp_path / "store")
+    with store.scratch() as (place, _):
+        proof = leave_token(store, place)
+        for what, needed in proof.versions.items():
+            monkeypatch.setattr(nodes, "versions", lambda what=what: proof.versions | {what: "0.1"})
+            assert unfitness(store, proof) == f"has {what} 0.1, and the driver has {needed}"
