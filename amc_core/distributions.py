@@ -83,8 +83,3 @@ def distribution(name: str, value: Any) -> Any:
         return Distribution(kind, *bounds)
     except AmcError as error:
         raise AmcError(f"{name}: {error}") from None
-
-
-def extremes(value: float | Distribution) -> tuple[float, float]:
-    """The smallest and the largest value of a field."""
-    return value.extremes if isinstance(value, Distribution) else (value, value)

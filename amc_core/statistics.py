@@ -16,8 +16,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-# SciPy is imported where it is used: a table of accuracies needs none of it, and would wait for it.
-
 _STEPS = 16  # points at which the interval of a curve is worked out, between two SNRs
 _FLOOR = 0.03  # coverage of two seeds' SNRs is then 94 to 98 %
 
@@ -170,10 +168,10 @@ def paired_difference(only_own: np.ndarray, only_other: np.ndarray, n: np.ndarra
 
 def mcnemar(only_own: np.ndarray, only_other: np.ndarray) -> np.ndarray:
     """p of the hypothesis that two networks are equally accurate (McNemar's exact test, two-sided)."""
-    from scipy import special
+    from scipy.special import bdtr
 
     fewer, total = np.minimum(only_own, only_other), np.add(only_own, only_other)
-    return np.minimum(1.0, 2 * special.bdtr(fewer, total, 0.5))
+    return np.minimum(1.0, 2 * bdtr(fewer, total, 0.5))
 
 
 def paired_difference_of_trainings(
@@ -321,9 +319,9 @@ def normal(level: float) -> float:
 
 def student(freedom: np.ndarray, level: float) -> np.ndarray:
     """Student's quantile of a two-sided interval, at so many degrees of freedom."""
-    from scipy import special
+    from scipy.special import stdtrit  # which takes long to import, and tables of single seeds do without
 
-    return special.stdtrit(freedom, (1 + level) / 2)
+    return stdtrit(freedom, (1 + level) / 2)
 
 
 def _shares(n: np.ndarray, weights: np.ndarray | None) -> np.ndarray:

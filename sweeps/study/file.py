@@ -145,8 +145,6 @@ class TransferSection(_Section):
     """Fields of its recipe; those that are left out are as in the run that it starts from."""
     test: _TestGrids | None = None
     """The scenarios its runs are tested in; by default the study's."""
-    name: str | None = Field(None, pattern=r"^[\w .+-]{1,40}$")
-    """What tables call it, by default transfer-1, transfer-2, and so on."""
 
 
 class SearchSection(_Section):
