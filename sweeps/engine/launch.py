@@ -94,7 +94,7 @@ def launch(
         from ray import tune
         from ray.tune import TuneError
 
-        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # why a trial failed is ours to tell, without traceback
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # why trials fail is told without traceback
         cpus, gpus = _resources(study, share, gpus_per_trial, local=address is None)
         with _tune_folder(store, folder) as (place, filesystem):
             tuner = tune.Tuner(
