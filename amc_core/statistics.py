@@ -11,10 +11,10 @@ the shares of the strata in the accuracy that is meant; by default those of thei
 
 from __future__ import annotations
 
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special
 
 _STEPS = 16  # points at which the interval of a curve is worked out, between two SNRs
 _FLOOR = 0.03  # coverage of two seeds' SNRs is then 94 to 98 %
@@ -168,8 +168,10 @@ def paired_difference(only_own: np.ndarray, only_other: np.ndarray, n: np.ndarra
 
 def mcnemar(only_own: np.ndarray, only_other: np.ndarray) -> np.ndarray:
     """p of the hypothesis that two networks are equally accurate (McNemar's exact test, two-sided)."""
+    from scipy.special import bdtr
+
     fewer, total = np.minimum(only_own, only_other), np.add(only_own, only_other)
-    return np.minimum(1.0, 2 * special.bdtr(fewer, total, 0.5))
+    return np.minimum(1.0, 2 * bdtr(fewer, total, 0.5))
 
 
 def paired_difference_of_trainings(
@@ -312,12 +314,14 @@ def calibration_error(right: np.ndarray, wrong: np.ndarray) -> np.ndarray:
 
 def normal(level: float) -> float:
     """The normal distribution's quantile of a two-sided interval."""
-    return float(special.ndtri((1 + level) / 2))
+    return NormalDist().inv_cdf((1 + level) / 2)
 
 
 def student(freedom: np.ndarray, level: float) -> np.ndarray:
     """Student's quantile of a two-sided interval, at so many degrees of freedom."""
-    return special.stdtrit(freedom, (1 + level) / 2)
+    from scipy.special import stdtrit  # which takes long to import, and tables of single seeds do without
+
+    return stdtrit(freedom, (1 + level) / 2)
 
 
 def _shares(n: np.ndarray, weights: np.ndarray | None) -> np.ndarray:

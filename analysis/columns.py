@@ -47,7 +47,7 @@ IDENTITY = [
     "weights",
 ]
 OUTCOME = ["parameters", "kept_epoch", "validation_accuracy", "seconds"]
-PROCESS = ["device", "host", "torch", "threads", "vector_instructions", "precision"]  # of those that trained it
+PROCESS = ["device", "host", "torch", "threads", "vector_instructions"]  # of those that trained it
 EPOCH = ["epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]
 EPOCH += ["learning_rate", "instances_per_second", "micro_batch"]
 # Of the run, in the table epochs; a learning rate may change from epoch to epoch.

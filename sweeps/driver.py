@@ -61,35 +61,37 @@ class Outcome:
         return counts | ({"proposals": self.search.wanted, "proposed": self.search.done} if self.search else {})
 
     @cached_property
+    def results(self):
+        """The study's `analysis.Results` in the store, which the tables are from."""
+        from analysis import Results
+
+        return Results(self.study, self.store)
+
+    @property
     def runs(self):
         """A data frame with a row per run: model, recipe, training scenario, times."""
-        return self._table("runs")
+        return self.results.runs
 
-    @cached_property
+    @property
     def epochs(self):
         """A data frame with a row per run and epoch: loss and accuracy on the training and validation parts."""
-        return self._table("epochs")
+        return self.results.epochs
 
-    @cached_property
+    @property
     def cells(self):
         """A data frame with a row per run, test scenario and SNR: n, correct, accuracy."""
-        return self._table("cells")
+        return self.results.cells
 
     @cached_property
     def confusion(self):
         """A data frame with a row per run, test scenario, SNR, sent and recognised modulation: count."""
-        return self._table("confusion")
+        return self.results.table("confusion")
 
     def figure(self):
         """Matplotlib's figure of the accuracies by training and test setting. Raises AmcError without cells."""
         from analysis.figures import train_test_heat_map
 
         return train_test_heat_map(self.cells, f"Accuracy by training and test setting: {self.study.name}")
-
-    def _table(self, name: str):
-        from analysis import load
-
-        return load(name, self.store.path, self.study)
 
     def __repr__(self) -> str:
         told = [self.study.name, "complete" if self.complete else "not complete"]

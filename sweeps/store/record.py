@@ -45,7 +45,7 @@ class Process:
     """One that trained a run or a part of it, and what decides the last bits of the weights there.
 
     device: "cpu" or the name of a GPU. threads: that PyTorch computes with. vector_instructions: of the processor, by
-    PyTorch's name. precision: of matrix products and convolutions. Of what an older record does not tell, the default.
+    PyTorch's name. Of what an older record does not tell, the default.
     """
 
     host: str = ""
@@ -53,7 +53,6 @@ class Process:
     threads: int | None = None
     vector_instructions: str = ""
     torch: str = ""
-    precision: str = ""
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ def _record(plain: dict[str, Any]) -> RunRecord:
             plain[name] = datetime.fromisoformat(plain[name])
             if plain[name].tzinfo is None:
                 raise AmcError(f"{name} has no time zone")
-    plain["processes"] = tuple(_process(each) for each in plain.get("processes", ()))
+    plain["processes"] = tuple(read_process(each) for each in plain.get("processes", ()))
     return RunRecord(**plain)
 
 
@@ -162,7 +161,8 @@ def _dataset(text: str) -> Dataset:
     return Dataset(**plain | {"scenario": scenario_from(plain["scenario"])})
 
 
-def _process(plain: Any) -> Process:
+def read_process(plain: Any) -> Process:
+    """A process from the plain values of its fields."""
     if not isinstance(plain, Mapping):
         raise AmcError(f"a process is {_kind(plain)}")
     return Process(**{each.name: plain[each.name] for each in fields(Process) if each.name in plain})

@@ -425,11 +425,3 @@ def test_runs_have_the_stage_that_their_study_names_and_without_one_their_ancest
     assert sorted(load("runs", store)["stage"]) == ["0", "1", "1", "2"]
     told = query("SELECT stage, count(*) AS runs FROM runs GROUP BY ALL ORDER BY ALL", store, study)
     assert told.to_numpy().tolist() == [["training", 1], ["transfer-1", 1], ["transfer-2", 2]]
-
-
-def test_a_stage_that_has_a_name_is_called_by_it(study_file):
-    path = study_file(
-        models="[mod_lcnn]", train="{}", test="{}", transfer="{name: few labels, train: {channel: rician}}"
-    )
-    study = load_study(path)
-    assert [study.stage(run) for run in study.runs()] == ["training", "few labels"]
