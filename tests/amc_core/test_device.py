@@ -83,7 +83,7 @@ def test_instances_are_the_same_to_the_last_bit_where_they_are_compiled(monkeypa
     assert torch.equal(usual, compiled_ones)
 
 
-def test_a_function_whose_compiled_bits_differ_or_that_cannot_be_compiled_serves_itself(as_on_a_gpu, monkeypatch, caplog):
+def test_a_function_whose_compiled_bits_differ_or_that_does_not_compile_serves_itself(as_on_a_gpu, monkeypatch, caplog):
     def compile_wrongly(function, **options):
         return lambda *inputs: function(*inputs) + 1
 
