@@ -10,7 +10,7 @@ from amc_core import AmcError
 from analysis import compare as module
 from analysis import load
 from analysis.columns import COLUMNS
-from analysis.compare import compare, verdict
+from analysis.compare import by_chance, compare, verdict
 from analysis.measures import NotRun, measure, selected
 from analysis.published import PUBLISHED, QUANTITIES, Published
 from sweeps.engine.trial import compute
