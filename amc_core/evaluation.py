@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 import torch
 
+from amc_core.device import Acceleration, products
 from amc_core.instances import Instances
 from amc_core.models.objective import scores_and_losses
 
 CONFIDENCE_BINS = 20  # of equal width, over the largest probability in [0, 1]
 OUTCOMES = ("right", "wrong", "untrained")  # rows of a confidence histogram; the last of modulations never trained
-
-_BATCH = 256  # instances classified at a time
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def evaluate(
     device: torch.device | str = "cpu",
     classes: Sequence[str] | None = None,
 ) -> Evaluation:
-    """Run a classifier over all instances. The model is left in evaluation mode.
+    """Run a classifier over all instances, in float32. The model is left in evaluation mode.
 
     classes: names of the modulations that the classifier tells apart, in its order; by default those of the instances.
     """
@@ -61,18 +60,20 @@ def evaluate(
     confidence = torch.zeros(snrs * len(OUTCOMES) * bins, dtype=torch.int64, device=device)
     outcomes = []
     loss = torch.zeros((), device=device)
-    positions = torch.arange(len(instances))
-    for block, (x, row, level) in zip(positions.split(_BATCH), instances.batches(positions, _BATCH), strict=True):
+    positions, size = torch.arange(len(instances)), Acceleration.of(device).evaluation_batch
+    for block, (x, row, level) in zip(positions.split(size), instances.batches(positions, size), strict=True):
         told = (instances.known(block), names) if getattr(model, "knows_setting", False) else ()
         label = sent[row]
-        scores, losses = scores_and_losses(model, x, label, told=told)
+        with products("float32", device):
+            scores, losses = scores_and_losses(model, x, label, told=told)
         loss += losses.sum()
         recognised = scores.argmax(1)
         outcome = torch.where(label < 0, 2, (recognised != label).long())
         largest = scores.float().softmax(1).amax(1)
         bin_ = (largest * bins).long().clamp_(0, bins - 1)
-        confusion += torch.bincount((level * rows + row) * len(names) + recognised, minlength=len(confusion))
-        confidence += torch.bincount((level * len(OUTCOMES) + outcome) * bins + bin_, minlength=len(confidence))
+        ones = torch.ones_like(row)  # bincount would wait for the device
+        confusion.index_add_(0, (level * rows + row) * len(names) + recognised, ones)
+        confidence.index_add_(0, (level * len(OUTCOMES) + outcome) * bins + bin_, ones)
         outcomes.append(outcome)
     # Instances come by modulation, SNR and index.
     right = (torch.cat(outcomes) == 0).view(rows, snrs, -1)[sent >= 0].transpose(0, 1).flatten(1)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import torch
 
 from amc_core import kernels
+from amc_core.device import compiled
 
 _SQRT_HALF_BITS = 0x3F3504F3  # √½ as a float32
 
@@ -25,6 +26,15 @@ def minus_2_log(u: torch.Tensor) -> torch.Tensor:
     mantissa = ((bits & 0x7FFFFF) + _SQRT_HALF_BITS).view(torch.float32)
     s = (mantissa - 1) / (mantissa + 1)  # |s| < 0.172
     return exponent * (-2 * math.log(2)) - s * polynomial(s * s, [1 / (2 * k + 1) for k in range(5)]) * 4
+
+
+def exponential(x: torch.Tensor) -> torch.Tensor:
+    """eˣ of float32 x, of which what lies outside ±87 counts as that: 2ⁿ times a series in x − n ln 2."""
+    x = x.clamp(-87, 87)
+    n = torch.round(x * (1 / math.log(2)))
+    rest = (x - n * 0.693359375) + n * 2.12194440e-4  # ln 2 in two parts, the product with the first exact
+    power_of_two = (n.to(torch.int32) + 127 << 23).view(torch.float32)
+    return polynomial(rest, [1 / math.factorial(k) for k in range(9)]) * power_of_two
 
 
 def square_root(x: torch.Tensor) -> torch.Tensor:
@@ -54,6 +64,7 @@ def _kernel_cos_sin(turns: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return cos, sin
 
 
+@compiled
 def _torch_cos_sin(turns: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     quarters = torch.round(turns * 4)
     cos, sin = _cos_sin_series((turns - quarters * 0.25) * (2 * math.pi))

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from amc_core.device import carried, kept_bytes
 from amc_core.run import Dataset, share
 from amc_core.simulator import Simulator
 
-_KEPT_BYTES = 1 << 30
 _BLOCK = 1024  # instances made at a time, enough to fill the simulator's chunks
 _EPOCH_SHIFT = 32  # fresh instances have indices of their own, above those of any dataset
 
@@ -19,8 +19,8 @@ class Instances:
     """Instances by position, ordered by modulation, then SNR, then index.
 
     fraction: of the part that is used: as many indices of every modulation and SNR, chosen by `seed`. keep: simulate up
-    to 1 GiB once and keep it on the device; otherwise instances are simulated at every call, and memory does not
-    grow with the dataset.
+    to `kept_bytes` once and keep them on the device; otherwise instances are simulated at every call, and memory does
+    not grow with the dataset.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Instances:
             indices = indices.gather(1, torch.as_tensor(order))
         self.indices, self.length = indices, indices.numel()  # (modulations × SNRs, of each)
         self.kept = None
-        if keep and self.length * dataset.length * 8 <= _KEPT_BYTES:
+        if keep and self.length * dataset.length * 8 <= kept_bytes(device):
             self.kept = torch.cat([self.make(*self.address(block)) for block in torch.arange(len(self)).split(_BLOCK)])
 
     def __len__(self) -> int:
@@ -58,13 +58,16 @@ class Instances:
 
         epoch: other than 0, instances that no other epoch and no dataset has, in place of those.
         """
-        for block in positions.split(max(_BLOCK // size, 1) * size):
-            modulation, snr, index = self.address(block)
+        step = max(_BLOCK // size, 1) * size
+        blocks = zip(positions.split(step), carried(positions, self.device).split(step), strict=True)
+        for here, there in blocks:
             if self.kept is not None and not epoch:
-                x = self.kept[block.to(self.device)]
+                x = self.kept[there]
             else:
+                modulation, snr, index = self.address(here)
                 x = self.make(modulation, snr, index + (epoch << _EPOCH_SHIFT))
-            labels, snrs = modulation.to(self.device), snr.to(self.device)
+            row = there // self.indices.shape[1]
+            labels, snrs = row // self.snrs, row % self.snrs
             yield from zip(x.split(size), labels.split(size), snrs.split(size), strict=True)
 
     def address(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -81,7 +84,7 @@ class Instances:
         made = [
             source(modulation[p], snr[p], index[p]) for source, p in zip(self.sources, places, strict=True) if len(p)
         ]
-        return torch.cat(made)[torch.cat(places).argsort().to(self.device)]
+        return torch.cat(made)[carried(torch.cat(places).argsort(), self.device)]
 
     def known(self, positions: torch.Tensor) -> list:
         """What a receiver that knows the setting knows of the instances at positions, a `likelihood.Known` each."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import torch
 
 from amc_core import kernels
+from amc_core.device import compiled
 from amc_core.exactmath import minus_2_log, random_cos_sin, square_root
 
 # Every concern draws from a stream of its own, so that a new option consumes no old numbers (a field's is that of its
@@ -67,21 +68,39 @@ def complex_normal(keys: torch.Tensor, indices: torch.Tensor, stream: int, count
 
 
 def _torch_words(keys, indices, stream, count) -> torch.Tensor:
-    position = torch.arange((count + 3) // 4, device=keys.device).expand(len(keys), -1)
-    low, high = (indices & _MASK)[:, None], (indices >> 32 & _MASK)[:, None]
-    counter = (position, torch.full_like(low, stream), low, high)
-    return torch.stack(philox(counter, (keys[:, :1], keys[:, 1:])))
+    return _words(*_counter(keys, indices, stream, count))
 
 
 def _torch_integers(keys, indices, stream, count, below) -> torch.Tensor:
-    w = _torch_words(keys, indices, stream, count).permute(1, 2, 0).flatten(1)[:, :count]
-    return w * below[:, None] >> 32
+    return _integers(*_counter(keys, indices, stream, count), below[:, None])[:, :count]
 
 
 def _torch_normals(keys, indices, stream, count) -> torch.Tensor:
-    a, b, c, d = _torch_words(keys, indices, stream, 2 * count)
+    return _normals(*_counter(keys, indices, stream, 2 * count))[:, :, :count]
+
+
+def _counter(keys, indices, stream, count) -> tuple[torch.Tensor, ...]:
+    """Four counter words and two key words. All are tensors: a compiler would compute with known numbers in 32 bits."""
+    position = torch.arange((count + 3) // 4, device=keys.device).expand(len(keys), -1)
+    low, high = (indices & _MASK)[:, None], (indices >> 32 & _MASK)[:, None]
+    return position, torch.full_like(low, stream), low, high, keys[:, :1], keys[:, 1:]
+
+
+@compiled
+def _words(c0, c1, c2, c3, k0, k1) -> torch.Tensor:
+    return torch.stack(philox((c0, c1, c2, c3), (k0, k1)))
+
+
+@compiled
+def _integers(c0, c1, c2, c3, k0, k1, below) -> torch.Tensor:
+    return torch.stack(philox((c0, c1, c2, c3), (k0, k1)), 2).flatten(1) * below >> 32
+
+
+@compiled
+def _normals(c0, c1, c2, c3, k0, k1) -> torch.Tensor:
+    a, b, c, d = philox((c0, c1, c2, c3), (k0, k1))
     first, second = _box_muller(a, b), _box_muller(c, d)
-    return torch.cat([torch.stack(first, 1), torch.stack(second, 1)], dim=2)[:, :, :count]
+    return torch.cat([torch.stack(first, 1), torch.stack(second, 1)], dim=2)
 
 
 def _box_muller(radius_word: torch.Tensor, angle_word: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

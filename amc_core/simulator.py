@@ -7,20 +7,22 @@ whatever the batch, the order, or the worker; on another kind of device it is th
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 import torch
 
 from amc_core.baseband import AnalogueBaseband, ContinuousPhaseBaseband, LinearBaseband
 from amc_core.channels import paths
+from amc_core.device import carried, products
 from amc_core.errors import AmcError
 from amc_core.exactmath import group
 from amc_core.identity import address_key, key
-from amc_core.impairments import STAGES
+from amc_core.impairments import STAGES, TRANSMITTER
 from amc_core.modulations import MODULATIONS, Analogue, ContinuousPhase, Linear, modulation_names, require_audible
-from amc_core.noise import power
+from amc_core.noise import joined, power
 from amc_core.scenario import Scenario
 from amc_core.stages import Batch, Draws, Setting
 
@@ -54,11 +56,17 @@ class Simulator:
         setting = Setting(scenario, delays, length, self.device, int(seed))
         self.families, self.family_of, self.kind_of = self._families(modulations, setting)
         self.paths = paths(setting)
-        self.stages = [stage for kind in STAGES if (stage := kind.of(setting)) is not None]
+        self.transmitter = [stage for kind in TRANSMITTER if (stage := kind.of(setting)) is not None]
+        self.stages = joined([stage for kind in STAGES if (stage := kind.of(setting)) is not None])
         described, snrs_db = key(scenario), [float(snr) for snr in snrs_db]
         keys = [[address_key(described, str(name), snr, int(seed)) for snr in snrs_db] for name in modulations]
         self.keys = torch.tensor(keys)  # (modulations, SNRs, 2)
         self.noise_power = 10 ** (-torch.tensor(snrs_db, dtype=torch.float64) / 10)
+
+    @cached_property
+    def tables(self) -> list[torch.Tensor]:
+        """Kinds, keys and noise powers on the device."""
+        return [x.to(self.device) for x in (self.kind_of, self.keys, self.noise_power.to(torch.float32))]
 
     def _families(self, names: Sequence[str], setting: Setting):
         """The basebands needed, and for each modulation which of them it uses and which kind of it it is."""
@@ -87,28 +95,45 @@ class Simulator:
         Returns (batch, 2, length) float32, I and Q, each instance of mean power 1 unless the scenario says otherwise.
         """
         out = torch.empty(len(index), 2, self.length, device=self.device)
+        chunks = list(self._chunks(modulation))
+        if not chunks:
+            return out
+        rows = torch.cat([filled for _, _, filled in chunks])
+        addresses = torch.stack([rows, modulation[rows], snr[rows], index[rows]])
+        sizes = [len(filled) for _, _, filled in chunks]
+        pieces = zip(chunks, addresses.split(sizes, 1), carried(addresses, self.device).split(sizes, 1), strict=True)
+        with products("float32", self.device):
+            for (family, count, _), here, there in pieces:
+                self._chunk(family, count, here, there, out)
+        return out
+
+    def _chunks(self, modulation: torch.Tensor) -> Iterator[tuple[int, int, torch.Tensor]]:
+        """Family, number of instances, and rows of them in the batch, filled up to a multiple of a group."""
         families = self.family_of[modulation]
         for family in families.unique().tolist():
             for part in (families == family).nonzero()[:, 0].split(_GROUPS * self.group):
-                filled = part[torch.arange(-(-len(part) // self.group) * self.group) % len(part)]
-                self._chunk(family, modulation[filled], snr[filled], index[filled], out, part)
-        return out
+                yield family, len(part), part[torch.arange(-(-len(part) // self.group) * self.group) % len(part)]
 
-    def _chunk(self, family: int, modulation, snr, index, out: torch.Tensor, rows: torch.Tensor) -> None:
-        """Writes the instances of one chunk of addresses, the first len(rows) of them, into those rows of `out`."""
-        addresses = self.keys[modulation, snr]
-        draws = Draws(self.scenario, addresses, index)
-        kind, keys, indices = (x.to(self.device) for x in (self.kind_of[modulation], addresses, index))
-        noise_power = self.noise_power[snr].to(self.device, torch.float32)
-        batch = Batch(kind, keys, indices, draws, noise_power)
+    def _chunk(self, family: int, count: int, here: torch.Tensor, there: torch.Tensor, out: torch.Tensor) -> None:
+        """Writes the instances of one chunk of addresses, the first `count` of them, into their rows of `out`.
+
+        here, there: (4, chunk) int64, row, modulation, SNR and index, on the CPU and on the device.
+        """
+        _, modulation, snr, index = here
+        draws = Draws(self.scenario, self.keys[modulation, snr], index)
+        rows, modulation, snr, index = there
+        kind_of, keys, noise_power = self.tables
+        batch = Batch(kind_of[modulation], keys[modulation, snr], index, draws, noise_power[snr])
         sent = self.families[family](None, batch)
+        for stage in self.transmitter:
+            sent = stage(sent, batch)
         if self.scenario.snr_reference == "average":
             batch = replace(batch, sent_power=power(torch.stack([part[:, 0] for part in sent], dim=1)))
         signal = self.paths(sent, batch)
-        batch, signal = batch.first(len(rows)), signal[: len(rows)]  # without what fills a matrix product
+        batch, signal = batch.first(count), signal[:count]  # without what fills a matrix product
         for stage in self.stages[:-1]:
             signal = stage(signal, batch)
-        self.stages[-1].into(out, rows.to(self.device), signal, batch)
+        self.stages[-1].into(out, rows[:count], signal, batch)
 
 
 def simulate(

@@ -19,10 +19,11 @@ import numpy as np
 import torch
 
 from amc_core.augmentation import Augmentation
+from amc_core.device import Acceleration, Replayed, products
 from amc_core.errors import AmcError
 from amc_core.evaluation import evaluate
 from amc_core.instances import Instances
-from amc_core.models import MODELS, build_model, trained_part
+from amc_core.models import build_model, model_spec, trained_part
 from amc_core.models.objective import scores_and_losses
 from amc_core.run import Recipe, Run
 
@@ -48,10 +49,10 @@ def train(
 
     Raises AmcError where the loss is no longer a number, and where not even one instance fits the device's memory.
     """
-    if MODELS[run.model].knows_setting:
+    if model_spec(run.model).knows_setting:
         yield _untrained(run, device)
         return
-    if not MODELS[run.model].epochs:
+    if not model_spec(run.model).epochs:
         yield from _fit_features(run, device)
         return
     if state is not None and finished(run.recipe, state["epochs"]):
@@ -92,7 +93,14 @@ class _Session:
             module.requires_grad_(True)
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimiser]
-        self.optimiser = kind(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+        self.own = {}  # settings of the optimiser that this device asks for
+        if Acceleration.of(device).fused:
+            self.own = {"lr": torch.tensor(recipe.learning_rate, device=device), "fused": True}
+            self.own["capturable"] = torch.device(device).type == "cuda"
+        self.optimiser = kind(trained, **{"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay} | self.own)
+        self.step = Replayed(self._step, device)
+        self.loss_sum = torch.zeros((), device=device)
+        self.correct = torch.zeros((), dtype=torch.int64, device=device)
         chosen = {"fraction": recipe.label_fraction, "seed": _seed(run.seed, "labels")}
         self.training = Instances(run.dataset, "train", device, keep=not recipe.fresh, **chosen)
         self.validation = Instances(run.dataset, "validation", device, keep=True)
@@ -106,7 +114,9 @@ class _Session:
         """Take the weights to start from: those of a state, of the parent, or the initial ones."""
         if state is not None:
             self.model.load_state_dict(state["weights"])
-            self.optimiser.load_state_dict(state["optimiser"])
+            self.optimiser.load_state_dict(_with_settings(state["optimiser"], self.own))
+            for group in self.optimiser.param_groups:
+                group.update(self.own)  # the rate itself, of which it has made a copy
             self.rows, self.kept, self.kept_epoch = state["epochs"], state["kept"], state["kept_epoch"]
             self.micro_batch = self.rows[-1]["micro_batch"]
         elif self.run.parent is not None:
@@ -117,7 +127,7 @@ class _Session:
     def epoch(self) -> dict:
         """Train and validate for one epoch; returns the state after it."""
         number, began = len(self.rows) + 1, time.perf_counter()
-        loss, accuracy = self._pass(number)
+        loss, accuracy, rate = self._pass(number)
         seconds = time.perf_counter() - began
         self._require_number(loss, number)
         result = evaluate(self.model, self.validation, self.device)
@@ -128,7 +138,7 @@ class _Session:
             "train_accuracy": accuracy,
             "validation_loss": result.loss,
             "validation_accuracy": result.accuracy,
-            "learning_rate": self.optimiser.param_groups[0]["lr"],
+            "learning_rate": rate,
             "instances_per_second": len(self.training) / seconds,
             "micro_batch": self.micro_batch,
         }
@@ -139,7 +149,7 @@ class _Session:
             self.kept, self.kept_epoch = weights, number
         return {
             "weights": weights,
-            "optimiser": copy.deepcopy(self.optimiser.state_dict()),  # which the next step changes in place
+            "optimiser": self._optimiser_state(rate),
             "epochs": self.rows,
             "kept": self.kept,
             "kept_epoch": self.kept_epoch,
@@ -150,15 +160,20 @@ class _Session:
             rate = f"learning_rate {self.recipe.learning_rate:g}"
             raise AmcError(f"training diverged: the loss is {loss} in epoch {epoch} at {rate}; a lower one may help")
 
-    def _pass(self, number: int) -> tuple[float, float]:
-        """One pass over the training instances in an order of its own; returns mean loss and accuracy."""
+    def _optimiser_state(self, rate: float) -> dict:
+        """A copy of the optimiser's state, which the next step changes in place, as on a CPU whatever the device."""
+        state = copy.deepcopy(self.optimiser.state_dict())
+        return _with_settings(state, {"lr": rate, "fused": None, "capturable": False} if self.own else {})
+
+    def _pass(self, number: int) -> tuple[float, float, float]:
+        """One pass over the training instances in an order of its own; returns mean loss, accuracy and last rate."""
         _training_mode(self.model)
         torch.manual_seed(_seed(self.run.seed, "dropout", number))
         draw = np.random.default_rng(_seed(self.run.seed, "order", number))
         order = torch.as_tensor(draw.permutation(len(self.training)))
         steps = -(-len(order) // self.recipe.batch_size)
-        loss_sum = torch.zeros((), device=self.device)
-        correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        self.loss_sum.zero_()
+        self.correct.zero_()
         batches = self.training.batches(order, self.recipe.batch_size, epoch=number if self.recipe.fresh else 0)
         plateau = plateau_rate(self.recipe, [row["validation_loss"] for row in self.rows])
         for step, (positions, (x, labels, _)) in enumerate(
@@ -169,15 +184,25 @@ class _Session:
                 x = cut(x, draw.integers(self.recipe.min_length, x.shape[-1], endpoint=True))
             progress = (number - 1 + step / steps) / self.recipe.epochs
             rate = plateau if self.recipe.schedule == "plateau" else learning_rate(self.recipe, progress)
-            for group in self.optimiser.param_groups:
-                group["lr"] = rate
-            loss, scores = self._gradients(x, labels)
-            if self.recipe.clip_norm is not None:
-                torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
-            self.optimiser.step()
-            loss_sum += loss * len(labels)
-            correct += (scores.argmax(1) == labels).sum()
-        return loss_sum.item() / len(order), correct.item() / len(order)
+            self._set_rate(rate)
+            self.step(x, labels)
+        return self.loss_sum.item() / len(order), self.correct.item() / len(order), rate
+
+    def _set_rate(self, rate: float) -> None:
+        if self.own:
+            self.own["lr"].fill_(rate)
+            return
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+
+    def _step(self, x: torch.Tensor, labels: torch.Tensor) -> None:
+        """One step of the optimiser, whose loss and right answers are added up on the device."""
+        loss, scores = self._gradients(x, labels)
+        if self.recipe.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
+        self.optimiser.step()
+        self.loss_sum += loss * len(labels)
+        self.correct += (scores.argmax(1) == labels).sum()
 
     def _gradients(self, x: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Gradients of the batch's mean loss, in as many pieces as the device's memory asks for; loss and scores."""
@@ -192,16 +217,24 @@ class _Session:
                 if self.micro_batch == 1:
                     raise AmcError(f"the memory of {self.device} is too small for one instance") from None
             # Outside the handler, which would keep alive what did not fit.
+            self.step.forget()
             self.micro_batch = -(-min(self.micro_batch, len(x)) // 2)
             _log.warning("out of memory: micro-batches of %d, the effective batch stays", self.micro_batch)
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
 
     def _piece(self, x: torch.Tensor, labels: torch.Tensor, share: float) -> tuple[torch.Tensor, torch.Tensor]:
-        scores, losses = scores_and_losses(self.model, x, labels, self.recipe.label_smoothing)
-        loss = losses.mean() * share
-        loss.backward()
+        with products(self.recipe.precision, self.device):
+            scores, losses = scores_and_losses(self.model, x, labels, self.recipe.label_smoothing)
+            loss = losses.mean() * share
+            loss.backward()
         return loss.detach(), scores.detach()
+
+
+def _with_settings(optimiser: dict, settings: dict) -> dict:
+    """The state of an optimiser, with these settings in the place of its own."""
+    groups = [group | settings for group in optimiser["param_groups"]]
+    return optimiser | {"param_groups": groups}
 
 
 def _training_mode(model: torch.nn.Module) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from amc_core.models import MODELS
+from amc_core.models import model_order, model_title
 from amc_core.run import PARTS
 from amc_core.statistics import bonferroni
 from analysis.compare import compared, in_words
@@ -33,7 +33,7 @@ def study_data(name: str, results: Results, room: int) -> dict:
     characters. Raises AmcError where the store holds no cells of the study.
     """
     study, runs, cells = results.study, results.runs, results.require_cells(name)
-    runs = runs.sort_values("model", key=lambda models: models.map(list(MODELS).index), kind="stable")
+    runs = runs.sort_values("model", key=lambda models: models.map(model_order), kind="stable")
     place = {key: i for i, key in enumerate(runs["run"])}
     each = cells.drop_duplicates("cell").sort_values("run", key=lambda keys: keys.map(place), kind="stable")
     each = each.reset_index(drop=True)
@@ -93,11 +93,11 @@ def _summary(cells: pd.DataFrame, each: pd.DataFrame, fields: list[dict], runs: 
     rows = []
     for model in runs["model"].unique():
         own, own_runs = coded[coded["model"] == model], runs[runs["model"] == model]
-        code = {"model": models["values"].index(MODELS[model].title)} if models else {}
+        code = {"model": models["values"].index(model_title(model))} if models else {}
         trained, unseen = (own[own["setting"] == name] for name in ("trained", "unseen"))
         rows.append(
             {
-                "model": MODELS[model].title,
+                "model": model_title(model),
                 "runs": len(own_runs),
                 "seconds": float(own_runs["seconds"].sum()),
                 "parameters": sorted({int(value) for value in own_runs["parameters"]}),
@@ -145,7 +145,7 @@ def _runs(runs: pd.DataFrame, fields: list[dict], each: pd.DataFrame, epochs: pd
         told.append(
             {
                 "key": run.run,
-                "model": MODELS[run.model].title,
+                "model": model_title(run.model),
                 "seed": run.seed,
                 "weights": run.weights,
                 "settings": [

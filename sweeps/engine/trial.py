@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import socket
 import time
@@ -18,6 +19,7 @@ from amc_core.run import Dataset, Run
 from amc_core.training import new_model, train
 from sweeps.store import Process, RunFolder, Store
 from sweeps.store.healing import set_aside_results
+from sweeps.store.record import read_process
 from sweeps.store.run_folder import kind_of
 
 _FLUSH_SECONDS = 20  # how much evaluation a crash may lose
@@ -56,6 +58,7 @@ def _train(run: Run, store: Store, device: str) -> Iterator[dict]:
     """Train until the run is finished, or has for a while been left to another process that is ahead."""
     began, folder = time.perf_counter(), store.run(run.key)
     if device == "cuda":  # a worker trains one run after another
+        gc.collect()  # what the last one kept
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     origin = store.run(run.parent.key).weights_name() if run.parent else None
@@ -65,7 +68,7 @@ def _train(run: Run, store: Store, device: str) -> Iterator[dict]:
         saved = None
     seconds_before = saved.pop("seconds") if saved else 0.0
     started = (saved or {}).pop("started_at", datetime.now(UTC).isoformat())
-    before = [Process(**process) for process in (saved or {}).pop("processes", ())]
+    before = [read_process(process) for process in (saved or {}).pop("processes", ())]
     processes = [process for process in before if process != this_process(device)] + [this_process(device)]
     start = store.run(run.parent.key).weights() if run.parent and not saved else None
     for state in train(run, device, saved, start):
@@ -98,14 +101,12 @@ def _train(run: Run, store: Store, device: str) -> Iterator[dict]:
 
 def this_process(device: str) -> Process:
     """What of this process decides the last bits of what it computes on a device, "cpu" or "cuda"."""
-    shortened = torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32
     return Process(
         host=socket.gethostname(),
         device=torch.cuda.get_device_name() if device == "cuda" else "cpu",
         threads=torch.get_num_threads(),
         vector_instructions=torch.backends.cpu.get_cpu_capability(),
         torch=str(torch.__version__),
-        precision="TF32" if device == "cuda" and shortened else "float32",
     )
 
 

@@ -20,6 +20,7 @@ from sweeps.store.complaints import Damaged, OtherVersion
 _NUMBER = (int, float, type(None))
 _FIELDS: dict[str, type | tuple[type, ...]] = {  # of the JSON object → what it may hold
     "model": str,
+    "code": (str, type(None)),
     "hyperparameters": dict,
     "recipe": dict,
     "dataset": dict,
@@ -45,7 +46,7 @@ class Process:
     """One that trained a run or a part of it, and what decides the last bits of the weights there.
 
     device: "cpu" or the name of a GPU. threads: that PyTorch computes with. vector_instructions: of the processor, by
-    PyTorch's name. precision: of matrix products and convolutions. Of what an older record does not tell, the default.
+    PyTorch's name. Of what an older record does not tell, the default.
     """
 
     host: str = ""
@@ -53,16 +54,16 @@ class Process:
     threads: int | None = None
     vector_instructions: str = ""
     torch: str = ""
-    precision: str = ""
 
 
 @dataclass(frozen=True)
 class RunRecord:
     """A finished run. Fields that a record does not have, since it is older than they are, have their defaults.
 
-    dataset: that it was trained on. weights, epochs: names of its files. parent, parent_weights: key of the run that it
-    started from, and the name of the weights that this one had then. seconds: of training. gpu_share: of a GPU's
-    memory. processes: that had a part in training it, the last that finished it.
+    dataset: that it was trained on. code: digest of a network of the user's own, whose text is a file beside the
+    record. weights, epochs: names of its files. parent, parent_weights: key of the run that it started from, and the
+    name of the weights that this one had then. seconds: of training. gpu_share: of a GPU's memory. processes: that had
+    a part in training it, the last that finished it.
     """
 
     model: str
@@ -70,6 +71,7 @@ class RunRecord:
     seed: int
     weights: str
     epochs: str
+    code: str | None = None
     hyperparameters: dict = field(default_factory=dict)
     recipe: Recipe = field(default_factory=Recipe)
     parent: str | None = None
@@ -149,7 +151,7 @@ def _record(plain: dict[str, Any]) -> RunRecord:
             plain[name] = datetime.fromisoformat(plain[name])
             if plain[name].tzinfo is None:
                 raise AmcError(f"{name} has no time zone")
-    plain["processes"] = tuple(_process(each) for each in plain.get("processes", ()))
+    plain["processes"] = tuple(read_process(each) for each in plain.get("processes", ()))
     return RunRecord(**plain)
 
 
@@ -162,7 +164,8 @@ def _dataset(text: str) -> Dataset:
     return Dataset(**plain | {"scenario": scenario_from(plain["scenario"])})
 
 
-def _process(plain: Any) -> Process:
+def read_process(plain: Any) -> Process:
+    """A process from the plain values of its fields."""
     if not isinstance(plain, Mapping):
         raise AmcError(f"a process is {_kind(plain)}")
     return Process(**{each.name: plain[each.name] for each in fields(Process) if each.name in plain})
