@@ -93,7 +93,7 @@ def _summary(cells: pd.DataFrame, each: pd.DataFrame, fields: list[dict], runs: 
     rows = []
     for model in runs["model"].unique():
         own, own_runs = coded[coded["model"] == model], runs[runs["model"] == model]
-        code = {"model": models["values"].index(MODELS[model].title)} if models else {}
+        code = {"model": models["values"].index(model_title(model))} if models else {}
         trained, unseen = (own[own["setting"] == name] for name in ("trained", "unseen"))
         rows.append(
             {
