@@ -136,7 +136,7 @@ def test_figures_are_written_as_png_and_svg(amc, filled, tmp_path):
     assert (tmp_path / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (tmp_path / "figures" / f"{name}.svg").read_text()
     kinds = {file.stem.removeprefix(f"{name}-") for file in (tmp_path / "figures").glob(f"{name}-*.png")}
-    assert kinds == {"confusion"}  # one model, which is fitted in one step
+    assert kinds == {"confusion", "snr"}  # one model, which is fitted in one step
 
 
 def test_a_figure_needs_no_more_than_one_varied_field(amc, study_file, tmp_path):
