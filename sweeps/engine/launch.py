@@ -6,6 +6,7 @@ relies on. Actors are reused, since starting one takes seconds, and Tune's logge
 
 from __future__ import annotations
 
+import logging
 import math
 import pickle
 import random
@@ -93,6 +94,7 @@ def launch(
         from ray import tune
         from ray.tune import TuneError
 
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # why trials fail is told without traceback
         cpus, gpus = _resources(study, share, gpus_per_trial, local=address is None)
         with _tune_folder(store, folder) as (place, filesystem):
             tuner = tune.Tuner(
