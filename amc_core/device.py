@@ -118,7 +118,7 @@ def compiled(function: Callable) -> Callable:
 
 
 def _exactly(backend: str) -> dict:
-    """Options that keep a compiler from contracting a product and a sum, from shortening divisions, and alone."""
+    """Options with which a compiler rounds every operation as eager code does, and starts no processes."""
     if backend != "inductor":
         return {}
     wanted = {"emulate_precision_casts": True, "eager_numerics.division_rounding": True, "compile_threads": 1}
