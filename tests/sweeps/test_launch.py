@@ -13,6 +13,7 @@ from sweeps.store import Store
 from sweeps.study import load_study
 
 KEPT = 3 * 2 * 16 * 128  # samples of the training part of `study_file`: modulations, SNRs, instances, length
+USUAL = (2048, KEPT)
 
 
 def test_a_run_that_diverges_is_recorded_with_the_reason_and_the_rest_of_the_study_goes_on(study_file, tmp_path):
@@ -45,13 +46,13 @@ def test_a_run_that_diverges_is_recorded_with_the_reason_and_the_rest_of_the_stu
 @pytest.mark.parametrize(
     ("models", "shares", "share"),
     [
-        ("[mod_lcnn]", {"mod_lcnn": [((2048, KEPT), 0.2)]}, 1 / 4),  # four take 80 % of the memory
-        ("[mod_lcnn, lstm]", {"mod_lcnn": [((2048, KEPT), 0.2)], "lstm": [((2048, KEPT), 0.2), ((4096, KEPT), 0.3)]}, 1 / 3),
-        ("[mod_lcnn, lstm]", {"mod_lcnn": [((2048, KEPT), 0.2)]}, 1),  # nothing is known of one of them
-        ("[mod_lcnn]", {"mod_lcnn": [((2048, KEPT), 0.6)]}, 1),
-        ("[mod_lcnn]", {"mod_lcnn": [((2048, KEPT), 0.001)]}, 1 / 8),  # more than eight only wait for each other
+        ("[mod_lcnn]", {"mod_lcnn": [(USUAL, 0.2)]}, 1 / 4),  # four take 80 % of the memory
+        ("[mod_lcnn, lstm]", {"mod_lcnn": [(USUAL, 0.2)], "lstm": [(USUAL, 0.2), ((4096, KEPT), 0.3)]}, 1 / 3),
+        ("[mod_lcnn, lstm]", {"mod_lcnn": [(USUAL, 0.2)]}, 1),  # nothing is known of one of them
+        ("[mod_lcnn]", {"mod_lcnn": [(USUAL, 0.6)]}, 1),
+        ("[mod_lcnn]", {"mod_lcnn": [(USUAL, 0.001)]}, 1 / 8),  # more than eight only wait for each other
         ("[mod_lcnn]", {"mod_lcnn": [((2047, KEPT), 0.2)]}, 1),  # what smaller batches took says nothing of larger ones
-        ("[mod_lcnn]", {"mod_lcnn": [((2047, KEPT), 0.001), ((2048, KEPT), 0.2)]}, 1 / 4),
+        ("[mod_lcnn]", {"mod_lcnn": [((2047, KEPT), 0.001), (USUAL, 0.2)]}, 1 / 4),
         ("[mod_lcnn]", {"mod_lcnn": [((2048, KEPT - 1), 0.2)]}, 1),  # nor of a larger training part, which is kept
     ],
 )
