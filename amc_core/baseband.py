@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from amc_core.audio import Recorded, SpeechLike, knot_rate
+from amc_core.distributions import Distribution, extremes
 from amc_core.exactmath import cos_sin
 from amc_core.modulations import Analogue, ContinuousPhase, Linear
 from amc_core.pulse_train import FixedTrain, Pulse, Sampling, VariedTrain
@@ -25,7 +26,6 @@ from amc_core.pulses import (
     root_raised_cosine,
 )
 from amc_core.randomness import SYMBOLS, integers
-from amc_core.scenario import Distribution
 from amc_core.stages import Batch, Draws, Setting, Stage
 
 _LONGEST_BLOCK = 2048  # samples
@@ -51,11 +51,12 @@ class _Train:
         self.delays, self.lag = setting.delays, lag
         self.sample_rate, self.unit_rate = scenario.sample_rate, unit_rate
         names = ("upsampling", "rolloff", "timing_offset", "sample_rate_offset")
-        ranges = {name: _extremes(getattr(scenario, name)) for name in names}
+        ranges = {name: extremes(getattr(scenario, name)) for name in names}
         if not isinstance(scenario.upsampling, Distribution):
-            ranges["upsampling"] = _extremes(float(scenario.samples_per_symbol))
+            ranges["upsampling"] = extremes(float(scenario.samples_per_symbol))
         corners = [corner.ravel() for corner in np.meshgrid(*ranges.values())]
         sampling = self.sampling(dict(zip(names, corners, strict=True)))
+        self.end = (sampling.start.max(1) + setting.length * sampling.step).min()  # of the instance that ends first
         self.varies = any(isinstance(getattr(scenario, name), Distribution) for name in names)
         if not self.varies:
             per_unit = Fraction(self.sample_rate) / Fraction(unit_rate) if unit_rate else scenario.samples_per_symbol
@@ -105,7 +106,7 @@ class LinearBaseband(Stage):
         self.q_points = torch.tensor(points.imag, dtype=torch.float32, device=setting.device)
         scenario, self.paths = setting.scenario, len(setting.delays)
         shape = raised_cosine if scenario.pulse == "raised_cosine" else root_raised_cosine
-        rolloffs = _extremes(scenario.rolloff)
+        rolloffs = extremes(scenario.rolloff)
         span = scenario.pulse_span or pulse_span(scenario.pulse, rolloffs[0])
 
         def pulses(rolloff: float) -> Pulse:
@@ -154,8 +155,7 @@ class AnalogueBaseband(Stage):
         if scenario.audio:
             self.audio = Recorded(scenario.audio, times, scenario.sample_rate, setting.device)
         else:
-            duration = setting.length / scenario.sample_rate
-            self.audio = SpeechLike(times, scenario.sample_rate, duration, setting.device)
+            self.audio = SpeechLike(times, scenario.sample_rate, self.train.end / rate, setting.device)
         frequency = min(modulation.intermediate_frequency, scenario.sample_rate / 4)
         self.cycles_per_knot = frequency / rate
         self.samples = torch.arange(setting.length, dtype=torch.float64, device=setting.device)
@@ -186,7 +186,3 @@ class AnalogueBaseband(Stage):
         carrier = cos_sin((turns - turns.round()).to(torch.float32))
         self.carrier = None if self.train.varies else carrier
         return carrier
-
-
-def _extremes(value: float | Distribution) -> tuple[float, float]:
-    return value.extremes if isinstance(value, Distribution) else (value, value)

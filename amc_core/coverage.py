@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from amc_core.distributions import extremes
 from amc_core.errors import AmcError
+from amc_core.fields import fields_of
 from amc_core.modulations import MODULATIONS, Linear
 from amc_core.scenario import Mixture, Scenario
 
 _COVERED = {"channel", "upsampling", "rolloff", "sample_rate", "pulse", "timing_offset", "phase_offset", "audio"}
 _COVERED |= {"carrier_offset", "relative_carrier_offset", "sample_rate_offset"}  # all known, and so undone
+# What a receiver does to signal and noise together tells it nothing that it did not know: a bound without it stays one.
+_AFTER_NOISE = ("iq_gain_imbalance_db", "iq_phase_imbalance", "dc_offset_i", "dc_offset_q")
+_AFTER_NOISE += ("clipping_level", "quantiser_bits", "normalisation")
+# A phase that is known, however it turns, is undone, and the noise stays white.
+_EASED = (*_AFTER_NOISE, "phase_noise_linewidth")
 _SLOW = 0.25  # cycles of fading in an instance, up to which the channel's spectrum at some instants stands for it
 
 
@@ -35,8 +41,21 @@ def why_unknown(scenario: Scenario | Mixture, modulations: Sequence[str], length
     """Why no upper bound is known on a test dataset, as a sentence; None where `limits.upper_bound` knows one."""
     if sum(is_linear(name) for name in modulations) < 2:
         return "no upper bound is known without two linear modulations: all others count as always recognised"
-    reasons = (not_covered(component) or _not_bounded(component, length) for component in scenario.components)
+    reasons = (
+        not_covered(replace(eased(component), snr_reference="instance"))
+        or _not_bounded(component, length)
+        or _told_by_power(component, modulations)
+        for component in scenario.components
+    )
     return next((f"no upper bound is known {reason}" for reason in reasons if reason), None)
+
+
+def eased(scenario: Scenario) -> Scenario:
+    """A scenario without what can only make modulations harder to recognise: its upper bound is one of the scenario."""
+    if scenario.recording:
+        return scenario
+    declared = fields_of(scenario)
+    return replace(scenario, **{name: declared[name].default for name in _EASED})
 
 
 def require_likelihood(scenario: Scenario | Mixture, modulations: Sequence[str] = ()) -> None:
@@ -49,11 +68,24 @@ def require_likelihood(scenario: Scenario | Mixture, modulations: Sequence[str] 
             raise AmcError(f"likelihood needs to know the setting, so it classifies nothing {reason}")
 
 
+def _told_by_power(scenario: Scenario, modulations: Sequence[str]) -> str | None:
+    """Where instances keep their power, or noise that of others, points with a mean differ from those without."""
+    own = {"snr_reference": scenario.snr_reference, "normalisation": scenario.normalisation}
+    means = [name for name in modulations if is_linear(name) and abs(MODULATIONS[name].points.mean()) > 1e-9]
+    if means and own != {"snr_reference": "instance", "normalisation": "power"}:
+        told = ", ".join(f"{name} {value!r}" for name, value in own.items() if value not in ("instance", "power"))
+        return f"with {told} for {', '.join(means)}, whose power tells it from others"
+    return None
+
+
 def _not_bounded(scenario: Scenario, length: int) -> str | None:
     slowest, widest = extremes(scenario.upsampling)[0], extremes(scenario.rolloff)[1]
     if slowest < 1 + widest - 1e-9:
         return f"for {slowest:g} samples per symbol: roll-off {widest:g} needs {1 + widest:g}, or the signal aliases"
-    cycles = scenario.paths.max_doppler * length / scenario.sample_rate
+    channel = scenario.paths
+    if channel.realisations is not None:
+        return f"for {channel.realisations} realisations of fading, which depend on the seed"
+    cycles = max(channel.max_doppler, abs(channel.direct_doppler)) * length / scenario.sample_rate
     if cycles > _SLOW:
         return f"for fading that turns {cycles:.2g} times in an instance: at most {_SLOW:g} times are covered"
     return None

@@ -67,6 +67,11 @@ class Distribution:
         return f"{self.kind}({written(self.low)}, {written(self.high)})"
 
 
+def extremes(value: float | Distribution) -> tuple[float, float]:
+    """The smallest and the largest value of a field."""
+    return value.extremes if isinstance(value, Distribution) else (value, value)
+
+
 def distribution(name: str, value: Any) -> Any:
     """The distribution that a mapping {kind: [low, high]} stands for; any other value as it is."""
     if not isinstance(value, Mapping) or len(value) != 1:
@@ -78,8 +83,3 @@ def distribution(name: str, value: Any) -> Any:
         return Distribution(kind, *bounds)
     except AmcError as error:
         raise AmcError(f"{name}: {error}") from None
-
-
-def extremes(value: float | Distribution) -> tuple[float, float]:
-    """The smallest and the largest value of a field."""
-    return value.extremes if isinstance(value, Distribution) else (value, value)

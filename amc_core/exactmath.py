@@ -28,6 +28,15 @@ def minus_2_log(u: torch.Tensor) -> torch.Tensor:
     return exponent * (-2 * math.log(2)) - s * polynomial(s * s, [1 / (2 * k + 1) for k in range(5)]) * 4
 
 
+def exponential(x: torch.Tensor) -> torch.Tensor:
+    """eˣ of float32 x, of which what lies outside ±87 counts as that: 2ⁿ times a series in x − n ln 2."""
+    x = x.clamp(-87, 87)
+    n = torch.round(x * (1 / math.log(2)))
+    rest = (x - n * 0.693359375) + n * 2.12194440e-4  # ln 2 in two parts, the product with the first exact
+    power_of_two = (n.to(torch.int32) + 127 << 23).view(torch.float32)
+    return polynomial(rest, [1 / math.factorial(k) for k in range(9)]) * power_of_two
+
+
 def square_root(x: torch.Tensor) -> torch.Tensor:
     """√x of float32 x ≥ 0. (``rsqrt`` is an exactly rounded root and a division; eager ``sqrt`` is neither.)"""
     x = x.clamp(min=1e-30)

@@ -29,8 +29,8 @@ class Field:
     A float is a number, an int a whole one, a bool a truth; a text is one of `choices`, or a path (`file`); a tuple or
     list has numbers, as many as the default, or at most `most`. low, high: smallest and largest number that is allowed;
     above: `low` itself is not. varies: a `Distribution` may stand for a number. exact: rounded thirds are meant as
-    thirds. whole: of a default that is None. optional: None is allowed. presets: names that stand for lists. reader:
-    reads values of any other kind and raises AmcError.
+    thirds. whole: of a default that is None, or a list. optional: None is allowed. presets: names that stand for lists.
+    reader: reads values of any other kind and raises AmcError.
 
     unit: of the number; shown: another unit to print it in, and the factor to that one. symbol: a letter or two. label:
     a few words, by default the name with blanks. help: one sentence.
@@ -78,8 +78,10 @@ class Field:
         else:
             words = quantities.allowed(self.low, self.high, self.unit, self.above, self.is_whole)
         if isinstance(self.default, list | tuple):
-            count = f"a list of at most {self.most} numbers" if self.most else f"{len(self.default)} numbers"
-            words = words.replace("a number", count) + "".join(f' or "{name}"' for name in self.presets)
+            kind = "whole numbers" if self.whole else "numbers"
+            count = f"a list of at most {self.most} {kind}" if self.most else f"{len(self.default)} {kind}"
+            words = words.replace("a whole number" if self.whole else "a number", count)
+            words += "".join(f' or "{name}"' for name in self.presets)
         return words + (", or null" if self.optional else "")
 
     def read(self, name: str, value: Any) -> Any:
@@ -135,7 +137,9 @@ class Field:
         )
         if not fits:
             _refuse()
-        return type(self.default)(require_number(name, entry, self.low, self.high) for entry in value)
+        return type(self.default)(
+            require_number(name, entry, self.low, self.high, integer=self.whole) for entry in value
+        )
 
     # -- words ----------------------------------------------------------------------------------------------
 
@@ -224,9 +228,9 @@ class Field:
             count = {"maxItems": self.most} if self.most else dict.fromkeys(("minItems", "maxItems"), len(self.default))
             value = {"type": "array", "items": value} | count
             return {"anyOf": [value, {"enum": list(self.presets)}]} if self.presets else value
-        if self.varies:
-            return {"anyOf": [value, _distribution_schema()]}
-        return {"anyOf": [value, {"type": "null"}]} if self.optional else value
+        others = [_distribution_schema()] if self.varies else []
+        others += [{"type": "null"}] if self.optional else []
+        return {"anyOf": [value, *others]} if others else value
 
 
 @dataclass_transform(field_specifiers=(Field,), frozen_default=True)

@@ -165,7 +165,7 @@ def _recalled(place: tuple[int, ...]) -> str | None:
 def read_digest(file, piece: Piece) -> str:
     """Digest the bytes of a piece of an open file, with progress where it is large and somebody looks."""
     digest, block = hashlib.blake2b(digest_size=12), memoryview(bytearray(_BLOCK))
-    left, told = piece.size, piece.size > _TOLD_BYTES and sys.stderr.isatty()
+    left, told = piece.size, piece.size > _TOLD_BYTES and bool(sys.stderr and sys.stderr.isatty())
     file.seek(piece.offset)
     while left:
         count = file.readinto(block[: min(left, _BLOCK)])
@@ -175,7 +175,8 @@ def read_digest(file, piece: Piece) -> str:
         left -= count
         if told and (left >> 20) % 64 == 0:
             share = f"{(piece.size - left) / 1e9:.1f} of {piece.size / 1e9:.1f} GB"
-            print(f"\rreading {piece.path.name}: {share}", end="" if left else "\n", file=sys.stderr, flush=True)
+            with suppress(OSError):  # a terminal that is gone costs no run
+                print(f"\rreading {piece.path.name}: {share}", end="" if left else "\n", file=sys.stderr, flush=True)
     return digest.hexdigest()
 
 

@@ -7,6 +7,10 @@ spectrum S(f) = Σ_m |H·G|²(f + m) of pulse and channel. An experiment that se
 the likelihood classifier of K independent symbols at γ is an upper bound. CPM, OQPSK and analogue modulations
 count as always recognised, which keeps it one. SNR is over the sampled band, so a matched filter sees Es/N0 = L·SNR.
 Power is that of the ensemble; that the simulator scales noise by an instance's own (0.14 dB at L = 8) is left out.
+What a receiver does after the noise (I/Q imbalance, DC offset, clipping, quantisation, scaling) can only lose
+information, and phase noise that is known is undone: the bound without them is one with them. Where noise is relative
+to the average over fading, γ = L·SNR·max S / mean |G|², |G|² the pulse alone. It is unknown for an amplifier that
+compresses and for impulsive noise.
 """
 
 from __future__ import annotations
@@ -14,13 +18,13 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from amc_core.channels import Fading
-from amc_core.coverage import is_linear, why_unknown
+from amc_core.coverage import eased, is_linear, why_unknown
 from amc_core.distributions import extremes
 from amc_core.errors import AmcError
 from amc_core.identity import address_key, key
@@ -192,7 +196,7 @@ def upper_bound(
     by_snr = []
     for snr_db in snrs_db:
         parts = []
-        for component in scenario.components:
+        for component in map(eased, scenario.components):
             address = key("limit", component, linear, float(snr_db), length, wanted)
             if address not in known:
                 known[address] = _bound(component, linear, float(snr_db), length, wanted, device)
@@ -235,6 +239,8 @@ def _receive(scenario: Scenario, length: int, means: np.ndarray, keys: torch.Ten
     delay = max(scenario.paths.path_delays, default=0.0) * scenario.sample_rate
     symbols = np.ceil(length / per_symbol - 1e-9) + outside + np.ceil(delay / per_symbol - 1e-9)
     peak, mean, direct = _spectrum(scenario, length, draws)
+    if scenario.snr_reference == "average":
+        _, mean, direct = _spectrum(replace(scenario, channel="awgn"), length, draws)
     # The mean of a constellation is a constant, of which the pulses' sum passes all; the rest is spread over S(f).
     power = np.outer(mean, 1 - means**2) + np.outer(direct, means**2)
     gain = peak * (per_symbol / mean)[:, None]

@@ -1,41 +1,104 @@
-"""White Gaussian noise, and the receiver's gain: v(t) of P1 eq. 2, and unit power."""
+"""Noise, Gaussian or impulsive, and the receiver's gain: v(t) of P1 eq. 2, and unit power."""
 
 from __future__ import annotations
 
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 
 from amc_core import kernels
+from amc_core.distributions import extremes
 from amc_core.exactmath import halved_sum, square_root
-from amc_core.randomness import NOISE, complex_normal, int64_rows
-from amc_core.stages import Batch, Stage
+from amc_core.identity import stream
+from amc_core.randomness import NOISE, complex_normal, int64_rows, integers
+from amc_core.stages import Batch, Setting, Stage
+
+_IMPULSES = stream("impulses")
+_STEPS = 1 << 31  # of the uniform draws that decide how many impulses there are
 
 
 class Noise(Stage):
-    """Adds complex noise, and scales the sum as the scenario's `normalisation` says.
+    """Adds complex noise, white and Gaussian, or impulsive where the scenario says so.
 
     The noise has the batch's `noise_power` times the instance's own power, as faded, so that the SNR holds for each
     instance (as in P1's public code); or times the power that it was sent with, so that it holds on average over
     fading (`snr_reference`).
     """
 
+    def __init__(self, setting: Setting):
+        super().__init__(setting)
+        self.impulses = Impulses(setting) if setting.scenario.impulsive_index is not None else None
+
     def __call__(self, signal: torch.Tensor, batch: Batch) -> torch.Tensor:
         """(batch, 2, length) → (batch, 2, length)."""
+        amplitude = None if self.impulses is None else self.impulses(batch)
+        return _with_noise(signal, batch.keys, batch.indices, relative_power(signal, batch), amplitude)
+
+
+class Impulses:
+    """Amplitudes of Middleton's class A noise, whose mean power is that of the Gaussian noise it stands for.
+
+    In each sample by itself, m impulses are there, m ~ Poisson(A), and the noise is Gaussian of the power
+    σ²(m/A + Γ)/(1 + Γ); Γ is the power of its Gaussian part over that of its impulses. (D. Middleton, IEEE Trans.
+    Electromagn. Compat. 19, 1977; the density is that of A. Spaulding and D. Middleton, IEEE Trans. Commun. 25, 1977.)
+    """
+
+    def __init__(self, setting: Setting):
+        self.length = setting.length
+        highest = extremes(setting.scenario.impulsive_index)[1]
+        self.most = math.ceil(highest + 10 * math.sqrt(highest) + 12)  # beyond it lies less than a step
+
+    def __call__(self, batch: Batch) -> torch.Tensor:
+        """(batch, length) float32: by what the amplitude of Gaussian noise is multiplied."""
+        index, ratio = batch.draws["impulsive_index"], batch.draws["impulsive_ratio"]
+        counts = np.arange(self.most)
+        terms = np.cumprod(np.where(counts, index[:, None] / np.maximum(counts, 1), np.exp(-index)[:, None]), axis=1)
+        steps = torch.as_tensor(np.floor(np.cumsum(terms, axis=1) * _STEPS).astype(np.int64), device=batch.keys.device)
+        below = torch.full_like(batch.indices, _STEPS)
+        drawn = integers(batch.keys, batch.indices, _IMPULSES, self.length, below)
+        impulses = torch.searchsorted(steps, drawn, right=True).clamp(max=self.most - 1)
+        powers = (counts / index[:, None] + ratio[:, None]) / (1 + ratio[:, None])
+        powers = torch.as_tensor(powers, dtype=torch.float32, device=batch.keys.device)
+        return square_root(powers.gather(1, impulses))
+
+
+class Scaling(Stage):
+    """Scales what was received as the scenario's `normalisation` says."""
+
+    @classmethod
+    def of(cls, setting: Setting) -> Stage | None:
+        return None if setting.scenario.normalisation == "none" else cls(setting)
+
+    def __call__(self, signal: torch.Tensor, batch: Batch) -> torch.Tensor:
+        if self.setting.scenario.normalisation == "energy":
+            return signal * (1 / (power(signal) * signal.shape[2]))[:, None, None]
+        return _to_unit_power(signal)
+
+
+class NoiseAndUnitPower(Stage):
+    """Gaussian noise and unit power at once: the same samples as `Noise` and `Scaling` give, sooner."""
+
+    def __call__(self, signal: torch.Tensor, batch: Batch) -> torch.Tensor:
         received = torch.empty_like(signal, memory_format=torch.contiguous_format)
         self.into(received, torch.arange(len(signal), device=signal.device), signal, batch)
         return received
 
     def into(self, out: torch.Tensor, rows: torch.Tensor, signal: torch.Tensor, batch: Batch) -> None:
-        noise_power, normalisation = batch.noise_power, self.setting.scenario.normalisation
-        if batch.sent_power is not None:
-            noise_power = noise_power * batch.sent_power / power(signal)
-        if normalisation == "power":
-            receive = _kernel_receive if kernels.usable(signal) else _torch_receive
-            receive(signal, batch.keys, batch.indices, noise_power, out, rows)
-            return
-        received = _with_noise(signal, batch.keys, batch.indices, noise_power)
-        if normalisation == "energy":
-            received = received * (1 / (power(received) * signal.shape[2]))[:, None, None]
-        out[rows] = received
+        receive = _kernel_receive if kernels.usable(signal) else _torch_receive
+        receive(signal, batch.keys, batch.indices, relative_power(signal, batch), out, rows)
+
+
+def joined(stages: Sequence[Stage]) -> list[Stage]:
+    """The same stages, where Gaussian noise and the scaling to unit power are one if nothing lies between them."""
+    joint = list(stages)
+    for place, (noise, scaling) in enumerate(itertools.pairwise(stages)):
+        gaussian = isinstance(noise, Noise) and noise.impulses is None
+        if gaussian and isinstance(scaling, Scaling) and scaling.setting.scenario.normalisation == "power":
+            joint[place : place + 2] = [NoiseAndUnitPower(noise.setting)]
+    return joint
 
 
 def power(signal: torch.Tensor) -> torch.Tensor:
@@ -44,14 +107,26 @@ def power(signal: torch.Tensor) -> torch.Tensor:
     return halved_sum(i * i + q * q) / signal.shape[2]
 
 
-def _with_noise(signal, keys, indices, noise_power) -> torch.Tensor:
+def relative_power(signal: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """The power of the noise over that of the signal it is added to, (batch,)."""
+    if batch.sent_power is None:
+        return batch.noise_power
+    return batch.noise_power * batch.sent_power / power(signal)
+
+
+def _with_noise(signal, keys, indices, noise_power, amplitude=None) -> torch.Tensor:
     noise = complex_normal(keys, indices, NOISE, signal.shape[2])
+    if amplitude is not None:
+        noise = noise * amplitude[:, None]
     return signal + noise * square_root(power(signal) * (noise_power * 0.5))[:, None, None]
 
 
+def _to_unit_power(signal) -> torch.Tensor:
+    return signal * (1 / square_root(power(signal)))[:, None, None]
+
+
 def _torch_receive(signal, keys, indices, noise_power, out, rows) -> None:
-    received = _with_noise(signal, keys, indices, noise_power)
-    out[rows] = received * (1 / square_root(power(received)))[:, None, None]
+    out[rows] = _to_unit_power(_with_noise(signal, keys, indices, noise_power))
 
 
 def _kernel_receive(signal, keys, indices, noise_power, out, rows) -> None:

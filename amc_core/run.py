@@ -14,7 +14,7 @@ from amc_core.coverage import require_likelihood
 from amc_core.errors import AmcError
 from amc_core.fields import Field, declared, fields_of, read_fields
 from amc_core.identity import VERSION, changes, joint_key, key
-from amc_core.models import MODELS, shortest_length, validate_hyperparameters
+from amc_core.models import MODELS, model_spec, shortest_length, validate_hyperparameters
 from amc_core.modulations import require_audible
 from amc_core.scenario import Mixture, Scenario
 
@@ -184,8 +184,8 @@ class Recipe:
 class Run:
     """model + recipe + training dataset + seed → weights.
 
-    model: a name in `MODELS`; hyperparameters: those of the model, defaults filled in. seed: of the initial
-    weights and of the order of instances. parent: the run whose weights this one starts from: transfer learning
+    model: a name in `MODELS`, or an `OwnModel`; hyperparameters: those of the model, defaults filled in. seed: of the
+    initial weights and of the order of instances. parent: the run whose weights this one starts from: transfer learning
     (P1 §VI-C), or curriculum learning (P2 §V-B). Raises AmcError for what the model does not take.
     """
 
@@ -199,7 +199,7 @@ class Run:
     def __post_init__(self):
         object.__setattr__(self, "seed", int(self.seed))
         object.__setattr__(self, "hyperparameters", validate_hyperparameters(self.model, self.hyperparameters))
-        spec, shortest = MODELS[self.model], shortest_length(self.model, self.hyperparameters)
+        spec, shortest = model_spec(self.model), shortest_length(self.model, self.hyperparameters)
         if spec.knows_setting:
             require_likelihood(self.dataset.scenario, self.dataset.modulations)
         if not spec.epochs:  # fitted in one step, to as many labels as the recipe says
@@ -219,7 +219,7 @@ class Run:
 
     def _require_start(self) -> None:
         """Raise AmcError unless the recipe and the parent go together."""
-        spec, retrain = MODELS[self.model], self.recipe.retrain
+        spec, retrain = model_spec(self.model), self.recipe.retrain
         if self.parent is None:
             if retrain != "all":
                 raise AmcError(f"retrain {retrain!r} needs a run to start from: only a transfer has one")
@@ -236,6 +236,11 @@ class Run:
             raise AmcError(f"retrain {retrain!r} is not for {self.model}: it has {', '.join(('all', *spec.parts))}")
 
     @property
+    def code(self) -> str:
+        """The digest of a network of the user's own, of its text and of what that imports; "" of any other."""
+        return getattr(self.model, "digest", "")
+
+    @property
     def doubt(self) -> str:
         """A sentence where the recipe turns instances of a class into what is no longer of it, else nothing."""
         single = [name for name in self.dataset.modulations if any(part in name for part in ("SSB", "USB", "LSB"))]
@@ -247,10 +252,12 @@ class Run:
     def definition(self) -> dict:
         """What makes the run another; fields at their default are left out, so that a new field changes no old key."""
         recipe, defaults = changes(self.recipe), validate_hyperparameters(self.model, {})
-        if not MODELS[self.model].epochs:
+        if not model_spec(self.model).epochs:
             recipe.pop("epochs", None)
         changed = {name: value for name, value in self.hyperparameters.items() if value != defaults[name]}
         definition = changes(self) | {"version": VERSION, "recipe": recipe, "hyperparameters": changed}
+        if self.code:
+            definition["code"] = self.code
         if self.parent is not None:
             definition["parent"] = self.parent.key
         return {name: value for name, value in definition.items() if value != {}}
@@ -266,6 +273,6 @@ class Run:
 
     def work(self) -> int:
         """Instances that training passes through the model, a measure of its duration."""
-        if MODELS[self.model].knows_setting:
+        if model_spec(self.model).knows_setting:
             return 0
         return self.dataset.size("train", self.recipe.label_fraction) * self.recipe.epochs

@@ -171,6 +171,50 @@ class Scenario:
         0.0, -1e5, 1e5, varies=True, unit="ppm", label="sample-rate offset",
         help="By how much faster than the sample rate the receiver samples.",
     )  # fmt: skip
+    amplifier_backoff_db: float | Distribution | None = Field(
+        None, -30, 60, varies=True, optional=True, unit="dB", label="amplifier back-off",
+        help="By how much the power at which the transmitter's amplifier saturates is above that of the instance.",
+    )  # fmt: skip
+    amplifier_smoothness: float | Distribution = Field(
+        3.0, 0.1, 100, varies=True, symbol="p", label="amplifier smoothness",
+        help="Of the amplifier's transition to saturation (p of Rapp's model).",
+    )  # fmt: skip
+    phase_noise_linewidth: float | Distribution = Field(
+        0.0, 0, 1e12, varies=True, unit="Hz",
+        help="Full width at half maximum of the oscillator's Lorentzian spectrum; its phase is a Wiener process.",
+    )  # fmt: skip
+    impulsive_index: float | Distribution | None = Field(
+        None, 1e-6, 10, varies=True, optional=True, symbol="A",
+        help="Impulses a sample, of noise of Middleton's class A in place of Gaussian noise.",
+    )  # fmt: skip
+    impulsive_ratio: float | Distribution | None = Field(
+        None, 1e-9, 1e9, varies=True, optional=True, symbol="Γ",
+        help="Power of the Gaussian part of class A noise over that of its impulses.",
+    )  # fmt: skip
+    iq_gain_imbalance_db: float | Distribution = Field(
+        0.0, -20, 20, varies=True, unit="dB", label="I/Q gain imbalance",
+        help="By how much more the receiver amplifies I than Q.",
+    )  # fmt: skip
+    iq_phase_imbalance: float | Distribution = Field(
+        0.0, -1.5, 1.5, varies=True, unit="rad", label="I/Q phase imbalance",
+        help="By how much the receiver's I and Q are off a right angle.",
+    )  # fmt: skip
+    dc_offset_i: float | Distribution = Field(
+        0.0, -100, 100, varies=True, label="DC offset of I",
+        help="What the receiver adds to I, in units of the rms of the received signal with its noise.",
+    )  # fmt: skip
+    dc_offset_q: float | Distribution = Field(
+        0.0, -100, 100, varies=True, label="DC offset of Q",
+        help="What the receiver adds to Q, in units of the rms of the received signal with its noise.",
+    )  # fmt: skip
+    clipping_level: float | Distribution | None = Field(
+        None, 0, 1e3, above=True, varies=True, optional=True,
+        help="Where I and Q are clipped, each by itself, in units of the rms of the signal that is converted.",
+    )  # fmt: skip
+    quantiser_bits: int | Distribution | None = Field(
+        None, 1, 24, whole=True, varies=True, optional=True,
+        help="Bits of I and of Q, up to the clipping level or else the instance's largest value; draws are rounded.",
+    )  # fmt: skip
     snr_reference: str = Field(
         "instance", choices=("instance", "average"),
         help="What the SNR is relative to: the power of the instance itself, as faded, or the average over fading.",
@@ -189,6 +233,7 @@ class Scenario:
     def __post_init__(self):
         read_fields(self)
         self._require_no_alias()
+        self._require_partners()
         simulated = [name for name in changes(self) if name != "recording"]
         if self.recording and simulated:
             raise AmcError(f"recording {self.recording!r} does not go with {simulated[0]}: it is not simulated")
@@ -202,6 +247,17 @@ class Scenario:
             offsets = " to ".join(f"{slowest * offset:g}" for offset in dict.fromkeys(cycles))
             half = f"±{slowest / 2:g} Hz, half of the receiver's sample rate"
             raise AmcError(f"a carrier offset of {offsets} Hz appears as another: allowed are at most {half}")
+
+    def _require_partners(self) -> None:
+        """Raise AmcError for a field that does nothing without another one."""
+        if (self.impulsive_index is None) != (self.impulsive_ratio is None):
+            given, missing = "impulsive_index", "impulsive_ratio"
+            if self.impulsive_index is None:
+                given, missing = missing, given
+            raise AmcError(f"{given} {written(getattr(self, given))} needs {missing} beside it")
+        if "amplifier_smoothness" in changes(self) and self.amplifier_backoff_db is None:
+            smoothness = written(self.amplifier_smoothness)
+            raise AmcError(f"amplifier_smoothness {smoothness} does nothing without amplifier_backoff_db")
 
     @property
     def samples_per_symbol(self) -> Fraction:

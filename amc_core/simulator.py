@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -19,9 +20,9 @@ from amc_core.device import carried, products
 from amc_core.errors import AmcError
 from amc_core.exactmath import group
 from amc_core.identity import address_key, key
-from amc_core.impairments import STAGES
+from amc_core.impairments import STAGES, TRANSMITTER
 from amc_core.modulations import MODULATIONS, Analogue, ContinuousPhase, Linear, modulation_names, require_audible
-from amc_core.noise import power
+from amc_core.noise import joined, power
 from amc_core.scenario import Scenario
 from amc_core.stages import Batch, Draws, Setting
 
@@ -55,13 +56,17 @@ class Simulator:
         setting = Setting(scenario, delays, length, self.device, int(seed))
         self.families, self.family_of, self.kind_of = self._families(modulations, setting)
         self.paths = paths(setting)
-        self.stages = [stage for kind in STAGES if (stage := kind.of(setting)) is not None]
+        self.transmitter = [stage for kind in TRANSMITTER if (stage := kind.of(setting)) is not None]
+        self.stages = joined([stage for kind in STAGES if (stage := kind.of(setting)) is not None])
         described, snrs_db = key(scenario), [float(snr) for snr in snrs_db]
         keys = [[address_key(described, str(name), snr, int(seed)) for snr in snrs_db] for name in modulations]
         self.keys = torch.tensor(keys)  # (modulations, SNRs, 2)
         self.noise_power = 10 ** (-torch.tensor(snrs_db, dtype=torch.float64) / 10)
-        tables = (self.kind_of, self.keys, self.noise_power.to(torch.float32))
-        self.tables = [table.to(self.device) for table in tables]
+
+    @cached_property
+    def tables(self) -> list[torch.Tensor]:
+        """Kinds, keys and noise powers on the device."""
+        return [x.to(self.device) for x in (self.kind_of, self.keys, self.noise_power.to(torch.float32))]
 
     def _families(self, names: Sequence[str], setting: Setting):
         """The basebands needed, and for each modulation which of them it uses and which kind of it it is."""
@@ -120,6 +125,8 @@ class Simulator:
         kind_of, keys, noise_power = self.tables
         batch = Batch(kind_of[modulation], keys[modulation, snr], index, draws, noise_power[snr])
         sent = self.families[family](None, batch)
+        for stage in self.transmitter:
+            sent = stage(sent, batch)
         if self.scenario.snr_reference == "average":
             batch = replace(batch, sent_power=power(torch.stack([part[:, 0] for part in sent], dim=1)))
         signal = self.paths(sent, batch)

@@ -1,8 +1,8 @@
 """The stages that a signal passes on its way from symbols to samples, and what each of them is given.
 
 A stage is bound to a setting and called as ``stage(signal, batch) → signal``. The first, a baseband, is given None and
-returns I and Q at every path delay, a pair of (batch, paths, length); the second adds up the paths; from there on a
-signal is (batch, 2, length) float32, I and Q. `impairments.STAGES` lists those that follow.
+returns I and Q at every path delay, a pair of (batch, paths, length); those of `impairments.TRANSMITTER` keep it so;
+the next adds up the paths; from there on a signal is (batch, 2, length) float32, I and Q. `impairments.STAGES` follow.
 """
 
 from __future__ import annotations
@@ -81,9 +81,10 @@ class Batch:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def column(self, name: str) -> torch.Tensor:
-        """A field's value in each instance, (batch, 1, 1) float32, to scale a signal by."""
-        return torch.as_tensor(self.draws[name], dtype=torch.float32, device=self.indices.device)[:, None, None]
+    def column(self, values: str | np.ndarray) -> torch.Tensor:
+        """A field's value in each instance, or (batch,) float64, as (batch, 1, 1) float32 to scale a signal by."""
+        values = self.draws[values] if isinstance(values, str) else values
+        return torch.as_tensor(values, dtype=torch.float32, device=self.indices.device)[:, None, None]
 
     def first(self, count: int) -> Batch:
         """The first `count` addresses."""

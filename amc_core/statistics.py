@@ -11,10 +11,10 @@ the shares of the strata in the accuracy that is meant; by default those of thei
 
 from __future__ import annotations
 
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special
 
 _STEPS = 16  # points at which the interval of a curve is worked out, between two SNRs
 _FLOOR = 0.03  # coverage of two seeds' SNRs is then 94 to 98 %
@@ -168,8 +168,35 @@ def paired_difference(only_own: np.ndarray, only_other: np.ndarray, n: np.ndarra
 
 def mcnemar(only_own: np.ndarray, only_other: np.ndarray) -> np.ndarray:
     """p of the hypothesis that two networks are equally accurate (McNemar's exact test, two-sided)."""
+    from scipy.special import bdtr
+
     fewer, total = np.minimum(only_own, only_other), np.add(only_own, only_other)
-    return np.minimum(1.0, 2 * special.bdtr(fewer, total, 0.5))
+    return np.minimum(1.0, 2 * bdtr(fewer, total, 0.5))
+
+
+def paired_difference_of_trainings(
+    only_own: np.ndarray, only_other: np.ndarray, n: np.ndarray, level: float = 0.95
+) -> tuple[Estimate, float]:
+    """As `paired_difference`, of another training of both: [seeds] counts → the estimate and p.
+
+    d̄ ± √(t² s²/S + z² V): s² is the variance of the seeds' differences, V that of a mean difference on the n instances,
+    each once. p is 1 − the level at which the interval begins at 0.
+    """
+    only_own, only_other, n = (np.asarray(counts, float) for counts in (only_own, only_other, n))
+    differences, once = (only_own - only_other) / n, n.mean()
+    own, other = ((counts / n).mean() * once for counts in (only_own, only_other))
+    shares = (own + 1) / (once + 2), (other + 1) / (once + 2)
+    instances = (sum(shares) - (shares[0] - shares[1]) ** 2) / once
+    value = differences.mean()
+
+    def half(at: float) -> float:
+        return float(_half_width(differences, np.array(instances), at))
+
+    low, high = 0.0, 1.0  # of p
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if half(1 - middle) > abs(value) else (low, middle)
+    return Estimate(value, max(value - half(level), -1.0), min(value + half(level), 1.0)), high
 
 
 # -- many comparisons at once ------------------------------------------------------------------------
@@ -287,12 +314,14 @@ def calibration_error(right: np.ndarray, wrong: np.ndarray) -> np.ndarray:
 
 def normal(level: float) -> float:
     """The normal distribution's quantile of a two-sided interval."""
-    return float(special.ndtri((1 + level) / 2))
+    return NormalDist().inv_cdf((1 + level) / 2)
 
 
 def student(freedom: np.ndarray, level: float) -> np.ndarray:
     """Student's quantile of a two-sided interval, at so many degrees of freedom."""
-    return special.stdtrit(freedom, (1 + level) / 2)
+    from scipy.special import stdtrit  # which takes long to import, and tables of single seeds do without
+
+    return stdtrit(freedom, (1 + level) / 2)
 
 
 def _shares(n: np.ndarray, weights: np.ndarray | None) -> np.ndarray:

@@ -23,7 +23,7 @@ from amc_core.device import Acceleration, Replayed, products
 from amc_core.errors import AmcError
 from amc_core.evaluation import evaluate
 from amc_core.instances import Instances
-from amc_core.models import MODELS, build_model, trained_part
+from amc_core.models import build_model, model_spec, trained_part
 from amc_core.models.objective import scores_and_losses
 from amc_core.run import Recipe, Run
 
@@ -49,10 +49,10 @@ def train(
 
     Raises AmcError where the loss is no longer a number, and where not even one instance fits the device's memory.
     """
-    if MODELS[run.model].knows_setting:
+    if model_spec(run.model).knows_setting:
         yield _untrained(run, device)
         return
-    if not MODELS[run.model].epochs:
+    if not model_spec(run.model).epochs:
         yield from _fit_features(run, device)
         return
     if state is not None and finished(run.recipe, state["epochs"]):

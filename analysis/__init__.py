@@ -2,5 +2,6 @@
 
 from analysis.pivots import accuracy_by, drop_from_training, snr_at, train_test
 from analysis.results import Results, load
+from analysis.significance import significance
 
-__all__ = ["Results", "accuracy_by", "drop_from_training", "load", "snr_at", "train_test"]
+__all__ = ["Results", "accuracy_by", "drop_from_training", "load", "significance", "snr_at", "train_test"]

@@ -63,7 +63,7 @@ def train_test(cells: pd.DataFrame, rows: Sequence[str] | None = None, column: s
         column = max([*TEST, "test_length"], key=lambda name: cells[name].nunique())
     if rows is None:
         rows = ["model", *(name for name in varied_settings(cells) if name != column)]
-    pooled = accuracy_by(cells, [*rows, column])
+    pooled = pool(cells, [*rows, column]).table
     return pooled.pivot(index=list(rows), columns=column, values="accuracy")
 
 

@@ -7,6 +7,8 @@ instance to instance is NULL, and told in train_varies or test_varies: "rolloff 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -29,6 +31,9 @@ _SETTINGS = (
     "SET python_enable_replacements = false",
     "SET lock_configuration = true",
 )
+_BATCH_ROWS = 10_000
+_WHOLE = {pa.int8(): "Int8", pa.int16(): "Int16", pa.int32(): "Int32", pa.int64(): "Int64", pa.bool_(): "boolean"}
+_NULLABLE = {kind: pd.api.types.pandas_dtype(name) for kind, name in _WHOLE.items()}  # Arrow's type → pandas'
 
 
 def query(
@@ -36,22 +41,85 @@ def query(
 ) -> pd.DataFrame:
     """The rows that one SELECT statement gives; raises AmcError, in one sentence, for anything else.
 
-    store, study and scale select runs and cells as in `analysis.load`.
+    store, study and scale select runs and cells as in `analysis.load`. More rows than fit in memory: see `Answer`.
     """
     return answer(sql, Results(study, store, scale))
 
 
 def answer(sql: str, results: Results) -> pd.DataFrame:
     """The rows that one SELECT statement gives over the tables of some results."""
-    try:
-        kinds = [statement.type for statement in duckdb.extract_statements(sql)]
-        if len(kinds) != 1 or kinds[0] not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
-            raise AmcError("the query is not a single SELECT statement: results are read, never changed")
+    with _explained():
+        _kind(sql)
         rows = connect(results).execute(sql).df()
-    except duckdb.Error as error:
+    return rows.astype({name: "str" for name in rows if rows[name].dtype == "category"})
+
+
+class Answer:
+    """The rows that one SELECT statement gives over the tables of some results, a batch in memory at a time.
+
+    Raises AmcError as `query` does, also while rows are read.
+    """
+
+    def __init__(self, sql: str, results: Results):
+        with _explained():
+            selects = _kind(sql) is duckdb.StatementType.SELECT
+            self._connection = connect(results)  # which lives as long as the relation does
+            self._whole = None if selects else pa.Table.from_pandas(self._connection.execute(sql).df())
+            self._relation = self._connection.sql(sql) if selects else None
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """All rows, some ten thousand at a time; at least one batch, which may be empty."""
+        with _explained():
+            reader = (
+                self._relation.to_arrow_reader(_BATCH_ROWS) if self._relation is not None else self._whole.to_reader()
+            )
+            number = 0
+            for number, batch in enumerate(reader, 1):  # noqa: B007
+                yield batch
+            if not number:
+                yield pa.RecordBatch.from_pylist([], reader.schema)
+
+    def head(self, rows: int) -> pd.DataFrame:
+        """The first rows."""
+        tables, count = [], 0
+        for batch in self.batches():
+            tables.append(batch)
+            count += batch.num_rows
+            if count >= rows:
+                break
+        return frame(pa.Table.from_batches(tables).slice(0, rows))
+
+    def count(self) -> int:
+        """How many rows there are."""
+        with _explained():
+            return self._relation.count("*").fetchall()[0][0] if self._relation is not None else self._whole.num_rows
+
+
+def frame(rows: pa.Table | pa.RecordBatch) -> pd.DataFrame:
+    """Rows as pandas has them, each column of one type whatever is missing in it."""
+    plain = rows.to_pandas(types_mapper=_NULLABLE.get)
+    return plain.astype({name: "str" for name in plain if plain[name].dtype == "category"})
+
+
+def _kind(sql: str) -> duckdb.StatementType:
+    kinds = [statement.type for statement in duckdb.extract_statements(sql)]
+    if len(kinds) != 1 or kinds[0] not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
+        raise AmcError("the query is not a single SELECT statement: results are read, never changed")
+    return kinds[0]
+
+
+@contextmanager
+def _explained():
+    """Turns what a statement leads DuckDB and Arrow to into a sentence."""
+    try:
+        yield
+    except AmcError:
+        raise
+    except MemoryError:
+        raise AmcError("the rows do not fit in memory: select fewer, or write them with --csv or --parquet") from None
+    except (duckdb.Error, pa.ArrowException, OSError) as error:
         sentence = " ".join(str(error).partition("\n\nLINE")[0].split())
         raise AmcError(f"the query cannot be answered: {sentence}") from None
-    return rows.astype({name: "str" for name in rows if rows[name].dtype == "category"})
 
 
 def connect(results: Results) -> duckdb.DuckDBPyConnection:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from rich.console import Console
 
 from sweeps.engine.options import require_options
+from sweeps.own_code import require_working_code
 from sweeps.planning import Plan, RunPlan, make_plan, require_recordings
 from sweeps.search import Search, completed, mend, proposed
 from sweeps.store import Store
@@ -61,35 +62,37 @@ class Outcome:
         return counts | ({"proposals": self.search.wanted, "proposed": self.search.done} if self.search else {})
 
     @cached_property
+    def results(self):
+        """The study's `analysis.Results` in the store, which the tables are from."""
+        from analysis import Results
+
+        return Results(self.study, self.store)
+
+    @property
     def runs(self):
         """A data frame with a row per run: model, recipe, training scenario, times."""
-        return self._table("runs")
+        return self.results.runs
 
-    @cached_property
+    @property
     def epochs(self):
         """A data frame with a row per run and epoch: loss and accuracy on the training and validation parts."""
-        return self._table("epochs")
+        return self.results.epochs
 
-    @cached_property
+    @property
     def cells(self):
         """A data frame with a row per run, test scenario and SNR: n, correct, accuracy."""
-        return self._table("cells")
+        return self.results.cells
 
     @cached_property
     def confusion(self):
         """A data frame with a row per run, test scenario, SNR, sent and recognised modulation: count."""
-        return self._table("confusion")
+        return self.results.table("confusion")
 
     def figure(self):
         """Matplotlib's figure of the accuracies by training and test setting. Raises AmcError without cells."""
         from analysis.figures import train_test_heat_map
 
         return train_test_heat_map(self.cells, f"Accuracy by training and test setting: {self.study.name}")
-
-    def _table(self, name: str):
-        from analysis import load
-
-        return load(name, self.store.path, self.study)
 
     def __repr__(self) -> str:
         told = [self.study.name, "complete" if self.complete else "not complete"]
@@ -143,6 +146,7 @@ def run(
     chosen = completed(chosen, place)  # of a search; what it has begun, it proposes again
     before = make_plan(chosen, place)
     require_recordings(before)
+    require_working_code(chosen, before)
     planned(chosen, before)
     search = _open_search(chosen, place)
     if not before.incomplete and not (search and search.wanted):

@@ -17,7 +17,7 @@ def outputs(cell) -> str:
 def test_a_notebook_runs_and_what_is_committed_has_no_outputs(path, tmp_path):
     notebook = nbformat.read(path, as_version=4)
     assert not any(outputs(cell) for cell in notebook.cells)
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
     told = {cell.source.splitlines()[0]: outputs(cell) for cell in notebook.cells if cell.cell_type == "code"}
     assert "2 of 2 runs and 12 of 12 cells are missing" in told["study = {"]
     assert "4 of 6 runs and 24 of 36 cells are missing" in told["larger = study | {"]

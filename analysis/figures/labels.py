@@ -10,9 +10,9 @@ import pandas as pd
 
 from amc_core import reference
 from amc_core.scenario import SCENARIO_FIELDS, Scenario
-from analysis.columns import TEST, TRAIN
+from analysis.columns import TEST
 
-_SHORT = ("channel", "sample_rate", "length")  # said by their value alone in the labels of rows
+_SHORT = ("channel", "sample_rate", "length")  # whose values tell in the labels of rows what they are of
 _UNSAID = ("", "all", 1.0)  # of what a transfer retrains with which labels, where there is none
 _MAIN = ("channel", "upsampling", "rolloff", "sample_rate")  # told even at their default
 
@@ -29,22 +29,17 @@ def row_label(names: list[str], entry: tuple) -> str:
     return "\n".join(wrap(label, max(60, len(label) // 2 + 12), break_long_words=False))
 
 
-def named(name: str, value: object) -> str:
+def named(column: str, value: object) -> str:
     """A value of a column with its name or unit: "rician", "L = 8", "epochs 2"."""
-    if name in (*TRAIN, *TEST, "length", "test_length"):
-        short = reference.name_of(name) in _SHORT
-        return reference.value_text(name, value, unit=True) if short else reference.in_words(name, value)
-    if name == "start":  # "channel=awgn, upsampling=8.0"
+    if column == "start":  # "channel=awgn, upsampling=8.0"
         parts = [part.partition("=") for part in re.split(r", (?=\w+=)", str(value))]
         plain = [(field, told.removesuffix(".0")) for field, _, told in parts if told != "None"]
-        told = [
-            named(f"train_{field}" if field in SCENARIO_FIELDS else field, own) if own else field
-            for field, own in plain
-        ]
-        return f"from {', '.join(told)}"
-    if name == "hyperparameters":
+        return f"from {', '.join(named(field, told) if told else field for field, told in plain)}"
+    if column == "hyperparameters":
         return ", ".join(f"{field.replace('_', ' ')} {own}" for field, own in json.loads(str(value)).items())
-    return reference.in_words(name, value)
+    if reference.name_of(column) in _SHORT:
+        return reference.value_text(column, value, unit=True)
+    return reference.in_words(column, value)
 
 
 def fixed_in_words(cells: pd.DataFrame) -> str:

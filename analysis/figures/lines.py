@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from amc_core import reference
+from amc_core.reference import axis as axis_name
+from amc_core.reference import factor as factor_of
 from analysis.figures.style import COLOURS, finish, in_order, legend, look, title_of
 from analysis.pivots import accuracy_by
 
@@ -24,7 +25,7 @@ def line_panels(
     shown, drawn = in_order(cells["_panel"]), in_order(cells[lines])
     figure = Figure(figsize=(max(7, 1.2 + 4.2 * len(shown)), 4.2), layout="constrained")
     axes = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
-    factor = reference.factor(x)
+    factor = factor_of(x)
     for axis, panel in zip(axes, shown, strict=True):
         of_panel = cells[cells["_panel"] == panel]
         for place, line in enumerate(drawn):  # of a study that is not complete, some are not in every panel
@@ -41,7 +42,7 @@ def line_panels(
         if len(trained) == 1 and x.startswith("test_") and not isinstance(trained[0], str) and scale != "symlog":
             axis.axvline(factor * trained[0], color="0.5", linestyle=":", linewidth=1, zorder=0)
         _scaled(axis, scale, factor * cells[x].astype(float))
-        axis.set(title=f"{panel} samples" if panels == "length" else title_of(panel), xlabel=reference.axis(x))
+        axis.set(title=f"{panel} samples" if panels == "length" else title_of(panel), xlabel=axis_name(x))
         finish(axis)
     axes[0].set_ylabel("error rate" if error else "accuracy")
     axes[0].set_ylim(0, 1)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from amc_core import reference
 from amc_core.errors import AmcError, suggest
 from amc_core.instances import Instances
-from amc_core.models import MODELS
+from amc_core.models import model_spec
 from amc_core.run import Dataset, Recipe, Run
 from amc_core.saliency import IMPORTANT, require_convolutions, saliency, transitions
 from amc_core.settings import descent_of, setting
@@ -71,9 +71,9 @@ def select(study: Study, store: Store, modulations: Sequence[str], model: str | 
         if model not in models:
             raise AmcError(f"model {model!r} is not in the study {study.name}{suggest(model, models)}")
         require_convolutions(model)
-    elif not any(MODELS[name].feature_maps for name in models):
+    elif not any(model_spec(name).feature_maps for name in models):
         require_convolutions(" or ".join(models))
-    suitable = [run for run in study.runs() if MODELS[run.model].feature_maps and model in (None, run.model)]
+    suitable = [run for run in study.runs() if model_spec(run.model).feature_maps and model in (None, run.model)]
     trained = store.trained()
     found = {}
     for run in suitable:
@@ -202,12 +202,12 @@ def _setting(dataset: Dataset, told: Sequence[str]) -> str:
 
 def _training(run: Run, runs: Sequence[Run], told: Sequence[str]) -> str:
     """The model of a run and how it was trained, as far as other runs differ in it."""
-    usual = MODELS[run.model].hyperparameters
+    usual = model_spec(run.model).hyperparameters
     own = [f"{name} {value}" for name, value in run.hyperparameters.items() if value != usual[name].default]
     for name in (field.name for field in fields(Recipe)):
         if len({getattr(other.recipe, name) for other in runs}) > 1:
             own.append(reference.in_words(name, getattr(run.recipe, name)))
-    lines = [f"{MODELS[run.model].title}, trained:", _setting(run.dataset, told)]
+    lines = [f"{model_spec(run.model).title}, trained:", _setting(run.dataset, told)]
     if run.parent is not None:
         lines.append(f"after: {_setting(run.parent.dataset, told)}")
     return "\n".join(lines + [textwrap.fill(words.replace("_", " "), 24) for words in own])

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from matplotlib.figure import Figure
 
-from amc_core.models import MODELS
+from amc_core.models import is_trained_in_epochs
 from analysis.figures.confusion import confusion_matrices
 from analysis.figures.learning import learning_curves
 from analysis.figures.papers import FIGURES
@@ -25,7 +25,7 @@ def study_figures(results: Results) -> Iterator[tuple[str, Figure]]:
 
     if name in FIGURES:
         yield "published", titled(FIGURES[name](cells))
-    networks = [model for model in epochs["model"].unique() if MODELS[model].epochs]
+    networks = [model for model in epochs["model"].unique() if is_trained_in_epochs(model)]
     if networks and epochs["epoch"].max() > 1:
         yield "published" if name == "p2-fig02" else "learning", titled(learning_curves(epochs))
     if cells["model"].nunique() > 1:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from amc_core.models import MODELS, validate_hyperparameters
+from amc_core.models import MODELS, model_order, model_title, validate_hyperparameters
 from amc_core.reference import called, symbol, value_text
 from amc_core.scenario import SCENARIO_FIELDS, Scenario
 from analysis.columns import RECIPE, TEST, TRAIN
 
 OF_RUN = ["model", "hyperparameters", "start", *TRAIN, "classes", "instances", "length", *RECIPE, "seed"]
 OF_TEST = [*TEST, "test_length"]
-
-_START = {False: "started from a run with", True: "start"}  # what it is called, and in narrow headings
 
 
 def varies(each: pd.DataFrame, column: str) -> bool:
@@ -46,11 +44,13 @@ def telling_hyperparameters(each: pd.DataFrame) -> pd.Series:
     """Hyperparameters as "blocks=4", those alone in which runs of the model differ."""
     told = {}
     for model, texts in each.groupby("model")["hyperparameters"]:
-        given = {text: validate_hyperparameters(model, json.loads(text)) for text in texts.unique()}
+        given = {text: json.loads(text) for text in texts.unique()}
+        if model in MODELS:  # an older record may lack a hyperparameter that has come since
+            given = {text: validate_hyperparameters(model, values) for text, values in given.items()}
         names = sorted({name for values in given.values() for name in values})
-        differing = [name for name in names if len({str(values[name]) for values in given.values()}) > 1]
+        differing = [name for name in names if len({str(values.get(name)) for values in given.values()}) > 1]
         for text, values in given.items():
-            told[model, text] = ", ".join(f"{name}={values[name]}" for name in differing)
+            told[model, text] = ", ".join(f"{name}={values[name]}" for name in differing if name in values)
     return pd.Series([told[pair] for pair in zip(each["model"], each["hyperparameters"], strict=True)], each.index)
 
 
@@ -61,28 +61,28 @@ def field_of(each: pd.DataFrame, column: str) -> dict:
     codes = {value: code for code, value in enumerate(order)}
     side = "test" if column in OF_TEST else "train"
     told = [_told(column, value) for value in order]
-    names = {"name": column, "label": _label(column), "short": _label(column, short=True)}
+    names = {"name": column, "label": _label(column), "short": _label(column, symbol)}
     return names | {"side": side, "values": told, "codes": [codes[value] for value in values]}
 
 
 def _rank(column: str, value: Hashable) -> tuple:
     """Numbers, then texts, then what is not known; models as in the registry."""
     if column == "model":
-        return (list(MODELS).index(value),)
+        return model_order(value)
     return value is None, isinstance(value, str), value if value is not None else 0
 
 
-def _label(column: str, short: bool = False) -> str:
+def _label(column: str, words: Callable[[str], str] = called) -> str:
+    """ "training samples per symbol L"; with the words of `symbol`, "train L"."""
     if column == "start":
-        return _START[short]
-    name = symbol(column) if short else called(column)
+        return "started from a run with" if words is called else "start"
     if column not in (*TRAIN, *OF_TEST):
-        return name
+        return words(column)
     side = column.partition("_")[0]
-    return f"{'training' if side == 'train' and not short else side} {name}"
+    return f"{'training' if side == 'train' and words is called else side} {words(column)}"
 
 
 def _told(column: str, value: Any) -> str:
     if value is None or value != value or value == "":
         return "–"
-    return MODELS[value].title if column == "model" else value_text(column, value, unit=True)
+    return model_title(value) if column == "model" else value_text(column, value, unit=True)

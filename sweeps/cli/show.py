@@ -100,12 +100,16 @@ def _defaults(spec: ModelSpec) -> str:
     return ", ".join(f"{name} {value}" for name, value in named.items())
 
 
-def written_to(path: Path, write: Callable[[Path], object], rows: int) -> None:
-    """Write a table's rows to a file, and say so. Raises AmcError where that cannot be."""
+def written_to(path: Path, write: Callable[[Path], int | object], rows: int | None = None) -> None:
+    """Write a table's rows to a file, and say so; rows: how many, unless `write` returns that.
+
+    Raises AmcError where that cannot be.
+    """
     try:
-        write(path)
+        count = write(path)
     except OSError as error:
         raise AmcError(f"{str(path)!r} cannot be written: {error}") from None
+    rows = count if rows is None else rows
     out.print(f"{many(rows, 'row')} written to {path}", highlight=False)
 
 

@@ -60,18 +60,42 @@ def query(
 
     Example: amc query "SELECT model, snr_db, sum(correct) / sum(n) AS accuracy FROM cells GROUP BY ALL ORDER BY ALL"
     """
-    from analysis.query import query as answer
+    from analysis import Results
+    from analysis.query import Answer
 
-    rows = answer(sql, store, study, scale)
-    if csv is not None:
-        written_to(csv, lambda path: rows.to_csv(path, index=False), len(rows))
-    if parquet is not None:
-        written_to(parquet, lambda path: rows.to_parquet(path, index=False), len(rows))
+    answer = Answer(sql, Results(study, store, scale))
+    for path, write in ((csv, write_csv), (parquet, write_parquet)):
+        if path is not None:
+            written_to(path, lambda path, write=write: write(path, answer.batches()))
     if csv or parquet:
         return
+    rows = answer.head(_MOST_ROWS + 1)
     show_rows(rows.head(_MOST_ROWS))
     if len(rows) > _MOST_ROWS:
-        out.print(f"{many(len(rows) - _MOST_ROWS, 'more row')}: --csv or --parquet FILE writes all.", highlight=False)
+        more = many(answer.count() - _MOST_ROWS, "more row")
+        out.print(f"{more}: --csv or --parquet FILE writes all.", highlight=False)
+
+
+def write_csv(path: Path, batches) -> int:
+    """Write record batches to a CSV file; returns the number of rows."""
+    from analysis.query import frame
+
+    count = 0
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        for number, batch in enumerate(batches):
+            frame(batch).to_csv(file, index=False, header=number == 0)
+            count += batch.num_rows
+    return count
+
+
+def write_parquet(path: Path, batches) -> int:
+    """Write record batches to a Parquet file; returns the number of rows."""
+    import pyarrow.parquet as pq
+
+    first = next(batches)
+    with pq.ParquetWriter(path, first.schema) as file:
+        file.write_batch(first)
+        return first.num_rows + sum(file.write_batch(batch) or batch.num_rows for batch in batches)
 
 
 def show_rows(rows) -> None:

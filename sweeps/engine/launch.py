@@ -6,6 +6,7 @@ relies on. Actors are reused, since starting one takes seconds, and Tune's logge
 
 from __future__ import annotations
 
+import logging
 import math
 import operator
 import pickle
@@ -95,6 +96,7 @@ def launch(
         from ray import tune
         from ray.tune import TuneError
 
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # why trials fail is told without traceback
         cpus, gpus = _resources(study, share, gpus_per_trial, local=address is None)
         with _tune_folder(store, folder) as (place, filesystem):
             tuner = tune.Tuner(
@@ -124,6 +126,7 @@ def launch(
                     failure_config=tune.FailureConfig(max_failures=0),  # the feed tries again
                     stop=_when_hopeless(feed),
                     callbacks=[_report_to(progress, store, search, feed), *curves],
+                    progress_reporter=_no_reporter(),
                     verbose=0,
                 ),
             )
@@ -134,6 +137,17 @@ def launch(
     if feed.hopeless:
         reasons = "; ".join(f"node {reason}" for reason in feed.unfit.values())
         raise AmcError(f"no node that has room for a trial can have one: {reasons}")
+
+
+def _no_reporter():
+    """A reporter that reports nothing; Tune's own clears the output of a notebook's cell, whatever its verbosity."""
+    from ray import tune
+
+    class Reporter(tune.ProgressReporter):
+        def should_report(self, trials, done=False) -> bool:
+            return False
+
+    return Reporter()
 
 
 @contextmanager
@@ -147,13 +161,19 @@ def _tune_folder(store: Store, folder: Path | None):
 
 
 def _end_of_launch(error: Exception) -> AmcError:
-    """What has ended Tune's loop, in a sentence. Tune hands on tracebacks as texts, whose last line is the reason."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [repr(error)]
-    reason = lines[-1 if any(line.startswith("Traceback") for line in lines) else 0]
+    """What has ended Tune's loop, in a sentence."""
+    reason = _reason(error)
     kind, _, sentence = reason.partition(": ")
     if kind.endswith("AmcError"):
         return AmcError(sentence)
     return AmcError(f"the launch has ended ({reason}); the same command goes on from the store")
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in a line. Ray and Tune hand on tracebacks as texts, whose last line tells it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [repr(error)]
+    traced = any(line.startswith(("Traceback", "File ")) for line in lines)
+    return lines[-1 if traced else 0]
 
 
 def _request(cpus: int, gpus: float, unfit: Iterable[str]):
@@ -237,7 +257,7 @@ def _report_to(progress: Progress, store: Store, search: Search | None, feed: Fe
 
         def on_trial_error(self, iteration, trials, trial, **info):
             key, error = trial.config["run"].key, trial.get_error()
-            reason = None if isinstance(error, RayActorError) else _end_of_launch(error or "").args[0]
+            reason = None if error is None or isinstance(error, RayActorError) else _reason(error)
             if key in feed.failed:
                 feed.failed[key] = reason or feed.failed[key]
                 self.fail(key, feed.failed[key])

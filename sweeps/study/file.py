@@ -7,12 +7,22 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SkipValidation,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from amc_core.errors import AmcError, suggest
 from amc_core.modulations import MODULATION_SETS, modulation_names
 from amc_core.quantities import require_number, whole
 from sweeps.search.objectives import OBJECTIVES
+from sweeps.study.code import Code
 from sweeps.study.grid import (
     LARGEST,
     Grid,
@@ -83,6 +93,7 @@ def _test_grids(content: Any, info: ValidationInfo) -> tuple[Grid, ...]:
 
 _TrainGrids = Annotated[tuple[Any, ...], BeforeValidator(_train_grids)]
 _TestGrids = Annotated[tuple[Any, ...], BeforeValidator(_test_grids)]
+_Code = Annotated[Any, BeforeValidator(lambda content, info: info.context["code"])]  # which was read before
 _Recipes = Annotated[tuple[dict, ...], BeforeValidator(recipe_grid)]
 
 
@@ -111,6 +122,10 @@ class ScaleSection(_Section):
     """Proposals of a search."""
 
 
+def _model_names(content: Any, info: ValidationInfo) -> tuple[str, ...]:
+    return model_names(content, info.context["code"])
+
+
 _Length = _whole(8, 1 << 20)
 
 
@@ -122,7 +137,7 @@ class TransferSection(_Section):
 
     name: str = ""
     """By which tables know its runs; by default transfer-1, transfer-2, and so on."""
-    models: Annotated[tuple[str, ...], BeforeValidator(model_names)] = ()
+    models: Annotated[tuple[str, ...], BeforeValidator(_model_names)] = ()
     """The models that it takes, by default all that are trained in epochs."""
     train: _TrainGrids = (Grid(),)
     """The scenarios it trains in; fields that are left out are as in the run that it starts from."""
@@ -130,8 +145,6 @@ class TransferSection(_Section):
     """Fields of its recipe; those that are left out are as in the run that it starts from."""
     test: _TestGrids | None = None
     """The scenarios its runs are tested in; by default the study's."""
-    name: str | None = Field(None, pattern=r"^[\w .+-]{1,40}$")
-    """What tables call it, by default transfer-1, transfer-2, and so on."""
 
 
 class SearchSection(_Section):
@@ -177,7 +190,9 @@ class StudyFile(_Section):
     """Samples of an instance in tests; by default those of training."""
     dataset_seed: _Seed = 0
     """Seed of the simulated instances."""
-    models: tuple[ModelEntry, ...]
+    code: _Code = Field(validate_default=True, default=())
+    """Python files in the study's folder, or below it, whose classes may be models: my_net.py has my_net.MyNet."""
+    models: tuple[SkipValidation[ModelEntry], ...]
     """Names of models, or names with hyperparameters, beside which there may be a recipe of that model alone."""
     recipe: _Recipes = ({},)
     """How weights come about: fields of a recipe; a list of values means each of them."""
@@ -246,8 +261,8 @@ class StudyFile(_Section):
     def _stage_names(cls, stages: tuple[TransferSection, ...]) -> tuple[TransferSection, ...]:
         names = [stage.name or f"transfer-{number}" for number, stage in enumerate(stages, 1)]
         for place, name in enumerate(names):
-            if not re.fullmatch(r"[\w.-]{1,64}", name):
-                allowed = "at most 64 letters, digits, '_', '.' and '-'"
+            if not re.fullmatch(r"[\w .-]{1,64}", name):
+                allowed = "at most 64 letters, digits, blanks, '_', '.' and '-'"
                 raise AmcError(f"name {name!r} of a stage is not allowed: it has {allowed}")
             if name in (FIRST_STAGE, *names[:place]):
                 raise AmcError(f"two stages are called {name!r}: give each a name of its own")
@@ -265,10 +280,9 @@ class StudyFile(_Section):
 
     @field_validator("models", mode="before")
     @classmethod
-    def _models(cls, value: Any) -> Any:
-        return tuple(
-            entry for part in each(model_grid, value if isinstance(value, list) else [value]) for entry in part
-        )
+    def _models(cls, value: Any, info: ValidationInfo) -> Any:
+        entries, code = value if isinstance(value, list) else [value], info.context["code"]
+        return tuple(entry for part in each(lambda entry: model_grid(entry, code), entries) for entry in part)
 
 
 def read_content(path: Path) -> dict:
@@ -298,9 +312,12 @@ def require_content(content: Any, where: str) -> dict:
     return content
 
 
-def validated(content: dict, folder: Path) -> StudyFile:
-    """Validate content, paths in it taken from `folder`. Raises Pydantic's ValidationError: see `sentence`."""
-    return StudyFile.model_validate(content, context={"folder": folder, "train": ()})
+def validated(content: dict, folder: Path, code: Code) -> StudyFile:
+    """Validate content, paths in it taken from `folder`, its key `code` read before.
+
+    Raises Pydantic's ValidationError: see `sentence`.
+    """
+    return StudyFile.model_validate(content, context={"folder": folder, "train": (), "code": code})
 
 
 def sentence(error: ValidationError) -> str:

@@ -24,6 +24,7 @@ from amc_core.paths import expanded
 from amc_core.quantities import number, require_number
 from amc_core.run import Recipe
 from amc_core.scenario import FILE_FIELDS, SCENARIO_FIELDS, Channel, Mixture, Scenario
+from sweeps.study.code import Code
 
 Setting = dict[str, Any]  # field → value; "mixture" → components and their weights
 
@@ -236,7 +237,7 @@ def model_name(content: Any) -> Any:
     return names[0] if len(names) == 1 else content
 
 
-def model_grid(content: Any) -> list[ModelEntry]:
+def model_grid(content: Any, code: Code) -> list[ModelEntry]:
     """Read a model: a name, or a name with hyperparameters, perhaps with a recipe beside it; all may have lists.
 
     ``{resnet: {stacks: [3, 6]}, recipe: {learning_rate: 1e-4}}`` are two models with a recipe of their own.
@@ -249,6 +250,7 @@ def model_grid(content: Any) -> list[ModelEntry]:
             f"{content!r} is not a model: write a name, or 'name: {{hyperparameter: value}}', and beside it, if the "
             "model has one of its own, 'recipe: {field: value}'"
         )
+    name = code.model(name)
     known = model_spec(name).hyperparameters
     if "recipe" in hyperparameters and "recipe" not in known:
         raise AmcError(f"the recipe of {name} stands beside it, not in it: {{{name}: {{}}, recipe: {{}}}}")
@@ -259,11 +261,11 @@ def model_grid(content: Any) -> list[ModelEntry]:
     ]
 
 
-def model_names(content: Any) -> tuple[str, ...]:
-    """Read a list of names of models that are trained in epochs."""
+def model_names(content: Any, code: Code) -> tuple[str, ...]:
+    """Read a list of names of models that are trained in epochs, classes of `code` among them."""
     names = content if isinstance(content, list) else [content]
     for name in names:
-        if not isinstance(name, str) or not model_spec(name).epochs:
+        if not isinstance(name, str) or not model_spec(code.model(name)).epochs:
             trained = ", ".join(name for name, spec in MODELS.items() if spec.epochs)
             raise AmcError(
                 f"{name!r} cannot start from another run: name models that are trained in epochs ({trained})"

@@ -14,8 +14,9 @@ from pydantic import ValidationError
 
 from amc_core import paths
 from amc_core.errors import AmcError, require_known, suggest
-from amc_core.models import MODELS
+from amc_core.models import model_spec
 from amc_core.scenario import AUGMOD, AUGMOD_OFFSETS, CHANNELS, FILE_FIELDS, SCENARIO_FIELDS, Scenario
+from sweeps.study.code import Code, read_code
 from sweeps.study.file import StudyFile, parse_yaml, read_content, require_content, sentence, text_content, validated
 from sweeps.study.grid import digests_of
 from sweeps.study.space import Space, read_space
@@ -52,10 +53,11 @@ def load_study(source: Source, scale: str | None = None) -> Study:
         return source
     content, name, folder, where = _content(source)
     try:
-        space = read_space(content)
+        code = read_code(content.get("code", ()), folder)
+        space = read_space(content, code)
         if space.dimensions:
-            return _search_study(name, space, folder, scale)
-        study = _at_scale(name, [validated(content, folder)], scale)
+            return _search_study(name, space, folder, code, scale)
+        study = _at_scale(name, [validated(content, folder, code)], scale)
         for run in study.runs():
             study.tests(run)
         _require_starts(study.file)
@@ -134,7 +136,7 @@ def _plain(value: Any) -> Any:
 
 def _require_starts(file: StudyFile) -> None:
     """Raise AmcError for a stage of transfer that no model of the study can start."""
-    trained = {model.name for model in file.models if MODELS[model.name].epochs}
+    trained = {model.name for model in file.models if model_spec(model.name).epochs}
     for place, stage in enumerate(file.transfer):
         if not trained & set(stage.models or trained):
             raise AmcError(f"transfer.{place}: no run above can start it: the study has none of its models")
@@ -156,11 +158,11 @@ def parse_scenario(text: str) -> Scenario:
     return Scenario(**fields | files)
 
 
-def _search_study(name: str, space: Space, folder: Path, scale: str | None) -> SearchStudy:
+def _search_study(name: str, space: Space, folder: Path, code: Code, scale: str | None) -> SearchStudy:
     files = []
     for words, values in space.ends():
         try:
-            files.append(validated(space.fill(values), folder))
+            files.append(validated(space.fill(values), folder, code))
         except ValidationError as error:
             raise AmcError(f"{words}{sentence(error)}") from None
     first, proposals = _at_scale(name, files, scale), _sizes(files[0], scale).get("proposals")

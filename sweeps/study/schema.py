@@ -15,6 +15,7 @@ from sweeps.study.file import StudyFile
 _NUMBER = {"type": ["number", "string"]}  # YAML reads 1e-3 and 32/3 as texts
 _COUNT = {"type": "integer", "minimum": 1}
 _RANGE = {"from": "The first, in dB.", "to": "The last, in dB.", "step": "From one to the next, in dB."}
+_OWN = r"^\w+(\.\w+)+$"  # a class of the study's own code
 _DIMENSION = {
     "int": "A whole number between the two.",
     "float": "A number between the two.",
@@ -39,6 +40,7 @@ def study_schema() -> dict[str, Any]:
         "length": _searched(_one_or_list(_COUNT)),
         "test_length": _one_or_list(_COUNT),
         "seeds": _one_or_list({"type": "integer", "minimum": 0}),
+        "code": _one_or_list({"type": "string", "pattern": r"\.py$"}),
         "models": _one_or_list(_model()),
         "transfer": _one_or_list({"$ref": "#/$defs/TransferSection"}),
         "scales": {"type": "object", "additionalProperties": {"$ref": "#/$defs/ScaleSection"}},
@@ -116,9 +118,11 @@ def _model() -> dict:
     }
     told = "Fields of the recipe in which this model differs from the others."
     recipe = {"recipe": _one_or_list(_recipe()) | {"description": told}}
-    one_name = {"propertyNames": {"enum": list(MODELS)}, "minProperties": 1, "maxProperties": 1}
+    known = _either({"enum": list(MODELS)}, {"pattern": _OWN})
+    one_name = {"propertyNames": known, "minProperties": 1, "maxProperties": 1}
     beside = {"required": ["recipe"], "minProperties": 2, "maxProperties": 2}
-    return _either({"enum": list(MODELS)}, _object(models | recipe) | {"anyOf": [one_name, beside]})
+    own = {"patternProperties": {_OWN: {"type": "object", "description": "A class of a file in code."}}}
+    return _either({"type": "string"} | known, _object(models | recipe) | own | {"anyOf": [one_name, beside]})
 
 
 def _open(schema: Any) -> Any:

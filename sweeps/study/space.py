@@ -18,6 +18,7 @@ from typing import Any
 from amc_core.distributions import DISTRIBUTIONS
 from amc_core.errors import AmcError, require_known, suggest
 from amc_core.quantities import require_number
+from sweeps.study.code import Code
 from sweeps.study.grid import LARGEST, model_grid, model_name, recipe_grid
 
 MODEL = "model"  # the dimension that chooses among several models
@@ -147,8 +148,11 @@ class Space:
         return combinations
 
 
-def read_space(content: dict) -> Space:
-    """Find the dimensions in a study's content. Raises AmcError for one that is not understood, or not of its field."""
+def read_space(content: dict, code: Code) -> Space:
+    """Find the dimensions in a study's content, code: the files that it names.
+
+    Raises AmcError for a dimension that is not understood, or not of its field.
+    """
     content = deepcopy(content)
     if "search" in content and not isinstance(content["search"], dict):
         raise AmcError("search: it maps proposals, sampler, pruner, objective, seed and storage to values")
@@ -160,7 +164,7 @@ def read_space(content: dict) -> Space:
     for place, entry in enumerate(models):
         model = model_name(entry)
         if isinstance(entry, dict) and isinstance(model, str):
-            found += _hyperparameters(entry[model], model, ("models", place, model))
+            found += _hyperparameters(entry[model], model, ("models", place, model), code)
             found += _recipe(entry.get("recipe"), ("models", place, "recipe"), f"models.{model}.recipe")
     found += _recipe(content.get("recipe"), ("recipe",))
     found += _nested({key: content[key] for key in ("length", "train") if key in content}, "", (), content)
@@ -197,11 +201,11 @@ def _of_model(dimension: Dimension, names: list[str]) -> Dimension:
     return replace(dimension, when=((MODEL, names[dimension.place[1]]), *dimension.when))
 
 
-def _hyperparameters(content: Any, model: str, place: tuple) -> list[tuple[Dimension, dict]]:
+def _hyperparameters(content: Any, model: str, place: tuple, code: Code) -> list[tuple[Dimension, dict]]:
     if not isinstance(content, dict):
         return []
     content = {key: value for key, value in content.items() if key != "recipe"}  # which `model_grid` refuses
-    return _section(content, f"models.{model}", place, lambda field, value: model_grid({model: {field: value}}))
+    return _section(content, f"models.{model}", place, lambda field, value: model_grid({model: {field: value}}, code))
 
 
 def _recipe(content: Any, place: tuple, name: str = "") -> list[tuple[Dimension, dict]]:

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from amc_core.coverage import require_likelihood
 from amc_core.errors import AmcError
 from amc_core.fingerprint import planned
-from amc_core.models import MODELS, shortest_length
+from amc_core.models import model_spec, shortest_length
 from amc_core.run import Dataset, Recipe, Run
 from amc_core.scenario import Mixture, Scenario
 from amc_core.settings import is_unseen
@@ -128,7 +128,7 @@ class Study:
             for dataset, recipe, seed in product(training, recipes, file.seeds):
                 run = Run(model, dataset, recipe, seed, hyperparameters)
                 named[run.key] = _Named(run, file.test, FIRST_STAGE)
-        parents = [entry.run for entry in named.values() if MODELS[entry.run.model].epochs]
+        parents = [entry.run for entry in named.values() if model_spec(entry.run.model).epochs]
         for place, stage in enumerate(file.transfer):
             try:
                 stage_runs = {run.key: run for run in self._transferred(stage, parents)}
@@ -161,7 +161,7 @@ class Study:
     def _expanded(self, grid: Grid, base: Scenario, run: Run) -> tuple[Dataset, ...]:
         """The test datasets of a grid, for all runs that differ only in what the grid decides made once."""
         lengths = self.file.test_length or (run.dataset.length,)
-        if lengths != (run.dataset.length,) and not MODELS[run.model].any_length:
+        if lengths != (run.dataset.length,) and not model_spec(run.model).any_length:
             raise AmcError(f"test_length: {run.model} classifies instances of the length it was trained on only")
         if min(lengths) < (shortest := shortest_length(run.model, run.hyperparameters)):
             raise AmcError(f"test_length: {min(lengths)} is too short: {run.model} needs at least {shortest} samples")
@@ -169,7 +169,7 @@ class Study:
         place = grid, replace(base, **usual), lengths
         if place not in self._expansions:
             found = dict.fromkeys(grid.scenarios(base))
-            if MODELS[run.model].knows_setting:
+            if model_spec(run.model).knows_setting:
                 for scenario in found:
                     require_likelihood(scenario)
             self._expansions[place] = tuple(
@@ -226,7 +226,7 @@ class SearchStudy(Study):
         """The plain study that these values of the dimensions make. Raises AmcError where they do not go together."""
         try:
             with planned(self.digests):
-                file = validated(self.space.fill(values), self.folder)
+                file = validated(self.space.fill(values), self.folder, self.file.code)
             study = Study(self.name, file, self.scale, self.instances, self.snrs_db, self.factors, self.snr_stride)
             for run in study.runs():
                 study.tests(run)

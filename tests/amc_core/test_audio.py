@@ -40,7 +40,8 @@ def test_the_speech_like_source_has_its_rms_and_stays_in_its_band():
 def test_some_instances_begin_in_a_pause():
     message, _ = SpeechLike(TIMES, 200e3, 400 / 32e3).analytic(*keys(2000))
     silent = (message[:, :8].abs().max(1).values == 0).double().mean().item()
-    assert silent == pytest.approx(0.15, abs=4 * math.sqrt(0.15 * 0.85 / 2000))
+    expected = math.exp(-2 * 8 / 32e3) - math.exp(-2 * 400 / 32e3)  # a pause ends after those, but in the instance
+    assert silent == pytest.approx(expected, abs=4 * math.sqrt(expected * (1 - expected) / 2000))
     assert (message[:, -100:].abs().max(1).values > 0).all()
 
 

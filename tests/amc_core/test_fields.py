@@ -7,6 +7,7 @@ import torch
 from amc_core import AmcError, Scenario, impairments, simulate
 from amc_core.fields import Field, declared, fields_of, read_fields
 from amc_core.models import MODELS
+from amc_core.noise import Noise, NoiseAndUnitPower, Scaling
 from amc_core.reference import axis, called, in_words, page, symbol, value_text
 from amc_core.run import Recipe
 from amc_core.scenario import Channel, Distribution
@@ -90,7 +91,7 @@ def test_the_schema_of_a_field_takes_what_the_field_takes():
 
 def test_a_field_and_its_effect_are_all_that_an_impairment_takes(monkeypatch):
     usual = simulate(Scenario(), "QPSK", float("inf"), range(3), 64)
-    # After the noise, since it is what scales to unit power.
+    # After the scaling to unit power, which would undo it.
     monkeypatch.setattr("amc_core.simulator.STAGES", (*impairments.STAGES, Amplitude))
     assert torch.equal(simulate(WithAmplitude(), "QPSK", float("inf"), range(3), 64), usual)
     fixed = WithAmplitude(amplitude_scale=2)
@@ -104,9 +105,14 @@ def test_a_field_and_its_effect_are_all_that_an_impairment_takes(monkeypatch):
 def test_a_stage_without_effect_is_left_out():
     from amc_core.simulator import Simulator
 
-    assert [type(stage) for stage in Simulator(Scenario(), ["BPSK"], [0]).stages] == [impairments.Noise]
-    turned = Simulator(Scenario(phase_offset=1), ["BPSK"], [0]).stages
-    assert [type(stage) for stage in turned] == [impairments.Rotation, impairments.Noise]
+    def kinds(scenario: Scenario) -> list[type]:
+        simulator = Simulator(scenario, ["BPSK"], [0])
+        return [type(stage) for stage in (*simulator.transmitter, *simulator.stages)]
+
+    assert kinds(Scenario()) == [NoiseAndUnitPower]
+    assert kinds(Scenario(phase_offset=1)) == [impairments.Rotation, NoiseAndUnitPower]
+    assert kinds(Scenario(dc_offset_i=0.1)) == [Noise, impairments.DcOffset, Scaling]
+    assert kinds(Scenario(amplifier_backoff_db=3, normalisation="none")) == [impairments.Amplifier, Noise]
 
 
 @pytest.mark.parametrize(

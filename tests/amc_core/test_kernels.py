@@ -17,6 +17,11 @@ from amc_core.scenario import AUGMOD, AUGMOD_OFFSETS, Distribution
 needs_kernels = pytest.mark.skipif(kernels.library() is None, reason="_kernels.c is not built (no C compiler)")
 
 FAST = Channel((0, 2e-6), (0, -3), max_doppler=3000, k_factor=2)  # cubics of 64 samples
+IMPAIRED = Scenario(
+    "rayleigh", amplifier_backoff_db=3, phase_noise_linewidth={"uniform": [1, 100]}, impulsive_index=0.1,
+    impulsive_ratio=0.1, iq_gain_imbalance_db=1, iq_phase_imbalance=0.1, dc_offset_i=0.1, clipping_level=1.5,
+    quantiser_bits=6, snr_reference="average",
+)  # fmt: skip
 FASTEST = Channel((0,), (0,), max_doppler=90e3)  # and of 4
 
 
@@ -31,8 +36,9 @@ FASTEST = Channel((0,), (0,), max_doppler=90e3)  # and of 4
         Scenario(FASTEST, 3.2),
         AUGMOD,
         AUGMOD_OFFSETS,
+        IMPAIRED,
     ],
-    ids=["awgn", "rayleigh", "rician", "rayleigh_2", "fast", "fastest", "augmod", "augmod_with_offsets"],
+    ids=["awgn", "rayleigh", "rician", "rayleigh_2", "fast", "fastest", "augmod", "augmod_with_offsets", "impaired"],
 )
 def test_without_the_kernels_every_instance_is_the_same_bit_for_bit(scenario, length, monkeypatch):
     if length * 1e6 / scenario.sample_rate <= 1e6 * max(scenario.paths.path_delays, default=0):
@@ -84,5 +90,6 @@ def _gains_at(channel: Channel, sample: int, keys: torch.Tensor, index: torch.Te
     turns = channel.max_doppler * torch.cos(angle) * sample / 200e3
     wave = torch.polar(torch.full_like(turns, (2 * fading.sinusoids) ** -0.5), 2 * math.pi * turns)
     h = (c * wave).sum(2) * fading.scale[:, 0]
-    h[:, 0] += fading.direct
+    direct = 10 ** (channel.path_gains_db[0] / 10) / sum(10 ** (gain / 10) for gain in channel.path_gains_db)
+    h[:, 0] += math.sqrt(direct * channel.k_factor / (channel.k_factor + 1))
     return torch.view_as_real(h)

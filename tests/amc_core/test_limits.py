@@ -119,6 +119,28 @@ def test_the_bound_is_that_of_symbols_at_the_largest_value_of_the_spectrum(scena
     assert bound.accuracy == pytest.approx(expected.accuracy, abs=4 * error)
 
 
+def test_what_happens_after_the_noise_and_a_known_phase_leave_the_bound_as_it_is():
+    impaired = Scenario(
+        phase_noise_linewidth=100, iq_gain_imbalance_db=1, iq_phase_imbalance={"uniform": [0, 0.1]}, dc_offset_i=0.1,
+        dc_offset_q=0.1, clipping_level=2, quantiser_bits=4, normalisation="energy",
+    )  # fmt: skip
+    assert upper_bound(impaired, FEW, [-3], 256).by_snr == upper_bound(Scenario(), FEW, [-3], 256).by_snr
+
+
+def test_where_snr_is_the_average_over_fading_the_bound_is_the_mean_over_the_power_that_is_received():
+    """|h|² ~ Exp(1) of a flat Rayleigh path; the mean is by the midpoints of 20 equal shares of it."""
+    flat = {"path_delays": [0], "path_gains_db": [0], "name": "flat"}
+    bound = upper_bound(Scenario(flat, snr_reference="average"), FEW, [0], 256)
+    received = -np.log1p(-(np.arange(20) + 0.5) / 20)
+    levels = 10 * np.log10(received * 8 / (1 - 0.35 / 4))
+    expected = np.mean([recognition(FEW, 36, level, 0.01).accuracy for level in levels])
+    assert bound.accuracy == pytest.approx(expected, abs=0.015)
+    own = upper_bound(Scenario(flat), FEW, [0], 256).accuracy
+    assert own > bound.accuracy + 0.03
+    awgn = upper_bound(Scenario(snr_reference="average"), FEW, [0], 256)
+    assert awgn.accuracy == pytest.approx(own, abs=0.02)
+
+
 def test_the_bound_rises_with_snr_samples_per_symbol_inverse_and_length():
     by_snr = upper_bound(Scenario(), FEW, range(-12, 13, 3), 512).accuracy
     assert (np.diff(by_snr) > -0.01).all() and by_snr[0] < 0.6 and by_snr[-1] > 0.99
@@ -173,6 +195,16 @@ def test_a_bound_is_computed_once():
         (Scenario(recording="field.sigmf-meta"), FEW, "of recording 'field.sigmf-meta', whose setting is not told"),
         (Scenario(upsampling=1.2), FEW, r"for 1.2 samples per symbol: roll-off 0.35 needs 1.35, or the signal aliases"),
         (Scenario(channel={"path_delays": [0], "path_gains_db": [0], "max_doppler": 1000}), FEW, "turns 5.1 times"),
+        (Scenario({"like": "rician", "direct_doppler": -1000}), FEW, "turns 5.1 times"),
+        (Scenario({"like": "rayleigh", "realisations": 3}), FEW, "3 realisations of fading, which depend on the seed"),
+        (Scenario(amplifier_backoff_db=3, dc_offset_i=1), FEW, "with amplifier_backoff_db 3.0"),
+        (Scenario(impulsive_index=0.1, impulsive_ratio=0.1), FEW, "with impulsive_index 0.1"),
+        (
+            Scenario("rayleigh", snr_reference="average"),
+            ("QPSK", "OOK", "4ASK"),
+            "with snr_reference 'average' for OOK, 4ASK, whose power tells it from others",
+        ),
+        (Scenario(normalisation="none"), ("QPSK", "OOK"), "with normalisation 'none' for OOK, whose power tells"),
         (Scenario(), ("QPSK", "GFSK", "OQPSK"), "without two linear modulations: all others count as always recognis"),
     ],
 )

@@ -11,7 +11,7 @@ from scipy.stats import binom, kstest
 from amc_core import Scenario, simulate
 from amc_core.audio import SpeechLike
 from amc_core.channels import Fading
-from amc_core.noise import Noise
+from amc_core.noise import Noise, Scaling
 from amc_core.pulses import pulse_span, raised_cosine, root_raised_cosine
 from amc_core.scenario import Channel
 from amc_core.stages import Batch, Draws, Setting
@@ -21,13 +21,16 @@ ROLLOFFS = (0, 0.005, 0.01, 0.02, 0.1, 0.15, 0.35, 0.5, 1)
 
 
 def noisy(signal: torch.Tensor, noise_power: float, sent_power: float | None = None, **fields) -> torch.Tensor:
-    """What the noise stage makes of signals (batch, 2, length)."""
+    """What noise and scaling make of signals (batch, 2, length)."""
     scenario, batch = Scenario(**fields), len(signal)
     keys, indices = torch.tensor([[3, 4]]).expand(batch, -1), torch.arange(batch)
     whole = Batch(indices, keys, indices, Draws(scenario, keys, indices), torch.full((batch,), noise_power))
     if sent_power is not None:
         whole = replace(whole, sent_power=torch.full((batch,), sent_power))
-    return Noise(Setting(scenario, np.zeros(1), signal.shape[2], torch.device("cpu")))(signal, whole)
+    setting = Setting(scenario, np.zeros(1), signal.shape[2], torch.device("cpu"))
+    for stage in filter(None, (Noise.of(setting), Scaling.of(setting))):
+        signal = stage(signal, whole)
+    return signal
 
 
 def mean_power(x: torch.Tensor) -> torch.Tensor:

@@ -1,5 +1,8 @@
 """SQL over a store that was filled without Ray."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -117,3 +120,37 @@ def test_hyperparameters_are_json_whose_parts_can_be_asked_for(study_file, tmp_p
         list(compute(plan.run, [], store))
     rows = query("SELECT hyperparameters ->> 'blocks' AS blocks FROM runs ORDER BY blocks", store.path)
     assert rows["blocks"].tolist() == ["1", "2"]
+
+
+BOUNDED = """
+import resource, sys
+from sweeps.__main__ import main
+sys.argv = ["amc", *sys.argv[1:]]
+try:
+    main()
+finally:
+    print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stderr)
+"""
+
+
+def test_three_billion_rows_are_counted_and_the_first_of_them_shown_within_a_gibibyte(store):
+    sql = "SELECT a.range AS x, b.range * 2.5 AS y FROM range(3000000) a, range(1000) b"
+    command = [sys.executable, "-c", BOUNDED, "query", sql, "--store", str(store)]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert shown.returncode == 0, shown.stderr
+    assert "2,999,999,800 more rows: --csv or --parquet FILE writes all." in shown.stdout
+    assert int(shown.stderr.split()[-1]) < 1024
+
+
+def test_a_csv_and_a_parquet_file_hold_all_rows_as_one_table_would(store, tmp_path, amc):
+    sql = "SELECT range AS x, CASE WHEN range % 7 = 0 THEN NULL ELSE range END AS y, 'a' AS z FROM range(25000)"
+    csv, parquet = tmp_path / "rows.csv", tmp_path / "rows.parquet"
+    shown = amc("query", sql, "--store", str(store), "--csv", str(csv), "--parquet", str(parquet))
+    assert shown.stdout.count("25,000 rows written to") == 2
+    lines = csv.read_text().splitlines()
+    assert lines[:3] == ["x,y,z", "0,,a", "1,1,a"] and lines[-1] == "24999,24999,a" and len(lines) == 25001
+    told, whole = pd.read_parquet(parquet), query(sql, store)
+    assert told["x"].tolist() == whole["x"].tolist() and told["z"].tolist() == whole["z"].tolist()
+    assert told["y"].astype("float64").equals(whole["y"].astype("float64"))
+    empty = amc("query", "SELECT run FROM runs WHERE false", "--store", str(store), "--csv", str(csv))
+    assert empty.returncode == 0 and csv.read_text() == "run\n"

@@ -149,7 +149,7 @@ def test_the_rows_of_the_heat_map_say_what_their_values_are(descended):
     study, store = descended
     figure = train_test_heat_map(load("cells", store, study, filters={"test_upsampling": 8}), "A title")
     labels = [" ".join(label.get_text().split()) for label in figure.axes[0].get_yticklabels()]
-    random = "awgn + rician, L = 8 + 4, min length 64 → "
+    random = "awgn + rician, L = 8 + 4, min length 64 samples → "
     lengths = ("32 samples", "64 samples", "128 samples")
     assert [label for label in labels if label.startswith("awgn")] == [random + length for length in lengths]
     assert {f"rayleigh, L = 8, from awgn + rician, L = 8 + 4 → {length}" for length in lengths} <= set(labels)
@@ -403,3 +403,25 @@ def test_the_drop_after_training_on_a_mixture_is_from_all_its_parts(descended):
     assert drops["training_accuracy"].tolist() == [own["correct"].sum() / own["n"].sum()] * 4
     with pytest.raises(AmcError, match="'setting'"):
         drop_from_training(cells.drop(columns="setting"))
+
+
+def test_a_covered_setting_is_told_in_tables_filters_and_sql(study_file, tmp_path):
+    path = study_file(models="[hoc_svm]", train="{rolloff: {uniform: [0.1, 0.5]}}", test="{rolloff: [0.2, 0.35, 0.6]}")
+    study, store = load_study(path), Store(tmp_path / "store")
+    for run in study.runs():
+        list(compute(run, study.tests(run), store))
+    cells = load("cells", store.path, path).drop_duplicates("cell").set_index("test_rolloff")["setting"]
+    assert cells.to_dict() == {0.2: "covered", 0.35: "covered", 0.6: "unseen"}
+    assert set(load("cells", store.path, filters={"setting": "covered"})["test_rolloff"]) == {0.2, 0.35}
+    answer = query("SELECT DISTINCT test_rolloff FROM cells WHERE setting = 'covered' ORDER BY ALL", store.path)
+    assert answer["test_rolloff"].tolist() == [0.2, 0.35]
+
+
+def test_runs_have_the_stage_that_their_study_names_and_without_one_their_ancestors(descended):
+    study, store = descended
+    runs = load("runs", store, study).set_index("train_channel")
+    assert runs.loc["awgn + rician", "stage"] == "training" and runs.loc["rayleigh", "stage"] == "transfer-1"
+    assert set(runs.loc["rayleigh_2", "stage"]) == {"transfer-2"} and set(runs.loc["rayleigh_2", "ancestors"]) == {1, 2}
+    assert sorted(load("runs", store)["stage"]) == ["0", "1", "1", "2"]
+    told = query("SELECT stage, count(*) AS runs FROM runs GROUP BY ALL ORDER BY ALL", store, study)
+    assert told.to_numpy().tolist() == [["training", 1], ["transfer-1", 1], ["transfer-2", 2]]

@@ -93,5 +93,5 @@ def test_a_run_waits_until_the_one_it_starts_from_is_trained(study_file, tmp_pat
 def test_a_run_whose_start_failed_is_not_handed_out(study_file, tmp_path):
     feed = feed_of(study_file, tmp_path)
     feed.suggest("a")
-    feed.on_trial_complete("a", {"failure": "no luck"})
+    feed.on_trial_complete("a", {"failure": "no luck", "kind": "study"})
     assert feed.suggest("b") == Feed.FINISHED

@@ -16,10 +16,11 @@ from sweeps.cli.show import show_table
 from sweeps.cli.tables import show_rows
 from sweeps.engine import launch
 from sweeps.engine.log import RunLog
-from sweeps.engine.progress import Progress, many
+from sweeps.engine.progress import Progress
 from sweeps.planning import make_plan
 from sweeps.store import Store
 from sweeps.study import load_study
+from sweeps.words import many
 
 
 def in_a_shell(command: str) -> subprocess.CompletedProcess:
@@ -65,16 +66,19 @@ def planned(study_file, tmp_path):
 def test_a_display_that_cannot_be_written_costs_no_run(planned, terminal):
     plan, store = planned
     [entry] = plan.runs
+    error = ValueError('ray::trial()\n  File "trial.py", line 1\nOSError: no luck\n')
     search = SimpleNamespace(show_life=lambda: 1 / 0)
+    feed = SimpleNamespace(failed={}, waiting={}, unfit={}, look_at_nodes=lambda: 1 / 0)
     with Progress(plan, Console(file=Unwritable(), force_terminal=terminal)) as progress:
-        callback = launch._report_to(progress, store, search)
-        trial = SimpleNamespace(config={"run": entry.run}, last_result={}, get_error=lambda: "it ends\nno luck")
+        callback = launch._report_to(progress, store, search, feed)
+        trial = SimpleNamespace(config={"run": entry.run}, last_result={}, get_error=lambda: error)
         callback.on_step_begin(1, [])
         callback.on_trial_result(1, [], trial, {"epoch": 1, "cells": 0, "accuracy": 0.5})
         callback.on_trial_complete(1, [], trial)
+        feed.failed[entry.run.key] = "its worker died"
         callback.on_trial_error(1, [], trial)
-    assert progress.failures == {entry.run.key: "no luck"}
-    assert store.failures()[entry.run.key]["reason"] == "it ends\nno luck"
+    assert progress.failures == {entry.run.key: "OSError: no luck"}
+    assert store.failures()[entry.run.key]["reason"] == "OSError: no luck"
 
 
 def test_a_log_that_cannot_be_written_costs_no_run_and_cells_are_told_once(planned, monkeypatch):
@@ -87,7 +91,7 @@ def test_a_log_that_cannot_be_written_costs_no_run_and_cells_are_told_once(plann
     with RunLog(entry.run, store) as log:
         for cells in (0, 1, 1, 9, 9):
             log.step({"cells": cells})
-        monkeypatch.setattr(store, "save_log", full)
+        monkeypatch.setattr(log.folder, "save_log", full)
         log.line("more", at_once=True)
     assert [line.split(" ", 1)[1] for line in log.text.splitlines()[1:3]] == ["1 cell evaluated", "9 cells evaluated"]
 

@@ -100,7 +100,7 @@ def test_a_trial_that_another_driver_has_ended_is_no_error(search_file, store):
 
 
 def test_a_driver_takes_over_from_one_that_dies_while_it_goes_on_itself(search_file, store, monkeypatch):
-    study = load_study(search_file(search="{trials: 2}"))
+    study = load_study(search_file(search="{proposals: 2}"))
     other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
         lost = Search(study, store).ask()
@@ -121,21 +121,21 @@ def test_a_driver_takes_over_from_one_that_dies_while_it_goes_on_itself(search_f
 
 
 def test_a_trial_whose_driver_has_ended_is_not_said_to_run(search_file, store, amc):
-    path = search_file(search="{trials: 2}")
+    path = search_file(search="{proposals: 2}")
     study = load_study(path)
     other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     Search(study, store).ask().trial.set_user_attr("driver", driver_name(other.pid))
     shown = amc("search", path, "--store", str(store.path)).stdout
-    assert "0 of 2 trials complete, 1 running" in shown
+    assert "0 of 2 proposals complete, 1 running" in shown
     other.kill()
     other.wait()
     shown = amc("search", path, "--store", str(store.path)).stdout
-    assert "0 of 2 trials complete, 1 interrupted" in shown and "running" not in shown
+    assert "0 of 2 proposals complete, 1 interrupted" in shown and "running" not in shown
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_drivers_that_ask_at_the_same_moment_draw_different_proposals(search_file, store, sampler):
-    study = load_study(search_file(search=f"{{trials: 40, sampler: {sampler}}}"))
+    study = load_study(search_file(search=f"{{proposals: 40, sampler: {sampler}}}"))
     drivers = [Search(study, store) for _ in range(3)]
     asked = []
     for _ in range(13):
@@ -230,7 +230,7 @@ def test_a_journal_cut_off_in_mid_line_is_read_and_continued(search_file, store)
     drive(study, store)
     [journal] = (store.path / "searches").glob("*.journal")
     journal.write_bytes(journal.read_bytes()[:-20])
-    assert states(study, store) == ["complete", "running"]
+    assert states(study, store) == ["complete", "interrupted"]
     drive(study, store)
     assert states(study, store) == ["complete", "interrupted", "complete"]
 

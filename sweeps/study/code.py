@@ -1,0 +1,130 @@
+"""The files of the user's own that a study names: which classes they have, and what they import of one another.
+
+They are read as texts. Nothing here imports them.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import accumulate
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from amc_core.errors import AmcError
+from amc_core.models import MODELS
+from amc_core.own import OwnModel, parsed, path_of
+
+_LARGEST = 1 << 20  # bytes of a file
+_INSTALLED = ("amc_core", "analysis", "sweeps")  # a study beside the sources of this program means the installed ones
+
+
+@dataclass(frozen=True)
+class Code:
+    """texts: path from the study's folder → content; imports: the same path → those of the others that it imports."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+    imports: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def model(self, name: Any) -> Any:
+        """A class of the files as a model, "my_net.MyNet"; any name of another kind as it is.
+
+        Raises AmcError for a class that is not there or cannot be a model.
+        """
+        module, dot, _ = name.rpartition(".") if isinstance(name, str) else ("", "", "")
+        if not dot or name in MODELS:
+            return name
+        path = path_of(module, self.texts)
+        if path is None:
+            named = f"code names {', '.join(self.texts)}" if self.texts else "the study has no code"
+            raise AmcError(f"model {name!r} is not known: file.Class is a class of a file in code, and {named}")
+        model = OwnModel(name, {part: self.texts[part] for part in self._closure(path)})
+        assert model.spec  # which raises for what it does not understand
+        return model
+
+    def _closure(self, path: str) -> list[str]:
+        """A file and all that it imports, directly or not."""
+        found = [path]
+        for entry in found:
+            found += [part for part in self.imports[entry] if part not in found]
+        return found
+
+
+def read_code(content: Any, folder: Path) -> Code:
+    """Read the files that a study's key `code` names, one path or a list, from the study's folder.
+
+    Raises AmcError for a path that is not in the folder, a file that is not Python, and an import of a file of the
+    folder that is not named.
+    """
+    entries = content if isinstance(content, list | tuple) else [content]
+    texts: dict[str, str] = {}
+    for entry in entries:
+        path = _path(entry)
+        if path in texts:
+            raise AmcError(f"code: {path} stands there twice")
+        texts[path] = _text(path, folder)
+    try:
+        return Code(texts, {path: _imported(path, text, texts, folder) for path, text in texts.items()})
+    except AmcError as error:
+        raise AmcError(f"code: {error}") from None
+
+
+def _path(entry: Any) -> str:
+    path = PurePosixPath(entry) if isinstance(entry, str) else None
+    parts = [*path.parts[:-1], path.stem] if path else []
+    if not parts or path.suffix != ".py" or not all(part.isidentifier() for part in parts):
+        raise AmcError(
+            f"code: {entry!r} is not allowed: name Python files in the study's folder or below it, such as my_net.py"
+        )
+    return str(path)
+
+
+def _text(path: str, folder: Path) -> str:
+    """The content of a file, with line ends as they are on Unix."""
+    try:
+        content = (folder / path).read_bytes()
+        if len(content) > _LARGEST:
+            raise AmcError(f"code: {path} has {len(content):,} bytes: at most {_LARGEST:,} are allowed")
+        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except OSError as error:
+        raise AmcError(f"code: {str(folder / path)!r} cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise AmcError(f"code: {path} is not text in UTF-8") from None
+
+
+def _imported(path: str, text: str, texts: dict[str, str], folder: Path) -> tuple[str, ...]:
+    """The files among `texts` that a file imports. Raises AmcError where it imports one that is not among them."""
+    found = {}
+    for module in _modules(path, parsed(path, text)):
+        listed = path_of(module, texts)
+        if listed is not None:
+            found[listed] = None
+            continue
+        stem = module.replace(".", "/")
+        beside = next((f for f in (f"{stem}/__init__.py", f"{stem}.py") if (folder / f).is_file()), None)
+        if beside and module.partition(".")[0] not in _INSTALLED:
+            raise AmcError(f"{path} imports {beside} of the study's folder, which code does not name: add it there")
+    found.pop(path, None)
+    return tuple(found)
+
+
+def _modules(path: str, tree: ast.Module) -> Iterator[str]:
+    """The names of all modules that a file may import, packages before what is in them, from the study's folder."""
+    package = PurePosixPath(path).parts[:-1]
+    yield from _prefixes(package)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from _prefixes(alias.name.split("."))
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            if node.level > len(package) + 1:
+                raise AmcError(f"{path}, line {node.lineno}: the import goes above the study's folder")
+            base = (*base, *(node.module.split(".") if node.module else ()))
+            yield from _prefixes(base)
+            yield from (".".join((*base, alias.name)) for alias in node.names if alias.name != "*")
+
+
+def _prefixes(parts: Any) -> Iterator[str]:
+    return accumulate(parts, lambda before, part: f"{before}.{part}")
