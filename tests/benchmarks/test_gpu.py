@@ -3,7 +3,6 @@
 import multiprocessing
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
@@ -31,8 +30,8 @@ def broken(bench):
 
 
 def slow(bench):
-    """What takes a second."""
-    time.sleep(1)
+    """What takes half a minute."""
+    time.sleep(30)
     yield "late"
 
 
@@ -43,23 +42,12 @@ def whole(bench):
 
 @pytest.fixture
 def parts(monkeypatch):
-    """Parts that run in a thread, where the real ones have a process."""
-
-    class Thread(threading.Thread):
-        def __init__(self, target, args):
-            super().__init__(target=target, args=args, daemon=True)
-
-        def terminate(self):
-            pass
-
-        def join(self):
-            pass
-
-    class Context:
-        Process, Pipe = Thread, staticmethod(multiprocessing.Pipe)
-
-    monkeypatch.setattr(gpu.multiprocessing, "get_context", lambda kind: Context)
-    return gpu.Parts("cpu", gpu.SMALL)
+    """Parts whose processes know those of a test."""
+    fork = multiprocessing.get_context("fork")
+    monkeypatch.setattr(gpu.multiprocessing, "get_context", lambda kind: fork)
+    parts = gpu.Parts("cpu", gpu.SMALL)
+    yield parts
+    parts.stop()
 
 
 def test_a_part_that_fails_says_why_and_the_next_has_a_process_of_its_own(parts, monkeypatch):
@@ -68,14 +56,12 @@ def test_a_part_that_fails_says_why_and_the_next_has_a_process_of_its_own(parts,
     assert lines == ["before", "FAILED: RuntimeError: CUDA error: an illegal memory access was encountered"]
     assert parts.process is None
     assert list(parts.lines("whole", 20)) == ["fine"] and parts.process is not None
-    parts.pipe.send(None)
 
 
 def test_a_part_that_takes_too_long_is_ended(parts, monkeypatch):
     monkeypatch.setattr(gpu, "PARTS", {"slow": (slow, 1), "whole": (whole, 1)})
     assert list(parts.lines("slow", 0.2)) == ["FAILED: too slow"]
     assert list(parts.lines("whole", 20)) == ["fine"]
-    parts.pipe.send(None)
 
 
 def test_the_bound_of_a_device_is_its_slower_peak(monkeypatch):

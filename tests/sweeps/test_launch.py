@@ -12,6 +12,9 @@ from sweeps.planning import make_plan
 from sweeps.store import Store
 from sweeps.study import load_study
 
+KEPT = 3 * 2 * 16 * 128  # samples of the training part of `study_file`: modulations, SNRs, instances, length
+USUAL = (2048, KEPT)
+
 
 def test_a_run_that_diverges_is_recorded_with_the_reason_and_the_rest_of_the_study_goes_on(study_file, tmp_path):
     path = study_file(
@@ -43,13 +46,14 @@ def test_a_run_that_diverges_is_recorded_with_the_reason_and_the_rest_of_the_stu
 @pytest.mark.parametrize(
     ("models", "shares", "share"),
     [
-        ("[mod_lcnn]", {"mod_lcnn": [(2048, 0.2)]}, 1 / 4),  # four take 80 % of the memory
-        ("[mod_lcnn, lstm]", {"mod_lcnn": [(2048, 0.2)], "lstm": [(2048, 0.2), (4096, 0.3)]}, 1 / 3),
-        ("[mod_lcnn, lstm]", {"mod_lcnn": [(2048, 0.2)]}, 1),  # nothing is known of one of them
-        ("[mod_lcnn]", {"mod_lcnn": [(2048, 0.6)]}, 1),
-        ("[mod_lcnn]", {"mod_lcnn": [(2048, 0.001)]}, 1 / 8),  # more than eight only wait for each other
-        ("[mod_lcnn]", {"mod_lcnn": [(2047, 0.2)]}, 1),  # what smaller batches took says nothing of larger ones
-        ("[mod_lcnn]", {"mod_lcnn": [(2047, 0.001), (2048, 0.2)]}, 1 / 4),
+        ("[mod_lcnn]", {"mod_lcnn": [(USUAL, 0.2)]}, 1 / 4),  # four take 80 % of the memory
+        ("[mod_lcnn, lstm]", {"mod_lcnn": [(USUAL, 0.2)], "lstm": [(USUAL, 0.2), ((4096, KEPT), 0.3)]}, 1 / 3),
+        ("[mod_lcnn, lstm]", {"mod_lcnn": [(USUAL, 0.2)]}, 1),  # nothing is known of one of them
+        ("[mod_lcnn]", {"mod_lcnn": [(USUAL, 0.6)]}, 1),
+        ("[mod_lcnn]", {"mod_lcnn": [(USUAL, 0.001)]}, 1 / 8),  # more than eight only wait for each other
+        ("[mod_lcnn]", {"mod_lcnn": [((2047, KEPT), 0.2)]}, 1),  # what smaller batches took says nothing of larger ones
+        ("[mod_lcnn]", {"mod_lcnn": [((2047, KEPT), 0.001), (USUAL, 0.2)]}, 1 / 4),
+        ("[mod_lcnn]", {"mod_lcnn": [((2048, KEPT - 1), 0.2)]}, 1),  # nor of a larger training part, which is kept
     ],
 )
 def test_trials_share_a_gpu_by_the_memory_that_their_models_took_before(study_file, monkeypatch, models, shares, share):
@@ -64,7 +68,7 @@ def test_the_share_of_a_search_is_that_of_the_largest_batches_it_may_propose(stu
     study = load_study(study_file(models="mod_lcnn", train="{}", recipe=sizes, search="{proposals: 2}"))
     store = Store("nowhere")
     for samples, share in ((16 * 128, 1), (64 * 128, 1 / 4)):
-        monkeypatch.setattr(store, "gpu_shares", lambda samples=samples: {"mod_lcnn": [(samples, 0.2)]})
+        monkeypatch.setattr(store, "gpu_shares", lambda samples=samples: {"mod_lcnn": [((samples, KEPT), 0.2)]})
         assert launch._measured_share(study, make_plan(study, store), store) == share
 
 
