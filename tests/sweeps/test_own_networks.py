@@ -27,8 +27,9 @@ class MyNet(nn.Module):
 
     def __init__(self, classes, length, width=4, kernels=(3, 5), dropout: float = 0, mode="mean"):
         super().__init__()
-        padded = [nn.Conv1d(2 if place == 0 else width, width, size, padding="same") for place, size in enumerate(kernels)]
-        self.features = nn.Sequential(*(part for layer in padded for part in (layer, Activation())))
+        sizes = zip([2, *[width] * len(kernels)], kernels)
+        layers = [nn.Conv1d(channels, width, size, padding="same") for channels, size in sizes]
+        self.features = nn.Sequential(*(part for layer in layers for part in (layer, Activation())))
         self.dropout, self.head = nn.Dropout(dropout), nn.Linear(width, classes)
 
     def forward(self, x):
@@ -189,6 +190,26 @@ def test_a_network_that_cannot_be_trained_ends_a_launch_with_exit_code_2_before_
     assert end.returncode == 2 and "gives shape (2, 4) for two instances: it has to give logits of shape" in end.stderr
 
 
+def test_saliency_asks_for_the_code_that_trained_the_network(own_study, store, amc, tmp_path):
+    marker = tmp_path / "imported"
+    seen = NET.replace("any_length", "feature_maps = ('features',)\n    any_length")
+    path = own_study({"my_net.py": seen, "helper.py": HELPER + f"open({str(marker)!r}, 'a').close()\n"})
+    study = load_study(path)
+    [run] = study.runs()
+    list(compute(run, study.tests(run), store))
+    marker.unlink()
+    told = ("saliency", path, "--store", str(store.path), "--layer", "-1", "--to", str(tmp_path / "figures"))
+    files = [str(tmp_path / name) for name in ("my_net.py", "helper.py")]
+    end = amc(*told)
+    assert end.returncode == 2 and "give --code helper.py --code my_net.py" in end.stderr and not marker.exists()
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "helper.py").write_text(HELPER)
+    end = amc(*told, "--code", files[0], "--code", str(tmp_path / "old" / "helper.py"))
+    assert end.returncode == 2 and f"code of digest {run.code[:8]}" in end.stderr and not marker.exists()
+    end = amc(*told, "--code", files[0], "--code", files[1])
+    assert end.returncode == 0, end.stderr
+
+
 @pytest.mark.parametrize(
     ("files", "changes", "told"),
     [
@@ -200,15 +221,15 @@ def test_a_network_that_cannot_be_trained_ends_a_launch_with_exit_code_2_before_
         ({"my_net.py": "def f(:\n"}, {}, "my_net.py is not Python: line 1: "),
         ({}, {"models": "my_net.MyNot"}, "my_net.py has no class 'MyNot'; did you mean 'MyNet'? (known: MyNet)"),
         ({}, {"models": "mine.MyNet"}, "model 'mine.MyNet' is not known: file.Class is a class of a file in code"),
-        ({}, {"code": "[]"}, "model 'my_net.MyNet' is not known: file.Class is a class of a file in code, and the study"),
+        ({}, {"code": "[]"}, "model 'my_net.MyNet' is not known: file.Class is a class of a file in code, and the stu"),
         ({}, {"models": "{my_net.MyNet: {widht: 3}}"}, "no hyperparameter 'widht'; did you mean 'width'?"),
         ({}, {"models": "{my_net.MyNet: {width: 3.5}}"}, "width 3.5 is not allowed: it is a whole number"),
-        ({}, {"models": "{my_net.MyNet: {kernels: [[3.5]]}}"}, "is not allowed: it is a list of at most 1000 whole numbers"),
+        ({}, {"models": "{my_net.MyNet: {kernels: [[3.5]]}}"}, "is not allowed: it is a list of at most 1000 whole nu"),
         ({"my_net.py": NET.replace("width=4", "width")}, {}, "MyNet: width has no default: give it one"),
-        ({"my_net.py": NET.replace("width=4", "width=2 ** 2")}, {}, "the default of width is '2 ** 2', which only running"),
-        ({"my_net.py": NET.replace("classes, length", "length, classes")}, {}, "does not begin with self, classes, length"),
+        ({"my_net.py": NET.replace("width=4", "width=2 ** 2")}, {}, "the default of width is '2 ** 2', which only run"),
+        ({"my_net.py": NET.replace("classes, length", "length, classes")}, {}, "does not begin with self, classes, le"),
         ({"my_net.py": NET.replace('mode="mean"', "**options")}, {}, "MyNet.__init__ has **options: write"),
-        ({"my_net.py": NET.replace("any_length = True", "any_length = 1")}, {}, "any_length 1 is not allowed: it is True"),
+        ({"my_net.py": NET.replace("any_length = True", "any_length = 1")}, {}, "any_length 1 is not allowed: it is T"),
         ({"my_net.py": NET.replace('("head",)', '("tail",)')}, {}, "parts ('tail',) is not allowed"),
         ({"my_net.py": "class MyNet: pass"}, {}, "my_net.py: MyNet has no __init__ of its own"),
     ],
