@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -61,8 +62,11 @@ class Simulator:
         keys = [[address_key(described, str(name), snr, int(seed)) for snr in snrs_db] for name in modulations]
         self.keys = torch.tensor(keys)  # (modulations, SNRs, 2)
         self.noise_power = 10 ** (-torch.tensor(snrs_db, dtype=torch.float64) / 10)
-        tables = (self.kind_of, self.keys, self.noise_power.to(torch.float32))
-        self.tables = [table.to(self.device) for table in tables]
+
+    @cached_property
+    def tables(self) -> list[torch.Tensor]:
+        """Kinds, keys and noise powers on the device."""
+        return [x.to(self.device) for x in (self.kind_of, self.keys, self.noise_power.to(torch.float32))]
 
     def _families(self, names: Sequence[str], setting: Setting):
         """The basebands needed, and for each modulation which of them it uses and which kind of it it is."""

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from amc_core.models import MODELS, model_order, model_title, validate_hyperparameters
-from amc_core.reference import called, name_of, symbol, value_text
+from amc_core.reference import called, symbol, value_text
 from amc_core.scenario import SCENARIO_FIELDS, Scenario
 from analysis.columns import RECIPE, TEST, TRAIN
 
@@ -85,6 +85,4 @@ def _label(column: str, words: Callable[[str], str] = called) -> str:
 def _told(column: str, value: Any) -> str:
     if value is None or value != value or value == "":
         return "–"
-    return (
-        model_title(value) if column == "model" else value_text(column, value, unit=name_of(column) == "sample_rate")
-    )
+    return model_title(value) if column == "model" else value_text(column, value, unit=True)
