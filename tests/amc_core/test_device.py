@@ -200,7 +200,7 @@ class Waits(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         name = function.overloadpacket.__name__
-        if name in self.NAMES or name == "index" and any(x is not None and x.dtype == torch.bool for x in args[1]):
+        if name in self.NAMES or (name == "index" and any(x is not None and x.dtype == torch.bool for x in args[1])):
             self.noted.append(str(function))
         return function(*args, **(kwargs or {}))
 
