@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from amc_core.training import new_model
 from analysis.figures.labels import in_words
 from sweeps.store import Store
 from sweeps.study import Study
+from sweeps.study.code import require_code
 
 _ROWS, _COLUMNS = 12, 6  # of panels that can still be read
 _RIGHT, _WRONG = "#e3f3e1", "#fae1df"
@@ -53,11 +55,14 @@ class Selection:
     left_out: str
 
 
-def select(study: Study, store: Store, modulations: Sequence[str], model: str | None = None) -> Selection:
+def select(
+    study: Study, store: Store, modulations: Sequence[str], model: str | None = None, code: Sequence[str | Path] = ()
+) -> Selection:
     """The trained networks of convolutions of a study, or those of one model, and their test datasets.
 
-    One seed of each is taken, and of more than fits on a figure an even choice, training settings first. Raises
-    AmcError where a model or modulation is not in the study, and where nothing suitable is trained.
+    code: the files of networks of the user's own, which are imported only where they are given and have the content
+    that trained them. One seed of each is taken, and of more than fits on a figure an even choice, training settings
+    first. Raises AmcError where a model or modulation is not in the study, and where nothing suitable is trained.
     """
     for name in modulations:
         if name not in study.file.modulations:
@@ -70,7 +75,7 @@ def select(study: Study, store: Store, modulations: Sequence[str], model: str | 
     if model is not None:
         if model not in models:
             raise AmcError(f"model {model!r} is not in the study {study.name}{suggest(model, models)}")
-        require_convolutions(model)
+        require_convolutions(models[models.index(model)])
     elif not any(model_spec(name).feature_maps for name in models):
         require_convolutions(" or ".join(models))
     suitable = [run for run in study.runs() if model_spec(run.model).feature_maps and model in (None, run.model)]
@@ -83,6 +88,9 @@ def select(study: Study, store: Store, modulations: Sequence[str], model: str | 
         what = f"trained {model}" if model else "trained network of convolutions"
         raise AmcError(f"store {str(store.path)!r} holds no {what} of {study.name}; 'amc run' trains it")
     runs = _spread(list(found.values()), _ROWS // len(modulations))
+    for run in runs:
+        if run.code:
+            require_code(run.model, code)
     tests = list(dict.fromkeys(test for run in runs for test in study.tests(run)))
     own = [test for test in tests if any(_trained_in(run, test) for run in runs)][:_COLUMNS]
     others = _spread([test for test in tests if test not in own], _COLUMNS - len(own))
