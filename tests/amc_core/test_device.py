@@ -10,6 +10,7 @@ from amc_core.evaluation import evaluate
 from amc_core.exactmath import cos_sin
 from amc_core.instances import Instances
 from amc_core.models import MODELS
+from amc_core.own import OwnModel
 from amc_core.randomness import NOISE, SYMBOLS, complex_normal, integers, words
 from amc_core.run import Dataset, Recipe, Run
 from amc_core.training import _Session, new_model, train
@@ -124,6 +125,20 @@ def test_what_cannot_be_recorded_is_called_as_usual(as_on_a_gpu, monkeypatch, ca
     for value in range(6):
         step(torch.tensor(value))
     assert seen == list(range(6)) and not step.able and caplog.text.count("not permitted") == 1
+
+
+def test_steps_of_a_network_of_ones_own_are_not_recorded(as_on_a_gpu):
+    text = """
+import torch
+
+class Net(torch.nn.Sequential):
+    any_length = False
+
+    def __init__(self, classes, length):
+        super().__init__(torch.nn.Flatten(), torch.nn.Linear(2 * length, classes))
+"""
+    assert _Session(RUN, "cpu").step.able
+    assert not _Session(Run(OwnModel("net.Net", {"net.py": text}), DATASET), "cpu").step.able
 
 
 def test_training_as_on_a_gpu_ends_in_the_same_weights_up_to_rounding(monkeypatch):
