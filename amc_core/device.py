@@ -136,12 +136,13 @@ class Replayed:
     """A function of tensors that a GPU does again from a recording: one launch instead of hundreds.
 
     The function changes tensors that it holds on the device, and never waits for it. The first calls of every shape
-    are made as usual; then it is recorded as a CUDA graph. What cannot be recorded is called as usual for good.
+    are made as usual; then it is recorded as a CUDA graph. What is not `able` to be recorded, or proves not to be, is
+    called as usual for good.
     """
 
-    def __init__(self, function: Callable[..., None], device: torch.device | str):
+    def __init__(self, function: Callable[..., None], device: torch.device | str, able: bool = True):
         self.function, self.device = function, torch.device(device)
-        self.able = Acceleration.of(device).replays
+        self.able = able and Acceleration.of(device).replays
         self.stream = torch.cuda.Stream(device) if self.able and self.device.type == "cuda" else None
         self.calls: Counter = Counter()
         self.recordings: dict[tuple, tuple[list[torch.Tensor], Callable[[], None]]] = {}

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import itertools
 import math
 import multiprocessing
@@ -219,10 +220,17 @@ _peak: dict[str, float] = {}  # of the device, measured by `peaks` in the same p
 
 
 def bound(model: str, size: Size) -> float:
-    """Instances trained a second that the peaks allow: three times the forward pass, in operations and in bytes.
+    """Instances trained a second that the peaks allow in float32."""
+    operations, moved = cost(model, size)
+    return min(_peak["float32"] / operations, _peak["copy"] / moved)
 
-    Bytes: every layer's output is written and read once forwards, and so is its gradient backwards, with a second
-    reading of the output.
+
+@functools.cache
+def cost(model: str, size: Size) -> tuple[int, int]:
+    """Operations, and bytes read and written, of training a network on one instance.
+
+    Operations are three times those of the forward pass. Every layer's output is written, read by the next layer and
+    again backwards, and its gradient is written and read.
     """
     network = new_model(Run(model, Dataset(Scenario(), size.modulations, (10.0,), 10, size.length))).eval()
     outputs = 0
@@ -234,14 +242,13 @@ def bound(model: str, size: Size) -> float:
     for module in network.modules():
         if not any(True for _ in module.children()):
             module.register_forward_hook(count)
-    operations = 3 * 2 * multiply_accumulates(network, size.length)
-    return min(_peak["float32"] / operations, _peak["copy"] / (5 * 4 * outputs))
+    return 3 * 2 * multiply_accumulates(network, size.length), 5 * 4 * outputs
 
 
 def rates(bench: Bench) -> Iterator[str]:
     """Instances trained and evaluated a second, beside a DataLoader's loop and a bare loop over stored instances.
 
-    "of bound": of what the device's peaks would allow in float32. MiB: the largest memory of our training.
+    All in float32. "of bound": of what the device's peaks would allow. MiB: the largest memory of our training.
     """
     heads = ("plain", "bare", "ours", "× plain", "× bare", "of bound, %", "MiB", "evaluated: bare", "ours", "× bare")
     widths = (11, 11, 11, 9, 9, 13, 9, 17, 11, 9)
@@ -429,6 +436,7 @@ def _sentence(error: BaseException) -> str:
 
 def _answer(pipe, device: str, size: Size) -> None:
     """A process that runs parts as they are named, and sends their lines; None after the last."""
+    torch.backends.cudnn.allow_tf32 = False  # of the loops that ours is compared with, too
     bench = Bench(device, size)
     while name := pipe.recv():
         part, seconds = PARTS[name]
