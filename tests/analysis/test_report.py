@@ -20,9 +20,9 @@ import torch
 from amc_core import AmcError
 from analysis import Results, accuracy_by, load, train_test
 from analysis import compare as compare_module
-from analysis import report as report_module
 from analysis.published import Published
 from analysis.report import LARGEST_CONFUSION, found, study_data, write
+from analysis.report import data as report_module
 from sweeps.engine.trial import compute
 from sweeps.planning import make_plan
 from sweeps.store import Store
