@@ -33,11 +33,12 @@ def pieces_at(path: Path) -> list[tuple[Piece, ...]]:
     """The recordings that are read under a path, in the order in which they are read.
 
     Each is (metadata, samples) of SigMF, or one whole file. path: a file, or a directory of SigMF recordings, of which
-    other files do not count. Raises AmcError for what cannot be read.
+    other files, and hidden ones, do not count. Raises AmcError for what cannot be read.
     """
     try:
         if path.is_dir():
             files = sorted(file for file in path.iterdir() if file.name.endswith((META, ARCHIVE)))
+            files = [file for file in files if not file.name.startswith(".")]  # as macOS leaves beside each: ._x
             return [pieces for file in files for pieces in _of_file(file)]
         return _of_file(path)
     except OSError as error:

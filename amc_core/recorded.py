@@ -18,6 +18,7 @@ from amc_core.recordings import Recording, open_recording
 from amc_core.run import Dataset, Run
 
 _BLOCK = 1024  # instances read at a time to find equal ones
+_STEPS = 1 << 9  # of a component's amplitude, by which instances are told apart
 _KEPT_BYTES = 1 << 26  # of samples of which what is found is worth keeping on the machine
 _log = logging.getLogger(__name__)
 
@@ -137,14 +138,14 @@ def _levels(path: str, recording: Recording, name: str, snrs_db: tuple[float, ..
 
 
 def _digests(recording: Recording, used: np.ndarray, digest: str) -> np.ndarray:
-    """(n,) uint64 of the samples, in single precision, of the instances at these positions of a content."""
+    """(n,) uint64 of the samples of the instances at these positions of a content, whatever their scale."""
     large = len(used) * recording.length * 8 >= _KEPT_BYTES
-    name = "instances", digest, recording.length, hashlib.blake2b(used.tobytes(), digest_size=12).hexdigest()
+    name = "shapes", digest, recording.length, hashlib.blake2b(used.tobytes(), digest_size=12).hexdigest()
     kept = recall(*name) if large else None
     if kept is not None and len(kept) == 8 * len(used):
         return np.frombuffer(kept, dtype=np.uint64)
     digests = b"".join(
-        hashlib.blake2b(x.astype(np.float32).tobytes(), digest_size=8).digest()
+        _shape_digest(x)
         for block in np.split(used, range(_BLOCK, len(used), _BLOCK))
         for x in recording.source.fetch(block, recording.length)
     )
@@ -153,21 +154,53 @@ def _digests(recording: Recording, used: np.ndarray, digest: str) -> np.ndarray:
     return np.frombuffer(digests, dtype=np.uint64)
 
 
+def _shape_digest(x: np.ndarray) -> bytes:
+    """8 bytes of samples (2, n), the same at any gain: instances are scaled to unit power when they are read.
+
+    The same samples may be there as integers, as fractions of full scale, and scaled to unit power. All are rounded to
+    a part of their largest component that is coarser than the rounding of single precision, and finer than noise.
+    """
+    peak = abs(x).max()
+    rounded = np.rint(x * (_STEPS / peak)).astype(np.int16) if 0 < peak < np.inf else x.astype(np.float32)
+    return hashlib.blake2b(rounded.tobytes(), digest_size=8).digest()
+
+
 # -- one sample, one part ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
 class _Use:
-    """What of one recording some parts of a dataset are. spans: as `Source.spans`, each sorted by its first."""
+    """What of one recording some parts of a dataset are.
+
+    positions: (n,) of its instances. spans: as `Source.spans`, each sorted by its first.
+    """
 
     path: str
     length: int
-    digests: np.ndarray
+    recorded: Recorded
+    positions: np.ndarray
     spans: dict[str, np.ndarray]
+
+    def digests(self, length: int) -> np.ndarray:
+        """(n, blocks) uint64 of each instance's consecutive blocks of `length` samples."""
+        content = self.recorded.content
+        if length == self.length:
+            return content.digests[self.positions][:, None]
+        blocks = self.length // length
+        rows = [
+            [np.frombuffer(_shape_digest(x[:, start : start + length]), np.uint64)[0] for start in starts]
+            for starts in [range(0, blocks * length, length)]
+            for chunk in np.split(self.positions, range(_BLOCK, len(self.positions), _BLOCK))
+            for x in content.recording.source.fetch(chunk, self.length)
+        ]
+        return np.array(rows, dtype=np.uint64)
 
     def shared_with(self, other: _Use) -> int:
         """How many instances here have samples that are there as well."""
-        shared = np.isin(self.digests, other.digests).sum() if self.length == other.length else 0
+        shared = 0
+        if self.spans.keys() != other.spans.keys() or self.length == other.length:
+            length = min(self.length, other.length)
+            shared = np.isin(self.digests(length), other.digests(length)).any(axis=1).sum()
         for content, spans in self.spans.items():
             there = other.spans.get(content)
             if there is not None:
@@ -204,7 +237,7 @@ def require_unseen(training: Dataset, parts: tuple[str, ...], test: Dataset, par
         for trained in _uses(training, parts):
             shared = tested.shared_with(trained)
             if shared:
-                what = f"{shared} of its {len(tested.digests)} {part} instances have samples"
+                what = f"{shared} of its {len(tested.positions)} {part} instances have samples"
                 where = "this recording" if trained.path == tested.path else trained.path
                 raise AmcError(
                     f"{tested.path}: {what} that are in the {' or '.join(parts)} part of {where}: "
@@ -224,5 +257,5 @@ def _uses(dataset: Dataset, parts: tuple[str, ...]) -> list[_Use]:
             positions = recorded.positions[:, :, own].ravel()
             spans = recorded.content.recording.source.spans(positions)
             spans = {content: span[np.argsort(span[:, 0], kind="stable")] for content, span in spans.items()}
-            uses.append(_Use(str(recorded.path), dataset.length, recorded.content.digests[positions], spans))
+            uses.append(_Use(str(recorded.path), dataset.length, recorded, positions, spans))
     return uses

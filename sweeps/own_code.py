@@ -15,7 +15,7 @@ _MOST_TRIED = 12  # hyperparameters of a network that are tried, the first and t
 def require_working_code(study: Study | Studies, plan: Plan) -> None:
     """Try every network of the user's own that is to be computed on two instances. Raises AmcError: see `dry_run`."""
     work = [(entry.run, entry.missing) for entry in plan.incomplete]
-    if isinstance(study, SearchStudy):
+    if isinstance(study, SearchStudy) and len(study.proposals) < study.wanted:
         work += [(run, end.tests(run)) for end in study.ends for run in end.runs()]
     attempts: dict[str, dict[str, Attempt]] = {}
     for run, tests in work:

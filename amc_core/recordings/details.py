@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from amc_core.quantities import whole
 from amc_core.recordings.names import known_name, modulation_name
 
 # How the signal extension describes our modulations. It has no class for APSK.
@@ -35,18 +37,20 @@ _DETAILS = (
 _MODULATION = ("order", "mod_class", "symbol_variant", "class_variant")
 # What makes several signals, or a wider one, of a modulation: the samples are then of another kind than its own.
 _COMPOSITION = ("multiplexing", "multiple_access", "spreading")
+_COMPOSED = re.compile(r"\b(?:OFDMA?|SC-?FDMA|W?CDMA|DSSS|FHSS)\b")  # in a label, where the detail does not say it
 _ONE_PLAIN_CARRIER = ("single_carrier", "with_carrier")
 
 
 def modulation_of(label: str, detail: dict[str, Any]) -> str | None:
     """The class of a signal: a label that we know, else what the detail says, else the label as it is.
 
-    Where the detail says more than a modulation (OFDM, spreading, several carriers), the class says so too:
-    "16QAM-OFDM". None where nothing is said. Raises ValueError where label and detail are of two orders.
+    Where the detail, or the label, says more than a modulation (OFDM, spreading, several carriers), the class says so
+    too: "16QAM-OFDM". None where nothing is said. Raises ValueError where label and detail are of two orders.
     """
-    told = {key: detail[key] for key in _MODULATION if key in detail}
+    told = {key: _plain(key, detail[key]) for key in _MODULATION if key in detail}
     carrier = detail.get("carrier_variant", _ONE_PLAIN_CARRIER[0])
     composition = [detail[key] for key in _COMPOSITION if detail.get(key)]
+    composition += [word for word in _COMPOSED.findall(label.upper()) if not composition]
     if carrier == "suppressed_carrier":
         told["carrier_variant"] = carrier
     elif carrier not in _ONE_PLAIN_CARRIER and not composition:
@@ -62,6 +66,13 @@ def modulation_of(label: str, detail: dict[str, Any]) -> str | None:
     if not extra or extra in name:
         return name or None
     return f"{name}-{extra}" if name else extra
+
+
+def _plain(key: str, value: Any) -> Any:
+    """A word of a detail as the extension spells it: classes in small letters, the order a number."""
+    if key == "order":
+        return value if (read := whole(value)) is None else read
+    return value.lower() if key == "mod_class" and isinstance(value, str) else value
 
 
 def detail_of(name: str) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class Meta:
         self.names: list[str] = []
         self.notes: list[str] = []
         self.rows = 0
+        self._where = ""  # which annotation is read, for errors
         self._said: dict[tuple[str, str], str | None] = {}  # label and detail → modulation
         self._kinds: dict[str, int] = {}  # modulation → index in names
         self._start, self._count, self._kind, self._row = array("q"), array("q"), array("q"), array("q")
@@ -125,11 +126,12 @@ class Meta:
         self.captures.append(self._whole(fields, "core:sample_start"))
 
     def _annotation(self, fields: dict[str, Any]) -> None:
-        row = self.rows
+        row, self._where = self.rows, f"annotation {self.rows}: "
         self.rows += 1
         name = self._name(fields)
         if name:
             self._add(row, name, fields)
+        self._where = ""
 
     def _add(self, row: int, name: str, fields: dict[str, Any]) -> None:
         kind = self._kinds.setdefault(name, len(self.names))
@@ -142,8 +144,10 @@ class Meta:
         self._row.append(row)
 
     def _name(self, fields: dict[str, Any]) -> str | None:
-        label, detail = fields.get("core:label", ""), fields.get("signal:detail")
-        if not isinstance(label, str):
+        label, detail = fields.get("core:label"), fields.get("signal:detail")
+        if label is None:  # absent, as some write it
+            label = ""
+        elif not isinstance(label, str):
             raise self._wrong("core:label", label, "text")
         if detail is None:
             detail = {}
@@ -190,7 +194,7 @@ class Meta:
         return float(value)
 
     def _wrong(self, name: str, value: Any, allowed: str) -> AmcError:
-        return AmcError(f"{self.path}: field {name!r} is {value!r:.80}; allowed is {allowed}")
+        return AmcError(f"{self.path}: {self._where}field {name!r} is {value!r:.80}; allowed is {allowed}")
 
     def _mistyped(self, name: str) -> AmcError:
         allowed = "an object" if name == "global" else "a list of objects"

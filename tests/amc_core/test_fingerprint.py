@@ -13,7 +13,7 @@ import pytest
 
 from amc_core import AmcError, Scenario, fingerprint
 from amc_core.fingerprint import DigestedPath, content_digest, known_folder
-from amc_core.recordings import write_sigmf
+from amc_core.recordings import open_recording, write_sigmf
 from amc_core.scenario import Mixture, scenario_from
 from tests.amc_core.recording_files import instances
 
@@ -75,8 +75,10 @@ def test_a_directory_is_its_recordings_and_no_other_file(tmp_path):
     both = content_digest(folder)
     (folder / ".DS_Store").write_bytes(b"Mac")
     (folder / "notes.txt").write_text("windy")
+    (folder / "._a.sigmf-meta").write_bytes(b"\0\5\x16\7")  # as macOS writes beside each file on other disks
     shutil.copytree(folder, tmp_path / "elsewhere")
     assert content_digest(folder) == content_digest(tmp_path / "elsewhere") == both != alone
+    assert open_recording(folder, 128).modulations == ("BPSK", "QPSK")
     with open(folder / "b.sigmf-data", "ab") as file:
         file.write(bytes(8))
     assert content_digest(folder) != both
@@ -106,6 +108,15 @@ def test_a_large_file_is_digested_once_on_a_machine(large, readings, monkeypatch
 def test_what_has_just_been_written_is_read_again(large, readings):
     large.write_bytes(large.read_bytes())
     assert content_digest(large) == content_digest(large) and len(readings) == 2
+
+
+def test_a_file_dated_in_the_future_is_digested_once_as_well(large, readings):
+    os.utime(large, (4e9, 4e9))
+    time.sleep(0.15)
+    assert content_digest(large) == content_digest(large) and len(readings) == 1
+    large.write_bytes(bytes(large.stat().st_size))
+    os.utime(large, (4e9, 4e9))
+    assert content_digest(large) and len(readings) == 2
 
 
 def test_a_file_that_changes_while_it_is_digested_is_refused(large, readings, monkeypatch):

@@ -137,6 +137,33 @@ def test_another_length_cuts_a_recording_in_other_instances_which_may_not_test(f
     require_unseen_tests(Run("cnn1d", dataset(radioml)), [dataset(radioml, length=64)])
 
 
+def test_samples_at_another_gain_or_as_integers_are_the_same_samples(tmp_path):
+    x, labels = np.round(1000 * instances(40)), np.repeat([0, 1], 20)
+    once, again = tmp_path / "once.h5", tmp_path / "again.h5"
+    write_radioml2018(once, [(x, labels, 10.0)], NAMES)
+    for gain in (1 / 32768, 0.3):
+        more = np.concatenate([gain * x, instances(40)])
+        write_radioml2018(again, [(more, np.tile(labels, 2), 10.0)], NAMES)
+        with pytest.raises(AmcError, match=r"again.h5: \d of its 4 test instances .*once.h5"):
+            require_unseen_tests(Run("hoc_svm", dataset(once)), [dataset(again)])
+        write_radioml2018(again, [(np.concatenate([x, gain * x]), np.tile(labels, 2), 10.0)], NAMES)
+        with pytest.raises(AmcError, match=r"20 instances of BPSK at 10 dB are recorded.* 40 instances equal others"):
+            Recorded(dataset(again, instances=40), str(again))
+
+
+def test_another_file_with_the_same_instances_does_not_test_at_another_length(radioml, tmp_path):
+    with h5py.File(radioml) as file:
+        x = file["X"][()].transpose(0, 2, 1)
+    labels, larger = np.tile(np.repeat([0, 1], 20), 2), tmp_path / "larger.h5"
+    write_radioml2018(larger, [(np.concatenate([x, instances(40)]), labels, 10.0)], NAMES)
+    for trained, tested in ((128, 64), (64, 128), (128, 48)):
+        run = Run("hoc_svm", dataset(radioml, length=trained))
+        with pytest.raises(AmcError, match=f"lengths {trained} and {tested}"):
+            require_unseen_tests(run, [dataset(larger, length=tested)])
+    write_radioml2018(larger, [(instances(80), labels, 10.0)], NAMES)
+    require_unseen_tests(run, [dataset(larger, length=64)])
+
+
 def test_recordings_of_a_mixture_that_share_samples_are_refused(field, radioml, tmp_path):
     other = write_sigmf(tmp_path / "other", instances(40), 1e6, np.repeat(NAMES, 20), 10)
     folder = site(tmp_path / "site", field, other)

@@ -257,7 +257,7 @@ def test_hdf5_fields_that_lie_in_other_files_are_refused(tmp_path, radioml2018):
         (("global", "amc:length"), 0, "amc:length"),
         (("captures", 0, "core:header_bytes"), 4, "core:header_bytes"),
         (("annotations", 0, "core:sample_start"), None, "core:sample_start"),
-        (("annotations", 0, "core:sample_start"), -1, "core:sample_start"),
+        (("annotations", 0, "core:sample_start"), -1, "annotation 0: field 'core:sample_start' is -1"),
         (("annotations", 0, "core:sample_count"), 1.5, "core:sample_count"),
         (("annotations", 0, "signal:detail", "order"), 64, "annotation 0 says two things"),
         (("annotations", 0, "core:label"), 16, "core:label"),

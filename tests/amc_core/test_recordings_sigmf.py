@@ -50,6 +50,9 @@ def test_signal_detail_alone_names_a_modulation(tmp_path, name):
         ({"core:label": "LTE 12", "signal:detail": {"mod_class": "qam", "order": 16, "type": "digital"}}, "16QAM"),
         ({"core:label": "Wi-Fi", "signal:detail": {"standard": "802.11ac"}}, "WI-FI"),
         ({"signal:detail": {"mod_class": "fsk", "order": 4}}, "4-FSK"),
+        ({"core:label": None, "signal:detail": {"mod_class": "PSK", "order": "4"}}, "QPSK"),
+        ({"core:label": "Wi-Fi OFDM", "signal:detail": {"mod_class": "qam", "order": 16}}, "16QAM-OFDM"),
+        ({"core:label": "DSSS", "signal:detail": {"mod_class": "psk", "order": 2}}, "BPSK-DSSS"),
     ],
 )
 def test_a_label_we_know_comes_first_then_the_detail_then_the_label_as_it_is(sigmf, fields, name):
