@@ -94,8 +94,12 @@ def modulation_names(selection: str | list[str] | tuple[str, ...]) -> tuple[str,
     Raises AmcError for an unknown or repeated name, or none at all.
     """
     if isinstance(selection, str):
+        if selection in MODULATIONS:
+            sets = ", ".join(MODULATION_SETS)
+            raise AmcError(f"{selection!r} is one modulation: list several, or name a set ({sets})")
         if selection not in MODULATION_SETS:
-            raise AmcError(f"modulation set {selection!r} is not known{suggest(selection, MODULATION_SETS)}")
+            known = [*MODULATION_SETS, *MODULATIONS]
+            raise AmcError(f"modulation set {selection!r} is not known{suggest(selection, known)}")
         return MODULATION_SETS[selection]
     names = tuple(selection)
     for name in names:

@@ -230,6 +230,10 @@ class ModelEntry(NamedTuple):
     hyperparameters: dict[str, Any]
     recipe: dict[str, Any]
 
+    def __repr__(self) -> str:
+        """As messages name it, and as a study has it."""
+        return f"{self.name!s} {self.hyperparameters}" if self.hyperparameters else str(self.name)
+
 
 def model_name(content: Any) -> Any:
     """What stands for the name where a model is to be: the key beside which there may be a recipe, or all of it."""
