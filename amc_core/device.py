@@ -118,10 +118,10 @@ def compiled(function: Callable) -> Callable:
 
 
 def _exactly(backend: str) -> dict:
-    """Options that keep a compiler from contracting a product and a sum, and from shortening divisions."""
+    """Options with which a compiler rounds every operation as eager code does, and starts no processes."""
     if backend != "inductor":
         return {}
-    wanted = {"emulate_precision_casts": True, "eager_numerics.division_rounding": True}
+    wanted = {"emulate_precision_casts": True, "eager_numerics.division_rounding": True, "compile_threads": 1}
     known = torch._inductor.list_options()
     return {"options": {name: value for name, value in wanted.items() if name in known}}
 
@@ -136,12 +136,13 @@ class Replayed:
     """A function of tensors that a GPU does again from a recording: one launch instead of hundreds.
 
     The function changes tensors that it holds on the device, and never waits for it. The first calls of every shape
-    are made as usual; then it is recorded as a CUDA graph. What cannot be recorded is called as usual for good.
+    are made as usual; then it is recorded as a CUDA graph. What is not `able` to be recorded, or proves not to be, is
+    called as usual for good.
     """
 
-    def __init__(self, function: Callable[..., None], device: torch.device | str):
+    def __init__(self, function: Callable[..., None], device: torch.device | str, able: bool = True):
         self.function, self.device = function, torch.device(device)
-        self.able = Acceleration.of(device).replays
+        self.able = able and Acceleration.of(device).replays
         self.stream = torch.cuda.Stream(device) if self.able and self.device.type == "cuda" else None
         self.calls: Counter = Counter()
         self.recordings: dict[tuple, tuple[list[torch.Tensor], Callable[[], None]]] = {}

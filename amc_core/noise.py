@@ -59,7 +59,7 @@ class Impulses:
         steps = torch.as_tensor(np.floor(np.cumsum(terms, axis=1) * _STEPS).astype(np.int64), device=batch.keys.device)
         below = torch.full_like(batch.indices, _STEPS)
         drawn = integers(batch.keys, batch.indices, _IMPULSES, self.length, below)
-        impulses = torch.searchsorted(steps, drawn, right=True).clamp(max=self.most - 1)
+        impulses = torch.searchsorted(steps, drawn.contiguous(), right=True).clamp(max=self.most - 1)
         powers = (counts / index[:, None] + ratio[:, None]) / (1 + ratio[:, None])
         powers = torch.as_tensor(powers, dtype=torch.float32, device=batch.keys.device)
         return square_root(powers.gather(1, impulses))

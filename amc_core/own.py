@@ -12,6 +12,7 @@ import builtins
 import importlib
 import math
 import re
+import socket
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -64,7 +65,8 @@ class OwnModel(str):
         try:
             imported = importlib.import_module(f"{package}.{module}")
         except (Exception, SystemExit) as error:
-            raise AmcError(f"{self.path} cannot be imported: {self.told(error)}") from None
+            where = f"{self.path} cannot be imported on {socket.gethostname()}"
+            raise AmcError(f"{where}: {self.told(error)}") from None
         if not isinstance(getattr(imported, name, None), type):
             raise AmcError(f"{self.path} has no class {name!r} once it is imported")
         return getattr(imported, name)

@@ -39,11 +39,11 @@ def saliency(
     The two ClassNets of STN-ResNeXt share one dense layer, so their evidence is added; that of the transformed
     instance belongs to the samples from which the transform read it.
 
-    model: a convolutional network of `MODELS`, which is left as it was. x: [batch, 2, length] float32. classes:
-    [batch], None for the class that the model recognises. layer: of the model's convolutional layers (or blocks,
-    or stages), counted as Python does, -1 being the last. Returns [batch, length] float32 in [0, 1]; all zeros
-    where nothing speaks for the class. Raises AmcError for a model without convolutions, a layer that it does not
-    have, or other shapes.
+    model: a convolutional network of `MODELS`, or one whose class has `feature_maps`, which is left as it was. x:
+    [batch, 2, length] float32. classes: [batch], None for the class that the model recognises. layer: of the model's
+    convolutional layers (or blocks, or stages), counted as Python does, -1 being the last. Returns [batch, length]
+    float32 in [0, 1]; all zeros where nothing speaks for the class. Raises AmcError for a model without convolutions,
+    a layer that it does not have, or other shapes.
     """
     trunks = _feature_maps(model)
     if x.ndim != 3 or x.shape[1] != 2:
@@ -80,7 +80,9 @@ def transitions(importance: torch.Tensor, threshold: float = IMPORTANT) -> torch
 
 def require_convolutions(name: str) -> None:
     """Raise AmcError unless saliency is defined for model `name`."""
-    if not (name in MODELS and MODELS[name].feature_maps):
+    if hasattr(name, "spec") and not name.spec.feature_maps:
+        raise AmcError(f"saliency is not defined for {name}: its class names no feature_maps")
+    if not hasattr(name, "spec") and not (name in MODELS and MODELS[name].feature_maps):
         allowed = ", ".join(spec.name for spec in MODELS.values() if spec.feature_maps)
         raise AmcError(
             f"saliency is not defined for {name}: it needs a network of convolutions alone, on a regular grid of "
@@ -99,10 +101,32 @@ def convolutional_layers(trunk: nn.Module) -> list[nn.Module]:
 
 
 def _feature_maps(model: nn.Module) -> tuple[str, ...]:
+    own = getattr(type(model), "feature_maps", ())
+    if own:
+        _require_regular(model)
+        return tuple(own)
     target = f"{type(model).__module__}:{type(model).__qualname__}"
     name = next((spec.name for spec in MODELS.values() if spec.target == target), type(model).__name__)
     require_convolutions(name)
     return MODELS[name].feature_maps
+
+
+def _require_regular(model: nn.Module) -> None:
+    """Raise AmcError unless the places of a network's feature maps in the instance follow from their numbers."""
+
+    def values(value: int | tuple[int, ...] | str) -> set:
+        return {value} if isinstance(value, int | str) else set(value)
+
+    for name, layer in model.named_modules():
+        strided = isinstance(layer, _CONVOLUTIONS) and values(layer.stride) != {1}
+        overlapping = isinstance(layer, _POOLINGS) and (
+            values(layer.stride) != values(layer.kernel_size) or values(getattr(layer, "padding", 0)) != {0}
+        )
+        if strided or overlapping:
+            raise AmcError(
+                f"saliency is not defined for {type(model).__name__}: of {name} it does not know which samples "
+                "belong to an output (known: convolutions of stride 1, and poolings without overlap or padding)"
+            )
 
 
 def _class_indices(classes: Sequence[int] | torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
@@ -173,6 +197,8 @@ class _Watch:
     def _follow(self, layer: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
         # Of an image's axes time is the longer: the other is I/Q.
         before, after = max(inputs[0].shape[2:]), max(output.shape[2:])
+        if before not in self.grids:
+            raise AmcError(f"saliency is not defined for {type(self.model).__name__}: it resamples in its forward pass")
         first, step = self.grids[before]
         if isinstance(layer, _POOLINGS):
             size = layer.kernel_size if isinstance(layer.kernel_size, int) else max(layer.kernel_size)

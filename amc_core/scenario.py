@@ -187,7 +187,7 @@ class Scenario:
         help="By how much the power at which the transmitter's amplifier saturates is above that of the instance.",
     )  # fmt: skip
     amplifier_smoothness: float | Distribution = Field(
-        3.0, 0.1, 100, varies=True, symbol="p", label="amplifier smoothness",
+        3.0, 0.1, 100, varies=True,
         help="Of the amplifier's transition to saturation (p of Rapp's model).",
     )  # fmt: skip
     phase_noise_linewidth: float | Distribution = Field(
@@ -195,12 +195,12 @@ class Scenario:
         help="Full width at half maximum of the oscillator's Lorentzian spectrum; its phase is a Wiener process.",
     )  # fmt: skip
     impulsive_index: float | Distribution | None = Field(
-        None, 1e-6, 10, varies=True, optional=True, symbol="A",
-        help="Impulses a sample, of noise of Middleton's class A in place of Gaussian noise.",
+        None, 1e-6, 10, varies=True, optional=True,
+        help="Impulses a sample (A), of noise of Middleton's class A in place of Gaussian noise.",
     )  # fmt: skip
     impulsive_ratio: float | Distribution | None = Field(
-        None, 1e-9, 1e9, varies=True, optional=True, symbol="Γ",
-        help="Power of the Gaussian part of class A noise over that of its impulses.",
+        None, 1e-9, 1e9, varies=True, optional=True,
+        help="Power of the Gaussian part of class A noise over that of its impulses (Γ).",
     )  # fmt: skip
     iq_gain_imbalance_db: float | Distribution = Field(
         0.0, -20, 20, varies=True, unit="dB", label="I/Q gain imbalance",

@@ -23,7 +23,7 @@ from amc_core.device import Acceleration, Replayed, products
 from amc_core.errors import AmcError
 from amc_core.evaluation import evaluate
 from amc_core.instances import Instances
-from amc_core.models import build_model, model_spec, trained_part
+from amc_core.models import MODELS, build_model, model_spec, trained_part
 from amc_core.models.objective import scores_and_losses
 from amc_core.run import Recipe, Run
 
@@ -93,12 +93,14 @@ class _Session:
             module.requires_grad_(True)
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimiser]
-        self.own = {}  # settings of the optimiser that this device asks for
+        self.settings = {}  # settings of the optimiser that this device asks for
         if Acceleration.of(device).fused:
-            self.own = {"lr": torch.tensor(recipe.learning_rate, device=device), "fused": True}
-            self.own["capturable"] = torch.device(device).type == "cuda"
-        self.optimiser = kind(trained, **{"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay} | self.own)
-        self.step = Replayed(self._step, device)
+            self.settings = {"lr": torch.tensor(recipe.learning_rate, device=device), "fused": True}
+            self.settings["capturable"] = torch.device(device).type == "cuda"
+        usual = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
+        self.optimiser = kind(trained, **usual | self.settings)
+        # What Python does in a network of the user's own, a recording would not do again.
+        self.step = Replayed(self._step, device, able=run.model in MODELS)
         self.loss_sum = torch.zeros((), device=device)
         self.correct = torch.zeros((), dtype=torch.int64, device=device)
         chosen = {"fraction": recipe.label_fraction, "seed": _seed(run.seed, "labels")}
@@ -114,9 +116,9 @@ class _Session:
         """Take the weights to start from: those of a state, of the parent, or the initial ones."""
         if state is not None:
             self.model.load_state_dict(state["weights"])
-            self.optimiser.load_state_dict(_with_settings(state["optimiser"], self.own))
+            self.optimiser.load_state_dict(_with_settings(state["optimiser"], self.settings))
             for group in self.optimiser.param_groups:
-                group.update(self.own)  # the rate itself, of which it has made a copy
+                group.update(self.settings)  # the rate itself, of which it has made a copy
             self.rows, self.kept, self.kept_epoch = state["epochs"], state["kept"], state["kept_epoch"]
             self.micro_batch = self.rows[-1]["micro_batch"]
         elif self.run.parent is not None:
@@ -163,7 +165,7 @@ class _Session:
     def _optimiser_state(self, rate: float) -> dict:
         """A copy of the optimiser's state, which the next step changes in place, as on a CPU whatever the device."""
         state = copy.deepcopy(self.optimiser.state_dict())
-        return _with_settings(state, {"lr": rate, "fused": None, "capturable": False} if self.own else {})
+        return _with_settings(state, {"lr": rate, "fused": None, "capturable": False} if self.settings else {})
 
     def _pass(self, number: int) -> tuple[float, float, float]:
         """One pass over the training instances in an order of its own; returns mean loss, accuracy and last rate."""
@@ -189,8 +191,8 @@ class _Session:
         return self.loss_sum.item() / len(order), self.correct.item() / len(order), rate
 
     def _set_rate(self, rate: float) -> None:
-        if self.own:
-            self.own["lr"].fill_(rate)
+        if self.settings:
+            self.settings["lr"].fill_(rate)
             return
         for group in self.optimiser.param_groups:
             group["lr"] = rate

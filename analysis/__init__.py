@@ -1,7 +1,8 @@
 """From a store to tables and figures. Importing it takes neither torch nor Ray."""
 
+from analysis.latex import to_latex
 from analysis.pivots import accuracy_by, drop_from_training, snr_at, train_test
 from analysis.results import Results, load
 from analysis.significance import significance
 
-__all__ = ["Results", "accuracy_by", "drop_from_training", "load", "significance", "snr_at", "train_test"]
+__all__ = ["Results", "accuracy_by", "drop_from_training", "load", "significance", "snr_at", "to_latex", "train_test"]

@@ -7,7 +7,8 @@ confusion  a row per run, test scenario, SNR, sent and recognised modulation: co
 
 In cells and confusion, `setting` tells what the test scenario is to the run, see `amc_core.settings`. `stage` is the
 name of the stage of a study that a run belongs to; in tables without a study, how many runs it descends from, as
-`ancestors` is everywhere. `weights` is equal where runs ended in the same weights.
+`ancestors` is everywhere. `code` is the digest of a network of the user's own, nothing for one of ours. `weights` is
+equal where runs ended in the same weights.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ RECIPE = [f.name for f in fields(Recipe)]
 # What of its run stands beside every row of the other tables.
 IDENTITY = [
     "model",
+    "code",
     "hyperparameters",
     "seed",
     *TRAIN,
@@ -72,6 +74,7 @@ _TEXTS |= {
     "stage",
     "weights",
     "model",
+    "code",
     "hyperparameters",
     "modulation_set",
     "start",

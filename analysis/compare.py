@@ -15,6 +15,7 @@ from analysis.results import Results
 from sweeps.study import SHIPPED, load_study, study_name
 
 _DIFFERENCES = ("drop", "gain", "relative_gain", "snr_gain", "largest_snr_gain")
+_DECADES = 2  # an offset whose interval is wider than that is not known
 _OF_THE_NETWORK = ("parameters", "parameter_ratio")  # whatever the scale
 
 
@@ -108,6 +109,8 @@ def verdict(entry: Published, ours: Sequence[float] | None) -> str:
     published, (low, high) = entry.value, ours[1:3]
     if entry.quantity == "offset":
         published, low, high = (math.log10(value) for value in (published, low, high))
+        if high - low > _DECADES:
+            return "undecided"
     tolerance = 0 if entry.quantity == "parameters" else entry.tolerance
     sure_sign = low > 0 or high < 0
     signed = entry.quantity in _DIFFERENCES and abs(published) > tolerance

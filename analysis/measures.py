@@ -137,17 +137,20 @@ def _snr_gain(entry: Published, tables: Tables) -> Measured:
     seeds = min(len(correct) for _, correct, _ in sides)
     apart = [_distances(*((snrs, correct[i] / n) for snrs, correct, n in sides), targets) for i in range(seeds)]
     rng = np.random.default_rng(0)
-    drawn = [
-        _distances(
-            *((s, rng.binomial(n.astype(int), p) / n) for (s, p), (*_, n) in zip(means, sides, strict=True)), targets
-        )
-        for _ in range(_DRAWS)
-    ]
+    drawn = [_distances(*_redrawn(rng, means, sides), targets) for _ in range(_DRAWS)]
+    of_draws = [np.nanmean(each) for each in drawn if not np.isnan(each).all()]
     value, of_seeds = float(distances.mean()), np.array([np.nanmean(each) for each in apart])
     spread = statistics.student(seeds - 1, 0.95) ** 2 * of_seeds.var(ddof=1) / seeds if seeds > 1 else 0.0
-    with np.errstate(invalid="ignore"):
-        half = math.sqrt(spread + (statistics.normal(0.95) * np.nanstd(np.nanmean(drawn, axis=1))) ** 2)
+    half = math.sqrt(spread + (statistics.normal(0.95) * np.std(of_draws)) ** 2)
     return _measured(Estimate(value, value - half, value + half), of_seeds)
+
+
+def _redrawn(rng: np.random.Generator, means: list[tuple], sides: list[tuple]) -> list[tuple]:
+    """The curves (SNRs, accuracies) as other instances would have given them."""
+    return [
+        (snrs, rng.binomial(n.astype(int), accuracy) / n)
+        for (snrs, accuracy), (_, _, n) in zip(means, sides, strict=True)
+    ]
 
 
 def _common_accuracies(own: np.ndarray, other: np.ndarray) -> np.ndarray:

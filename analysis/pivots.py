@@ -44,7 +44,8 @@ def _listed(by: str | Sequence[str]) -> list[str]:
 
 def varied(cells: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     """Those of `columns` that take more than one value for some model."""
-    return [name for name in columns if cells.groupby("model")[name].nunique(dropna=False).max() > 1]
+    by_model = cells.groupby("model")
+    return [name for name in columns if name in cells and by_model[name].nunique(dropna=False).max() > 1]
 
 
 def varied_settings(cells: pd.DataFrame) -> list[str]:

@@ -32,6 +32,7 @@ def read_runs(store: Store, study: Study | None) -> pd.DataFrame:
             {
                 "run": key,
                 "model": record.model,
+                "code": record.code or "",
                 "hyperparameters": json.dumps(record.hyperparameters, sort_keys=True),
                 "seed": record.seed,
                 **scenario_columns("train", dataset.scenario),

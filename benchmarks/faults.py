@@ -3,11 +3,13 @@
     python benchmarks/faults.py [--faults 50] [--seed 0] [--folder DIR]
 
 Each launch of a small study suffers one fault: the driver gets SIGKILL, SIGTERM or SIGINT; a trial's worker, the
-raylet or Ray's head (the GCS) gets SIGKILL; or a node of a cluster is lost. Then the same command is given again, until
-the study is complete; a complete study is followed by another store until there were so many faults. Counted are
-finished runs that were trained again and cells that were evaluated again: both should be none.
+raylet or Ray's head (the GCS) gets SIGKILL; a node of a cluster is lost, or one does not see the store or may not write
+there; a bucket denies access for 15 s. Then the same command is given again, until the study is complete; a complete
+study is followed by another, in turn with transfers, a search, a mixture, and in a bucket, until there were so many
+faults. Counted are finished runs that were trained again and cells that were evaluated again: both should be none.
 
-Needs psutil. Exit code 1 where a table differs, or a finished run was trained again.
+Needs psutil, moto for the bucket, and the right to mount for nodes unlike the driver. Exit code 1 where a table differs
+or a finished run was trained again.
 """
 
 from __future__ import annotations
@@ -20,48 +22,77 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections import Counter
 from contextlib import ExitStack, contextmanager
+from itertools import cycle
 from pathlib import Path
 
 import pandas as pd
 import psutil
 
+from amc_core.errors import AmcError
 from analysis import load
 from sweeps.store import Store
 
-STUDY = """
+_SHARED = """
 modulations: [BPSK, 16QAM, GFSK]
 snr_db: [0, 18]
 instances: 40
 length: 128
+test: {channel: [awgn, rician], upsampling: [4, 8]}
+"""
+STUDIES = {
+    "transfer": """
 models: [hoc_svm, mod_lcnn]
 recipe: {epochs: 40, batch_size: 16}
 seeds: [0, 1]
 train: {channel: [awgn, rayleigh]}
-test: {channel: [awgn, rician], upsampling: [4, 8]}
 transfer: [{train: {channel: rician}, recipe: {epochs: 20, retrain: head, label_fraction: 0.5}}]
-"""
+""",
+    "mixture": """
+models: [mod_lcnn]
+recipe: {epochs: 40, batch_size: 16}
+seeds: [0, 1, 2, 3]
+train: {mixture: [{channel: awgn}, {channel: rayleigh, upsampling: 4}]}
+""",
+    # The grid's proposals are the same in whatever order they are made.
+    "search": """
+models: [mod_lcnn]
+recipe: {epochs: {choice: [10, 20, 30]}, batch_size: {choice: [16, 32]}}
+train: {channel: awgn}
+search: {proposals: 6, sampler: grid}
+""",
+}
+IN_BUCKET = "transfer"  # the study that is computed in a bucket, too
 # What depends on when and where, not on what.
 TIMES = ["started_at", "finished_at", "evaluated_at", "seconds", "host", "instances_per_second"]
 
 SIGNALS = {"driver SIGKILL": signal.SIGKILL, "driver SIGTERM": signal.SIGTERM, "driver SIGINT": signal.SIGINT}
 PROCESSES = {"worker SIGKILL": "ray::", "raylet SIGKILL": "raylet", "head SIGKILL": "gcs_server"}
 NODE = "node lost"
-FAULTS = (*SIGNALS, *PROCESSES, NODE)
+UNLIKE = {  # a node beside one that is fit → what makes the store another there
+    "node blind": "mount -t tmpfs none {store}",
+    "node read-only": "mount --bind {store} {store} && mount -o remount,ro,bind {store}",
+}
+DENIED, DENIED_SECONDS = "access denied", 15
+FAULTS = (*SIGNALS, *PROCESSES, NODE, *UNLIKE)
 
 
-def command(study: Path, store: Path, *more: str) -> list[str]:
+def command(study: Path, store: Path | str, *more: str) -> list[str]:
     return [sys.executable, "-m", "sweeps", "run", str(study), "--store", str(store), *more]
 
 
-def suffer(fault: str, study: Path, store: Path, moment: float) -> bool:
+def suffer(fault: str, study: Path, store: Path | str, moment: float) -> bool:
     """Launch; `moment` seconds after the first new file in the store comes the fault. True if it came to that."""
     with ExitStack() as stack:
         cluster, options, environment = None, (), None
-        if fault == NODE:
+        if fault == NODE or fault in UNLIKE:
             cluster = stack.enter_context(two_workers(study.with_name("auth_token")))
             options, environment = ("--address", cluster.address), cluster.environment
+        if fault in UNLIKE:
+            cluster.lose_one()
+            stack.enter_context(unlike_node(cluster, UNLIKE[fault], store))
         before = files(store)
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         driver = subprocess.Popen(command(study, store, *options), env=environment, **quiet)
@@ -73,7 +104,9 @@ def suffer(fault: str, study: Path, store: Path, moment: float) -> bool:
                 return False
             if fault == NODE:
                 cluster.lose_one()
-            else:
+            elif fault == DENIED:
+                denied(DENIED_SECONDS)
+            elif fault not in UNLIKE:  # which are there from the start
                 strike(fault, driver)
             driver.wait(300)
         finally:
@@ -157,38 +190,88 @@ def two_workers(token: Path, cpus: int = 1, gpus: int = 0):
         cluster.process.wait(60)
 
 
-def files(store: Path) -> set[tuple[str, int]]:
-    """What is in the store, and since when."""
-    found = set()
-    for path in store.glob("runs/*/[a-z]*"):
-        try:
-            found.add((str(path), path.stat().st_mtime_ns))
-        except FileNotFoundError:  # a checkpoint that was replaced
-            continue
-    return found
+@contextmanager
+def unlike_node(cluster: TwoWorkers, mount: str, store: Path | str):
+    """A node of the cluster to which the store is another: `mount` makes it so."""
+    Path(store, "runs").mkdir(parents=True, exist_ok=True)
+    start = f"{sys.executable} -m ray.scripts.scripts start --address={cluster.address} --num-cpus=1 --block"
+    shell = ["unshare", "--mount", "sh", "-c", f"{mount.format(store=store)} && exec {start}"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    node = subprocess.Popen(
+        [*shell[:-1], f"{shell[-1]} --object-store-memory={80 << 20}"], env=cluster.environment, **quiet
+    )
+    try:
+        yield
+    finally:
+        node.terminate()
+        node.wait(60)
 
 
-def finished(store: Path) -> dict[str, str]:
+def bucket(stack: ExitStack) -> str:
+    """The address of a new bucket on an S3 server of our own, which ends with the context."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    stack.callback(server.stop)
+    host, port = server.get_host_and_port()
+    os.environ |= {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_EC2_METADATA_DISABLED": "true"}
+    os.environ |= {"AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": "secret"}
+    ask("PUT", "measurements")
+    return "s3://measurements"
+
+
+def denied(seconds: float) -> None:
+    """Let the S3 server deny access for a while."""
+    ask("POST", "moto-api/reset-auth", b"0")
+    time.sleep(seconds)
+    ask("POST", "moto-api/reset-auth", b"inf")
+
+
+def ask(method: str, path: str, body: bytes | None = None) -> None:
+    address = f"{os.environ['AWS_ENDPOINT_URL']}/{path}"
+    request = urllib.request.Request(address, body, {"Content-Type": "text/plain"}, method=method)
+    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10).close()
+
+
+def files(store: Path | str) -> set[tuple[str, float]]:
+    """What is in the store, and since when; nothing while a bucket denies access."""
+    try:
+        return set(Store(store).files.list("runs").items())
+    except AmcError:
+        return set()
+
+
+def finished(store: Path | str) -> dict[str, str]:
     """Run key → when it was finished."""
     place = Store(store)
     return {key: str(record.finished_at) for key, record in place.records().items()}
 
 
-def tables(study: Path, store: Path) -> dict[str, pd.DataFrame]:
+def tables(study: Path, store: Path | str) -> dict[str, pd.DataFrame]:
     loaded = {name: load(name, store, str(study)) for name in ("runs", "epochs", "cells", "confusion")}
     return {name: table.drop(columns=[c for c in TIMES if c in table]) for name, table in loaded.items()}
 
 
-def differing(study: Path, one: Path, other: Path) -> list[str]:
+def differing(study: Path, one: Path | str, other: Path | str) -> list[str]:
     """Names of the tables in which two stores differ."""
     first, second = tables(study, one), tables(study, other)
     return [name for name in first if not first[name].equals(second[name])]
 
 
-def cells_evaluated_twice(store: Path) -> int:
+def cells_evaluated_twice(store: Path | str) -> int:
     place = Store(store)
     rows = [table.select(["cell", "snr_db"]).to_pandas() for table in place.cell_tables(place.trained())]
     return int(pd.concat(rows).duplicated().sum()) if rows else 0
+
+
+def uninterrupted(folder: Path, name: str) -> tuple[Path, Path]:
+    """The file of a study, and a store in which it was computed without a fault."""
+    study, store = folder / f"{name}.yaml", folder / f"{name}-expected"
+    if not study.exists():
+        study.write_text(_SHARED + STUDIES[name])
+        subprocess.run(command(study, store), check=True, stdout=subprocess.DEVNULL)
+    return study, store
 
 
 def main() -> int:
@@ -198,31 +281,35 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=None)
     arguments = parser.parse_args()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="faults-"))
-    study, expected, draw = folder / "study.yaml", folder / "expected", random.Random(arguments.seed)
+    draw = random.Random(arguments.seed)
     folder.mkdir(parents=True, exist_ok=True)
-    study.write_text(STUDY)
-    subprocess.run(command(study, expected), check=True, stdout=subprocess.DEVNULL)
-
-    suffered, launches, complete, again, cells_again, wrong = Counter(), 0, 0, 0, 0, []
-    while suffered.total() < arguments.faults:
-        store, known = folder / f"store-{complete}", {}
-        while True:
-            fault = draw.choice(FAULTS)
-            hit = suffered.total() < arguments.faults and suffer(fault, study, store, draw.uniform(0, 4))
-            launches += 1
-            if hit:
-                suffered[fault] += 1
-                print(f"{suffered.total():3} {fault}: {len(finished(store))} runs finished", flush=True)
-            now = finished(store)
-            again += sum(now[key] != moment for key, moment in known.items())
-            known = now
-            if not hit and subprocess.run(command(study, store), stdout=subprocess.DEVNULL).returncode == 0:
+    with ExitStack() as stack:
+        place = bucket(stack)
+        turns = cycle([*((name, folder) for name in STUDIES), (IN_BUCKET, place)])
+        suffered, launches, complete, again, cells_again, wrong = Counter(), 0, 0, 0, 0, []
+        for name, parent in turns:
+            if suffered.total() >= arguments.faults:
                 break
-        complete += 1
-        cells_again += cells_evaluated_twice(store)
-        wrong += [f"{store.name}: {name}" for name in differing(study, store, expected)]
+            study, expected = uninterrupted(folder, name)
+            store, known = f"{parent}/{name}-{complete}", {}
+            faults = (*SIGNALS, *PROCESSES, DENIED) if parent == place else FAULTS
+            while True:
+                fault = draw.choice(faults)
+                hit = suffered.total() < arguments.faults and suffer(fault, study, store, draw.uniform(0, 4))
+                launches += 1
+                if hit:
+                    suffered[fault] += 1
+                    print(f"{suffered.total():3} {name} {fault}: {len(finished(store))} runs finished", flush=True)
+                now = finished(store)
+                again += sum(now[key] != moment for key, moment in known.items() if key in now)
+                known |= now
+                if not hit and subprocess.run(command(study, store), stdout=subprocess.DEVNULL).returncode == 0:
+                    break
+            complete += 1
+            cells_again += cells_evaluated_twice(store)
+            wrong += [f"{store}: {table}" for table in differing(study, store, expected)]
 
-    for fault in FAULTS:
+    for fault in (*FAULTS, DENIED):
         print(f"{fault:16} {suffered[fault]:3}")
     print(f"{suffered.total()} faults in {launches} launches, {complete} studies completed")
     print(f"finished runs trained again: {again}; rows of cells evaluated twice: {cells_again}")

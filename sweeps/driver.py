@@ -16,6 +16,7 @@ from typing import NamedTuple
 from rich.console import Console
 
 from sweeps.engine.options import require_options
+from sweeps.own_code import require_working_code
 from sweeps.planning import Plan, RunPlan, make_plan, require_recordings
 from sweeps.search import Search, completed, mend, proposed
 from sweeps.store import Store
@@ -145,6 +146,7 @@ def run(
     chosen = completed(chosen, place)  # of a search; what it has begun, it proposes again
     before = make_plan(chosen, place)
     require_recordings(before)
+    require_working_code(chosen, before)
     planned(chosen, before)
     search = _open_search(chosen, place)
     if not before.incomplete and not (search and search.wanted):

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 
-from amc_core.models import MODELS
+from amc_core.models import model_order, model_title
 from amc_core.reference import axis as axis_name
 from amc_core.reference import value_text
 from analysis.figures.labels import fixed_in_words, row_label
@@ -24,7 +24,7 @@ def train_test_heat_map(cells: pd.DataFrame, title: str) -> Figure:
     """
     table = train_test(cells)
     settings, width = table.index.names[1:], len(table.columns)
-    models = sorted(cells["model"].unique(), key=list(MODELS).index)
+    models = sorted(cells["model"].unique(), key=model_order)
     panels = {model: {} for model in models}  # model → setting → accuracies
     for (model, *setting), accuracies in zip(_entries(table), table.to_numpy(), strict=True):
         panels[model][tuple(setting)] = accuracies
@@ -39,7 +39,7 @@ def train_test_heat_map(cells: pd.DataFrame, title: str) -> Figure:
     for axis, model in zip(axes, models, strict=True):
         panel = np.stack([panels[model].get(row, np.full(width, np.nan)) for row in rows])
         image = axis.imshow(panel, vmin=0, vmax=highest, cmap="cividis", aspect="auto")
-        axis.set_title(MODELS[model].title, fontsize=11)
+        axis.set_title(model_title(model), fontsize=11)
         _write_accuracies(axis, panel, highest)
         trained = cells[(cells["model"] == model) & (cells["setting"] == "trained")]
         for *row, column in trained[[*settings, table.columns.name]].drop_duplicates().itertuples(index=False):

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from amc_core.models import MODELS
+from amc_core.models import is_trained_in_epochs
 from analysis.figures.style import finish, in_order, legend, look, title_of
 
 
@@ -19,7 +19,7 @@ def learning_curves(epochs: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(6, 4.2), layout="constrained")
     axis = figure.subplots()
     for place, model in enumerate(in_order(epochs["model"])):
-        if not MODELS[model].epochs:
+        if not is_trained_in_epochs(model):
             continue
         own = epochs[epochs["model"] == model]
         for transferred, rows in own.groupby(own["parent"] != ""):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from matplotlib.figure import Figure
 from amc_core import reference
 from amc_core.errors import AmcError, suggest
 from amc_core.instances import Instances
-from amc_core.models import MODELS
+from amc_core.models import model_spec
 from amc_core.run import Dataset, Recipe, Run
 from amc_core.saliency import IMPORTANT, require_convolutions, saliency, transitions
 from amc_core.settings import descent_of, setting
@@ -23,6 +24,7 @@ from amc_core.training import new_model
 from analysis.figures.labels import in_words
 from sweeps.store import Store
 from sweeps.study import Study
+from sweeps.study.code import require_code
 
 _ROWS, _COLUMNS = 12, 6  # of panels that can still be read
 _RIGHT, _WRONG = "#e3f3e1", "#fae1df"
@@ -53,11 +55,14 @@ class Selection:
     left_out: str
 
 
-def select(study: Study, store: Store, modulations: Sequence[str], model: str | None = None) -> Selection:
+def select(
+    study: Study, store: Store, modulations: Sequence[str], model: str | None = None, code: Sequence[str | Path] = ()
+) -> Selection:
     """The trained networks of convolutions of a study, or those of one model, and their test datasets.
 
-    One seed of each is taken, and of more than fits on a figure an even choice, training settings first. Raises
-    AmcError where a model or modulation is not in the study, and where nothing suitable is trained.
+    code: the files of networks of the user's own, which are imported only where they are given and have the content
+    that trained them. One seed of each is taken, and of more than fits on a figure an even choice, training settings
+    first. Raises AmcError where a model or modulation is not in the study, and where nothing suitable is trained.
     """
     for name in modulations:
         if name not in study.file.modulations:
@@ -70,10 +75,10 @@ def select(study: Study, store: Store, modulations: Sequence[str], model: str | 
     if model is not None:
         if model not in models:
             raise AmcError(f"model {model!r} is not in the study {study.name}{suggest(model, models)}")
-        require_convolutions(model)
-    elif not any(MODELS[name].feature_maps for name in models):
+        require_convolutions(models[models.index(model)])
+    elif not any(model_spec(name).feature_maps for name in models):
         require_convolutions(" or ".join(models))
-    suitable = [run for run in study.runs() if MODELS[run.model].feature_maps and model in (None, run.model)]
+    suitable = [run for run in study.runs() if model_spec(run.model).feature_maps and model in (None, run.model)]
     trained = store.trained()
     found = {}
     for run in suitable:
@@ -83,6 +88,9 @@ def select(study: Study, store: Store, modulations: Sequence[str], model: str | 
         what = f"trained {model}" if model else "trained network of convolutions"
         raise AmcError(f"store {str(store.path)!r} holds no {what} of {study.name}; 'amc run' trains it")
     runs = _spread(list(found.values()), _ROWS // len(modulations))
+    for run in runs:
+        if run.code:
+            require_code(run.model, code)
     tests = list(dict.fromkeys(test for run in runs for test in study.tests(run)))
     own = [test for test in tests if any(_trained_in(run, test) for run in runs)][:_COLUMNS]
     others = _spread([test for test in tests if test not in own], _COLUMNS - len(own))
@@ -202,12 +210,12 @@ def _setting(dataset: Dataset, told: Sequence[str]) -> str:
 
 def _training(run: Run, runs: Sequence[Run], told: Sequence[str]) -> str:
     """The model of a run and how it was trained, as far as other runs differ in it."""
-    usual = MODELS[run.model].hyperparameters
+    usual = model_spec(run.model).hyperparameters
     own = [f"{name} {value}" for name, value in run.hyperparameters.items() if value != usual[name].default]
     for name in (field.name for field in fields(Recipe)):
         if len({getattr(other.recipe, name) for other in runs}) > 1:
             own.append(reference.in_words(name, getattr(run.recipe, name)))
-    lines = [f"{MODELS[run.model].title}, trained:", _setting(run.dataset, told)]
+    lines = [f"{model_spec(run.model).title}, trained:", _setting(run.dataset, told)]
     if run.parent is not None:
         lines.append(f"after: {_setting(run.parent.dataset, told)}")
     return "\n".join(lines + [textwrap.fill(words.replace("_", " "), 24) for words in own])

@@ -15,8 +15,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from string import Template
 
+import numpy as np
+
 from amc_core.errors import AmcError
 from amc_core.identity import VERSION
+from amc_core.statistics import normal, student
 from analysis.report.data import study_data
 from analysis.results import Results
 from sweeps.store import Store
@@ -26,6 +29,8 @@ __all__ = ["found", "study_data", "write"]
 
 # Characters that the confusion counts of a page may take; those of a study that does not fit are left out.
 LARGEST_CONFUSION = 10_000_000
+
+_MOST_SEEDS = 100  # for as many the page knows Student's quantiles; beyond, they are nearly equal
 
 _PAGE = Path(__file__).parent / "page"
 _SCRIPTS = ("data.js", "map.js", "curves.js", "page.js")
@@ -83,7 +88,13 @@ def _page(studies: list[dict]) -> str:
         (_PAGE / name).read_text(encoding="utf-8") for name in ("page.html", "page.css", *_SCRIPTS)
     )
     script = "\n".join(scripts)
-    content = {"version": _version(), "definitions": VERSION, "largest": LARGEST_CONFUSION, "studies": studies}
+    quantiles = {"normal": normal(0.95), "student": student(np.arange(1, _MOST_SEEDS), 0.95).tolist()}
+    content = quantiles | {
+        "version": _version(),
+        "definitions": VERSION,
+        "largest": LARGEST_CONFUSION,
+        "studies": studies,
+    }
     # With "<" written as an escape, no text of a study can end the element that holds it.
     data = json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     title = "Report: " + ", ".join(dict.fromkeys(study["name"] for study in studies))

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from amc_core.models import MODELS
+from amc_core.models import model_order, model_title
 from amc_core.run import PARTS
-from amc_core.statistics import wilson
+from amc_core.statistics import bonferroni
 from analysis.compare import compared, in_words
+from analysis.pooling import accuracy_of, pool
 from analysis.published import PUBLISHED
 from analysis.report.fields import OF_RUN, OF_TEST, field_of, fixed_in_words, telling_hyperparameters, varies
 from analysis.results import Results
@@ -26,13 +27,13 @@ _LEARNING = ["train_loss", "validation_loss", "train_accuracy", "validation_accu
 def study_data(name: str, results: Results, room: int) -> dict:
     """What the page shows of one study, as plain values that JSON can hold.
 
-    Cells are numbered run by run: "run", "trained" (in the setting of its test) and the codes of every field are
-    arrays over cells, "n" and "correct" over cells × SNRs. "confusion" has, of every run, an array over its cells ×
-    SNRs × sent × recognised; it is None where these would take more than `room` characters. Raises AmcError where
-    the store holds no cells of the study.
+    Cells are numbered run by run: "run", "trained" (in the setting of its test), "test" (equal where the instances are)
+    and the codes of every field are arrays over cells, "n" and "correct" over cells × SNRs. "confusion" has, of every
+    run, an array over its cells × SNRs × sent × recognised; it is None where these would take more than `room`
+    characters. Raises AmcError where the store holds no cells of the study.
     """
     study, runs, cells = results.study, results.runs, results.require_cells(name)
-    runs = runs.sort_values("model", key=lambda models: models.map(list(MODELS).index), kind="stable")
+    runs = runs.sort_values("model", key=lambda models: models.map(model_order), kind="stable")
     place = {key: i for i, key in enumerate(runs["run"])}
     each = cells.drop_duplicates("cell").sort_values("run", key=lambda keys: keys.map(place), kind="stable")
     each = each.reset_index(drop=True)
@@ -40,7 +41,7 @@ def study_data(name: str, results: Results, room: int) -> dict:
     where = cells["cell"].map(pd.Series(each.index, each["cell"])), np.searchsorted(snrs, cells["snr_db"])
     n, correct = np.zeros((2, len(each), len(snrs)), int)
     n[where], correct[where] = cells["n"], cells["correct"]
-    trained, unseen = ((each["setting"] == name).to_numpy() for name in ("trained", "unseen"))
+    trained = (each["setting"] == "trained").to_numpy()
     each["hyperparameters"] = telling_hyperparameters(each)
     fields = [field_of(each, column) for column in (*OF_RUN, *OF_TEST) if varies(each, column)]
     confusion, characters = _confusion(results, runs["run"], each, snrs, room)
@@ -61,12 +62,13 @@ def study_data(name: str, results: Results, room: int) -> dict:
         "seeds": list(file.seeds),
         "fixed": fixed_in_words(each),
         "total": {"runs": len(study.runs()), "cells": sum(len(study.tests(run)) for run in study.runs())},
-        "summary": _summary(each, fields, trained, unseen, n.sum(axis=1), correct.sum(axis=1), runs),
+        "summary": _summary(cells, each, fields, runs),
         "fields": [field | {"codes": packed(field["codes"])} for field in fields],
         "runs": _runs(runs, fields, each, results.epochs),
         "cells": each["cell"].tolist(),
         "run": packed(each["run"].map(place).to_numpy()),
         "trained": packed(trained),
+        "test": packed(each.groupby([*OF_TEST, "test_modulation_set", "test_instances"], dropna=False).ngroup()),
         "n": packed(n),
         "correct": packed(correct),
         "confusion": confusion,
@@ -80,52 +82,56 @@ def _source(name: str) -> str:
     return (path if path.is_file() else SHIPPED / f"{name}.yaml").read_text(encoding="utf-8")
 
 
-def _summary(
-    each: pd.DataFrame,
-    fields: list[dict],
-    trained: np.ndarray,
-    unseen: np.ndarray,
-    n: np.ndarray,
-    correct: np.ndarray,
-    runs: pd.DataFrame,
-) -> list[dict]:
-    """Of every model: runs, time, and the pooled accuracy where trained, unseen, and best and worst unseen."""
-    codes = pd.DataFrame({field["name"]: field["codes"] for field in fields if field["name"] != "seed"}, each.index)
-    counts = codes.rename(columns={"model": "model_code"}).assign(model=each["model"], n=n, correct=correct)
+def _summary(cells: pd.DataFrame, each: pd.DataFrame, fields: list[dict], runs: pd.DataFrame) -> list[dict]:
+    """Of every model: runs, time, and the accuracy where trained, unseen, and best and worst unseen."""
+    place = pd.Series(each.index, each["cell"])[cells["cell"]].to_numpy()
+    codes = {
+        field["name"]: np.array(field["codes"])[place] for field in fields if field["name"] not in ("model", "seed")
+    }
+    models = next((field for field in fields if field["name"] == "model"), None)
+    coded = cells.assign(**{f"code {name}": values for name, values in codes.items()})
     rows = []
     for model in runs["model"].unique():
-        of_model = (each["model"] == model).to_numpy()
-        own, unseen_counts = counts[of_model], counts[of_model & unseen]
-        by = [name for name in codes if name != "model"]
-        settings = unseen_counts.groupby(by)[["n", "correct"]].sum().reset_index() if by else unseen_counts
-        accuracy = settings["correct"] / settings["n"]
-        code = {"model": int(own["model_code"].iloc[0])} if "model" in codes else {}
-        extremes = {"best": accuracy.idxmax(), "worst": accuracy.idxmin()} if len(settings) else {}
-        own_runs = runs[runs["model"] == model]
+        own, own_runs = coded[coded["model"] == model], runs[runs["model"] == model]
+        code = {"model": models["values"].index(model_title(model))} if models else {}
+        trained, unseen = (own[own["setting"] == name] for name in ("trained", "unseen"))
         rows.append(
             {
-                "model": MODELS[model].title,
+                "model": model_title(model),
                 "runs": len(own_runs),
                 "seconds": float(own_runs["seconds"].sum()),
-                "parameters": sorted({int(value) for value in own_runs["parameters"].dropna()}),
-                "trained": _proportion(counts[of_model & trained]),
-                "unseen": _proportion(unseen_counts),
-                **{
-                    name: _proportion(settings.loc[[i]])
-                    | {"where": {name: int(settings.at[i, name]) for name in by} | code}
-                    for name, i in extremes.items()
-                },
+                "parameters": sorted({int(value) for value in own_runs["parameters"]}),
+                "trained": _accuracy(trained),
+                "unseen": _accuracy(unseen),
+                **_extremes(unseen, list(codes), code),
             }
         )
     return rows
 
 
-def _proportion(counts: pd.DataFrame) -> dict | None:
-    n, correct = int(counts["n"].sum()), int(counts["correct"].sum())
-    if not n:
+def _extremes(unseen: pd.DataFrame, names: list[str], code: dict[str, int]) -> dict[str, dict]:
+    """The settings of highest and lowest accuracy; their intervals allow for the choice among all (Bonferroni)."""
+    if unseen.empty:
+        return {}
+    settings = pool(unseen, [f"code {name}" for name in names]).table
+    places = {"best": settings["accuracy"].idxmax(), "worst": settings["accuracy"].idxmin()}
+    found = {}
+    for word, place in places.items():
+        where = {name: int(settings.at[place, f"code {name}"]) for name in names}
+        rows = np.logical_and.reduce([unseen[f"code {name}"] == value for name, value in where.items()] or [True])
+        chosen = unseen[rows] if names else unseen
+        found[word] = _accuracy(chosen, bonferroni(0.95, len(settings))) | {"where": where | code}
+    return found
+
+
+def _accuracy(cells: pd.DataFrame, level: float = 0.95) -> dict | None:
+    if cells.empty:
         return None
-    low, high = wilson(np.array(float(correct)), np.array(float(n)))
-    return {"n": n, "correct": correct, "accuracy": correct / n, "low": float(low), "high": float(high)}
+    pooled = pool(cells, [])
+    low, high = (float(bound[0]) for bound in pooled.estimates(lambda block: accuracy_of(block, level))[1:])
+    [row] = pooled.table.to_dict("records")
+    counts = {name: int(row[name]) for name in ("n", "correct", "seeds")}
+    return counts | {"accuracy": row["accuracy"], "low": low, "high": high}
 
 
 def _runs(runs: pd.DataFrame, fields: list[dict], each: pd.DataFrame, epochs: pd.DataFrame) -> list[dict]:
@@ -139,8 +145,9 @@ def _runs(runs: pd.DataFrame, fields: list[dict], each: pd.DataFrame, epochs: pd
         told.append(
             {
                 "key": run.run,
-                "model": MODELS[run.model].title,
+                "model": model_title(run.model),
                 "seed": run.seed,
+                "weights": run.weights,
                 "settings": [
                     None if cell is None else field["values"][field["codes"][cell]]
                     for field in fields

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from amc_core.models import MODELS, validate_hyperparameters
-from amc_core.reference import called, name_of, symbol, value_text
+from amc_core.models import MODELS, model_order, model_title, validate_hyperparameters
+from amc_core.reference import called, symbol, value_text
 from amc_core.scenario import SCENARIO_FIELDS, Scenario
 from analysis.columns import RECIPE, TEST, TRAIN
 
@@ -44,11 +44,13 @@ def telling_hyperparameters(each: pd.DataFrame) -> pd.Series:
     """Hyperparameters as "blocks=4", those alone in which runs of the model differ."""
     told = {}
     for model, texts in each.groupby("model")["hyperparameters"]:
-        given = {text: validate_hyperparameters(model, json.loads(text)) for text in texts.unique()}
+        given = {text: json.loads(text) for text in texts.unique()}
+        if model in MODELS:  # an older record may lack a hyperparameter that has come since
+            given = {text: validate_hyperparameters(model, values) for text, values in given.items()}
         names = sorted({name for values in given.values() for name in values})
-        differing = [name for name in names if len({str(values[name]) for values in given.values()}) > 1]
+        differing = [name for name in names if len({str(values.get(name)) for values in given.values()}) > 1]
         for text, values in given.items():
-            told[model, text] = ", ".join(f"{name}={values[name]}" for name in differing)
+            told[model, text] = ", ".join(f"{name}={values[name]}" for name in differing if name in values)
     return pd.Series([told[pair] for pair in zip(each["model"], each["hyperparameters"], strict=True)], each.index)
 
 
@@ -66,7 +68,7 @@ def field_of(each: pd.DataFrame, column: str) -> dict:
 def _rank(column: str, value: Hashable) -> tuple:
     """Numbers, then texts, then what is not known; models as in the registry."""
     if column == "model":
-        return (list(MODELS).index(value),)
+        return model_order(value)
     return value is None, isinstance(value, str), value if value is not None else 0
 
 
@@ -83,6 +85,4 @@ def _label(column: str, words: Callable[[str], str] = called) -> str:
 def _told(column: str, value: Any) -> str:
     if value is None or value != value or value == "":
         return "–"
-    return (
-        MODELS[value].title if column == "model" else value_text(column, value, unit=name_of(column) == "sample_rate")
-    )
+    return model_title(value) if column == "model" else value_text(column, value, unit=True)

@@ -84,6 +84,10 @@ def draw_saliency(
     layer: Annotated[
         int, typer.Option("--layer", help="Convolutional layer; 0 is the first and the finest, -1 the last.")
     ] = 2,  # the deepest in which single transitions between symbols show
+    code: Annotated[
+        list[Path] | None,
+        typer.Option("--code", help="A file of a network of your own, with the content that trained it; may repeat."),
+    ] = None,
     to: Annotated[Path, typer.Option("--to", help="Directory for the figure.")] = Path("figures"),
 ) -> None:
     """Draw which I/Q samples a study's trained networks decide by (Grad-CAM, P1 Table II), as PNG and SVG.
@@ -99,7 +103,7 @@ def draw_saliency(
     place = Store(store)
     chosen = proposed(load_study(study, scale), place)
     names = [name.strip() for name in modulations.split(",")] if modulations else chosen.file.modulations[:2]
-    selection = select(chosen, place, names, model)
+    selection = select(chosen, place, names, model, code or ())
     level = max(chosen.file.snr_db) if snr is None else snr
     readings = read(chosen, place, selection, names, level, instance, layer)
     name = "-".join([chosen.name, *([scale] if scale else []), "saliency", *([model] if model else [])])

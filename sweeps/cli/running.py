@@ -29,6 +29,7 @@ def plan(study: StudyNames, store: StoreDir = "results", scale: Scale = None) ->
     Example: amc plan quickstart, or amc plan 'p1-*' --scale small
     """
     from sweeps import driver
+    from sweeps.own_code import changes_of_code
     from sweeps.planning import expected_seconds
     from sweeps.search import proposed
     from sweeps.store import Store
@@ -38,6 +39,8 @@ def plan(study: StudyNames, store: StoreDir = "results", scale: Scale = None) ->
     chosen = proposed(load_studies(study, scale), place)
     found = driver.plan(chosen, place)
     show_missing(chosen, found)
+    for line in changes_of_code(found, place):
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
     for device, seconds in sorted(expected_seconds(found, place).items() if found.incomplete else ()):
         duration = timedelta(seconds=max(1, round(seconds)))
         out.print(f"By what runs in the store took, that is {duration} for one trial at a time on {device}.")

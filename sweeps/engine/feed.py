@@ -6,7 +6,7 @@ Each comes as soon as the run that it starts from is trained.
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -21,6 +21,8 @@ from sweeps.store import Store
 from sweeps.store.run_folder import kind_of
 
 _DIED = {"failure": "its worker died, as one does that is killed or for which memory is wanting", "kind": UNKNOWN}
+_STILLBORN = 5  # trials of a run that may die before they begin without costing it an attempt
+_CLOCKS_SECONDS = 300  # by which the clock of a store's server may be behind
 _DELAYS, _DELAY_SECONDS = 5, 4  # how often a run is tried later; the first time after so long, then twice as long, …
 
 
@@ -58,6 +60,9 @@ class Feed(Searcher):
         self.search, self.slots, self.added, self.pruned = search, slots, added, pruned
         self.store, self.attempts, self.nodes = store, attempts, nodes
         self.tried, self.delayed = Counter(), Counter()  # run key → attempts that failed, of them those of a place
+        self.stillborn = Counter()  # run key → trials that a worker's death ended before they began
+        self.logs: dict[str, set[str]] = defaultdict(set)  # run key → names of the logs of trials that have ended
+        self.launched = time.time()
         self.not_before: dict[str, float] = {}  # run key → when it may be tried again, by time.monotonic
         self.unfit: dict[str, str] = {}  # node → its name and why it has no trials
         self.hopeless = False  # no node that has room for a trial is fit for one
@@ -120,6 +125,10 @@ class Feed(Searcher):
         if run is None or self.hopeless:
             return
         failure = _DIED if error else self._failure(run, result or {})
+        if error and not self._had_begun(run.key) and self.stillborn[run.key] < _STILLBORN:
+            self.stillborn[run.key] += 1
+            self.waiting[run.key] = run
+            return
         if failure is None:
             self.untrained.discard(run.key)
             self.ended.append(run.key)  # an exception here would be swallowed by Tune: the rest comes with `suggest`
@@ -132,6 +141,18 @@ class Feed(Searcher):
         else:
             self.failed[run.key] = failure["failure"]
             self.ended.append(run.key)
+
+    def _had_begun(self, key: str) -> bool:
+        """Has a trial whose worker died got so far as to begin a log? Else what died was a worker of earlier runs."""
+        if self.store is None:
+            return True
+        try:
+            logs = self.store.run(key).names("log")
+        except AmcError:
+            return True
+        new = [name for name, at in logs.items() if name not in self.logs[key] and at > self.launched - _CLOCKS_SECONDS]
+        self.logs[key] |= logs.keys()
+        return bool(new)
 
     def _failure(self, run: Run, result: dict) -> dict | None:
         """Why a trial that ended by itself has failed; None where its results are there."""

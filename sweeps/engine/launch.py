@@ -6,7 +6,9 @@ relies on. Actors are reused, since starting one takes seconds, and Tune's logge
 
 from __future__ import annotations
 
+import logging
 import math
+import operator
 import pickle
 import random
 import socket
@@ -26,6 +28,7 @@ from sweeps.engine.worker import UNFIT, trial
 from sweeps.planning import Plan
 from sweeps.search import Search
 from sweeps.store import Store
+from sweeps.store.timing import demand
 from sweeps.study import SearchStudy, Studies, Study
 from sweeps.study.file import gpu_share
 
@@ -93,6 +96,7 @@ def launch(
         from ray import tune
         from ray.tune import TuneError
 
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # why trials fail is told without traceback
         cpus, gpus = _resources(study, share, gpus_per_trial, local=address is None)
         with _tune_folder(store, folder) as (place, filesystem):
             tuner = tune.Tuner(
@@ -305,14 +309,14 @@ def _slots(study: Study | Studies, share: float, gpus_per_trial: float | None) -
 
 
 def _measured_share(study: Study | Studies, plan: Plan, store: Store) -> float:
-    """The part of a GPU for a trial, from what its models took before in batches no smaller; else a whole one."""
+    """The part of a GPU for a trial, from what its models took before with no less to hold; else a whole one."""
     runs = [entry.run for entry in plan.incomplete]
     if isinstance(study, SearchStudy):
         runs += [run for end in study.ends for run in end.runs()]
-    needs = {(run.model, run.recipe.batch_size * run.dataset.length) for run in runs}
+    needs = {(run.model, demand(run.recipe, run.dataset)) for run in runs}
     shares = store.gpu_shares()
     largest = 1e-6
     for model, needed in needs:
-        known = [share for samples, share in shares.get(model, ()) if samples >= needed]
+        known = [share for held, share in shares.get(model, ()) if all(map(operator.ge, held, needed))]
         largest = max(largest, max(known, default=1.0))
     return 1 / max(1, min(_TRIALS_PER_GPU, int(_GPU_FILLED / largest)))

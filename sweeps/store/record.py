@@ -20,6 +20,7 @@ from sweeps.store.complaints import Damaged, OtherVersion
 _NUMBER = (int, float, type(None))
 _FIELDS: dict[str, type | tuple[type, ...]] = {  # of the JSON object → what it may hold
     "model": str,
+    "code": (str, type(None)),
     "hyperparameters": dict,
     "recipe": dict,
     "dataset": dict,
@@ -59,9 +60,10 @@ class Process:
 class RunRecord:
     """A finished run. Fields that a record does not have, since it is older than they are, have their defaults.
 
-    dataset: that it was trained on. weights, epochs: names of its files. parent, parent_weights: key of the run that it
-    started from, and the name of the weights that this one had then. seconds: of training. gpu_share: of a GPU's
-    memory. processes: that had a part in training it, the last that finished it.
+    dataset: that it was trained on. code: digest of a network of the user's own, whose text is a file beside the
+    record. weights, epochs: names of its files. parent, parent_weights: key of the run that it started from, and the
+    name of the weights that this one had then. seconds: of training. gpu_share: of a GPU's memory. processes: that had
+    a part in training it, the last that finished it.
     """
 
     model: str
@@ -69,6 +71,7 @@ class RunRecord:
     seed: int
     weights: str
     epochs: str
+    code: str | None = None
     hyperparameters: dict = field(default_factory=dict)
     recipe: Recipe = field(default_factory=Recipe)
     parent: str | None = None

@@ -3,6 +3,7 @@
 run.json                        what was run and how it went; names the next two, and is written after them
 weights-<digest>.pt             the weights that were kept
 epochs-<digest>.parquet         a row per epoch
+code-<digest>.json              the text of a network of the user's own: a record, which nothing imports
 cells-<digest>.parquet          counts of some cells, a row per test scenario and SNR
 checkpoint-<epoch>-<digest>.pt  while it is being trained: the newest two
 failure.json                    why it last failed
@@ -51,6 +52,7 @@ _KINDS = {  # of files → their names
     "run": re.compile(r"run\.json"),
     "weights": re.compile(r"weights-[0-9a-f]{32}\.pt"),
     "epochs": re.compile(r"epochs-[0-9a-f]{32}\.parquet"),
+    "code": re.compile(r"code-[0-9a-f]{32}\.json"),
     "cells": re.compile(r"cells-[0-9a-f]{32}\.parquet"),
     "checkpoint": re.compile(r"checkpoint-[0-9]{6,9}-[0-9a-f]{32}\.pt"),
     "failure": re.compile(r"failure\.json"),
@@ -115,6 +117,15 @@ class RunFolder:
                 f"run {self.key} is not in store {str(self.files.path)!r}: 'amc run' of its study computes it"
             )
         return record
+
+    def code(self) -> dict[str, str]:
+        """Path → text of the network of the user's own that was trained, to be compared; {} where it cannot be read."""
+        for name in self.names("code"):
+            with suppress(FileNotFoundError, AmcError, ValueError):
+                texts = json.loads(self._read(name))
+                if isinstance(texts, dict) and all(isinstance(text, str) for text in texts.values()):
+                    return texts
+        return {}
 
     def cells(self) -> set[str]:
         """Keys of the cells that have been evaluated."""
@@ -212,8 +223,11 @@ class RunFolder:
 
         outcome: the fields of `RunRecord` that the others do not tell.
         """
+        if run.code:
+            self._write("code", "json", json.dumps(run.model.sources, indent=1).encode())
         record = RunRecord(
-            model=run.model,
+            model=str(run.model),
+            code=run.code or None,
             dataset=run.dataset,
             seed=run.seed,
             hyperparameters=run.hyperparameters,

@@ -67,7 +67,7 @@ class Store:
         """As `timing.speeds`."""
         return timing.speeds(self)
 
-    def gpu_shares(self) -> dict[str, list[tuple[int, float]]]:
+    def gpu_shares(self) -> dict[str, list[tuple[tuple[int, int], float]]]:
         """As `timing.gpu_shares`."""
         return timing.gpu_shares(self)
 

@@ -11,6 +11,7 @@ from sweeps.store.complaints import Damaged
 from sweeps.store.record import RunRecord
 
 if TYPE_CHECKING:
+    from amc_core.run import Dataset, Recipe
     from sweeps.store.store import Store
 
 _TIMED_RUNS = 200
@@ -31,12 +32,18 @@ def speeds(store: Store) -> dict[tuple[str, str], tuple[float, float]]:
     return {index: (median(trained[index]), median(classified[index])) for index in trained if classified[index]}
 
 
-def gpu_shares(store: Store) -> dict[str, list[tuple[int, float]]]:
-    """Model → samples in a batch, and the part of a GPU's memory that training took."""
+def demand(recipe: Recipe, dataset: Dataset) -> tuple[int, int]:
+    """What training holds besides the model: samples in a batch, and those of the training part, which may be kept."""
+    kept = 0 if recipe.fresh else dataset.size("train", recipe.label_fraction)
+    return recipe.batch_size * dataset.length, kept * dataset.length
+
+
+def gpu_shares(store: Store) -> dict[str, list[tuple[tuple[int, int], float]]]:
+    """Model → `demand` of trainings, and the part of a GPU's memory that each took."""
     shares = defaultdict(list)
     for record, _ in store.map(lambda key: _timing(store, key), _newest(store)):
         if record and record.gpu_share:
-            shares[record.model].append((record.recipe.batch_size * record.dataset.length, record.gpu_share))
+            shares[record.model].append((demand(record.recipe, record.dataset), record.gpu_share))
     return dict(shares)
 
 

@@ -6,7 +6,7 @@ They are read as texts. Nothing here imports them.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path, PurePosixPath
@@ -68,6 +68,23 @@ def read_code(content: Any, folder: Path) -> Code:
         return Code(texts, {path: _imported(path, text, texts, folder) for path, text in texts.items()})
     except AmcError as error:
         raise AmcError(f"code: {error}") from None
+
+
+def require_code(model: OwnModel, files: Sequence[str | Path]) -> None:
+    """Raise AmcError unless the files are those, by name and content, that a network of the user's own is made of."""
+    given = [Path(file) for file in files]
+    texts = {}
+    for path in model.sources:
+        parts = PurePosixPath(path).parts
+        file = next((file for file in given if file.absolute().parts[-len(parts) :] == parts), None)
+        if file is None:
+            named = " ".join(f"--code {each}" for each in model.sources)
+            raise AmcError(f"{model} is a network of your own, and nothing imports it unless you say so: give {named}")
+        texts[path] = _text(file.name, file.parent)
+    digest = OwnModel(model, texts).digest
+    if digest != model.digest:
+        told = f"has been trained by code of digest {model.digest[:8]}…, and what is given has {digest[:8]}…"
+        raise AmcError(f"{model} {told}: weights are only used by the code that trained them")
 
 
 def _path(entry: Any) -> str:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from amc_core import AmcError, Scenario, kernels
 from amc_core.device import Acceleration, Replayed, compiled, kept_bytes, products
@@ -9,9 +10,10 @@ from amc_core.evaluation import evaluate
 from amc_core.exactmath import cos_sin
 from amc_core.instances import Instances
 from amc_core.models import MODELS
+from amc_core.own import OwnModel
 from amc_core.randomness import NOISE, SYMBOLS, complex_normal, integers, words
 from amc_core.run import Dataset, Recipe, Run
-from amc_core.training import new_model, train
+from amc_core.training import _Session, new_model, train
 from tests.amc_core.test_training import through_a_file
 
 DATASET = Dataset(Scenario(), ("BPSK", "16QAM", "GFSK", "DSB-AM"), (0.0, 18.0), instances=20, length=128)
@@ -125,6 +127,20 @@ def test_what_cannot_be_recorded_is_called_as_usual(as_on_a_gpu, monkeypatch, ca
     assert seen == list(range(6)) and not step.able and caplog.text.count("not permitted") == 1
 
 
+def test_steps_of_a_network_of_ones_own_are_not_recorded(as_on_a_gpu):
+    text = """
+import torch
+
+class Net(torch.nn.Sequential):
+    any_length = False
+
+    def __init__(self, classes, length):
+        super().__init__(torch.nn.Flatten(), torch.nn.Linear(2 * length, classes))
+"""
+    assert _Session(RUN, "cpu").step.able
+    assert not _Session(Run(OwnModel("net.Net", {"net.py": text}), DATASET), "cpu").step.able
+
+
 def test_training_as_on_a_gpu_ends_in_the_same_weights_up_to_rounding(monkeypatch):
     usual = list(train(RUN))[-1]
     monkeypatch.setenv("AMC_ACCELERATION", "on")
@@ -186,6 +202,41 @@ def test_every_network_trains_in_bf16_with_weights_of_float32(model):
     state = next(train(Run(model, dataset, Recipe(epochs=1, batch_size=8, precision="bf16"))))
     assert state["epochs"][0]["train_loss"] > 0
     assert not any(weight.dtype == torch.bfloat16 for weight in state["weights"].values())
+
+
+class Waits(TorchDispatchMode):
+    """Notes operations that a CUDA graph cannot hold: those that ask the device for a value, or bring it one."""
+
+    NAMES = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "bincount", "unique", "lift_fresh")
+
+    def __init__(self):
+        super().__init__()
+        self.noted = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.overloadpacket.__name__
+        if name in self.NAMES or (name == "index" and any(x is not None and x.dtype == torch.bool for x in args[1])):
+            self.noted.append(str(function))
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("model", [name for name, spec in MODELS.items() if spec.epochs])
+def test_no_step_of_a_network_waits_for_the_device(as_on_a_gpu, model):
+    dataset = Dataset(Scenario(), ("BPSK", "16QAM"), (10.0,), instances=10, length=128)
+    session = _Session(Run(model, dataset, Recipe(epochs=1, batch_size=8, clip_norm=1, label_smoothing=0.1)), "cpu")
+    [(x, labels, _)] = session.training.batches(torch.arange(8), 8)
+    session._step(x, labels)  # the first creates the optimiser's state
+    with Waits() as waits:
+        session._step(x, labels)
+    assert not waits.noted
+
+
+def test_no_block_of_evaluation_waits_for_the_device(monkeypatch):
+    monkeypatch.setattr(Acceleration, "of", classmethod(lambda cls, device: cls(evaluation_batch=8)))
+    model, instances = new_model(RUN), Instances(DATASET, "train", keep=True)
+    with Waits() as waits:
+        evaluate(model, instances)
+    assert waits.noted == ["aten.lift_fresh.default", "aten.index.Tensor"]  # at the start and the end of sixteen blocks
 
 
 def test_the_precision_is_part_of_a_key_unless_it_is_float32():

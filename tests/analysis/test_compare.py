@@ -10,7 +10,7 @@ from amc_core import AmcError
 from analysis import compare as module
 from analysis import load
 from analysis.columns import COLUMNS
-from analysis.compare import compare, verdict
+from analysis.compare import by_chance, compare, verdict
 from analysis.measures import NotRun, measure, selected
 from analysis.published import PUBLISHED, QUANTITIES, Published
 from sweeps.engine.trial import compute
@@ -194,3 +194,30 @@ def test_a_study_without_published_numbers_is_refused(amc):
 def test_all_studies_can_be_compared_with_an_empty_store(tmp_path):
     rows = compare(None, tmp_path / "nothing")
     assert len(rows) == len(PUBLISHED) and set(rows["verdict"]) == {"not run"}
+
+
+def test_several_seeds_widen_an_interval_to_that_of_another_training():
+    def rows(seed: int, right: int) -> list[dict]:
+        drops = ((2.0, right - 40), (8.0, right))
+        return [{"seed": seed, "test_upsampling": value, "n": 1000, "correct": 10 * c} for value, c in drops]
+
+    entry = replace(DROP, rows={"test_upsampling": 2.0}, against={"test_upsampling": 8.0})
+    seeds = [row for seed, right in enumerate((70, 60, 80)) for row in rows(seed, right)]
+    one, same = (measure(entry, Held(cells=some)) for some in (rows(0, 70), seeds))
+    assert (one.value, same.value) == pytest.approx((0.4, 0.4)) and (one.seeds, same.seeds) == (1, 3)
+    assert math.isnan(one.spread) and same.spread == pytest.approx(0)  # seed by seed the drop is the same
+    accuracy = replace(entry, quantity="accuracy")
+    one, several = (measure(accuracy, Held(cells=some)) for some in (rows(0, 70), seeds))
+    assert several.spread == pytest.approx(0.1) and several.high - several.low > 5 * (one.high - one.low)
+
+
+def test_of_many_verdicts_with_intervals_some_are_wrong_by_chance():
+    rows = [{"low": 0.1, "high": 0.2, "verdict": "agrees"}] * 40
+    rows += [{"low": 1.0, "high": 1.0, "verdict": "agrees"}, {"low": math.nan, "high": math.nan, "verdict": "not run"}]
+    assert by_chance(pd.DataFrame(rows)) == (40, pytest.approx(2.0))
+
+
+def test_an_offset_is_undecided_where_its_interval_spans_decades():
+    entry = replace(DROP, quantity="offset", value=1e-4, tolerance=0.5)
+    assert verdict(entry, (1e-2, 1e-6, 1e-1)) == "undecided"
+    assert verdict(entry, (1e-2, 1e-2, 1e-1)) == "differs"

@@ -9,6 +9,7 @@ from amc_core import Scenario
 from amc_core.settings import descent_of, setting
 from analysis.figures.confusion import confusion_matrices
 from analysis.figures.learning import learning_curves
+from analysis.figures.over_snr import accuracy_over_snr
 from analysis.figures.papers import FIGURES
 from analysis.figures.pareto import pareto_front
 from sweeps.study import SHIPPED, load_study
@@ -113,3 +114,15 @@ def test_a_confusion_matrix_has_shares_of_what_was_sent():
     rows = pd.DataFrame(counts, columns=["sent", "recognised", "count"]).assign(model="cnn1d")
     figure = confusion_matrices(rows.sample(frac=1, random_state=0), ["QPSK", "BPSK"])
     assert figure.axes[0].images[0].get_array().tolist() == [[1, 0], [0.25, 0.75]]
+
+
+def test_accuracy_over_snr_tells_settings_apart_or_pools_those_of_a_kind():
+    cells = cells_of("p1-fig06")
+    figure = accuracy_over_snr(cells)
+    assert [axis.get_title() for axis in figure.axes] == ["test rayleigh", "test rayleigh_2"]
+    for axis in figure.axes:
+        assert {line.get_label() for line in axis.lines} >= {"1D-CNN", "ResNet", "chance"}
+        assert list(axis.lines[0].get_xdata()) == sorted(cells["snr_db"].unique())
+    many = accuracy_over_snr(cells_of("p1-fig02"))
+    assert [axis.get_title() for axis in many.axes] == ["in the setting of training", "in unseen settings"]
+    assert len(many.legends) == 1

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shutil
+import subprocess
 import zlib
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,7 +18,6 @@ import pytest
 import torch
 
 from amc_core import AmcError
-from amc_core.statistics import wilson
 from analysis import Results, accuracy_by, load, train_test
 from analysis import compare as compare_module
 from analysis import report as report_module
@@ -28,6 +28,7 @@ from sweeps.planning import make_plan
 from sweeps.store import Store
 from sweeps.study import load_study
 
+TITLES = {"hoc_svm": "HOC-SVM", "mod_lcnn": "Mod-LCNN"}
 DESCRIPTION = "</script><script>alert(1)</script><img src=x onerror=alert(2)><!-- ü & 'so' on"
 STUDY = f"""
 description: {json.dumps(DESCRIPTION)}
@@ -160,7 +161,12 @@ def test_best_and_worst_unseen_settings_leave_the_setting_of_training_out(writte
         assert [told["train_channel"], told["test_channel"], told["test_upsampling"]] in [
             [a, b, f"{c:g}"] for a, b, c in best[by].itertuples(index=False)
         ]
-        assert row["unseen"]["n"] == own["n"].sum() and row["unseen"]["correct"] == own["correct"].sum()
+        [whole] = accuracy_by(own, "model").to_dict("records")
+        assert [row["unseen"][name] for name in ("n", "correct")] == [whole["n"], whole["correct"]]
+        assert (
+            row["unseen"]["low"] == pytest.approx(whole["accuracy_low"])
+            and row["best"]["low"] < best["accuracy_low"].max()
+        )
 
 
 def test_a_part_of_a_mixture_counts_as_a_setting_of_training(tmp_path):
@@ -207,6 +213,37 @@ def test_confusion_counts_that_take_too_much_room_are_left_out(place, study, tmp
 
 def test_equal_results_give_the_same_file(place, study, written, tmp_path):
     assert write(tmp_path / "again.html", place / "store", [study]).read_bytes() == written.read_bytes()
+
+
+def test_the_page_works_out_the_intervals_of_the_tables(written, place, tmp_path):
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no Node.js is installed")
+    page = Path(report_module.__file__).parent / "page" / "data.js"
+    script = f"""
+    const document = {{ getElementById: () => ({{ textContent: {json.dumps(json.dumps(embedded(written)))} }}) }};
+    {page.read_text(encoding="utf-8")}
+    open(content.studies[0]).then((opened) => {{
+      study = opened;
+      const groups = new Map(), of = (cell, name) => study.byName[name].values[study.byName[name].codes[cell]];
+      for (const cell of study.run.keys()) {{
+        const key = ["model", "train_channel", "test_channel"].map((name) => of(cell, name)).join(" ");
+        groups.set(key, [...(groups.get(key) ?? []), cell]);
+      }}
+      console.log(JSON.stringify([...groups].map(([key, cells]) => [key, tally(cells, 0, 1)])));
+    }});"""
+    (tmp_path / "page.js").write_text(script, encoding="utf-8")
+    done = subprocess.run([node, tmp_path / "page.js"], capture_output=True, text=True, check=True)
+    cells = load("cells", place / "store", filters={"snr_db": [0, 6]})
+    table = accuracy_by(cells.replace({"model": TITLES}), ["model", "train_channel", "test_channel"])
+    assert {1, 2} == set(table["seeds"])  # of HOC-SVM, which draws nothing, and of a network
+    expected = {f"{row.model} {row.train_channel} {row.test_channel}": row for row in table.itertuples()}
+    shown = dict(json.loads(done.stdout))
+    assert shown.keys() == expected.keys()
+    for key, row in expected.items():
+        found = [shown[key][name] for name in ("n", "correct", "accuracy", "low", "high", "trainings")]
+        told = row.n, row.correct, row.accuracy, row.accuracy_low, row.accuracy_high, row.seeds
+        assert found == pytest.approx(told)
 
 
 # -- the file ------------------------------------------------------------------------------------------------
@@ -300,18 +337,14 @@ def visit(browser):
     assert complaints == [] and requests == [address for _, address in pages]
 
 
-TITLES = {"hoc_svm": "HOC-SVM", "mod_lcnn": "Mod-LCNN"}
-
-
 def square(page, *labels: str):
     return page.locator(f'#panels td[aria-label^="{", ".join(labels)};"]')
 
 
 def told(p) -> str:
     """What the tip and the label of a square say of pooled counts."""
-    low, high = wilson(np.array(float(p.correct)), np.array(float(p.n)))
-    numbers = f"{100 * p.correct / p.n:.1f} % (95 % interval {100 * low:.1f} … {100 * high:.1f} %)"
-    return f"{numbers}; {p.correct} of {p.n} right"
+    interval = f"95 % interval {100 * p.accuracy_low:.1f} … {100 * p.accuracy_high:.1f} %"
+    return f"{100 * p.accuracy:.1f} % ({interval}); {p.correct} of {p.n} right"
 
 
 def assert_the_map_shows(page, cells):

@@ -27,6 +27,8 @@ def clock(monkeypatch):
         def monotonic(self):
             return self.now
 
+        time = monotonic
+
     monkeypatch.setattr(feeds, "time", Clock())
     return feeds.time
 
@@ -41,11 +43,14 @@ def end(kind: str, node: str = "a") -> dict:
     return {"failure": f"for a reason of {kind}", "kind": kind, "node": node, "host": f"host-{node}"}
 
 
-def tried(feed: Feed, **ending) -> int:
-    """How often the run is handed out, if all its trials end like this."""
+def tried(feed: Feed, begins: bool = False, **ending) -> int:
+    """How often the run is handed out, if all its trials end like this, after they have begun a log."""
     for count in range(100):
-        if feed.suggest("trial") == Feed.FINISHED:
+        if (config := feed.suggest("trial")) == Feed.FINISHED:
             return count
+        if begins:
+            folder = feed.store.run(config["run"].key)
+            folder.save_log(folder.new_log(), "begun\n")
         feed.on_trial_complete("trial", **ending)
     raise AssertionError("for ever")
 
@@ -53,8 +58,16 @@ def tried(feed: Feed, **ending) -> int:
 @pytest.mark.parametrize("attempts", [1, 2, 11])
 def test_a_run_has_all_its_attempts_when_workers_die_and_then_it_has_failed(study_file, tmp_path, attempts):
     feed = feed_of(study_file, tmp_path, attempts)
-    assert tried(feed, error=True) == attempts
+    assert tried(feed, begins=True, error=True) == attempts
     assert list(feed.failed.values()) == ["its worker died, as one does that is killed or for which memory is wanting"]
+
+
+def test_a_death_before_the_trial_began_costs_no_attempt_and_does_not_go_on_for_ever(study_file, tmp_path):
+    feed = feed_of(study_file, tmp_path)
+    feed.suggest("trial")
+    feed.on_trial_complete("trial", error=True)  # as where the worker to be reset is one that was killed
+    assert tried(feed, begins=True, error=True) == 2
+    assert tried(feed_of(study_file, tmp_path / "other"), error=True) == 5 + 2
 
 
 def test_an_error_of_the_study_is_not_tried_again_and_its_reason_is_the_workers(study_file, tmp_path):

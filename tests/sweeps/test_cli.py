@@ -136,7 +136,7 @@ def test_figures_are_written_as_png_and_svg(amc, filled, tmp_path):
     assert (tmp_path / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (tmp_path / "figures" / f"{name}.svg").read_text()
     kinds = {file.stem.removeprefix(f"{name}-") for file in (tmp_path / "figures").glob(f"{name}-*.png")}
-    assert kinds == {"confusion"}  # one model, which is fitted in one step
+    assert kinds == {"confusion", "snr"}  # one model, which is fitted in one step
 
 
 def test_a_figure_needs_no_more_than_one_varied_field(amc, study_file, tmp_path):
@@ -160,13 +160,14 @@ def test_numbers_and_distributions_share_a_column(amc, study_file, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["run.json", "cells"])
-def test_a_damaged_file_is_named_with_what_to_do(amc, filled, name):
+def test_a_damaged_file_is_named_with_what_to_do_and_the_others_are_shown(amc, filled, name, caplog):
     path, store = filled
     victim = next(Path(store).glob(f"runs/*/{name}*"))
     victim.write_bytes(victim.read_bytes()[:-20])
-    refused = amc("results", path, "--store", store)
-    assert refused.returncode == 2 and refused.stderr.count("\n") == 1
-    assert str(victim) in refused.stderr and "'amc run'" in refused.stderr
+    shown = amc("results", path, "--store", store)
+    assert shown.returncode == 0 and "hoc svm" in shown.stdout.replace("_", " ")
+    [told] = [record.getMessage() for record in caplog.records if record.name == "sweeps"]
+    assert str(victim) in told and "'amc run'" in told
 
 
 @pytest.mark.parametrize("bytes_kept", [-20, 6, 0])

@@ -12,7 +12,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from analysis import load
-from benchmarks.faults import TwoWorkers, two_workers
+from benchmarks.faults import UNLIKE, TwoWorkers, two_workers, unlike_node
 from sweeps.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +47,21 @@ def test_a_study_survives_the_loss_of_a_node(nodes, study_file, tmp_path):
     assert driver.returncode == 0, errors
     assert "4 runs, 16 cells" in output
     assert len(load("cells", store, study)) == 16 * 2  # at two SNRs
+
+
+def test_a_node_that_does_not_see_the_store_is_named_and_gets_no_trials(study_file, tmp_path):
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
+        pytest.skip("mounting is not permitted")
+    study, store = study_file(models="hoc_svm", seeds="[0, 1]"), tmp_path / "store"
+    with (
+        two_workers(tmp_path / "auth_token") as cluster,
+        unlike_node(cluster, UNLIKE["node blind"], store),
+    ):
+        output, errors = amc(cluster, "run", study, "--store", str(store)).communicate(timeout=400)
+    assert "small is complete" in output, errors
+    assert len(load("cells", store, study)) == 16 * 2
+    named = [line for line in output.splitlines() if "does not see the driver's store" in line]
+    assert len(named) <= 1 and all(line.endswith("it gets no trials") for line in named)  # it may have come too late
 
 
 # -- cluster.yaml --------------------------------------------------------------------------------------

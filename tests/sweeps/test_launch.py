@@ -12,6 +12,9 @@ from sweeps.planning import make_plan
 from sweeps.store import Store
 from sweeps.study import load_study
 
+KEPT = 3 * 2 * 16 * 128  # samples of the training part of `study_file`: modulations, SNRs, instances, length
+USUAL = (2048, KEPT)
+
 
 def test_a_run_that_diverges_is_recorded_with_the_reason_and_the_rest_of_the_study_goes_on(study_file, tmp_path):
     path = study_file(
@@ -36,20 +39,21 @@ def test_a_run_that_diverges_is_recorded_with_the_reason_and_the_rest_of_the_stu
     for key in store.trained():
         log = store.run(key).log()
         assert (
-            log.count("epoch ") == len(store.run(key).epochs()) and "cells evaluated" in log and log.endswith("ended\n")
+            log.count("epoch ") == len(store.run(key).epochs()) and " evaluated" in log and log.endswith("ended\n")
         )
 
 
 @pytest.mark.parametrize(
     ("models", "shares", "share"),
     [
-        ("[mod_lcnn]", {"mod_lcnn": [(2048, 0.2)]}, 1 / 4),  # four take 80 % of the memory
-        ("[mod_lcnn, lstm]", {"mod_lcnn": [(2048, 0.2)], "lstm": [(2048, 0.2), (4096, 0.3)]}, 1 / 3),
-        ("[mod_lcnn, lstm]", {"mod_lcnn": [(2048, 0.2)]}, 1),  # nothing is known of one of them
-        ("[mod_lcnn]", {"mod_lcnn": [(2048, 0.6)]}, 1),
-        ("[mod_lcnn]", {"mod_lcnn": [(2048, 0.001)]}, 1 / 8),  # more than eight only wait for each other
-        ("[mod_lcnn]", {"mod_lcnn": [(2047, 0.2)]}, 1),  # what smaller batches took says nothing of larger ones
-        ("[mod_lcnn]", {"mod_lcnn": [(2047, 0.001), (2048, 0.2)]}, 1 / 4),
+        ("[mod_lcnn]", {"mod_lcnn": [(USUAL, 0.2)]}, 1 / 4),  # four take 80 % of the memory
+        ("[mod_lcnn, lstm]", {"mod_lcnn": [(USUAL, 0.2)], "lstm": [(USUAL, 0.2), ((4096, KEPT), 0.3)]}, 1 / 3),
+        ("[mod_lcnn, lstm]", {"mod_lcnn": [(USUAL, 0.2)]}, 1),  # nothing is known of one of them
+        ("[mod_lcnn]", {"mod_lcnn": [(USUAL, 0.6)]}, 1),
+        ("[mod_lcnn]", {"mod_lcnn": [(USUAL, 0.001)]}, 1 / 8),  # more than eight only wait for each other
+        ("[mod_lcnn]", {"mod_lcnn": [((2047, KEPT), 0.2)]}, 1),  # what smaller batches took says nothing of larger ones
+        ("[mod_lcnn]", {"mod_lcnn": [((2047, KEPT), 0.001), (USUAL, 0.2)]}, 1 / 4),
+        ("[mod_lcnn]", {"mod_lcnn": [((2048, KEPT - 1), 0.2)]}, 1),  # nor of a larger training part, which is kept
     ],
 )
 def test_trials_share_a_gpu_by_the_memory_that_their_models_took_before(study_file, monkeypatch, models, shares, share):
@@ -64,7 +68,7 @@ def test_the_share_of_a_search_is_that_of_the_largest_batches_it_may_propose(stu
     study = load_study(study_file(models="mod_lcnn", train="{}", recipe=sizes, search="{proposals: 2}"))
     store = Store("nowhere")
     for samples, share in ((16 * 128, 1), (64 * 128, 1 / 4)):
-        monkeypatch.setattr(store, "gpu_shares", lambda samples=samples: {"mod_lcnn": [(samples, 0.2)]})
+        monkeypatch.setattr(store, "gpu_shares", lambda samples=samples: {"mod_lcnn": [((samples, KEPT), 0.2)]})
         assert launch._measured_share(study, make_plan(study, store), store) == share
 
 
@@ -89,5 +93,5 @@ def test_a_run_waits_until_the_one_it_starts_from_is_trained(study_file, tmp_pat
 def test_a_run_whose_start_failed_is_not_handed_out(study_file, tmp_path):
     feed = feed_of(study_file, tmp_path)
     feed.suggest("a")
-    feed.on_trial_complete("a", {"failure": "no luck"})
+    feed.on_trial_complete("a", {"failure": "no luck", "kind": "study"})
     assert feed.suggest("b") == Feed.FINISHED

@@ -151,7 +151,7 @@ def test_a_recording_without_snr_tests_a_run_of_many_levels_at_the_one_that_the_
 @pytest.mark.parametrize("searched", [False, True])
 def test_what_a_worker_makes_of_a_study_is_of_the_files_that_were_planned(study, tmp_path, searched):
     train, test = record(tmp_path / "train", 0), record(tmp_path / "test", 1)
-    changes = {"models": "mod_lcnn", "recipe": RATE, "search": "{trials: 2}"} if searched else {}
+    changes = {"models": "mod_lcnn", "recipe": RATE, "search": "{proposals: 2}"} if searched else {}
     path = study("{recording: train/rec.sigmf-meta}", "{recording: test/rec.sigmf-meta}", **changes)
     planned = load_study(path)
     sent = pickle.dumps(planned)

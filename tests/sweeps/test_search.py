@@ -76,7 +76,7 @@ def test_the_key_of_a_search_follows_from_what_is_searched_and_not_from_how_long
         {"recipe": RATE.replace("32", "16")},
         {"test": "{channel: [awgn, rician], upsampling: 4}"},
         {"search": "{proposals: 4, objective: accuracy}"},
-        {"seeds": "1"},
+        {"seeds": "[1]"},
     ):
         assert load_study(search_file(**other)).key != base, other
     assert load_study(search_file(), "paper").key != base
@@ -144,7 +144,7 @@ def test_the_key_of_a_search_follows_from_what_is_searched_and_not_from_how_long
         ({"train": "{rolloff: {float: [0.5, 2]}}"}, ["with train.rolloff 2", "rolloff 2"]),
         ({"train": "{rolloff: {uniform: [{float: [0.1, 0.4]}, 0.3]}}"}, ["with train.rolloff.low 0.4", "0.3"]),
         ({"train": "{rolloff: {uniform: [{int: [0, 1, 2]}, 1]}}"}, ["train.rolloff.low", "[0, 1, 2]"]),
-        ({"length": "{choice: [128, 4]}"}, ["with length 4", "at least 8"]),
+        ({"length": "{choice: [128, 4]}"}, ["with length 4", "from 8 to"]),
         ({"models": "[{mod_lcnn: {}, recipe: {patience: {int: [0, 3]}}}]"}, ["models.mod_lcnn.recipe.patience", "0"]),
     ],
 )
@@ -241,9 +241,15 @@ def test_the_grid_sampler_goes_through_exactly_the_grid(search_file, store):
 def test_a_run_that_fails_fails_its_proposal_and_the_search_goes_on(search_file, store):
     study = load_study(search_file(seeds="[0, 1]"))
     failing = []
-    computed = drive(study, store, fails=lambda run: not failing and not failing.append(run.key))
+
+    def fails(run) -> bool:
+        failing[:] = failing or [run.key]
+        return run.key in failing
+
+    computed = drive(study, store, fails=fails)
     assert sorted(states(study, store)) == ["complete"] * 3 + ["failed"]
-    assert len(computed) == 1 + 3 * 2  # the other seed of the proposal that failed is not computed
+    assert computed.count(failing[0]) == 2  # attempts
+    assert len(set(computed)) <= 2 + 3 * 2 and len(computed) - len(set(computed)) == 1
     failed = next(trial for trial in trials(study, store) if search.state(trial) == "failed")
     assert failing[0] in failed.user_attrs["failure"]
     drive(study, store)
@@ -333,14 +339,14 @@ def test_a_driver_killed_in_mid_search_ends_with_exactly_the_trials_and_trains_n
     study = load_study(path)
     command = [sys.executable, "-m", "sweeps", "run", path, "--store", str(store.path)]
     driver = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while len(store.trained()) < 2 and driver.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     time.sleep(1)  # workers end with their driver
     before = {key: (store.path / "runs" / key / "run.json").stat().st_mtime_ns for key in store.trained()}
-    assert 2 <= len(before) < 6 and "running" in states(study, store)
+    assert 2 <= len(before) < 6 and "interrupted" in states(study, store)
     result = amc("run", path, "--store", str(store.path))
     assert result.returncode == 0, result.stderr
     assert "6 of 6 proposals complete" in result.stdout and "Best: proposal" in result.stdout
@@ -435,7 +441,7 @@ def test_a_combination_of_a_grid_whose_objective_is_no_number_is_told_and_not_as
 ):
     monkeypatch.setattr("sweeps.search.proposals.objective", lambda *arguments: [float("nan")])
     rate = "{learning_rate: {choice: [0.1, 0.01]}}"
-    study = load_study(search_file(recipe=rate, search="{sampler: grid, trials: 2}"))
+    study = load_study(search_file(recipe=rate, search="{sampler: grid, proposals: 2}"))
     for left in (2, 1):
         search = Search(study, store)
         assert search.wanted and search.trials == left

@@ -230,7 +230,7 @@ def test_a_journal_cut_off_in_mid_line_is_read_and_continued(search_file, store)
     drive(study, store)
     [journal] = (store.path / "searches").glob("*.journal")
     journal.write_bytes(journal.read_bytes()[:-20])
-    assert states(study, store) == ["complete", "running"]
+    assert states(study, store) == ["complete", "interrupted"]
     drive(study, store)
     assert states(study, store) == ["complete", "interrupted", "complete"]
 

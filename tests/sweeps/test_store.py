@@ -344,7 +344,7 @@ def test_speeds_are_medians_over_the_runs_of_a_kind_of_device(store):
 
 def test_shares_of_a_gpu_are_told_with_the_samples_in_a_batch(store):
     store.run(RUN.key).save(RUN, state(3), **OUTCOME, gpu_share=0.2)
-    assert store.gpu_shares() == {"mod_lcnn": [(256 * 128, 0.2)]}
+    assert store.gpu_shares() == {"mod_lcnn": [((256 * 128, RUN.dataset.size("train") * 128), 0.2)]}
 
 
 HAMMER = """

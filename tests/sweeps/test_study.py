@@ -459,7 +459,7 @@ def test_the_name_of_a_stage_changes_no_key_and_a_run_that_two_stages_name_is_of
         ("[{name: a}, {name: a}]", "two stages are called 'a'"),
         ("[{}, {name: transfer-1}]", "two stages are called 'transfer-1'"),
         ("[{name: training}]", "two stages are called 'training'"),
-        ("[{name: a b}]", "name 'a b' of a stage is not allowed: it has"),
+        ("[{name: a/b}]", "name 'a/b' of a stage is not allowed: it has"),
         ("[{name: 3}]", "transfer.0.name: 3 is not allowed: it is a text"),
     ],
 )

@@ -1,8 +1,12 @@
 """Several trials of one run at the same time, as two launches on one store have them, here in turns."""
 
+from dataclasses import replace
+
 import pytest
+import torch
 
 from amc_core import training
+from analysis import load
 from sweeps.engine import trial
 from sweeps.engine.trial import compute
 from sweeps.planning import expected_seconds, make_plan
@@ -76,6 +80,40 @@ def test_a_run_that_another_has_finished_meanwhile_is_not_trained_on_and_leaves_
     assert (
         len(epochs_trained) == EPOCHS and store.run(run.key).record() == record and not store.run(run.key).checkpoints()
     )
+
+
+def test_what_one_thread_and_two_threads_have_trained_differs_and_the_runs_tell_it(study_file, tmp_path):
+    path = study_file(models="mod_lcnn", train="{}", instances="40", recipe="{epochs: 1, batch_size: 64}")
+    study, stores = load_study(path), [Store(tmp_path / name) for name in ("one", "two")]
+    [run] = study.runs()
+    try:
+        for threads, store in enumerate(stores, 1):
+            torch.set_num_threads(threads)
+            list(compute(run, study.tests(run), store))
+    finally:
+        torch.set_num_threads(1)
+    one, two = (store.run(run.key).weights() for store in stores)
+    assert any(not torch.equal(one[name], two[name]) for name in one)
+    rows = [load("runs", store.path, path).iloc[0] for store in stores]
+    assert [row["threads"] for row in rows] == ["1", "2"] and rows[0]["run"] == rows[1]["run"]
+    for row in rows:
+        assert row["vector_instructions"] == torch.backends.cpu.get_cpu_capability() and row["device"] == "cpu"
+        assert row["torch"] == torch.__version__ and row["precision"] == "float32"
+
+
+def test_a_run_tells_every_process_that_had_a_part_in_it(study_file, tmp_path, monkeypatch):
+    path = study_file(models="mod_lcnn", train="{}", test="{}")
+    study, store = load_study(path), Store(tmp_path / "store")
+    [run] = study.runs()
+    own = trial.this_process
+    for host in ("first", "second", "second"):
+        monkeypatch.setattr(trial, "this_process", lambda device, host=host: replace(own(device), host=host))
+        next(compute(run, study.tests(run), store))
+    monkeypatch.setattr(trial, "this_process", own)
+    list(compute(run, study.tests(run), store))
+    assert [process.host for process in store.run(run.key).record().processes] == ["first", "second", own("cpu").host]
+    [row] = load("runs", store.path, path).to_dict("records")
+    assert row["host"] == f"first + second + {own('cpu').host}" and row["threads"] == "1"
 
 
 def test_a_classifier_that_needs_no_training_is_evaluated_and_planned_without_any(study_file, tmp_path):

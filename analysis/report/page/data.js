@@ -1,10 +1,9 @@
 "use strict";
-// The page of a report, drawn from the JSON in the element "data" (see report.py, study_data).
+// The page of a report, drawn from the JSON in the element "data" (see report/data.py, study_data).
 // The files data.js, map.js, curves.js and page.js stand in this order in one script.
 // Every text from a study becomes a text node, so that no description can be taken for HTML.
 
 const content = JSON.parse(document.getElementById("data").textContent);
-const Z = 1.959964; // of the 95 % intervals, as in analysis.tables.wilson
 const MOST_MAP_CELLS = 20000, MOST_CURVES = 12;
 const LINES = [0, 1, 2, 3, 4, 5].map((i) => `var(--line-${i})`);
 let study = null; // the one that is shown: its data, opened by `open`
@@ -12,7 +11,7 @@ let state = null; // what is chosen of it
 
 // -- data ---------------------------------------------------------------------------------------------------
 
-/** The array of which `_packed` in report.py made {type, data}. */
+/** The array of which `packed` in report/data.py made {type, data}. */
 async function unpack({ type, data }) {
   const bytes = Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
@@ -22,13 +21,13 @@ async function unpack({ type, data }) {
 
 /** A study with its arrays unpacked; confusion counts stay packed until a cell of their run is chosen. */
 async function open(packed) {
-  const [run, trained, n, correct] = await Promise.all(["run", "trained", "n", "correct"]
+  const [run, trained, test, n, correct] = await Promise.all(["run", "trained", "test", "n", "correct"]
     .map((name) => unpack(packed[name])));
   const fields = await Promise.all(packed.fields.map(async (f) => ({ ...f, codes: await unpack(f.codes) })));
   const firstCell = []; // of every run: the cells of a run are numbered one after another
   run.forEach((r, cell) => (firstCell[r] ??= cell));
   const byName = Object.fromEntries(fields.map((field) => [field.name, field]));
-  return { ...packed, run, trained, n, correct, fields, byName, firstCell, confusions: new Map() };
+  return { ...packed, run, trained, test, n, correct, fields, byName, firstCell, confusions: new Map() };
 }
 
 /** Confusion counts of a run, over its cells × SNRs × sent × recognised. */
@@ -39,22 +38,75 @@ function confusionOf(of, run) {
 
 // -- statistics ---------------------------------------------------------------------------------------------
 
-/** Counts of cells, pooled over the SNRs from one place to another. */
-function tally(cells, from = state.from, to = state.to) {
-  const levels = study.snrs.length;
-  let n = 0, correct = 0;
-  for (const cell of cells)
-    for (let i = cell * levels + from; i <= cell * levels + to; i++) {
-      n += study.n[i];
-      correct += study.correct[i];
+/**
+ * What each training made of cells, over the SNRs from one place to another: a map for each seed, from a stratum (the
+ * instances of a test at an SNR) to {n, correct, once}. Seeds whose runs ended in the same weights are one training.
+ */
+function trainings(cells, from, to) {
+  const levels = study.snrs.length, seeds = new Map();
+  for (const cell of cells) {
+    const run = study.runs[study.run[cell]];
+    if (!seeds.has(run.seed)) seeds.set(run.seed, { weights: new Set(), strata: new Map() });
+    const { weights, strata } = seeds.get(run.seed);
+    weights.add(run.weights);
+    for (let level = from; level <= to; level++) {
+      const n = study.n[cell * levels + level], stratum = study.test[cell] * levels + level;
+      if (!n) continue;
+      if (!strata.has(stratum)) strata.set(stratum, { n: 0, correct: 0, once: n });
+      const counts = strata.get(stratum);
+      counts.n += n;
+      counts.correct += study.correct[cell * levels + level];
     }
-  return { n, correct, accuracy: correct / n, ...wilson(correct, n) };
+  }
+  const known = new Set();
+  return [...seeds].sort(([a], [b]) => a - b).map(([, each]) => each).filter(({ weights, strata }) => {
+    const key = [...weights].sort().join(" ");
+    return strata.size && !known.has(key) && known.add(key);
+  }).map(({ strata }) => strata);
 }
 
-/** Wilson's score interval of a proportion. */
-function wilson(correct, n) {
-  const centre = (correct + Z ** 2 / 2) / (n + Z ** 2);
-  const half = (Z / (n + Z ** 2)) * Math.sqrt((correct * (n - correct)) / n + Z ** 2 / 4);
+/** Counts of cells, pooled over the SNRs from one place to another, with the accuracy's 95 % interval. */
+function tally(cells, from = state.from, to = state.to) {
+  const each = trainings(cells, from, to), all = new Map();
+  for (const strata of each)
+    for (const [stratum, { n, correct, once }] of strata) {
+      const sum = all.get(stratum) ?? { n: 0, correct: 0, once };
+      all.set(stratum, { n: sum.n + n, correct: sum.correct + correct, once });
+    }
+  const sum = (name) => [...all.values()].reduce((total, counts) => total + counts[name], 0);
+  const n = sum("n"), correct = sum("correct");
+  return { n, correct, accuracy: correct / n, trainings: each.length, ...interval(each, all, n, correct / n) };
+}
+
+/**
+ * The 95 % interval of an accuracy, as analysis.accuracy_by and amc_core/statistics.py have it: of another training
+ * where there are several, else of the network. all: what the trainings made of each stratum together.
+ */
+function interval(each, all, n, mean) {
+  let variance = 0, simple = 0; // of the mean, from the instances, each once: as they are, and as one stratum
+  for (const counts of all.values()) {
+    const weight = counts.n / n, { once } = counts;
+    const drawn = ((counts.correct / counts.n) * once + 2 * mean) / (once + 2);
+    const lost = ((1 - 1 / all.size) * once) / (once + 2) ** 2;
+    variance += (weight ** 2 * drawn * (1 - drawn)) / once / (1 - lost);
+    simple += weight ** 2 / once;
+  }
+  if (each.length < 2) return wilson(mean, variance > 0 ? (mean * (1 - mean)) / variance : 1 / simple);
+  const accuracies = each.map((strata) => [...all].reduce((total, [stratum, counts]) => {
+    const own = strata.get(stratum) ?? counts;
+    return total + ((counts.n / n) * own.correct) / own.n;
+  }, 0));
+  const centre = accuracies.reduce((a, b) => a + b) / each.length, freedom = each.length - 1;
+  const spread = accuracies.reduce((total, a) => total + (a - centre) ** 2, 0) / freedom / each.length;
+  const student = content.student[Math.min(freedom, content.student.length) - 1];
+  const half = Math.sqrt(student ** 2 * spread + content.normal ** 2 * variance);
+  return { low: Math.max(0, centre - half), high: Math.min(1, centre + half) };
+}
+
+/** Wilson's score interval of a proportion p of n. */
+function wilson(p, n) {
+  const z = content.normal, centre = (p * n + z ** 2 / 2) / (n + z ** 2);
+  const half = (z / (n + z ** 2)) * Math.sqrt(n * p * (1 - p) + z ** 2 / 4);
   return { low: centre - half, high: centre + half };
 }
 

@@ -166,16 +166,19 @@ function drawSquare(panel, row, r, column, c) {
   const frame = { trained: "\nthe setting of training", partly: "\nin part the setting of training" }[kind] ?? "";
   const runs = new Set(cells.map((cell) => study.run[cell])).size;
   const words = () => {
-    const { n, correct, accuracy, low, high } = tally(cells);
+    const { n, correct, accuracy, low, high, trainings } = tally(cells);
     if (!n) return `${label}\nno counts at ${snrWords()}`;
     return `${label}\n${percent(accuracy)} % (95 % interval ${percent(low)} … ${percent(high)} %)\n` +
       `${count(correct)} of ${count(n)} right, ${plural(runs, "run")}, ${plural(cells.length, "cell")}, ` +
-      `${snrWords()}${frame}`;
+      `${snrWords()}${frame}\nthe interval is of ${covers(trainings)}`;
   };
   squares.push({ element, panel, row: r, column: c, rowKey: row.key, cells, label, words,
     dense: panel.columns.length > 16 });
   return element;
 }
+
+/** What an interval covers: how much another training would differ shows from two on. */
+const covers = (trainings) => (trainings > 1 ? `another training, from ${trainings}` : "this network");
 
 const squareOf = (element) => squares[element?.dataset.square];
 
@@ -287,7 +290,8 @@ function drawChosen() {
   if (!square) return fill(target);
   const counts = tally(square.cells);
   fill(target, el("strong", {}, counts.n ? `${percent(counts.accuracy)} %` : "no counts"),
-    counts.n > 0 && ` 95 % interval ${percent(counts.low)} … ${percent(counts.high)} %; `,
+    counts.n > 0 && ` 95 % interval ${percent(counts.low)} … ${percent(counts.high)} %, of ` +
+      `${covers(counts.trainings)}; `,
     counts.n > 0 && `${count(counts.correct)} of ${count(counts.n)} right`,
     el("br"), `${square.label || "all settings"}, ${snrWords()}. `,
     el("span", { class: "unprinted small" }, "Below: ",

@@ -117,8 +117,9 @@ function summary() {
         testing.map(([key]) => el("td", {}, extreme(row[key]))),
           el("td", { class: "number" }, row.parameters.map(count).join(", ")),
         el("td", { class: "number" }, count(row.runs)), el("td", { class: "number" }, duration(row.seconds))))))),
-    el("p", { class: "muted small" }, "Accuracies are pooled over all SNRs and seeds, with 95 % Wilson intervals; " +
-      "unseen is every test scenario in which neither the run nor one it started from was trained."),
+    el("p", { class: "muted small" }, "Accuracies are pooled over all SNRs and seeds, with 95 % intervals: of another training where there are several " +
+      "seeds, else of the networks; those of the best and the worst allow for the choice. " +
+      "Unseen is every test scenario that no training of the run or of one it started from had or could have drawn."),
   ];
 }
 

@@ -1,0 +1,230 @@
+"""A dry run of networks of the user's own, on two instances and in a process of its own, before anything is launched.
+
+The process is away from the study's folder, as a worker on another node is. It builds, trains, saves and loads the
+network once, and says in a sentence what does not work.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from amc_core.errors import AmcError
+from amc_core.own import OwnModel
+
+if TYPE_CHECKING:
+    import torch
+
+_SECONDS, _SECONDS_EACH = 120, 60  # for starting the process, and for each network in it
+_SAME, _CLOSE = 1e-5, 1e-4  # differences of logits, relative to the largest: of one computation, of batches that differ
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A network to be tried: its model with hyperparameters, how many classes, and the lengths [samples] it is to take.
+
+    The network is built for the first of the lengths.
+    """
+
+    model: OwnModel
+    classes: int
+    lengths: tuple[int, ...]
+    hyperparameters: dict[str, Any]
+
+    def __str__(self) -> str:
+        values = {"classes": self.classes, "length": self.lengths[0], **self.hyperparameters}
+        return f"{self.model}({', '.join(f'{name}={value!r}' for name, value in values.items())})"
+
+
+def require_working(attempts: Sequence[Attempt]) -> None:
+    """Try networks in a process of its own. Raises AmcError with what does not work, or where it takes too long."""
+    if not attempts:
+        return
+    asked = json.dumps([asdict(attempt) | {"sources": attempt.model.sources} for attempt in attempts])
+    ours = str(Path(__file__).parents[1])
+    paths = [ours, *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "CUDA_VISIBLE_DEVICES": ""}
+    limit, names = _SECONDS + _SECONDS_EACH * len(attempts), ", ".join(dict.fromkeys(a.model for a in attempts))
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            done = subprocess.run(
+                [sys.executable, "-P", "-m", "amc_core.dry_run"],
+                input=asked, capture_output=True, text=True, errors="replace", timeout=limit, cwd=folder,
+                env=environment, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise AmcError(f"the dry run of {names} on two instances took more than {limit} s") from None
+    try:
+        complaint = json.loads(done.stdout)["complaint"]
+    except (ValueError, LookupError, TypeError):
+        last = ([line.strip() for line in done.stderr.splitlines() if line.strip()] or ["it said nothing"])[-1]
+        raise AmcError(f"the dry run of {names} ended with exit code {done.returncode}: {last[:300]}") from None
+    if complaint:
+        raise AmcError(complaint)
+
+
+def main() -> None:
+    """Read attempts from standard input, and write the first complaint, or null, to standard output."""
+    asked = json.load(sys.stdin)
+    answer = os.dup(1)
+    os.dup2(2, 1)  # what the networks print is none of the answer
+    complaint = None
+    try:
+        for entry in asked:
+            model = OwnModel(entry["model"], entry["sources"])
+            _try(Attempt(model, entry["classes"], tuple(entry["lengths"]), entry["hyperparameters"]))
+    except AmcError as error:
+        complaint = str(error)
+    os.write(answer, json.dumps({"complaint": complaint}).encode())
+    os._exit(0)  # threads that the networks have started are not waited for
+
+
+def _try(attempt: Attempt) -> None:
+    """Raise AmcError with what does not work of a network."""
+    import torch
+
+    torch.set_num_threads(1)
+    draw = torch.Generator().manual_seed(1)
+    signals = {n: torch.randn(2, 2, n, generator=draw) / 2**0.5 for n in attempt.lengths}
+    x = signals[attempt.lengths[0]]
+    network, other = _built(attempt, seed=1), _built(attempt, seed=2)
+    _train(attempt, network, x)
+    network.eval()
+    answer = _logits(attempt, network, x, "classifies two instances in evaluation")
+    if not _equal(answer, _logits(attempt, network, x, "classifies them again"), _SAME):
+        raise AmcError(f"{attempt} gives two answers for the same instances in evaluation: it draws something there")
+    _require_single(attempt, network, x, answer)
+    _load(attempt, other, _saved(attempt, network))
+    lost = (
+        "something that it answers by is not in its state_dict, such as a forest or a tensor in a plain attribute; "
+        "parameters, buffers and submodules are kept"
+    )
+    try:
+        with torch.inference_mode():
+            same = _equal(answer, other.eval()(x), _SAME)
+    except Exception as error:
+        told = attempt.model.told(error)
+        raise AmcError(f"{attempt} fails after its weights are saved and loaded ({told}): {lost}") from None
+    if not same:
+        raise AmcError(f"{attempt} answers differently after its weights are saved and loaded: {lost}")
+    for length in attempt.lengths[1:]:
+        _logits(attempt, network, signals[length], f"classifies instances of {length} samples, which any_length allows")
+
+
+def _built(attempt: Attempt, seed: int) -> torch.nn.Module:
+    import torch
+
+    architecture = attempt.model.architecture()
+    torch.manual_seed(seed)
+    values = attempt.hyperparameters
+    network = _done(attempt, "is built", lambda: architecture(attempt.classes, attempt.lengths[0], **values))
+    if not isinstance(network, torch.nn.Module):
+        raise AmcError(f"{attempt.model} is no torch.nn.Module: derive the class from it")
+    if any(torch.nn.parameter.is_lazy(weight) for weight in network.parameters()):
+        raise AmcError(f"{attempt.model} has lazy layers, whose sizes only a forward pass tells: give them their sizes")
+    if not any(weight.requires_grad for weight in network.parameters()):
+        raise AmcError(f"{attempt} has no weights to train")
+    spec = attempt.model.spec
+    for name in (*spec.parts, *spec.feature_maps):
+        try:
+            network.get_submodule(name)
+        except AttributeError:
+            raise AmcError(f"{attempt.model} has no submodule {name!r}, which parts or feature_maps names") from None
+    return network
+
+
+def _train(attempt: Attempt, network: torch.nn.Module, x: torch.Tensor) -> None:
+    """One step of training."""
+    import torch
+
+    from amc_core.models.objective import scores_and_losses
+
+    labels = torch.tensor([0, attempt.classes - 1])
+    network.train()
+    step = torch.optim.SGD(network.parameters(), lr=1e-3)
+    _require_shape(attempt, _done(attempt, "classifies two instances in training", lambda: network(x)))
+    _, losses = _done(attempt, "computes its loss", lambda: scores_and_losses(network, x, labels))
+    _done(attempt, "computes gradients", lambda: losses.mean().backward())
+    step.step()
+
+
+def _logits(attempt: Attempt, network: torch.nn.Module, x: torch.Tensor, doing: str) -> torch.Tensor:
+    import torch
+
+    with torch.inference_mode():
+        answer = _done(attempt, doing, lambda: network(x))
+    _require_shape(attempt, answer)
+    if not torch.isfinite(answer).all():
+        raise AmcError(f"{attempt} gives logits that are no numbers when it {doing}")
+    return answer
+
+
+def _require_shape(attempt: Attempt, answer: Any) -> None:
+    import torch
+
+    wanted = f"it has to give logits of shape (2, {attempt.classes}), one for each class"
+    if not isinstance(answer, torch.Tensor) or not answer.is_floating_point():
+        kind = answer.dtype if isinstance(answer, torch.Tensor) else type(answer).__name__
+        raise AmcError(f"{attempt} gives {kind} for two instances: {wanted}")
+    if tuple(answer.shape) != (2, attempt.classes):
+        raise AmcError(f"{attempt} gives shape {tuple(answer.shape)} for two instances: {wanted}")
+
+
+def _require_single(attempt: Attempt, network: torch.nn.Module, x: torch.Tensor, answer: torch.Tensor) -> None:
+    """Raise AmcError where the answer for an instance depends on the other one of its batch."""
+    import torch
+
+    batch = torch.cat([x[:1], 30 * x[1:].flip(-1)])
+    beside = _logits(attempt, network, batch, "classifies another batch")[:1]
+    if not _equal(answer[:1], beside, _CLOSE):
+        raise AmcError(
+            f"{attempt} answers differently for an instance when the rest of the batch differs: in evaluation each "
+            "instance is classified by itself"
+        )
+
+
+def _saved(attempt: Attempt, network: torch.nn.Module) -> bytes:
+    import torch
+
+    state = network.state_dict()
+    odd = next((name for name, value in state.items() if not isinstance(value, torch.Tensor)), None)
+    if odd is not None:
+        raise AmcError(
+            f"{attempt.model}: {odd} in its state_dict is a {type(state[odd]).__name__}: only tensors are kept"
+        )
+    buffer = io.BytesIO()
+    _done(attempt, "is saved", lambda: torch.save(state, buffer))
+    return buffer.getvalue()
+
+
+def _load(attempt: Attempt, network: torch.nn.Module, content: bytes) -> None:
+    import torch
+
+    def load() -> None:
+        network.load_state_dict(torch.load(io.BytesIO(content), weights_only=True))
+
+    _done(attempt, "has its weights loaded", load)
+
+
+def _equal(one: torch.Tensor, other: torch.Tensor, tolerance: float) -> bool:
+    return one.shape == other.shape and bool((one - other).abs().max() <= tolerance * (1 + one.abs().max()))
+
+
+def _done(attempt: Attempt, doing: str, work: Callable[[], Any]) -> Any:
+    """What the work gives. Raises AmcError that tells what it was and where it failed."""
+    try:
+        return work()
+    except Exception as error:
+        raise AmcError(f"{attempt} fails when it {doing}: {attempt.model.told(error)}") from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Tables for a paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from amc_core.errors import AmcError, require_known
+from amc_core.reference import called, value_text
+
+_SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+_SPECIAL |= {character: f"\\{character}" for character in "&%$#_{}"}
+_GREEK = {"α": r"$\alpha$", "β": r"$\beta$", "Δ": r"$\Delta$", "→": r"$\rightarrow$", "−": "$-$"}
+
+
+def to_latex(
+    table: pd.DataFrame, rows: str | Sequence[str], columns: str | None = None, value: str = "accuracy", digits: int = 1
+) -> str:
+    """A LaTeX table (package booktabs) of a table of `accuracy_by` or `drop_from_training`, in %, with its intervals.
+
+    rows: the columns that tell rows apart; columns: the one whose values stand side by side, None for one column of
+    values. value: "accuracy", or another column that has bounds value_low and value_high. The best of each column is
+    bold: the highest, of a drop the lowest. Raises AmcError for columns that are missing, and where rows and columns
+    leave several values for one place.
+    """
+    rows = [rows] if isinstance(rows, str) else list(rows)
+    require_known("column", [*rows, *([columns] if columns else []), value], table)
+    if table.duplicated([*rows, *([columns] if columns else [])]).any():
+        raise AmcError(f"rows {rows} and columns {columns!r} leave several values for one place: name what varies")
+    heads = sorted(table[columns].unique()) if columns else [None]
+    lines = {}
+    for head in heads:
+        own = table if head is None else table[table[columns] == head]
+        best = own[value].min() if value == "drop" else own[value].max()
+        for row in own.to_dict("records"):
+            lines.setdefault(tuple(row[name] for name in rows), {})[head] = _cell(
+                row, value, digits, row[value] == best
+            )
+    titles = [_escaped(called(name)) for name in rows]
+    titles += [_escaped(value_text(columns, head, unit=True)) for head in heads] if columns else [_escaped(value)]
+    body = [
+        " & ".join(
+            [
+                *(_escaped(value_text(name, part)) for name, part in zip(rows, place, strict=True)),
+                *(found.get(head, "--") for head in heads),
+            ]
+        )
+        for place, found in lines.items()
+    ]
+    above = []
+    if columns:
+        span = rf"\multicolumn{{{len(heads)}}}{{c}}{{{_escaped(called(columns))}}}"
+        rule = rf"\cmidrule(lr){{{len(rows) + 1}-{len(rows) + len(heads)}}}"
+        above = [f"{' & '.join([*[''] * len(rows), span])} \\\\", rule]
+    head = [*above, f"{' & '.join(titles)} \\\\", r"\midrule"]
+    shape = "l" * len(rows) + "r" * len(heads)
+    end = [f"{line} \\\\" for line in body]
+    return "\n".join([rf"\begin{{tabular}}{{{shape}}}", r"\toprule", *head, *end, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _cell(row: dict, value: str, digits: int, best: bool) -> str:
+    """ "51.7 [48.7, 54.8]" in %, the value in bold where it is the best."""
+    told = f"{100 * row[value]:.{digits}f}"
+    bounds = [row.get(f"{value}_{side}") for side in ("low", "high")]
+    told = rf"\textbf{{{told}}}" if best else told
+    if None in bounds or bounds[0] != bounds[0]:
+        return told
+    low, high = (f"{100 * bound:.{digits}f}".replace("-", "$-$") for bound in bounds)
+    return f"{told.replace('-', '$-$')} [{low}, {high}]"
+
+
+def _escaped(text: str) -> str:
+    return "".join(_SPECIAL.get(character) or _GREEK.get(character, character) for character in str(text))

@@ -1,0 +1,63 @@
+"""What a launch and a plan say of networks of the user's own: whether they work, and whether they have changed."""
+
+from __future__ import annotations
+
+from amc_core.dry_run import Attempt, require_working
+from amc_core.run import Dataset, Run
+from sweeps.planning import Plan
+from sweeps.store import RunRecord, Store
+from sweeps.study import SearchStudy, Studies, Study
+from sweeps.words import many
+
+_MOST_TRIED = 12  # hyperparameters of a network that are tried, the first and the last among them
+
+
+def require_working_code(study: Study | Studies, plan: Plan) -> None:
+    """Try every network of the user's own that is to be computed on two instances. Raises AmcError: see `dry_run`."""
+    work = [(entry.run, entry.missing) for entry in plan.incomplete]
+    if isinstance(study, SearchStudy) and len(study.proposals) < study.wanted:
+        work += [(run, end.tests(run)) for end in study.ends for run in end.runs()]
+    attempts: dict[str, dict[str, Attempt]] = {}
+    for run, tests in work:
+        if run.code:
+            attempt = Attempt(run.model, len(run.dataset.modulations), _lengths(run, tests), run.hyperparameters)
+            attempts.setdefault(f"{run.model} {run.code}", {})[f"{attempt} {attempt.lengths}"] = attempt
+    require_working([attempt for several in attempts.values() for attempt in _spread([*several.values()])])
+
+
+def _lengths(run: Run, tests: tuple[Dataset, ...]) -> tuple[int, ...]:
+    own = [run.dataset.length, *(test.length for test in tests)]
+    return tuple(dict.fromkeys([*own, *([run.recipe.min_length] if run.recipe.min_length else [])]))
+
+
+def _spread(attempts: list[Attempt]) -> list[Attempt]:
+    if len(attempts) <= _MOST_TRIED:
+        return attempts
+    return [attempts[place * (len(attempts) - 1) // (_MOST_TRIED - 1)] for place in range(_MOST_TRIED)]
+
+
+def changes_of_code(plan: Plan, store: Store) -> list[str]:
+    """A sentence for each network of the user's own whose runs are missing and that the store has of another text.
+
+    "my_net.py changed since 3f2a…: 12 runs are new, the old stay queryable". The old text is read, never imported.
+    """
+    missing: dict[str, list[Run]] = {}
+    for entry in plan.runs:
+        if entry.run.code and not entry.trained:
+            missing.setdefault(str(entry.run.model), []).append(entry.run)
+    if not missing:
+        return []
+    old: dict[str, dict[str, RunRecord]] = {}
+    for key, record in store.records().items():
+        if record.code and any(record.code != run.code for run in missing.get(record.model, ())):
+            old.setdefault(record.model, {})[key] = record
+    told = []
+    for name, runs in missing.items():
+        if name in old:
+            key, last = max(old[name].items(), key=lambda item: (item[1].finished_at is not None, item[1].finished_at))
+            before, now = store.run(key).code(), runs[0].model.sources
+            changed = sorted(path for path in {*before, *now} if before.get(path) != now.get(path))
+            files = ", ".join(changed if before else [runs[0].model.path])
+            new = f"{many(len(runs), 'run')} {'is' if len(runs) == 1 else 'are'} new"
+            told.append(f"{files} changed since {last.code[:4]}…: {new}, the old stay queryable.")
+    return told

@@ -1,0 +1,49 @@
+"""Tables for a paper."""
+
+import pandas as pd
+import pytest
+
+from amc_core import AmcError
+from analysis import to_latex
+
+TABLE = pd.DataFrame(
+    [
+        {"model": model, "test_upsampling": upsampling, "accuracy": value, "accuracy_low": value - 0.02}
+        | {"accuracy_high": value + 0.03}
+        for model, values in {"cnn1d": (0.512, 0.8), "resnet": (0.6, 0.7)}.items()
+        for upsampling, value in zip((2.0, 8.0), values, strict=True)
+    ]
+)
+
+
+def test_a_table_has_rules_values_with_intervals_and_the_best_of_each_column_in_bold():
+    assert to_latex(TABLE, "model", "test_upsampling").splitlines() == [
+        r"\begin{tabular}{lrr}",
+        r"\toprule",
+        r" & \multicolumn{2}{c}{samples per symbol L} \\",
+        r"\cmidrule(lr){2-3}",
+        r"model & 2 & 8 \\",
+        r"\midrule",
+        r"cnn1d & 51.2 [49.2, 54.2] & \textbf{80.0} [78.0, 83.0] \\",
+        r"resnet & \textbf{60.0} [58.0, 63.0] & 70.0 [68.0, 73.0] \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+
+
+def test_what_is_special_in_latex_is_escaped():
+    table = TABLE.iloc[:1].assign(model="a_b & 50 % of $α$")
+    assert r"a\_b \& 50 \% of \$$\alpha$\$ & \textbf{51.2}" in to_latex(table, "model")
+
+
+def test_of_drops_the_smallest_is_the_best_and_a_place_that_is_missing_is_a_dash():
+    table = TABLE.rename(columns=lambda name: name.replace("accuracy", "drop")).iloc[1:]
+    told = to_latex(table, ["model"], "test_upsampling", "drop")
+    assert r"cnn1d & -- & 80.0" in told and r"\textbf{70.0}" in told
+
+
+def test_several_values_for_one_place_and_unknown_columns_are_refused():
+    with pytest.raises(AmcError, match="several values"):
+        to_latex(TABLE, "model")
+    with pytest.raises(AmcError, match="'modle'"):
+        to_latex(TABLE, "modle", "test_upsampling")
