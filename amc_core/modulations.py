@@ -94,8 +94,12 @@ def modulation_names(selection: str | list[str] | tuple[str, ...]) -> tuple[str,
     Raises AmcError for an unknown or repeated name, or none at all.
     """
     if isinstance(selection, str):
+        if selection in MODULATIONS:
+            sets = ", ".join(MODULATION_SETS)
+            raise AmcError(f"{selection!r} is one modulation: list several, or name a set ({sets})")
         if selection not in MODULATION_SETS:
-            raise AmcError(f"modulation set {selection!r} is not known{suggest(selection, MODULATION_SETS)}")
+            known = [*MODULATION_SETS, *MODULATIONS]
+            raise AmcError(f"modulation set {selection!r} is not known{suggest(selection, known)}")
         return MODULATION_SETS[selection]
     names = tuple(selection)
     for name in names:
@@ -106,10 +110,15 @@ def modulation_names(selection: str | list[str] | tuple[str, ...]) -> tuple[str,
     return names
 
 
+def is_analogue(name: str) -> bool:
+    """Does a modulation of this name send audio?"""
+    return isinstance(MODULATIONS.get(name), Analogue)
+
+
 def require_audible(names: Iterable[str], sample_rate: float) -> None:
     """Raise AmcError if an analogue modulation is sampled too slowly for its audio."""
     for name in names:
-        if isinstance(MODULATIONS.get(name), Analogue) and sample_rate < LOWEST_AUDIO_RATE:
+        if is_analogue(name) and sample_rate < LOWEST_AUDIO_RATE:
             raise AmcError(
                 f"{name} sends audio, which takes a sample_rate of {LOWEST_AUDIO_RATE:g} Hz, not {sample_rate:g}"
             )

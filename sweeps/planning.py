@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
+from amc_core.modulations import is_analogue
 from amc_core.run import Dataset, Run
 from sweeps.store import Store
 from sweeps.study import Studies, Study
@@ -98,7 +99,10 @@ def expected_seconds(plan: Plan, store: Store) -> dict[str, float]:
 
 
 def require_recordings(plan: Plan) -> None:
-    """Raise AmcError unless the recordings of the missing work hold what it asks, and test none that trained."""
+    """Raise AmcError unless the recordings of the missing work hold what it asks, and test none that trained.
+
+    The same for audio files that it sends.
+    """
     datasets = {test: None for entry in plan.incomplete for test in entry.missing}
     datasets |= {entry.run.dataset: None for entry in plan.incomplete if not entry.trained}
     recorded = [(dataset, path) for dataset in datasets for path in _recordings(dataset)]
@@ -109,6 +113,17 @@ def require_recordings(plan: Plan) -> None:
             Recorded(dataset, path)
         for entry in plan.incomplete:
             require_unseen_tests(entry.run, entry.missing)
+    sounding = {
+        (scenario, dataset.length): name
+        for dataset in datasets
+        for scenario in dataset.scenario.components
+        if scenario.audio
+        for name in filter(is_analogue, dataset.modulations)
+    }
+    for (scenario, length), name in sounding.items():
+        from amc_core.simulator import simulate  # needs torch, too
+
+        simulate(scenario, name, snr_db=0, indices=[0], length=length)
 
 
 def _recordings(dataset: Dataset) -> list[str]:

@@ -230,6 +230,10 @@ class ModelEntry(NamedTuple):
     hyperparameters: dict[str, Any]
     recipe: dict[str, Any]
 
+    def __repr__(self) -> str:
+        """As messages name it, and as a study has it."""
+        return f"{self.name!s} {self.hyperparameters}" if self.hyperparameters else str(self.name)
+
 
 def model_name(content: Any) -> Any:
     """What stands for the name where a model is to be: the key beside which there may be a recipe, or all of it."""
@@ -291,6 +295,8 @@ def _values(name: str, values: Any, folder: Path) -> list:
     if not values:
         raise AmcError(f"{name} is an empty list: give it at least one value")
     if name in FILE_FIELDS:  # a path in a study is meant from where the study is
+        if "" in values:
+            raise AmcError(f"{name} '' is not allowed: it is the path of a file; leave it out where there is none")
         values = [DigestedPath(str(folder / expanded(value))) if isinstance(value, str) else value for value in values]
     for value in values:
         require_value(name, value, fields_of(Scenario)[name].optional)

@@ -70,7 +70,7 @@ def test_odd_distributions_and_names_are_refused(fields, named):
 
 def test_a_channel_that_fades_too_fast_to_be_simulated_is_refused():
     with pytest.raises(AmcError, match="too fast"):
-        Scenario("rayleigh", sample_rate=1e-3).require_length(1024)
+        Scenario({"like": "rayleigh", "max_doppler": 100e3}).require_length(20_000)
 
 
 def test_the_columns_of_a_mixture_tell_shares_and_which_values_go_together():
@@ -91,6 +91,9 @@ def test_the_columns_of_a_mixture_tell_shares_and_which_values_go_together():
         {"carrier_offset": 60e3, "relative_carrier_offset": 0.25},
         {"carrier_offset": 95e3, "sample_rate_offset": -1e5},  # the receiver samples at 180 kHz
         {"carrier_offset": 2e3, "sample_rate": 3e3},
+        {"channel": {"like": "rician", "max_doppler": 101e3}},
+        {"channel": {"like": "rician", "direct_doppler": -101e3}},
+        {"channel": {"like": "rician", "direct_doppler": 60e3}, "carrier_offset": 50e3},
     ],
 )
 def test_a_carrier_beyond_half_the_sample_rate_would_appear_as_another_and_is_refused(fields):
@@ -98,7 +101,21 @@ def test_a_carrier_beyond_half_the_sample_rate_would_appear_as_another_and_is_re
         Scenario(**fields)
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"like": "awgn", "max_doppler": 50}, "max_doppler 50.0 does nothing without path_delays"),
+        ({"name": "own", "realisations": 3}, "realisations 3 does nothing without path_delays"),
+        ({"like": "rayleigh", "direct_phase": 0.5}, "direct_phase 0.5 does nothing without a k_factor above 0"),
+    ],
+)
+def test_a_field_of_a_channel_that_would_do_nothing_is_refused(fields, message):
+    with pytest.raises(AmcError, match=message):
+        Scenario(channel=fields)
+
+
 def test_a_carrier_up_to_half_the_sample_rate_is_allowed():
+    Scenario(carrier_offset=-50e3, channel={"like": "rician", "direct_doppler": -50e3, "max_doppler": 100e3})
     Scenario(carrier_offset=-100e3)
     Scenario(carrier_offset={"uniform": [-100e3, 100e3]})
     Scenario(carrier_offset=50e3, relative_carrier_offset={"signed_log_uniform": [1e-6, 0.25]})

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from scipy.io import wavfile
 
 from amc_core import AmcError, fingerprint
 from amc_core.recordings import write_sigmf
@@ -100,6 +101,23 @@ def test_a_recording_that_holds_what_trained_is_refused_before_any_work(study, t
         AmcError, match=r"of its 4 test instances have samples that are in the train or validation part"
     ):
         require_recordings(make_plan(load_study(path), Store(tmp_path / "store")))
+
+
+def test_audio_that_cannot_be_sent_is_refused_before_any_work(study_file, tmp_path):
+    (tmp_path / "text.wav").write_text("hi")
+    wavfile.write(tmp_path / "short.wav", 16_000, np.arange(40, dtype=np.int16))
+    for name, told in (("text", "is not a WAV file"), ("short", "an instance needs")):
+        path = study_file(modulations="[FM, QPSK]", train=f"{{audio: {tmp_path / name}.wav}}", length="1024")
+        with pytest.raises(AmcError, match=told):
+            require_recordings(make_plan(load_study(path), Store(tmp_path / "store")))
+    path = study_file(modulations="[BPSK, QPSK]", train=f"{{audio: {tmp_path}/short.wav}}", length="1024")  # not sent
+    require_recordings(make_plan(load_study(path), Store(tmp_path / "store")))
+
+
+@pytest.mark.parametrize("name", ["recording", "audio"])
+def test_an_empty_path_is_not_the_directory_of_the_study(study_file, name):
+    with pytest.raises(AmcError, match=f"{name} '' is not allowed: it is the path of a file"):
+        load_study(study_file(train=f"{{{name}: ''}}"))
 
 
 def test_a_plan_reads_a_large_file_once(study, tmp_path, monkeypatch):
