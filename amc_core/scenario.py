@@ -41,8 +41,7 @@ class Channel:
     With `realisations` R, the gains of realisation k follow from the other fields, the dataset's seed and k alone: they
     are the same for every modulation, SNR and number of samples per symbol, in training and in test.
 
-    Raises AmcError for what its fields do not take, for delays and gains that do not match, and for fields that do
-    nothing without others.
+    Raises AmcError for what its fields do not take, and for fields that do not match or do nothing without others.
     """
 
     path_delays: tuple[float, ...] = Field(
@@ -71,16 +70,11 @@ class Channel:
             raise AmcError(
                 f"{len(self.path_delays)} path_delays and {len(self.path_gains_db)} path_gains_db do not match"
             )
-        self._require_partners()
-
-    def _require_partners(self) -> None:
-        """Raise AmcError for a field that does nothing without another one."""
         given = [name for name in changes(self) if name != "name"]
-        if given and not self.path_delays:
-            raise AmcError(f"{given[0]} {getattr(self, given[0])!r} does nothing without path_delays and path_gains_db")
-        direct = [name for name in given if name.startswith("direct_")]
-        if direct and not self.k_factor:
-            raise AmcError(f"{direct[0]} {getattr(self, direct[0])!r} does nothing without a k_factor above 0")
+        idle = [name for name in given if not self.path_delays or (name.startswith("direct_") and not self.k_factor)]
+        if idle:
+            needed = "a k_factor above 0" if self.path_delays else "path_delays and path_gains_db"
+            raise AmcError(f"{idle[0]} {getattr(self, idle[0])!r} does nothing without {needed}")
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as plain values that make the same channel again and that JSON can hold."""
@@ -252,16 +246,14 @@ class Scenario:
     def _require_no_alias(self) -> None:
         """Raise AmcError where a carrier or Doppler shift reaches beyond ±f_s/2, where it would appear as another."""
         slowest = self.sample_rate * (1 + extremes(self.sample_rate_offset)[0] * 1e-6)  # of the receiver
-        half = f"±{slowest / 2:g} Hz, half of the receiver's sample rate"
         absolute, relative = (extremes(value) for value in (self.carrier_offset, self.relative_carrier_offset))
-        direct, scattered = self.paths.direct_doppler, self.paths.max_doppler
-        cycles = [(hertz + direct) / slowest + share for hertz, share in zip(absolute, relative, strict=True)]
-        if not -0.5 <= cycles[0] <= cycles[1] <= 0.5:
-            offsets = " to ".join(f"{slowest * offset:g}" for offset in dict.fromkeys(cycles))
-            shifts = "carrier offset and direct_doppler" if direct else "carrier offset"
-            raise AmcError(f"a {shifts} of {offsets} Hz appears as another: allowed are at most {half}")
-        if scattered > slowest / 2:
-            raise AmcError(f"a max_doppler of {scattered:g} Hz appears as another: allowed are at most {half}")
+        direct, spread = self.paths.direct_doppler / slowest, self.paths.max_doppler / slowest
+        cycles = [hertz / slowest + direct + share for hertz, share in zip(absolute, relative, strict=True)]
+        for name, shifts in (("carrier offset (with direct_doppler)", cycles), ("max_doppler", [spread])):
+            if not -0.5 <= shifts[0] <= shifts[-1] <= 0.5:
+                offsets = " to ".join(f"{slowest * shift:g}" for shift in dict.fromkeys(shifts))
+                half = f"at most ±{slowest / 2:g} Hz, half of the receiver's sample rate"
+                raise AmcError(f"a {name} of {offsets} Hz appears as another: allowed are {half}")
 
     def _require_partners(self) -> None:
         """Raise AmcError for a field that does nothing without another one."""
@@ -292,7 +284,6 @@ class Scenario:
                 f"length {length} is too short: channel {self.paths.name!r} delays by up to {delay * 1e6:g} µs, "
                 f"which is {delay * self.sample_rate:g} samples at {self.sample_rate:g} Hz"
             )
-
         periods = self.paths.max_doppler * length / self.sample_rate
         if periods * length > 1e8:
             raise AmcError(
