@@ -6,16 +6,16 @@ P1 §III and Table I, P2 Table I. Imports no torch, so that studies can be plann
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
+from amc_core.delay_lines import CHANNELS, Channel, channel_schema, read_channel
 from amc_core.distributions import DISTRIBUTIONS, Distribution, extremes
-from amc_core.errors import AmcError, require_known, suggest
+from amc_core.errors import AmcError
 from amc_core.fields import Field, column, declared, fields_of, plain, read_fields
 from amc_core.fingerprint import fingerprint
 from amc_core.identity import changes, key
@@ -23,108 +23,6 @@ from amc_core.quantities import ratio, require_number, written
 
 __all__ = ["AUGMOD", "AUGMOD_OFFSETS", "CHANNELS", "DISTRIBUTIONS", "FILE_FIELDS", "SCENARIO_FIELDS"]
 __all__ += ["Channel", "Distribution", "Mixture", "Scenario", "scenario_from"]
-
-_MOST_PATHS = 64
-
-
-def _channel_name(value: Any) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"[\w .+-]{0,64}", value):
-        allowed = "at most 64 letters, digits, blanks and . + - _"
-        raise AmcError(f"name {value!r} of a channel is not allowed: it has {allowed}")
-    return value
-
-
-@declared
-class Channel:
-    """A tapped delay line with fading taps; without any paths, a channel that only adds noise.
-
-    With `realisations` R, the gains of realisation k follow from the other fields, the dataset's seed and k alone: they
-    are the same for every modulation, SNR and number of samples per symbol, in training and in test.
-
-    Raises AmcError for what its fields do not take, and for fields that do not match or do nothing without others.
-    """
-
-    path_delays: tuple[float, ...] = Field(
-        (), 0, 1, unit="s", most=_MOST_PATHS, help="By how much each path is later than it was sent."
-    )
-    path_gains_db: tuple[float, ...] = Field(
-        (), -200, 200, unit="dB", most=_MOST_PATHS,
-        help="Mean power of each path; the powers are scaled so that their sum is 1.",
-    )  # fmt: skip
-    max_doppler: float = Field(0.0, 0, 1e6, unit="Hz", label="maximum Doppler shift", help="Of the Jakes spectrum.")
-    k_factor: float = Field(
-        0.0, 0, 1e6, symbol="K", label="Rician factor",
-        help="Linear ratio of the direct to the scattered power of the first path; 0 is Rayleigh fading.",
-    )  # fmt: skip
-    direct_doppler: float = Field(0.0, -1e6, 1e6, unit="Hz", help="Doppler shift of the direct part of a Rician path.")
-    direct_phase: float = Field(0.0, -1e3, 1e3, unit="rad", help="Phase of the direct part at the first sample.")
-    realisations: int | None = Field(
-        None, 1, 10**9, whole=True, optional=True,
-        help="How many fading realisations there are: instance i takes number i mod R. By default each has its own.",
-    )  # fmt: skip
-    name: str = Field("", reader=_channel_name, schema_of=lambda: {"type": "string"}, help="What tables call it.")
-
-    def __post_init__(self):
-        read_fields(self)
-        if len(self.path_delays) != len(self.path_gains_db):
-            raise AmcError(
-                f"{len(self.path_delays)} path_delays and {len(self.path_gains_db)} path_gains_db do not match"
-            )
-        given = [name for name in changes(self) if name != "name"]
-        idle = [name for name in given if not self.path_delays or (name.startswith("direct_") and not self.k_factor)]
-        if idle:
-            needed = "a k_factor above 0" if self.path_delays else "path_delays and path_gains_db"
-            raise AmcError(f"{idle[0]} {getattr(self, idle[0])!r} does nothing without {needed}")
-
-    def as_dict(self) -> dict[str, Any]:
-        """The fields as plain values that make the same channel again and that JSON can hold."""
-        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
-
-    def definition(self) -> dict[str, Any]:
-        """What makes the channel another: its fields without the name, and without those at their default."""
-        return {name: value for name, value in changes(self).items() if name != "name"}
-
-
-def _channel(value: Any) -> str | Channel:
-    if isinstance(value, Channel):
-        if CHANNELS.get(value.name, value) != value:
-            raise AmcError(f"channel {value.name!r} is one of Table I: give a channel of your own another name")
-        return value.name if value.name in CHANNELS else value
-    if isinstance(value, Mapping):
-        require_known("channel field", value, (*fields_of(Channel), "like"))
-        return _channel(_like(**value) if "like" in value else Channel(**value))
-    if not isinstance(value, str) or value not in CHANNELS:
-        raise AmcError(f"channel {value!r} is not known{suggest(value, CHANNELS)}")
-    return value
-
-
-def _like(like: Any, **changed: Any) -> Channel:
-    """A channel of Table I with some fields changed, which its name tells unless it is given one."""
-    if not isinstance(like, str) or like not in CHANNELS:
-        raise AmcError(f"channel {like!r} is not known{suggest(like, CHANNELS)}")
-    told = " ".join(f"{name.replace('_', ' ')} {value}" for name, value in changed.items() if name != "name")
-    name = re.sub(r"[^\w .+-]+", " ", f"{like} {told}".strip())[:64]
-    return replace(CHANNELS[like], **{"name": name} | changed)
-
-
-def _channel_schema() -> dict[str, Any]:
-    own = {name: field.schema() for name, field in fields_of(Channel).items()}
-    own["like"] = {"enum": list(CHANNELS), "description": "The channel of Table I that the other fields change."}
-    return {
-        "anyOf": [
-            {"enum": list(CHANNELS)},
-            {"type": "object", "properties": own, "additionalProperties": False},
-        ]
-    }
-
-
-# P1 Table I.
-CHANNELS = {
-    "awgn": Channel(name="awgn"),
-    "rayleigh": Channel((0, 4.5e-6, 8.5e-6), (0, -1, -5), max_doppler=4, name="rayleigh"),
-    "rician": Channel((0, 0.25e-6, 3e-6, 8e-6), (0, -2, -10, -3), max_doppler=4, k_factor=4, name="rician"),
-    "rayleigh_2": Channel((0, 0.2e-6, 3e-6, 9e-6), (0, -7, -2, -1), max_doppler=8, name="rayleigh_2"),
-}
 
 
 @declared
@@ -138,7 +36,7 @@ class Scenario:
     """
 
     channel: str | Channel = Field(
-        "awgn", reader=_channel, schema_of=_channel_schema,
+        "awgn", reader=read_channel, schema_of=channel_schema,
         help=f"What lies between transmitter and receiver: {', '.join(CHANNELS)}, or a channel of one's own.",
     )  # fmt: skip
     upsampling: float | Distribution = Field(
@@ -246,14 +144,16 @@ class Scenario:
     def _require_no_alias(self) -> None:
         """Raise AmcError where a carrier or Doppler shift reaches beyond ±f_s/2, where it would appear as another."""
         slowest = self.sample_rate * (1 + extremes(self.sample_rate_offset)[0] * 1e-6)  # of the receiver
+        half = f"±{slowest / 2:g} Hz, half of the receiver's sample rate"
         absolute, relative = (extremes(value) for value in (self.carrier_offset, self.relative_carrier_offset))
-        direct, spread = self.paths.direct_doppler / slowest, self.paths.max_doppler / slowest
-        cycles = [hertz / slowest + direct + share for hertz, share in zip(absolute, relative, strict=True)]
-        for name, shifts in (("carrier offset (with direct_doppler)", cycles), ("max_doppler", [spread])):
-            if not -0.5 <= shifts[0] <= shifts[-1] <= 0.5:
-                offsets = " to ".join(f"{slowest * shift:g}" for shift in dict.fromkeys(shifts))
-                half = f"at most ±{slowest / 2:g} Hz, half of the receiver's sample rate"
-                raise AmcError(f"a {name} of {offsets} Hz appears as another: allowed are {half}")
+        direct, scattered = self.paths.direct_doppler, self.paths.max_doppler
+        cycles = [(hertz + direct) / slowest + share for hertz, share in zip(absolute, relative, strict=True)]
+        if not -0.5 <= cycles[0] <= cycles[1] <= 0.5:
+            offsets = " to ".join(f"{slowest * offset:g}" for offset in dict.fromkeys(cycles))
+            shifts = "carrier offset and direct_doppler" if direct else "carrier offset"
+            raise AmcError(f"a {shifts} of {offsets} Hz appears as another: allowed are at most {half}")
+        if scattered > slowest / 2:
+            raise AmcError(f"a max_doppler of {scattered:g} Hz appears as another: allowed are at most {half}")
 
     def _require_partners(self) -> None:
         """Raise AmcError for a field that does nothing without another one."""
@@ -284,6 +184,7 @@ class Scenario:
                 f"length {length} is too short: channel {self.paths.name!r} delays by up to {delay * 1e6:g} µs, "
                 f"which is {delay * self.sample_rate:g} samples at {self.sample_rate:g} Hz"
             )
+
         periods = self.paths.max_doppler * length / self.sample_rate
         if periods * length > 1e8:
             raise AmcError(

@@ -43,8 +43,8 @@ def test_a_sound_network_passes():
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        (attempt(network(), imports="import no_such_package\n"), "net.py cannot be imported: ModuleNotFoundError: No "),
-        (attempt(network(), imports="1 / 0\n"), "cannot be imported: ZeroDivisionError: division by zero (net.py, lin"),
+        (attempt(network(), imports="import no_such_package\n"), "ModuleNotFoundError: No module named"),
+        (attempt(network(), imports="1 / 0\n"), "ZeroDivisionError: division by zero (net.py, line 4)"),
         (attempt(network() + "\ndel Net"), "net.py has no class 'Net' once it is imported"),
         (attempt(network(), depth=3), "is built: TypeError: Net.__init__() got an unexpected keyword argument 'depth'"),
         (attempt(network(forward="return self.dense(x.flatten(1))[:, :2]")), "gives shape (2, 2) for two instances: i"),
