@@ -34,6 +34,10 @@ _DETAILS = (
     | {"SSB-AM": {"mod_class": "ssb", "carrier_variant": "suppressed_carrier"}}
 )
 
+# Classes of the extension that one modulation may be said to be of.
+_FAMILIES = {"psk": "psk", "qam": "qam", **dict.fromkeys(("ask", "ook"), "ask")}
+_FAMILIES |= {**dict.fromkeys(("fsk", "msk", "cpm"), "fsk"), "fm": "fm", **dict.fromkeys(("am", "dsb", "ssb"), "am")}
+
 _MODULATION = ("order", "mod_class", "symbol_variant", "class_variant")
 # What makes several signals, or a wider one, of a modulation: the samples are then of another kind than its own.
 _COMPOSITION = ("multiplexing", "multiple_access", "spreading")
@@ -45,11 +49,12 @@ def modulation_of(label: str, detail: dict[str, Any]) -> str | None:
     """The class of a signal: a label that we know, else what the detail says, else the label as it is.
 
     Where the detail, or the label, says more than a modulation (OFDM, spreading, several carriers), the class says so
-    too: "16QAM-OFDM". None where nothing is said. Raises ValueError where label and detail are of two orders.
+    too: "16QAM-OFDM". None where nothing is said. Raises ValueError where label and detail are of two orders or of two
+    families.
     """
     told = {key: _plain(key, detail[key]) for key in _MODULATION if key in detail}
     carrier = detail.get("carrier_variant", _ONE_PLAIN_CARRIER[0])
-    composition = [detail[key] for key in _COMPOSITION if detail.get(key)]
+    composition = [word for key in _COMPOSITION for word in _listed(detail.get(key)) if word]
     composition += [word for word in _COMPOSED.findall(label.upper()) if not composition]
     if carrier == "suppressed_carrier":
         told["carrier_variant"] = carrier
@@ -60,12 +65,19 @@ def modulation_of(label: str, detail: dict[str, Any]) -> str | None:
     orders = [_DETAILS.get(by_label, {}).get("order"), told.get("order")]
     if None not in orders and orders[0] != orders[1]:
         raise ValueError(f"the label is {label!r} and the detail's order {orders[1]!r:.80}")
+    family = _FAMILIES.get(_DETAILS.get(by_label, {}).get("mod_class"))
+    if family and _FAMILIES.get(told.get("mod_class"), family) != family:
+        raise ValueError(f"the label is {label!r} and the detail's class {told['mod_class']!r:.80}")
     spelled = "-".join(str(part) for part in told.values() if isinstance(part, str | int))
     name = by_label or by_detail or modulation_name(label) or spelled.upper()
     extra = "-".join(str(part).upper()[:40] for part in composition)
     if not extra or extra in name:
         return name or None
     return f"{name}-{extra}" if name else extra
+
+
+def _listed(value: Any) -> list:
+    return value if isinstance(value, list) else [value]
 
 
 def _plain(key: str, value: Any) -> Any:

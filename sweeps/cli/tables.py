@@ -100,10 +100,7 @@ def write_parquet(path: Path, batches) -> int:
 
 def show_rows(rows) -> None:
     """Rows as a table, or, if that is wider than the terminal, each as a list of its columns."""
-    cells = [
-        [f"{value:.6g}" if isinstance(value, float) else escape(written(value)) for value in row]
-        for row in rows.itertuples(index=False)
-    ]
+    cells = [[escape(written(value)) for value in row] for row in rows.itertuples(index=False)]
     shown = Table(*map(escape, map(str, rows.columns)), box=SIMPLE_HEAD)
     for row in cells:
         shown.add_row(*row)

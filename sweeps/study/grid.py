@@ -119,7 +119,7 @@ def snr_levels(value: Any) -> tuple[float, ...]:
         numbers = {name: number(entry) for name, entry in value.items()}
         small = all(entry is not None and -1e3 <= entry <= 1e3 for entry in numbers.values())
         if set(value) != {"from", "to", "step"} or not small:
-            raise AmcError("a range has three numbers of dB: {from: -6, to: 18, step: 2}")
+            raise AmcError("a range has three numbers of dB, from -1000 to 1000: {from: -6, to: 18, step: 2}")
         # As decimals, since a sum of tenths is 0.30000000000000004.
         first, last, step = (Decimal(str(numbers[name])) for name in ("from", "to", "step"))
         if step <= 0 or last < first or last - first > 1000 * step:

@@ -74,6 +74,7 @@ def test_a_label_we_know_comes_first_then_the_detail_then_the_label_as_it_is(sig
         ({"mod_class": "psk", "order": 4, "carrier_variant": "multi_carrier"}, "QPSK-MULTI_CARRIER"),
         ({"mod_class": "ssb", "carrier_variant": "reduced_carrier"}, "AM-SSB-WC-REDUCED_CARRIER"),
         ({"multiplexing": "ofdm"}, "OFDM"),
+        ({"mod_class": "qam", "order": 16, "multiplexing": ["ofdm"]}, "16QAM-OFDM"),
         ({"mod_class": "qam", "order": 16, "carrier_variant": "single_carrier"}, "16QAM"),
         ({"mod_class": "dsb", "carrier_variant": "with_carrier"}, "AM-DSB-WC"),
     ],
@@ -84,6 +85,14 @@ def test_several_carriers_or_spreading_are_a_class_of_their_own(sigmf, detail, n
         edit(sigmf, lambda content, fields=fields: content.update(annotations=[fields]))
         named = name if not label or "mod_class" in detail else "LTE 12-OFDM"
         assert open_recording(sigmf).modulations == (named,)
+
+
+def test_a_label_and_a_detail_of_two_families_are_refused(sigmf):
+    detail = {"mod_class": "fm", "order": None}
+    fields = {"core:sample_start": 0, "core:sample_count": 512, "core:label": "QPSK", "signal:detail": detail}
+    edit(sigmf, lambda content: content.update(annotations=[fields]))
+    with pytest.raises(AmcError, match="the label is 'QPSK' and the detail's class 'fm'"):
+        open_recording(sigmf)
 
 
 def test_a_known_label_does_not_hide_that_there_are_several_carriers(sigmf):

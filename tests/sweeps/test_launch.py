@@ -38,9 +38,7 @@ def test_a_run_that_diverges_is_recorded_with_the_reason_and_the_rest_of_the_stu
     assert "ended by AmcError: training diverged" in store.run(failed).log()
     for key in store.trained():
         log = store.run(key).log()
-        assert (
-            log.count("epoch ") == len(store.run(key).epochs()) and " evaluated" in log and log.endswith("ended\n")
-        )
+        assert log.count("epoch ") == len(store.run(key).epochs()) and " evaluated" in log and log.endswith("ended\n")
 
 
 @pytest.mark.parametrize(
