@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -317,15 +318,33 @@ def test_results_of_nothing_say_how_to_compute_them(amc, study_file, tmp_path):
 
 
 def test_a_trial_that_fails_is_recorded_the_others_go_on_and_the_next_launch_tries_it_again(amc, study_file, tmp_path):
-    path, store = study_file(), tmp_path / "store"
-    broken: Run = next(run for run in load_study(path).runs() if run.model == "mod_lcnn")
-    obstacle = store / "runs" / broken.key / "run.json"
-    obstacle.mkdir(parents=True)  # a directory where the record should go
+    obstacle, store = tmp_path / "obstacle", tmp_path / "store"
+    (tmp_path / "net.py").write_text(
+        textwrap.dedent(f"""
+        from pathlib import Path
+
+        from torch import nn
+
+
+        class Net(nn.Module):
+            def __init__(self, classes, length):
+                super().__init__()
+                self.head = nn.Linear(2 * length, classes)
+
+            def forward(self, x):
+                if len(x) > 2 and Path({str(obstacle)!r}).exists():  # a dry run has two instances
+                    raise RuntimeError("an obstacle")
+                return self.head(x.flatten(1))
+        """)
+    )
+    path = study_file(models="[hoc_svm, net.Net]", code="[net.py]")
+    broken = [run.key for run in load_study(path).runs() if run.model != "hoc_svm"]
+    obstacle.touch()
     failed = amc("run", path, "--store", str(store))
-    assert failed.returncode == 1
-    assert broken.key in failed.stderr and "Is a directory" in failed.stderr and "1 of 4 runs" in failed.stderr
-    assert "1 failed" in amc("status", "--store", str(store)).stdout
-    obstacle.rmdir()
+    assert failed.returncode == 1 and "2 of 4 runs are incomplete" in failed.stderr
+    assert all(key in failed.stderr for key in broken) and failed.stderr.count("RuntimeError: an obstacle") == 2
+    assert "2 failed" in amc("status", "--store", str(store)).stdout
+    obstacle.unlink()
     other = study_file("other", models="hoc_svm", test="{channel: awgn, upsampling: 16}")  # of two of the four runs
     both = amc("run", path, other, "--store", str(store))
     assert both.returncode == 0 and "2 studies are complete: 4 runs, 18 cells" in both.stdout
