@@ -20,9 +20,9 @@ import torch
 from amc_core import AmcError
 from analysis import Results, accuracy_by, load, train_test
 from analysis import compare as compare_module
+from analysis import report as report_module
 from analysis.published import Published
 from analysis.report import LARGEST_CONFUSION, found, study_data, write
-from analysis.report import data as report_module
 from sweeps.engine.trial import compute
 from sweeps.planning import make_plan
 from sweeps.store import Store
@@ -537,7 +537,7 @@ def test_what_the_papers_report_stands_beside_our_numbers(visit, place, study, t
     words = {"what": "HOC-SVM <b>in</b> AWGN", "paper": "P1", "place": "Fig. 2", "quote": "about half"}
     rows = {"model": "hoc_svm", "train_channel": "awgn"}
     entry = Published(**words, value=0.5, study="fading", quantity="accuracy", rows=rows)
-    for module in (report_module, compare_module):
+    for module in (report_module.data, compare_module):
         monkeypatch.setattr(module, "PUBLISHED", (entry,))
     page = visit(write(tmp_path / "report.html", place / "store", [study]))
     cells = load("cells", place / "store")

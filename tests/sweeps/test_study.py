@@ -255,7 +255,10 @@ def test_every_shipped_study_is_valid_or_names_the_recording_it_needs(name):
         ({"recipe": "{fresh: true, label_fraction: 0.5}"}, ["recipe", "fresh", "label_fraction"]),
         ({"transfer": "{models: cnn1d}"}, ["transfer.0", "no run above"]),
         (
-            {"train": "{channel: {name: own}}", "test": "{channel: {name: own, max_doppler: 3}}"},
+            {
+                "train": "{channel: {name: own, path_delays: [0], path_gains_db: [0]}}",
+                "test": "{channel: {name: own, path_delays: [0], path_gains_db: [0], max_doppler: 3}}",
+            },
             ["two channels", "'own'"],
         ),
         ({"models": "[cnn1]"}, ["models", "'cnn1'", "cnn1d"]),
