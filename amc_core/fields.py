@@ -11,6 +11,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, dataclass_transform
 
 from amc_core import quantities
@@ -244,13 +245,20 @@ def declared(cls: type) -> type:
 
 def fields_of(cls: Any) -> dict[str, Field]:
     """Name → declaration, of a class that is `declared` or an instance of it."""
+    return _fields_of(cls if isinstance(cls, type) else type(cls))
+
+
+@cache
+def _fields_of(cls: type) -> dict[str, Field]:
     return {f.name: f.metadata[_DECLARATION] for f in dataclasses.fields(cls) if _DECLARATION in f.metadata}
 
 
 def read_fields(instance: Any) -> None:
     """Give every declared field of an instance its one form, as its `__post_init__`. Raises AmcError."""
     for name, field in fields_of(instance).items():
-        object.__setattr__(instance, name, field.read(name, getattr(instance, name)))
+        value = getattr(instance, name)
+        if value is not field.default:  # which has its form
+            object.__setattr__(instance, name, field.read(name, value))
 
 
 def plain(value: Any) -> Any:

@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from numbers import Rational, Real
 from typing import Any
 
@@ -45,8 +46,12 @@ def canonical(value: Any) -> str:
 
 def changes(instance: Any) -> dict[str, Any]:
     """The fields of a dataclass that differ from their defaults, by name."""
-    values = {f.name: (getattr(instance, f.name), _default(f)) for f in fields(instance)}
-    return {name: value for name, (value, default) in values.items() if default is MISSING or value != default}
+    values = ((name, getattr(instance, name), default) for name, default in _defaults(type(instance)))
+    return {
+        name: value
+        for name, value, default in values
+        if default is MISSING or (value is not default and value != default)
+    }
 
 
 def key(*definitions: Any) -> str:
@@ -74,8 +79,10 @@ def _digest(value: Any, size: int) -> bytes:
     return hashlib.blake2b(canonical(value).encode(), digest_size=size).digest()
 
 
-def _default(field) -> Any:
-    return field.default if field.default_factory is MISSING else field.default_factory()
+@cache
+def _defaults(cls: type) -> tuple[tuple[str, Any], ...]:
+    """The fields of a dataclass and their defaults."""
+    return tuple((f.name, f.default if f.default_factory is MISSING else f.default_factory()) for f in fields(cls))
 
 
 def _number(value: Real) -> str:
