@@ -39,7 +39,10 @@ def fill(study: Path, store: Path) -> None:
     chosen, files = load_study(str(study)), Store(store).files
     for place, run in enumerate(chosen.runs()):
         if place % 10:
-            rows = [{"run": run.key, "cell": run.cell_key(test), "snr_db": 0.0} for test in chosen.tests(run)]
+            rows = [
+                {"run": run.key, "cell": run.cell_key(test), "test": test.key, "snr_db": 0.0}
+                for test in chosen.tests(run)
+            ]
             content = cell_bytes(pa.Table.from_pylist(rows, CELL_SCHEMA), 1, 1.0)
             files.write(f"runs/{run.key}/cells-{'0' * 32}.parquet", content)
             names = {"weights": f"weights-{0:032x}.pt", "epochs": f"epochs-{0:032x}.parquet"}

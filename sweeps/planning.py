@@ -75,10 +75,10 @@ def make_plan(study: Study | Studies, store: Store, few: bool = False) -> Plan:
     runs = study.runs()
     listing = store.listing([run.key for run in runs] if few else None)
     trained, plans = listing.records(run.key for run in runs), []
-    for run, evaluated in zip(runs, listing.cells(run.key for run in runs), strict=True):
+    for run, evaluated in zip(runs, listing.tested(run.key for run in runs), strict=True):
         tests = study.tests(run)
         evaluated = evaluated if run.key in trained else ()
-        missing = tuple(test for test in tests if run.cell_key(test) not in evaluated) if evaluated else tests
+        missing = tuple(test for test in tests if test.key not in evaluated) if evaluated else tests
         plans.append(RunPlan(run, run.key in trained, len(tests), missing))
     ordered = sorted(plans, key=lambda plan: -plan.training_work - plan.evaluation_work)
     return Plan(tuple(ordered), len(listing.damaged))

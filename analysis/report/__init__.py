@@ -69,11 +69,11 @@ def found(store: str | Path, scale: str | None = None) -> list[tuple[str, Study]
         scales = [] if scale else sorted({*SCALES, *written.file.scales})
         for study in (written, *(load_study(name, other) for other in scales)):
             study = Results(study, store).study
-            cells = {run.key: {run.cell_key(test) for test in study.tests(run)} for run in study.runs()}
-            runs = [key for key in cells if key in present]
-            held = any(there & cells[key] for key, there in zip(runs, listing.cells(runs), strict=True))
+            tests_of = {run.key: {test.key for test in study.tests(run)} for run in study.runs()}
+            runs = [key for key in tests_of if key in present]
+            held = any(there & tests_of[key] for key, there in zip(runs, listing.tested(runs), strict=True))
             # Of two scales that set the same, the first is taken.
-            identity = frozenset(cells), frozenset().union(*cells.values())
+            identity = frozenset((key, frozenset(tests)) for key, tests in tests_of.items())
             if held and identity not in taken:
                 taken[identity] = name, study
     if not taken:

@@ -131,8 +131,8 @@ def _leave_to_other(folder: RunFolder, seconds: float) -> None:
 
 def _evaluate(run: Run, tests: list[Dataset], folder: RunFolder, device: str) -> Generator[dict, None, int]:
     """Evaluate the cells that the run lacks; returns how many."""
-    evaluated = folder.cells()
-    missing = [test for test in tests if run.cell_key(test) not in evaluated]
+    tested = folder.tested()
+    missing = [test for test in tests if test.key not in tested]
     if not missing:
         return 0
     model = new_model(run, device)

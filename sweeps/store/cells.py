@@ -1,7 +1,7 @@
 """The counts of a run's cells as Parquet files.
 
-The keys of a file's cells stand in its footer too, with the instances that were classified for them and the seconds
-that took: a plan reads footers alone, a few per cent of the bytes.
+The keys of the test datasets of a file's cells stand in its footer too, with the instances that were classified for
+them and the seconds that took: a plan reads footers alone, a few per cent of the bytes.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _FOOTER_BYTES = 32 << 10  # hold a footer with 1,000 keys
 class Footer:
     """What the end of a file of cells tells about it."""
 
-    cells: set[str]
+    tests: set[str]  # keys of the test datasets
     instances: int
     seconds: float
 
@@ -117,8 +117,8 @@ def merge(tables: Iterable[pa.Table]) -> pa.Table:
 
 def cell_bytes(table: pa.Table, instances: int, seconds: float) -> bytes:
     """The content of a file of cells, for whose evaluation `instances` were classified in `seconds`."""
-    cells = " ".join(table["cell"].unique().to_pylist())
-    return parquet_bytes(table, {"cells": cells, "instances": str(instances), "seconds": f"{seconds:.3f}"})
+    tests = " ".join(table["test"].unique().to_pylist())
+    return parquet_bytes(table, {"tests": tests, "instances": str(instances), "seconds": f"{seconds:.3f}"})
 
 
 def parquet_bytes(table: pa.Table, known: dict[str, str] | None = None) -> bytes:
@@ -143,4 +143,4 @@ def read_footer(read_last: Callable[[int], bytes]) -> Footer:
     end = read_last(_FOOTER_BYTES)
     size = int.from_bytes(end[-8:-4], "little") + 8  # of the footer; the last four bytes mark a Parquet file
     known = pq.read_metadata(pa.BufferReader(end if size <= len(end) else read_last(size))).metadata
-    return Footer(set(known[b"cells"].decode().split()), int(known[b"instances"]), float(known[b"seconds"]))
+    return Footer(set(known[b"tests"].decode().split()), int(known[b"instances"]), float(known[b"seconds"]))

@@ -97,17 +97,17 @@ class Listing:
         found = zip(keys, self.store.map(lambda key: self.store.run(key).failure(), keys), strict=True)
         return {key: failure for key, failure in found if failure}
 
-    def cells(self, keys: Iterable[str]) -> Iterator[set[str]]:
-        """Of each run in turn, the keys of its cells that have been evaluated."""
-        return self.store.map(self._cells, keys)
+    def tested(self, keys: Iterable[str]) -> Iterator[set[str]]:
+        """Of each run in turn, the keys of the test datasets that it has been evaluated on."""
+        return self.store.map(self._tested, keys)
 
-    def _cells(self, key: str) -> set[str]:
+    def _tested(self, key: str) -> set[str]:
         names = [name for name in self.names.get(key, ()) if kind_of(name) == "cells"]
         return set().union(*self.store.run(key).each_cell_file(lambda name: self._sound_keys(key, name), names))
 
     def _sound_keys(self, key: str, name: str) -> set[str]:
         try:
-            return self.store.run(key).footer(name).cells
+            return self.store.run(key).footer(name).tests
         except Damaged as error:
             tell(str(error))
             self.damaged.add(f"runs/{key}/{name}")

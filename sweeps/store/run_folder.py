@@ -127,9 +127,9 @@ class RunFolder:
                     return texts
         return {}
 
-    def cells(self) -> set[str]:
-        """Keys of the cells that have been evaluated."""
-        return set().union(*self.each_cell_file(lambda name: self.footer(name).cells))
+    def tested(self) -> set[str]:
+        """Keys of the test datasets that the run has been evaluated on."""
+        return set().union(*self.each_cell_file(lambda name: self.footer(name).tests))
 
     def cell_tables(self, columns: list[str] | None = None) -> list[pa.Table]:
         """The cells, a table per file; a cell that two launches computed at once comes twice."""

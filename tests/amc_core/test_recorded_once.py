@@ -239,7 +239,7 @@ def test_a_test_recording_that_is_swapped_leaves_no_cell(field, tmp_path):
     write_sigmf(field, instances(40), 1e6, np.repeat(NAMES, 20), 10)
     with pytest.raises(AmcError, match="changed since it was planned"):
         list(compute(run, [test], store))
-    assert not store.run(run.key).cells()
+    assert not store.run(run.key).tested()
 
 
 def test_a_file_that_is_rewritten_while_it_is_read_fails_the_training(field):

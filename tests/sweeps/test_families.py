@@ -87,12 +87,12 @@ def test_one_launch_heals_a_whole_family(family):
 
 def test_cells_without_the_weights_that_they_were_counted_with_are_counted_anew(family):
     path, study, store, keys = family
-    cells = store.run(keys[0]).cells()
+    cells = store.run(keys[0]).tested()
     for name in ("run.json", *store.run(keys[0]).names("weights")):
         store.run(keys[0]).set_aside(name)
     assert counted(path, store) == [set()] * 9
     launch(study, store)
-    assert store.run(keys[0]).cells() == cells and len(store.files.list(f"damaged/{keys[0]}")) == 4
+    assert store.run(keys[0]).tested() == cells and len(store.files.list(f"damaged/{keys[0]}")) == 4
 
 
 def test_a_run_that_says_it_descends_from_itself_does_not_count(family):

@@ -128,7 +128,7 @@ def store(request, tmp_path):
 
 
 def test_a_store_that_does_not_exist_holds_nothing(store):
-    assert store.trained() == store.training() == store.run(RUN.key).cells() == set()
+    assert store.trained() == store.training() == store.run(RUN.key).tested() == set()
     assert store.failures() == store.speeds() == {} and store.verify([RUN.key]) == []
     assert store.run(RUN.key).record() is None and store.run(RUN.key).checkpoint() is None
 
@@ -136,7 +136,7 @@ def test_a_store_that_does_not_exist_holds_nothing(store):
 def test_what_is_written_is_read_back(store):
     fill(store)
     assert store.trained() == {RUN.key} and store.training() == set()
-    assert store.run(RUN.key).cells() == {RUN.cell_key(test) for test in TESTS[:4]}
+    assert store.run(RUN.key).tested() == {test.key for test in TESTS[:4]}
     assert torch.equal(store.run(RUN.key).weights()["weight"], state(3)["kept"]["weight"])
     assert store.run(RUN.key).epochs().to_pylist() == state(3)["epochs"]
     record = store.run(RUN.key).record()
@@ -248,7 +248,7 @@ def test_damage_to_a_run_sets_it_aside_with_its_cells(store, stem, how):
     before = {f"runs/{RUN.key}/{name}" for name in names(store)}
     damage(store, stem, how)
     assert set(store.verify([RUN.key, "0" * 24])) == before
-    assert store.trained() == set() and store.run(RUN.key).cells() == set()
+    assert store.trained() == set() and store.run(RUN.key).tested() == set()
     kept = sorted(name.rpartition("/")[2].partition("-")[2] for name in store.files.list("damaged"))
     assert kept == sorted(name.rpartition("/")[2] for name in before)
     fill(store)
@@ -260,7 +260,7 @@ def test_damage_to_cells_sets_those_aside_alone(store):
     store.run(RUN.key).save_cells(RUN, [counts(TESTS[9])], seconds=0.5)
     name = damage(store, "cells", "altered")
     assert store.verify([RUN.key]) == [name]
-    assert store.trained() == {RUN.key} and store.run(RUN.key).cells() < {RUN.cell_key(test) for test in TESTS}
+    assert store.trained() == {RUN.key} and store.run(RUN.key).tested() < {test.key for test in TESTS}
 
 
 def test_a_record_whose_weights_are_gone_is_set_aside(store):
@@ -296,8 +296,8 @@ def test_a_listing_is_what_was_there_at_one_moment_and_survives_compaction(store
     found = store.listing()
     store.run(RUN.key).compact()
     assert found.trained() == {RUN.key}
-    assert list(found.cells(["0" * 24, RUN.key])) == [set(), store.run(RUN.key).cells()]
-    assert len(store.run(RUN.key).cells()) == 5
+    assert list(found.tested(["0" * 24, RUN.key])) == [set(), store.run(RUN.key).tested()]
+    assert len(store.run(RUN.key).tested()) == 5
 
 
 def test_files_grow_with_runs_and_not_with_cells(store):
@@ -309,7 +309,7 @@ def test_files_grow_with_runs_and_not_with_cells(store):
     [name] = names(store)
     store.run(RUN.key).compact()
     assert names(store) == [name] and sorted(rows(store), key=str) == before and len(before) == 2 * len(TESTS)
-    assert store.run(RUN.key).cells() == {RUN.cell_key(test) for test in TESTS}
+    assert store.run(RUN.key).tested() == {test.key for test in TESTS}
 
 
 def test_compaction_keeps_the_earlier_of_two_and_what_is_sound(store):
@@ -319,7 +319,7 @@ def test_compaction_keeps_the_earlier_of_two_and_what_is_sound(store):
         row["cell"]: row["evaluated_at"] for row in sorted(rows(store), key=lambda row: row["evaluated_at"])[::-1]
     }
     store.run(RUN.key).save_cells(RUN, [counts(TESTS[9])], seconds=0.5)
-    lost = next(name for name in names(store) if store.run(RUN.key).footer(name).cells == {RUN.cell_key(TESTS[9])})
+    lost = next(name for name in names(store) if store.run(RUN.key).footer(name).tests == {TESTS[9].key})
     store.files.write(f"runs/{RUN.key}/{lost}", b"torn")
     store.run(RUN.key).compact()
     assert len(names(store)) == 1 and len(rows(store)) == 2 * 5
@@ -359,7 +359,7 @@ for moment in range(moments):
     if moment % 5 == 0:
         folder.save(RUN, state(3) | {"epochs": [{"epoch": 1, "loss": float(sys.argv[3])}]}, **OUTCOME)
         store.run(RUN.key).compact()
-    store.run(RUN.key).cells(), store.trained(), list(store.cell_tables([RUN.key])), store.run(RUN.key).record()
+    store.run(RUN.key).tested(), store.trained(), list(store.cell_tables([RUN.key])), store.run(RUN.key).record()
 """
 
 
@@ -368,7 +368,7 @@ def test_two_processes_that_compute_the_same_run_at_once_corrupt_nothing(store):
     commands = [[sys.executable, "-c", HAMMER, str(store.path), str(moments), writer] for writer in "12"]
     writers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
     while any(writer.poll() is None for writer in writers):
-        store.run(RUN.key).cells()  # a reader in the midst of it
+        store.run(RUN.key).tested()  # a reader in the midst of it
         store.verify([RUN.key])
         time.sleep(0.05)
     for writer in writers:
@@ -450,7 +450,7 @@ def test_a_directory_that_cannot_be_made_is_told_in_one_sentence():
 def test_a_store_whose_directory_vanishes_is_empty_and_written_anew(directory):
     fill(directory)
     directory.path.rename(directory.path.with_name("elsewhere"))
-    assert directory.trained() == set() and directory.run(RUN.key).cells() == set()
+    assert directory.trained() == set() and directory.run(RUN.key).tested() == set()
     fill(directory)
     assert directory.trained() == {RUN.key}
 
@@ -518,11 +518,11 @@ def test_six_hundred_cells_take_little_room_and_a_plan_reads_little_of_it():
         }
     )
     content = parquet_bytes(
-        table, {"cells": " ".join(table["cell"].unique().to_pylist()), "instances": "1", "seconds": "1"}
+        table, {"tests": " ".join(table["cell"].unique().to_pylist()), "instances": "1", "seconds": "1"}
     )
     read = []
     footer = read_footer(lambda count: read.append(count) or content[-count:])
-    assert len(footer.cells) == 640 and sum(read) <= 1 << 15
+    assert len(footer.tests) == 640 and sum(read) <= 1 << 15
     assert len(content) < 0.5 * confusion.size  # bytes: under half of one for each count
 
 

@@ -45,7 +45,7 @@ def test_of_two_that_train_a_run_at_once_one_goes_on_and_the_other_waits_for_its
     monkeypatch.setattr(trial.time, "sleep", lambda seconds: next(second, None))
     assert all(step["trained"] for step in first)
     assert epochs_trained == list(range(1, EPOCHS + 1))
-    assert store.run(run.key).cells() == {run.cell_key(test) for test in tests}
+    assert store.run(run.key).tested() == {test.key for test in tests}
 
 
 def test_of_two_that_have_trained_the_same_epoch_the_later_leaves_the_run_to_the_earlier(
@@ -122,7 +122,7 @@ def test_a_classifier_that_needs_no_training_is_evaluated_and_planned_without_an
     tests = load_study(path).tests(run)
     assert make_plan(load_study(path), store).runs[0].training_work == 0
     *_, last = compute(run, tests, store)
-    assert last["cells"] == len(tests) == len(store.run(run.key).cells())
+    assert last["cells"] == len(tests) == len(store.run(run.key).tested())
     record = store.run(run.key).record()
     assert record.instances_trained == record.parameters == 0
     more = study_file("more", models="likelihood", modulations="[BPSK, 16QAM]", train="{}", seeds="[0, 1]")
