@@ -7,6 +7,7 @@ the next adds up the paths; from there on a signal is (batch, 2, length) float32
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -95,7 +96,7 @@ class Batch:
         return replace(self, draws=self.draws.first(count), **tensors)
 
 
-class Stage:
+class Stage(ABC):
     """One stage of a signal, bound to a setting.
 
     fields: those of a scenario that it is the effect of. With all of them at their default, the stage is left out.
@@ -113,8 +114,9 @@ class Stage:
         usual = [getattr(setting.scenario, name) == declared[name].default for name in cls.fields]
         return None if usual and all(usual) else cls(setting)
 
+    @abstractmethod
     def __call__(self, signal: Any, batch: Batch) -> Any:
-        raise NotImplementedError
+        """What becomes of a signal."""
 
     def into(self, out: torch.Tensor, rows: torch.Tensor, signal: torch.Tensor, batch: Batch) -> None:
         """As a call, of the last stage: the signal becomes `rows` (batch,) of `out` (…, 2, length)."""
