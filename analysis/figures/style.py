@@ -111,14 +111,9 @@ def ink_on(colour: Sequence[float]) -> str:
 
 def text_width(text: str, size: float = SMALL) -> float:
     """The width of a text in inches, at a size in points."""
-    font = FontProperties(FONTS, size=size)
-    return (
-        max(
-            (TextPath((0, 0), line, prop=font, usetex=False).get_extents().width for line in text.split("\n")),
-            default=0,
-        )
-        / 72
-    )
+    font = FontProperties(family=FONTS, size=size)
+    paths = (TextPath((0, 0), line, prop=font, usetex=False) for line in text.split("\n") if line.strip())
+    return max((path.get_extents().width for path in paths), default=0) / 72
 
 
 def titled(figure: Figure, title: str) -> Figure:
