@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures.bars import bar_groups
 from analysis.figures.lines import draw_limit, line_panels
-from analysis.figures.style import COLUMN, legend
+from analysis.figures.style import PAGE, legend, printed
 from analysis.pivots import accuracy_by, drop_from_training
 
 
@@ -73,6 +73,7 @@ def _offsets(cells: pd.DataFrame, width: float | None = None) -> Figure:
     return line_panels(cells.assign(way=way), "test_relative_carrier_offset", "way", scale="symlog", width=width)
 
 
+@printed
 def _remedies(cells: pd.DataFrame, width: float | None = None, limits: pd.DataFrame | None = None) -> Figure:
     """What a network does at other samples per symbol, by what was done about it; what builds on two is left out."""
     drawn = cells["train_upsampling"].astype("str").str.startswith("log_uniform")
@@ -80,14 +81,14 @@ def _remedies(cells: pd.DataFrame, width: float | None = None, limits: pd.DataFr
     from_8 = cells["start"].str.match("upsampling=8|the same setting") & ~blind
     ways = {
         "trained at 8": first & ~blind & ~drawn,
-        "trained at 8, 5 % of the labels of five": (cells["stage"] == "labelled") & from_8,
+        "trained at 8, 5 % of labels at five L": (cells["stage"] == "labelled") & from_8,
         "trained at 8, adapted without labels": (cells["stage"] == "adapted") & from_8,
         "trained at 8, blind resampling to 8": first & blind,
         "trained on 2 to 32, drawn": first & drawn,
     }
     parts = [cells[chosen].assign(way=way) for way, chosen in ways.items()]
     shown = pd.concat(parts).drop(columns="train_upsampling")
-    figure = line_panels(shown, "test_upsampling", "way", scale="log", width=width or COLUMN)
+    figure = line_panels(shown, "test_upsampling", "way", scale="log", width=width or PAGE)
     if limits is not None:
         draw_limit(figure.axes[0], shown, limits, "test_upsampling")
         figure.legends[0].remove()
