@@ -29,35 +29,38 @@ _ALLOWED = (
 _ARCHIVES = (b"BZh", b"\x1f\x8b", b"PK\x03\x04", b"\xfd7zXZ")
 
 
-def open_recording(path: str | os.PathLike | Sequence[str | os.PathLike], length: int | None = None) -> Recording:
+def open_recording(
+    path: str | os.PathLike | Sequence[str | os.PathLike], length: int | None = None, unlabelled: str = ""
+) -> Recording:
     """The instances of a file; its kind is told by its content.
 
     path: a file, a directory of SigMF recordings, or a list of their .sigmf-meta files and .sigmf archives. length:
     samples of an instance; by default what the file's instances have. RadioML and AugMod instances give their first
     `length` samples; what SigMF annotations mark is cut in consecutive instances (of 1024 samples by default).
+    unlabelled: what the samples of a SigMF file are called that names no modulation; without it such a file is refused.
     Raises AmcError for a file that is of no known kind, cut short, or not as its kind should be.
     """
     if not isinstance(path, str | os.PathLike):
         if not path:
             raise AmcError(f"the list of files is empty; {_ALLOWED}")
-        return open_sigmf([Path(one) for one in path], length)
+        return open_sigmf([Path(one) for one in path], length, unlabelled)
     path = Path(path)
     if path.name.endswith(DATA):
         path = path.with_name(path.name.removesuffix(DATA) + META)
     try:
         if path.is_dir() or path.name.endswith(META):
-            return open_sigmf([path], length)
+            return open_sigmf([path], length, unlabelled)
         with open(path, "rb") as file:
             head = file.read(512)
         if path.name.endswith(ARCHIVE) and head[257:262] == b"ustar":
-            return open_sigmf([path], length)
+            return open_sigmf([path], length, unlabelled)
         head = head[:64].lstrip()
         if head.startswith(b"\x89HDF") or h5py.is_hdf5(path):
             return open_hdf5(path, length)
     except OSError as error:
         raise AmcError(f"{path}: cannot be read: {error.strerror or error}; {_ALLOWED}") from None
     if head.removeprefix(b"\xef\xbb\xbf").startswith(b"{"):
-        return open_sigmf([path], length)
+        return open_sigmf([path], length, unlabelled)
     if head.startswith((b"\x80", b"(", b"}", b"ccollections\n")):
         return open_radioml2016(path, length)
     what = "an archive, which has to be unpacked" if head.startswith(_ARCHIVES) else "of no known kind"

@@ -65,15 +65,16 @@ class _Samples:
         }
 
 
-def open_sigmf(paths: Sequence[Path], length: int | None) -> Recording:
+def open_sigmf(paths: Sequence[Path], length: int | None, unlabelled: str = "") -> Recording:
     """The annotated instances of .sigmf-meta files and of .sigmf archives.
 
     length: samples of an instance; by default what the files say (`amc:length`), else 1024. Every range of samples
     that annotations name is cut in consecutive instances, and what is left over at its end is dropped; a file without
     annotations that name a modulation has one range, the whole file, if its global object names a modulation.
-    Annotations that reach beyond the samples are passed over and counted in `notes`.
+    Annotations that reach beyond the samples are passed over and counted in `notes`. unlabelled: the name that a file
+    has which names no modulation.
     """
-    metas = [Meta(*pieces) for path in paths for pieces in _recordings(path)]
+    metas = [Meta(*pieces, unlabelled) for path in paths for pieces in _recordings(path)]
     if length is None:
         lengths = {meta.length for meta in metas}
         if len(lengths) > 1:

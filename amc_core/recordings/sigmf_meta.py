@@ -28,10 +28,11 @@ class Meta:
 
     data, type: where the samples lie, and the type of each of their two numbers. sample_rate: Hz, nan where it is not
     given. length: samples of an instance as `amc:length` says, or None. names: the modulations that are named. notes:
-    what is passed over, a sentence each. rows: how many annotations there are.
+    what is passed over, a sentence each. rows: how many annotations there are. unlabelled: what samples are named of
+    which nothing says a modulation; without it they do not count.
     """
 
-    def __init__(self, meta: Piece, data: Piece):
+    def __init__(self, meta: Piece, data: Piece, unlabelled: str = ""):
         self.path, self.data = meta.name, data
         self.head: dict[str, Any] | None = None
         self.captures: list[int] = []
@@ -56,7 +57,7 @@ class Meta:
             whole = f"whole {self.head['core:datatype']} samples of {size} bytes"
             raise AmcError(f"{data.name}: the size is {data.size} bytes; allowed are {whole}")
         self.samples = data.size // size
-        if not self._row and (name := self._name(self.head)):  # no annotation says what is there
+        if not self._row and (name := self._name(self.head) or unlabelled):  # no annotation says what is there
             self.rows = 1
             self._add(0, name, self.head | {"core:sample_start": self.offset, "core:sample_count": self.samples})
 
