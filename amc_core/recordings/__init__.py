@@ -16,7 +16,7 @@ from amc_core.pieces import ARCHIVE, DATA, META
 from amc_core.recordings.hdf5 import open_hdf5, write_radioml2018
 from amc_core.recordings.names import modulation_name
 from amc_core.recordings.radioml2016 import open_radioml2016
-from amc_core.recordings.recording import Recording
+from amc_core.recordings.recording import Recording, fitted
 from amc_core.recordings.sigmf import open_sigmf
 from amc_core.recordings.sigmf_write import write_sigmf
 
@@ -29,12 +29,15 @@ _ALLOWED = (
 _ARCHIVES = (b"BZh", b"\x1f\x8b", b"PK\x03\x04", b"\xfd7zXZ")
 
 
-def open_recording(path: str | os.PathLike | Sequence[str | os.PathLike], length: int | None = None) -> Recording:
+def open_recording(
+    path: str | os.PathLike | Sequence[str | os.PathLike], length: int | None = None, cut: bool = False
+) -> Recording:
     """The instances of a file; its kind is told by its content.
 
     path: a file, a directory of SigMF recordings, or a list of their .sigmf-meta files and .sigmf archives. length:
     samples of an instance; by default what the file's instances have. RadioML and AugMod instances give their first
-    `length` samples; what SigMF annotations mark is cut in consecutive instances (of 1024 samples by default).
+    `length` samples, or with `cut` as many consecutive instances as go into each; what SigMF annotations mark is always
+    cut in consecutive instances (of 1024 samples by default).
     Raises AmcError for a file that is of no known kind, cut short, or not as its kind should be.
     """
     if not isinstance(path, str | os.PathLike):
@@ -53,12 +56,12 @@ def open_recording(path: str | os.PathLike | Sequence[str | os.PathLike], length
             return open_sigmf([path], length)
         head = head[:64].lstrip()
         if head.startswith(b"\x89HDF") or h5py.is_hdf5(path):
-            return open_hdf5(path, length)
+            return fitted(path, open_hdf5(path), length, cut)
     except OSError as error:
         raise AmcError(f"{path}: cannot be read: {error.strerror or error}; {_ALLOWED}") from None
     if head.removeprefix(b"\xef\xbb\xbf").startswith(b"{"):
         return open_sigmf([path], length)
     if head.startswith((b"\x80", b"(", b"}", b"ccollections\n")):
-        return open_radioml2016(path, length)
+        return fitted(path, open_radioml2016(path), length, cut)
     what = "an archive, which has to be unpacked" if head.startswith(_ARCHIVES) else "of no known kind"
     raise AmcError(f"{path}: the file is {what}; {_ALLOWED}")

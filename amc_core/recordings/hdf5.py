@@ -18,7 +18,7 @@ from amc_core.errors import AmcError
 from amc_core.fingerprint import content_digest
 from amc_core.recordings.atomic import replacing
 from amc_core.recordings.names import modulation_names
-from amc_core.recordings.recording import Recording, instance_length, per_instance
+from amc_core.recordings.recording import Recording, per_instance
 
 # The columns of Y. The classes.txt that comes with the file lists the 24 in another order, which does not fit the
 # signals (github.com/radioML/dataset issue 25: what it calls QPSK is on-off keying). This one is that of the paper
@@ -71,17 +71,17 @@ class _Signals:
         return {content_digest(self.path): np.stack([positions, positions + 1], axis=1)}
 
 
-def open_hdf5(path: Path, length: int | None) -> Recording:
+def open_hdf5(path: Path) -> Recording:
     """A RadioML 2018.01A or AugMod file, told by its fields."""
     with _opened(path) as file:
         if set(_AUGMOD[:4]) & set(file):
-            return _open_augmod(path, file, length)
+            return _open_augmod(path, file)
         if set(_RADIOML2018) & set(file):
-            return _open_radioml2018(path, file, length)
+            return _open_radioml2018(path, file)
         raise AmcError(f"{path}: the fields are {', '.join(file)[:200]!r}; {_LAYOUTS}")
 
 
-def _open_radioml2018(path: Path, file: h5py.File, length: int | None) -> Recording:
+def _open_radioml2018(path: Path, file: h5py.File) -> Recording:
     x, y, z = (_field(path, file, name) for name in _RADIOML2018)
     if x.ndim != 3 or x.shape[2] != 2:
         raise AmcError(f"{path}: field 'X' has shape {x.shape}; allowed is (instances, samples, 2)")
@@ -92,7 +92,7 @@ def _open_radioml2018(path: Path, file: h5py.File, length: int | None) -> Record
     snr_db = _snr_db(path, "Z", _column(path, "Z", z, len(x)))
     return Recording(
         modulations=modulation_names(path, "modulations", names),
-        length=instance_length(path, length, x.shape[1]),
+        length=x.shape[1],
         modulation=_one_hot(path, y),
         snr_db=snr_db,
         sample_rate=np.full(len(x), np.nan),
@@ -100,7 +100,7 @@ def _open_radioml2018(path: Path, file: h5py.File, length: int | None) -> Record
     )
 
 
-def _open_augmod(path: Path, file: h5py.File, length: int | None) -> Recording:
+def _open_augmod(path: Path, file: h5py.File) -> Recording:
     signals, modulations, snr, classes = (_field(path, file, name) for name in _AUGMOD[:4])
     if signals.ndim != 3 or signals.shape[1] != 2:
         raise AmcError(f"{path}: field 'signals' has shape {signals.shape}; allowed is (instances, 2, samples)")
@@ -112,7 +112,7 @@ def _open_augmod(path: Path, file: h5py.File, length: int | None) -> Recording:
         raise AmcError(f"{path}: {what}; allowed are the class indices 0 to {len(names) - 1}")
     return Recording(
         modulations=names,
-        length=instance_length(path, length, signals.shape[2]),
+        length=signals.shape[2],
         modulation=index.astype(np.int64),
         snr_db=_snr_db(path, "snr", _column(path, "snr", snr, len(signals))),
         sample_rate=np.full(len(signals), np.nan),
