@@ -137,5 +137,5 @@ def _source(dataset: Dataset, scenario, device):
     if scenario.recording:
         from amc_core.recorded import Recorded
 
-        return Recorded(dataset, scenario.recording, device)
+        return Recorded(dataset, scenario.recording, device, scenario.normalisation)
     return Simulator(scenario, dataset.modulations, dataset.snrs_db, dataset.length, dataset.seed, device)

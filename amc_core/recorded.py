@@ -38,8 +38,10 @@ class Recorded:
     hold, for equal instances of two labels, and where the content is not, or no longer, what was planned.
     """
 
-    def __init__(self, dataset: Dataset, path: str, device: torch.device | str = "cpu"):
-        self.device, self.path = device, DigestedPath(path)
+    def __init__(
+        self, dataset: Dataset, path: str, device: torch.device | str = "cpu", normalisation: str = "power"
+    ):
+        self.device, self.path, self.normalisation = device, DigestedPath(path), normalisation
         self.path.require_planned()
         self.content = _opened(self.path, str(path), asked_by(dataset))
         selection, most = self.content.selection, dataset.test_instances
@@ -63,9 +65,9 @@ class Recorded:
         self.starts = (np.cumsum(self.counts) - self.counts.ravel()).reshape(self.counts.shape)
 
     def __call__(self, modulation: torch.Tensor, snr: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-        """As `Simulator`: (batch,) int64 each, on the CPU → (batch, 2, length) float32 of mean power 1."""
+        """As `Simulator`: (batch,) int64 each, on the CPU → (batch, 2, length) float32, scaled as `normalisation` says."""
         positions = self.positions[self.starts[modulation.numpy(), snr.numpy()] + index.numpy()]
-        x = torch.as_tensor(self.content.recording.read(positions), device=self.device)
+        x = torch.as_tensor(self.content.recording.read(positions, self.normalisation), device=self.device)
         self.path.require_planned()
         return x
 

@@ -65,7 +65,9 @@ class Dataset:
         if (self.whole or self.split_length) and not (recorded and len(self.scenario.components) == 1):
             raise AmcError("whole and split_length are for the test of one recording")
         if self.split_length and (self.whole or self.split_length <= self.length):
-            raise AmcError(f"split_length {self.split_length} is not allowed: above the length, {self.length}, in parts")
+            raise AmcError(
+                f"split_length {self.split_length} is not allowed: above the length, {self.length}, in parts"
+            )
 
     def as_dict(self) -> dict:
         """The fields as plain values that JSON can hold."""

@@ -10,6 +10,7 @@ import pandas as pd
 
 from amc_core import statistics
 from amc_core.errors import AmcError, require_known
+from amc_core.scenario import OF_RECORDINGS
 from amc_core.statistics import Estimate
 from analysis.columns import IDENTITY, TEST, TRAIN
 from analysis.pooling import Pooled, accuracy_of, accuracy_of_networks, difference_of, pool
@@ -52,10 +53,10 @@ def varied(cells: pd.DataFrame, columns: Sequence[str]) -> list[str]:
 
 
 def _with(cells: pd.DataFrame, name: str) -> pd.DataFrame:
-    """The cells of scenarios that have a field of this name: simulated ones, where it is not the recording's."""
-    recording = f"{name.partition('_')[0]}_recording"
-    if name in (*TRAIN, *TEST) and name != recording and recording in cells:
-        return cells[cells[recording] == ""]
+    """The cells of scenarios that have a field of this name: simulated ones, where recordings have no such field."""
+    side, _, field = name.partition("_")
+    if name in (*TRAIN, *TEST) and field not in OF_RECORDINGS and f"{side}_recording" in cells:
+        return cells[cells[f"{side}_recording"] == ""]
     return cells
 
 

@@ -52,7 +52,7 @@ class _Signals:
     def fetch(self, positions: np.ndarray, length: int) -> np.ndarray:
         order = np.argsort(positions, kind="stable")
         ordered = positions[order]
-        with _opened(self.path) as file:
+        with opened_hdf5(self.path) as file:
             dataset = file[self.field]
             out = np.empty((len(positions), 2, length))
             for rows in np.split(np.arange(len(order)), np.flatnonzero(np.diff(ordered) != 1) + 1):
@@ -73,7 +73,7 @@ class _Signals:
 
 def open_hdf5(path: Path) -> Recording:
     """A RadioML 2018.01A or AugMod file, told by its fields."""
-    with _opened(path) as file:
+    with opened_hdf5(path) as file:
         if set(_AUGMOD[:4]) & set(file):
             return _open_augmod(path, file)
         if set(_RADIOML2018) & set(file):
@@ -121,7 +121,7 @@ def _open_augmod(path: Path, file: h5py.File) -> Recording:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
+def opened_hdf5(path: Path) -> Iterator[h5py.File]:
     try:
         # File locks are not to be had on every shared disk, and nobody writes while we read.
         with h5py.File(path, "r", locking="best-effort") as file:
@@ -149,11 +149,11 @@ def _field(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
         what = f"field {name!r} has shape {field.shape} and type {field.dtype}"
         allowed = "one or more names" if name == "classes" else "numbers, of one or more instances"
         raise AmcError(f"{path}: {what}; allowed are {allowed}")
-    _require_written(path, name, field)
+    require_written(path, name, field)
     return field
 
 
-def _require_written(path: Path, name: str, field: h5py.Dataset) -> None:
+def require_written(path: Path, name: str, field: h5py.Dataset) -> None:
     """Raise AmcError where a field claims more than the file holds, or chunks that no memory should be made for."""
     if field.chunks:
         chunks = math.prod(-(-size // chunk) for size, chunk in zip(field.shape, field.chunks, strict=True))

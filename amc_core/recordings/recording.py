@@ -95,9 +95,10 @@ class Recording:
         columns = {name: np.repeat(getattr(self, name), count) for name in ("modulation", "snr_db", "sample_rate")}
         return replace(self, length=length, source=_Consecutive(self.source, count, length), **columns)
 
-    def read(self, positions: Sequence[int] | np.ndarray) -> np.ndarray:
+    def read(self, positions: Sequence[int] | np.ndarray, normalisation: str = "power") -> np.ndarray:
         """(batch,) positions → (batch, 2, length) float32, each instance scaled to mean power E|x|² = 1.
 
+        normalisation: otherwise, as `Scenario` has it: divided by its energy or by its largest magnitude, or as it is.
         Raises AmcError for a position outside the recording, and for an instance that is all zero or has a
         sample that is not finite.
         """
@@ -109,7 +110,12 @@ class Recording:
         x = self.source.fetch(positions, self.length)
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             power = np.einsum("bcn,bcn->b", x, x) / self.length
-            scale = np.where(abs(power - 1) < _UNIT_POWER_TOLERANCE, 1, 1 / np.sqrt(power))
+            if normalisation == "power":
+                scale = np.where(abs(power - 1) < _UNIT_POWER_TOLERANCE, 1, 1 / np.sqrt(power))
+            elif normalisation == "energy":
+                scale = 1 / (power * self.length)
+            else:
+                scale = 1 / np.hypot(*x.swapaxes(0, 1)).max(1) if normalisation == "max" else np.ones(len(x))
         unusable = ~np.isfinite(power) | (power == 0)
         if unusable.any():
             place = self.source.describe(int(positions[unusable.argmax()]))

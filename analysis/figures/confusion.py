@@ -14,8 +14,8 @@ from analysis.figures.style import in_order, title_of
 def confusion_matrices(counts: pd.DataFrame, modulations: Sequence[str]) -> Figure:
     """What is recognised (columns) of what was sent (rows), in shares of the sent, a panel per model.
 
-    counts: columns model, sent, recognised, count, each combination once. modulations: in the order to be shown; the row
-    of one that was not sent is empty.
+    counts: columns model, sent, recognised, count, each combination once. modulations: in the order to be shown; the
+    row of one that was not sent is empty.
     """
     names, models = list(modulations), in_order(counts["model"])
     side = 1.2 + 0.24 * len(names)

@@ -4,9 +4,12 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from amc_core import AmcError
-from amc_core.recordings import write_radioml2018, write_sigmf
+from amc_core.instances import Instances
+from amc_core.reading import Reading, ReadPath
+from amc_core.recordings import open_recording, write_radioml2018, write_sigmf
 from analysis import Results, load, train_test
 from analysis.figures import train_test_heat_map
 from analysis.figures.study import study_figures
@@ -102,7 +105,7 @@ def test_at_a_scale_no_more_of_a_recording_is_tested_than_is_simulated(study, ot
     for scale, most, n in ((None, None, 26), ("few", 10, 24)):
         [run] = (described := load_study(path, scale)).runs()
         [test] = described.tests(run)
-        assert test.test_instances == most and test.size("test") == min(n, 6 + min(10, most or 10) + 2 + 8) or scale
+        assert (test.test_instances == most and test.size("test") == min(n, 6 + min(10, most or 10) + 2 + 8)) or scale
 
 
 def test_what_is_tested_of_a_recording_does_not_depend_on_the_numbers_of_the_study(study, other):
@@ -168,3 +171,66 @@ def test_an_snr_that_nobody_knows_is_one_level(study, tmp_path):
         assert set(dict(study_figures(results))) == {"confusion"}
         data = study_data(path, results, 1 << 20)
         assert data["snrs"] == [None] and json.dumps(data, allow_nan=False)
+
+
+def test_instances_are_scaled_as_the_study_says_and_the_usual_scale_changes_no_key(study, tmp_path):
+    x = 0.01 * noise(6, 128)
+    np.savez(tmp_path / "lab.npz", X=x, Y=["BPSK", "QPSK"] * 3)
+    told, datasets = "{file: lab.npz, iq: X, label: Y}", {}
+    for scale in (None, "power", "energy", "max", "none"):
+        own = "" if scale is None else f", normalisation: {scale}"
+        described = load_study(study(train="{channel: awgn}", test=f"{{recording: {told}{own}}}"))
+        [datasets[scale]] = described.tests(described.runs()[0])
+    assert len({test.key for test in datasets.values()}) == 4 and datasets[None].key == datasets["power"].key
+    order = [0, 2, 4, 1, 3, 5]  # by modulation
+    magnitude = np.hypot(x[:, 0], x[:, 1])
+    scales = {
+        "power": np.sqrt((magnitude**2).mean(1)),
+        "energy": (magnitude**2).sum(1),
+        "max": magnitude.max(1),
+        "none": np.ones(6),
+    }
+    for scale, divisor in scales.items():
+        [(read, _, _)] = Instances(datasets[scale], "test").batches(torch.arange(6), 6)
+        np.testing.assert_allclose(read, (x / divisor[:, None, None])[order], rtol=1e-5)
+    trained = study(train="{channel: awgn, normalisation: none}", test=f"{{recording: {told}}}")
+    [run] = (described := load_study(trained)).runs()
+    assert [test.key for test in described.tests(run)] == [datasets["none"].key]  # as in training, where left out
+
+
+def test_a_file_of_named_fields_is_part_of_a_study_wherever_it_trains_or_tests(study, tmp_path):
+    np.savez(tmp_path / "lab.npz", X=noise(60, 128), Y=np.arange(60) % 3, Z=np.full(60, 10))
+    told = "{file: lab.npz, iq: X, label: Y, snr_db: Z, classes: [BPSK, QPSK, 8PSK]}"
+    other = told.replace("[BPSK, QPSK, 8PSK]", "[QPSK, 8PSK, MY8]")
+    path, store = (
+        study(train=f"{{recording: {told}}}", snr_db="[10]", test=f"{{recording: {told}}}"),
+        Store(tmp_path / "s"),
+    )
+    computed(path, store)
+    cells = load("cells", store.path, path)
+    assert cells["n"].tolist() == [6] and cells["setting"].tolist() == ["trained"]
+    again = study(train="{channel: awgn}", snr_db="[10]", test=f"[{{recording: {told}}}, {{recording: {other}}}]")
+    computed(again, store)
+    cells = load("cells", store.path, again)
+    assert cells["n"].tolist() == [60, 40] or cells["n"].tolist() == [40, 60]
+    assert cells["test_recording"].nunique() == 2 and cells["test_recording"].str.startswith("lab.npz ").all()
+    leaking = study(train=f"{{recording: {told}}}", snr_db="[10]", test=f"{{recording: {other}}}")
+    with pytest.raises(AmcError, match="have samples that are in the train or validation part"):
+        require_recordings(make_plan(load_study(leaking), store))
+
+
+def test_freely_spelled_labels_of_sigmf_have_the_meaning_that_the_study_says(study, tmp_path):
+    meta = write_sigmf(tmp_path / "rec", noise(60, 128), 1e6, np.repeat(["BPSK", "QPSK", "8PSK"], 20), 10)
+    content = json.loads(meta.read_text())
+    for annotation, label in zip(content["annotations"], ("Two phases", "four phases", None), strict=True):
+        del annotation["amc:snr_db"], annotation["signal:detail"]
+        annotation["core:label"] = label
+    content["captures"] = [{"core:sample_start": 0}, {"core:sample_start": 1000}]
+    meta.write_text(json.dumps(content))
+    told = "{file: rec.sigmf-meta, snr_db: 7, classes: {Two phases: BPSK, four phases: QPSK}}"
+    path, store = study(train="{channel: awgn}", test=f"{{recording: {told}}}"), Store(tmp_path / "store")
+    computed(path, store)
+    counts = load("confusion", store.path, path).groupby(["snr_db", "sent"], observed=True)["count"].sum()
+    assert counts.to_dict() == {(7, "BPSK"): 20, (7, "QPSK"): 20}
+    described = open_recording(ReadPath(str(meta), Reading(classes={"Two phases": "BPSK"})))
+    assert described.notes == ("1 of 3 annotations name no modulation and are passed over",)
