@@ -22,6 +22,8 @@ from types import MappingProxyType
 from amc_core.errors import AmcError
 from amc_core.pieces import ARCHIVE, DATA, META, Piece, pieces_at
 
+BUCKET = "s3://"  # begins what is not a path but the address of a file in a bucket
+
 _BLOCK = 1 << 20  # bytes read at a time
 _KEPT_BYTES = 1 << 20  # of files whose digest is worth a file of its own
 _TOLD_BYTES = 1 << 30  # of files whose reading is shown on a terminal
@@ -127,8 +129,12 @@ def content_digest(path: str) -> str:
     """24 hex digits of all content that is read under a path, whatever it is called.
 
     path: of a file, of either file of a SigMF recording, or of a directory of SigMF recordings, in the order of
-    their names. Raises AmcError where it cannot be read, or changes while it is.
+    their names; s3://… of a file in a bucket, which is fetched. Raises AmcError where it cannot be read, or changes while it is.
     """
+    if str(path).startswith(BUCKET):
+        from amc_core.copies import fetched
+
+        path = fetched(path)
     recordings = pieces_at(Path(str(path)))
     digests = [_combined([piece_digest(piece) for piece in pieces]) for pieces in recordings]
     if not digests:

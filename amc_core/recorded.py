@@ -11,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from amc_core.copies import located
 from amc_core.errors import AmcError
 from amc_core.fingerprint import DigestedPath, keep, recall
 from amc_core.identity import address_key
@@ -41,9 +42,9 @@ class Recorded:
     def __init__(
         self, dataset: Dataset, path: str, device: torch.device | str = "cpu", normalisation: str = "power"
     ):
-        self.device, self.path, self.normalisation = device, DigestedPath(path), normalisation
+        self.device, self.path, self.normalisation = device, located(DigestedPath(path)), normalisation
         self.path.require_planned()
-        self.content = _opened(self.path, str(path), asked_by(dataset))
+        self.content = _opened(self.path, str(self.path), asked_by(dataset))
         selection, most = self.content.selection, dataset.test_instances
         if not dataset.whole:
             most = dataset.count // dataset.pieces
@@ -65,7 +66,7 @@ class Recorded:
         self.starts = (np.cumsum(self.counts) - self.counts.ravel()).reshape(self.counts.shape)
 
     def __call__(self, modulation: torch.Tensor, snr: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-        """As `Simulator`: (batch,) int64 each, on the CPU → (batch, 2, length) float32, scaled as `normalisation` says."""
+        """As `Simulator`: (batch,) int64 each, on the CPU → (batch, 2, length) float32, scaled by `normalisation`."""
         positions = self.positions[self.starts[modulation.numpy(), snr.numpy()] + index.numpy()]
         x = torch.as_tensor(self.content.recording.read(positions, self.normalisation), device=self.device)
         self.path.require_planned()

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from amc_core.copies import located
 from amc_core.errors import AmcError, suggest
 from amc_core.recordings import Recording, open_recording
 from amc_core.run import Dataset
@@ -92,7 +93,8 @@ def count_tested(dataset: Dataset) -> int:
     """How many instances the test part of a `whole` recording has, equal ones counted; 0 where it cannot be opened."""
     [scenario] = dataset.scenario.components
     try:
-        sizes = _sizes(scenario.recording, asked_by(dataset))
+        path = located(scenario.recording)
+        sizes = _sizes(path, str(path), asked_by(dataset))
     except AmcError:
         return 0
     most = dataset.test_instances
@@ -100,7 +102,7 @@ def count_tested(dataset: Dataset) -> int:
 
 
 @lru_cache(maxsize=64)
-def _sizes(path: str, asked: Asked) -> tuple[int, ...]:
+def _sizes(path: str, name: str, asked: Asked) -> tuple[int, ...]:
     return tuple(map(len, opened(path, asked).cells))
 
 

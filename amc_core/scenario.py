@@ -33,7 +33,8 @@ OF_RECORDINGS = ("recording", "normalisation")  # the fields that are not about 
 class Scenario:
     """A transmission setting; where a field varies, it may also be a `Distribution`, or {kind: [low, high]}.
 
-    channel: a name in `CHANNELS`, a `Channel`, or a dictionary of its fields. A recording goes with no other field but normalisation.
+    channel: a name in `CHANNELS`, a `Channel`, or a dictionary of its fields. A recording goes with no other field but
+    normalisation.
     audio, recording: paths that count by the content that lies there (`DigestedPath`), also as {"path": …, "content":
     its digest}.
     Raises AmcError for what its fields do not take.
@@ -128,7 +129,7 @@ class Scenario:
     )  # fmt: skip
     normalisation: str = Field(
         "power", choices=("power", "energy", "max", "none"),
-        help="How an instance is scaled at last, be it simulated or recorded: to unit mean power, divided by its energy "
+        help="How an instance, simulated or recorded, is scaled at last: to unit mean power, divided by its energy "
         "or by its largest magnitude, or not at all.",
     )  # fmt: skip
     audio: str = Field(

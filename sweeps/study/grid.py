@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from amc_core.errors import AmcError, require_known, suggest
 from amc_core.fields import Field, fields_of
-from amc_core.fingerprint import DigestedPath
+from amc_core.fingerprint import BUCKET, DigestedPath
 from amc_core.identity import canonical
 from amc_core.models import MODELS, model_spec, validate_hyperparameters
 from amc_core.modulations import modulation_names
@@ -309,9 +309,9 @@ def _values(name: str, values: Any, folder: Path) -> list:
 def _from_folder(value: Any, folder: Path) -> Any:
     """A path, or a mapping with the path of a file, as it is meant from a folder."""
     if isinstance(value, str):
-        return DigestedPath(str(folder / expanded(value)))
+        return DigestedPath(value if value.startswith(BUCKET) else str(folder / expanded(value)))
     if isinstance(value, dict) and isinstance(value.get("file"), str) and value["file"]:
-        return value | {"file": str(folder / expanded(value["file"]))}
+        return value | {"file": str(_from_folder(value["file"], folder))}
     return value
 
 
