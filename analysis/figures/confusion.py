@@ -14,7 +14,8 @@ from analysis.figures.style import in_order, title_of
 def confusion_matrices(counts: pd.DataFrame, modulations: Sequence[str]) -> Figure:
     """What is recognised (columns) of what was sent (rows), in shares of the sent, a panel per model.
 
-    counts: columns model, sent, recognised, count, each combination once. modulations: in the order to be shown.
+    counts: columns model, sent, recognised, count, each combination once. modulations: in the order to be shown; the
+    row of one that was not sent is empty.
     """
     names, models = list(modulations), in_order(counts["model"])
     side = 1.2 + 0.24 * len(names)
@@ -22,7 +23,8 @@ def confusion_matrices(counts: pd.DataFrame, modulations: Sequence[str]) -> Figu
     axes = figure.subplots(1, len(models), sharey=True, squeeze=False)[0]
     for axis, model in zip(axes, models, strict=True):
         of_model = counts[counts["model"] == model]
-        matrix = of_model.pivot(index="sent", columns="recognised", values="count").loc[names, names].to_numpy(float)
+        matrix = of_model.pivot(index="sent", columns="recognised", values="count")
+        matrix = matrix.reindex(index=names, columns=names).to_numpy(float)
         image = axis.imshow(matrix / matrix.sum(1, keepdims=True), vmin=0, vmax=1, cmap="cividis")
         axis.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
         axis.set_yticks(range(len(names)), names, fontsize=8)

@@ -44,14 +44,15 @@ def train_test_heat_map(cells: pd.DataFrame, title: str) -> Figure:
         trained = cells[(cells["model"] == model) & (cells["setting"] == "trained")]
         for *row, column in trained[[*settings, table.columns.name]].drop_duplicates().itertuples(index=False):
             _frame(axis, rows.index(_known(tuple(row))), table.columns.get_loc(column))
-        axis.set_xticks(range(width), [value_text(table.columns.name, value) for value in table.columns])
+        axis.set_xticks(range(width), [value_text(table.columns.name, value) or "simulated" for value in table.columns])
         axis.set_xlabel(f"test {axis_name(table.columns.name)}")
         axis.set_yticks(range(len(rows)), names)
     axes[0].set_ylabel("training → test setting")
     bar = figure.colorbar(image, ax=axes, label="accuracy", fraction=0.04, pad=0.01)
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1))
-    snrs = cells["snr_db"]
-    note = f"{cells['classes'].max()} modulations, mean over SNR {snrs.min():g} … {snrs.max():g} dB"
+    levels = cells["snr_db"].dropna()
+    told = [f"{levels.min():g} … {levels.max():g} dB"] * (len(levels) > 0) + ["unknown"] * (len(levels) < len(cells))
+    note = f"{cells['classes'].max()} modulations, mean over SNR {' and '.join(told)}"
     note = f"Accuracy in %, {note}; {fixed_in_words(cells)}; a frame marks the setting of training."
     lines = wrap(note, int(size[0] / 0.075))
     figure.suptitle(title + "\n" * len(lines), fontsize=12)

@@ -26,6 +26,7 @@ def accuracy_over_snr(cells: pd.DataFrame) -> Figure:
     Of more than four settings there is a panel for each of trained, seen, covered and unseen, over the settings that
     are so: what a network was trained for is never pooled with what it was not.
     """
+    cells = cells[cells["snr_db"].notna()]  # what is unknown has no place on the axis
     fields = varied_settings(cells)
     settings = list(dict.fromkeys(cells[fields].itertuples(index=False, name=None)))
     if fields and len(settings) <= _PANELS:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
+from rich.box import SIMPLE_HEAD, Box
 from rich.console import Console
 from rich.markup import escape
 from rich.measure import Measurement
@@ -196,7 +196,7 @@ def _show_parts(studies: Studies) -> None:
 def show_table(table) -> None:
     """A train × test table on the terminal, accuracies in %."""
     title = f"accuracy in %, mean over SNRs and seeds; columns: {title_of(table.columns.name)}"
-    shown = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    shown = Table(title=title, box=SIMPLE_HEAD if out.is_terminal else _PLAIN_HEAD, padding=(0, 1, 0, 0))
     levels = [table.index.get_level_values(level) for level in range(table.index.nlevels)]
     for values in levels:
         several = values.name == "hyperparameters"
@@ -204,14 +204,23 @@ def show_table(table) -> None:
             title_of(values.name).replace(" ", "\n", 1), no_wrap=not several, max_width=_SEVERAL if several else None
         )
     for value in table.columns:
-        shown.add_column(words(value), justify="right", no_wrap=True, vertical="bottom")
-    told = [_differences(values) if values.name == "hyperparameters" else map(words, values) for values in levels]
+        shown.add_column(_told(table.columns.name, value), justify="right", no_wrap=True, vertical="bottom")
+    told = [
+        _differences(values) if values.name == "hyperparameters" else [_told(values.name, value) for value in values]
+        for values in levels
+    ]
     for entry, accuracies in zip(zip(*told, strict=True), table.to_numpy(), strict=True):
         shown.add_row(*map(escape, entry), *("" if a != a else f"{100 * a:.1f}" for a in accuracies))
     show_whole(shown)
 
 
 _SEVERAL = 40  # characters of a line of hyperparameters
+_PLAIN_HEAD = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)  # what other programs read too
+
+
+def _told(column: object, value: object) -> str:
+    """A value of a column; of recordings, what is none is simulated."""
+    return "simulated" if value == "" and str(column).endswith("_recording") else words(value)
 
 
 def show_whole(table: Table) -> None:

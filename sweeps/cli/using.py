@@ -69,7 +69,10 @@ def export_run(
 def classify_recordings(
     run: Run,
     file: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Recordings, or a directory of SigMF recordings.")
+        list[str],
+        typer.Argument(
+            metavar="FILE...", help="Recordings, a directory of SigMF recordings, or '{file: path, iq: field, …}'."
+        ),
     ],
     store: StoreDir = "results",
     where: Where = None,
@@ -85,8 +88,10 @@ def classify_recordings(
     """
     from analysis import load_run
     from analysis.classify import classify, shares
+    from sweeps.study.yaml12 import parse_yaml
 
-    rows = classify(load_run(run, store, code, where=where), file, length)
+    files = [parse_yaml(each) if each.startswith("{") else each for each in file]
+    rows = classify(load_run(run, store, code, where=where), files, length)
     if csv is not None:
         written_to(csv, lambda path: rows.to_csv(path, index=False), len(rows))
     else:

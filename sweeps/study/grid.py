@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from amc_core.errors import AmcError, require_known, suggest
 from amc_core.fields import Field, fields_of
-from amc_core.fingerprint import DigestedPath
+from amc_core.fingerprint import BUCKET, DigestedPath
 from amc_core.identity import canonical
 from amc_core.models import MODELS, model_spec, validate_hyperparameters
 from amc_core.modulations import modulation_names
@@ -60,7 +60,7 @@ class Grid:
     def scenarios(self, base: Scenario = _USUAL) -> Iterator[Scenario | Mixture]:
         """The scenarios of the grid, fields that it leaves out taken from `base`; the first axis is the slowest."""
         if "recording" in self.given or (base.recording and self.axes):  # nothing of it is shared with a simulated one
-            base = _USUAL
+            base = Scenario(normalisation=base.normalisation)
         for settings in product(*self.axes):
             setting = {name: value for part in settings for name, value in part.items()}
             mixture = setting.pop("mixture", None)
@@ -165,7 +165,7 @@ def digests_of(grids: Iterable[Grid]) -> dict[str, str]:
     """Path → digest of the content, of all files that grids name."""
     parts = [part for grid in grids for axis in grid.axes for setting in axis for part in _parts(setting)]
     paths = [part[name] for part in parts for name in FILE_FIELDS if part.get(name)]
-    return {str(path): path.digest for path in paths}
+    return {str(path): path.content for path in paths}
 
 
 def _parts(setting: Setting) -> list[Setting]:
@@ -297,11 +297,22 @@ def _values(name: str, values: Any, folder: Path) -> list:
     if name in FILE_FIELDS:  # a path in a study is meant from where the study is
         if "" in values:
             raise AmcError(f"{name} '' is not allowed: it is the path of a file; leave it out where there is none")
-        values = [DigestedPath(str(folder / expanded(value))) if isinstance(value, str) else value for value in values]
+        values = [_from_folder(value, folder) for value in values]
     for value in values:
         require_value(name, value, fields_of(Scenario)[name].optional)
-        Scenario(**{name: value}).definition()  # which looks at files, whose digests the values keep
-    return values
+    read = [Scenario(**{name: value}) for value in values]
+    for scenario in read:
+        scenario.definition()  # which looks at files, whose digests the values keep
+    return [getattr(scenario, name) for scenario in read] if name in FILE_FIELDS else values
+
+
+def _from_folder(value: Any, folder: Path) -> Any:
+    """A path, or a mapping with the path of a file, as it is meant from a folder."""
+    if isinstance(value, str):
+        return DigestedPath(value if value.startswith(BUCKET) else str(folder / expanded(value)))
+    if isinstance(value, dict) and isinstance(value.get("file"), str) and value["file"]:
+        return value | {"file": str(_from_folder(value["file"], folder))}
+    return value
 
 
 def _zipped(content: Any, folder: Path) -> tuple[Setting, ...]:

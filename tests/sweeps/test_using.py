@@ -138,7 +138,7 @@ def test_a_recording_of_which_nothing_is_known_is_classified_and_silence_is_no_c
     done = amc("classify", keys["hoc_svm"], str(tmp_path), "--store", str(store.path), "--csv", path)
     assert done.returncode == 0, done.stderr
     rows = pd.read_csv(path)
-    assert rows["class"].tolist() == ["BPSK", "BPSK", "none", "BPSK"] and set(rows["label"]) == {"unknown"}
+    assert rows["class"].tolist() == ["BPSK", "BPSK", "none", "BPSK"] and set(rows["label"]) == {"UNKNOWN"}
     assert rows["probability"].isna().tolist() == [False, False, True, False]
 
 
@@ -151,6 +151,22 @@ def test_several_files_of_several_kinds_have_shares_each(trained, amc, tmp_path)
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stdout.splitlines() if "%" in line]
     assert any("a.h5" in line and "BPSK" in line for line in lines) and any("b.sigmf" in line for line in lines)
+
+
+def test_a_raw_capture_and_an_array_whose_fields_are_told_are_classified(trained, amc, tmp_path):
+    store, keys = trained
+    x = signals("16QAM", 5, 256)
+    (x[:, 0] + 1j * x[:, 1]).astype(np.complex64).tofile(tmp_path / "capture.cfile")
+    np.savez(tmp_path / "told.npz", X=x, y=np.array(["16QAM"] * 5))
+    files = [str(tmp_path / "capture.cfile"), f"{{file: {tmp_path / 'told.npz'}, iq: X, label: y}}"]
+    csv = tmp_path / "segments.csv"
+    done = amc("classify", keys["mod_lcnn"], *files, "--store", str(store.path), "--csv", str(csv))
+    assert done.returncode == 0, done.stderr
+    rows = pd.read_csv(csv)
+    assert rows.groupby("file").size().tolist() == [10, 10]  # two segments of 128 from each 256
+    first, second = (part["probability"].to_numpy() for _, part in rows.groupby("file"))
+    np.testing.assert_allclose(first, second, atol=1e-4)
+    assert set(rows["label"]) == {"UNKNOWN", "16QAM"}
 
 
 @pytest.mark.parametrize(
