@@ -81,6 +81,7 @@ class Study:
             length,
             file.dataset_seed,
             own,
+            file.split,
         )
 
     def runs(self) -> list[Run]:
