@@ -81,15 +81,16 @@ def evaluate(
         outcomes.append(outcome)
         levels.append(level)
     # Instances come by modulation, SNR and index.
-    outcome, level = torch.cat(outcomes).cpu(), torch.cat(levels).cpu()
-    right = tuple((outcome == 0)[(level == place) & (outcome != 2)] for place in range(snrs))
-    known = sum(map(len, right))
+    outcome, level = torch.cat(outcomes).cpu().numpy(), torch.cat(levels).cpu().numpy()
+    known = [outcome[(level == place) & (outcome != 2)] for place in range(snrs)]
+    right = tuple(torch.from_numpy(each == 0) for each in known)
+    count = sum(map(len, right))
     return Evaluation(
         confusion.view(snrs, rows, -1).cpu(),
         sent.cpu(),
         right,
         confidence.view(snrs, len(OUTCOMES), bins).cpu(),
-        loss.item() / known if known else float("nan"),
+        loss.item() / count if count else float("nan"),
         instances.modulations,
         instances.snrs_db,
     )

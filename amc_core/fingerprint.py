@@ -129,7 +129,8 @@ def content_digest(path: str) -> str:
     """24 hex digits of all content that is read under a path, whatever it is called.
 
     path: of a file, of either file of a SigMF recording, or of a directory of SigMF recordings, in the order of
-    their names; s3://… of a file in a bucket, which is fetched. Raises AmcError where it cannot be read, or changes while it is.
+    their names; s3://… of a file in a bucket, which is fetched. Raises AmcError where it cannot be read, or changes
+    while it is.
     """
     if str(path).startswith(BUCKET):
         from amc_core.copies import fetched

@@ -25,7 +25,7 @@ from amc_core.recordings.names import modulation_name
 from amc_core.recordings.numpy_files import MAGIC as NUMPY
 from amc_core.recordings.numpy_files import npy_arrays, npz_arrays
 from amc_core.recordings.radioml2016 import open_radioml2016
-from amc_core.recordings.raw import SUFFIXES, raw_arrays
+from amc_core.recordings.raw import is_raw, raw_arrays
 from amc_core.recordings.recording import Recording, fitted
 from amc_core.recordings.sigmf import open_sigmf
 from amc_core.recordings.sigmf_write import write_sigmf
@@ -67,7 +67,7 @@ def open_recording(
             head = file.read(512)
         if path.name.endswith(ARCHIVE) and head[257:262] == b"ustar":
             return open_sigmf([path], length, reading)
-        if reading.datatype or path.suffix in SUFFIXES:
+        if is_raw(path, reading):
             return recording_of(path, raw_arrays(path, reading.datatype), reading, length, cut)
         is_hdf5 = head.startswith(b"\x89HDF") or h5py.is_hdf5(path)
         if arrays := _named_arrays(path, head, is_hdf5, reading):

@@ -7,11 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from amc_core.errors import AmcError
-from amc_core.reading import DATATYPES
+from amc_core.reading import DATATYPES, Reading
 from amc_core.recordings.arrays import Arrays, Mapped
 
-SUFFIXES = (".cfile", ".bin", ".dat")
+_SUFFIXES = (".cfile", ".bin", ".dat")
 _TYPES = {"complex64": np.dtype("<c8"), "int16": np.dtype([("I", "<i2"), ("Q", "<i2")])}
+
+
+def is_raw(path: Path, reading: Reading) -> bool:
+    """Is a file raw, by what is told of it? What ends in .dat may be anything, RadioML 2016.10B for one."""
+    return bool(reading.datatype) or (reading.label is not None and path.suffix in _SUFFIXES)
 
 
 def raw_arrays(path: Path, datatype: str | None) -> Arrays:
