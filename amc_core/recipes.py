@@ -1,4 +1,4 @@
-"""Recipes of the literature, by the name of who trained so; `recipe: {like: amr_benchmark}` of a study is its fields."""
+"""Recipes of the literature, by who trained so; `recipe: {like: amr_benchmark}` in a study is its fields."""
 
 from __future__ import annotations
 
