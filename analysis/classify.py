@@ -12,7 +12,6 @@ from amc_core.errors import AmcError
 from amc_core.pieces import ARCHIVE, DATA, META
 from amc_core.reading import Reading, ReadPath, read_recording
 from amc_core.recordings import Recording, open_recording
-from amc_core.recordings.raw import SUFFIXES
 from analysis.networks import TrainedNetwork
 
 UNKNOWN = "UNKNOWN"  # the label of samples of which a file says nothing
@@ -57,13 +56,13 @@ def shares(rows: pd.DataFrame) -> pd.DataFrame:
 def _files(path: str | Path | Mapping) -> list[str | Path]:
     """The files under a path, each with how it is read: those that need no label have one."""
     if isinstance(path, Mapping):
-        return [read_recording(path)]
+        return [read_recording({"label": UNKNOWN, **path})]
     path = Path(path)
     found = [path]
     if path.is_dir():
         named = sorted(file for file in path.iterdir() if file.name.endswith((META, ARCHIVE)))
         found = [file for file in named if not file.name.startswith(".")] or [path]  # which is refused when it is read
-    unlabelled = (META, DATA, ARCHIVE, *SUFFIXES)
+    unlabelled = (META, DATA, ARCHIVE, ".cfile")
     return [ReadPath(str(file), Reading(label=UNKNOWN)) if file.name.endswith(unlabelled) else file for file in found]
 
 

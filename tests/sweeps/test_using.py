@@ -157,15 +157,18 @@ def test_a_raw_capture_and_an_array_whose_fields_are_told_are_classified(trained
     store, keys = trained
     x = signals("16QAM", 5, 256)
     (x[:, 0] + 1j * x[:, 1]).astype(np.complex64).tofile(tmp_path / "capture.cfile")
+    (x[:, 0] + 1j * x[:, 1]).astype(np.complex64).tofile(tmp_path / "capture.dat")
     np.savez(tmp_path / "told.npz", X=x, y=np.array(["16QAM"] * 5))
     files = [str(tmp_path / "capture.cfile"), f"{{file: {tmp_path / 'told.npz'}, iq: X, label: y}}"]
+    files.append(f"{{file: {tmp_path / 'capture.dat'}, datatype: complex64}}")
     csv = tmp_path / "segments.csv"
     done = amc("classify", keys["mod_lcnn"], *files, "--store", str(store.path), "--csv", str(csv))
     assert done.returncode == 0, done.stderr
     rows = pd.read_csv(csv)
-    assert rows.groupby("file").size().tolist() == [10, 10]  # two segments of 128 from each 256
-    first, second = (part["probability"].to_numpy() for _, part in rows.groupby("file"))
+    assert rows.groupby("file").size().tolist() == [10, 10, 10]  # two segments of 128 from each 256
+    first, second, third = (part["probability"].to_numpy() for _, part in rows.groupby("file"))
     np.testing.assert_allclose(first, second, atol=1e-4)
+    np.testing.assert_allclose(first, third, atol=1e-4)
     assert set(rows["label"]) == {"UNKNOWN", "16QAM"}
 
 
