@@ -17,7 +17,8 @@ def amr_benchmark_parts(recording: Recording) -> Iterator[tuple[int, float, tupl
     AMR-Benchmark (Zhang et al. 2022, github.com/Richardzhangxx/AMR-Benchmark) numbers the instances of RadioML 2016 by
     name of the modulation, as the file spells it, then SNR, and draws from NumPy's legacy generator of seed 2016, one
     modulation and SNR after another: 60 % for training, then 20 % for validation from the rest, in the order that
-    Python's set of these numbers has. Of other recordings the names are ours.
+    Python's set of these numbers has. (It then shuffles its lists, which changes no part.) Of other recordings the
+    names are ours.
     """
     spelled, first = recording.spelled or recording.modulations, 0
     draw = np.random.RandomState(_SEED)
