@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sweeps.store.complaints import Damaged, OtherVersion, tell
 from sweeps.store.record import RunRecord
+from sweeps.store.removal import removed_record
 from sweeps.store.run_folder import KEY, kind_of
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class Listing:
         self.names: dict[str, dict[str, float]] = defaultdict(dict)  # run key → file name → when it was written
         self.damaged: set[str] = set()  # files of cells, as far as `cells` has looked: what they held counts as missing
         self._read: dict[str, RunRecord | None] = {}  # run key → its record, None where there is none to be read
+        self._removed: dict[str, RunRecord] = {}  # those of removed runs from which others have started
         for file, written in files.items():
             _, key, *names = file.split("/")
             if len(names) == 1 and KEY.fullmatch(key) and kind_of(names[0]):
@@ -34,16 +36,28 @@ class Listing:
 
         A run counts if its record can be read and is of this version, its files are there, and the run that it started
         from, if any, counts and has the weights that it started from. Of what does not count for another reason than
-        the last the path is told.
+        the last the path is told. A removed run counts for those that started from it, and is not among the records.
         """
+        return {key: self._read[key] for key in self._known(keys) if self._read[key] and self._counts(key)}
+
+    def lineage(self, keys: Iterable[str] | None = None) -> dict[str, RunRecord]:
+        """As `records`, with the removed runs that these descend from."""
+        return {key: self._read[key] or self._removed[key] for key in self._known(keys) if self._counts(key)}
+
+    def _known(self, keys: Iterable[str] | None) -> list[str]:
+        """The runs among `keys` that are finished, and all that they descend from, whose records are then read."""
         finished = [key for key, names in self.names.items() if "run.json" in names]
         keys = (
             finished if keys is None else [key for key in dict.fromkeys(keys) if "run.json" in self.names.get(key, ())]
         )
         while unread := {key for key in keys if key not in self._read}:
             self._read |= dict(zip(unread, self.store.map(self._record, unread), strict=True))
-            keys = [*keys, *{record.parent for key in unread if (record := self._read[key]) and record.parent}]
-        return {key: self._read[key] for key in keys if self._counts(key)}
+            lacking = [key for key in unread if self._read[key] is None]
+            removed = self.store.map(lambda key: removed_record(self.store, key), lacking)
+            self._removed |= {key: record for key, record in zip(lacking, removed, strict=True) if record}
+            read = [self._read[key] or self._removed.get(key) for key in unread]
+            keys = [*keys, *{record.parent for record in read if record and record.parent}]
+        return list(dict.fromkeys(keys))
 
     def _record(self, key: str) -> RunRecord | None:
         folder = self.store.run(key)
@@ -74,7 +88,7 @@ class Listing:
         weights, passed = None, set()
         while key not in passed:  # a record may say that a run descends from itself
             passed.add(key)
-            record = self._read.get(key)
+            record = self._read.get(key) or self._removed.get(key)
             if record is None or weights not in (None, record.weights):
                 return False
             if record.parent is None:
