@@ -1,6 +1,6 @@
 """amc …: parsing and printing."""
 
-from sweeps.cli import about, pictures, running, tables
+from sweeps.cli import about, life, pictures, running, tables, tidying
 from sweeps.cli.app import app
 
-__all__ = ["about", "app", "pictures", "running", "tables"]
+__all__ = ["about", "app", "life", "pictures", "running", "tables", "tidying"]

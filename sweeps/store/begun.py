@@ -1,4 +1,4 @@
-"""What a trial says of the run that it computes, while it does: what that is, how far it is, and when it last said so."""
+"""What a trial says of the run that it computes: what that is, how far it is, and when it last said so."""
 
 from __future__ import annotations
 
@@ -32,6 +32,14 @@ class Begun:
         """Seconds since the last sign of life; None where the trial has ended, or has given none for a minute."""
         seconds = (datetime.now(UTC) - self.seen).total_seconds() if self.seen else ALIVE_SECONDS
         return max(seconds, 0.0) if seconds < ALIVE_SECONDS else None
+
+    def share(self) -> float:
+        """The part of the training that is done."""
+        return min(len(self.rows) / self.record.recipe.epochs, 1.0)
+
+    def epochs_in_words(self) -> str:
+        """ "training, epoch 7/20"."""
+        return f"training, epoch {len(self.rows)}/{self.record.recipe.epochs}"
 
 
 def record_of(run: Run) -> RunRecord:

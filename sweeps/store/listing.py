@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from sweeps.store.begun import Begun, read_begun
 from sweeps.store.complaints import Damaged, OtherVersion, tell
 from sweeps.store.record import RunRecord
 from sweeps.store.removal import removed_record
@@ -46,18 +47,20 @@ class Listing:
 
     def _known(self, keys: Iterable[str] | None) -> list[str]:
         """The runs among `keys` that are finished, and all that they descend from, whose records are then read."""
-        finished = [key for key, names in self.names.items() if "run.json" in names]
-        keys = (
-            finished if keys is None else [key for key in dict.fromkeys(keys) if "run.json" in self.names.get(key, ())]
-        )
-        while unread := {key for key in keys if key not in self._read}:
+        keys = self.names if keys is None else keys
+        known: dict[str, None] = {}
+        new = {key: None for key in keys if "run.json" in self.names.get(key, ())}
+        while new:
+            unread = [key for key in new if key not in self._read]
             self._read |= dict(zip(unread, self.store.map(self._record, unread), strict=True))
             lacking = [key for key in unread if self._read[key] is None]
             removed = self.store.map(lambda key: removed_record(self.store, key), lacking)
             self._removed |= {key: record for key, record in zip(lacking, removed, strict=True) if record}
-            read = [self._read[key] or self._removed.get(key) for key in unread]
-            keys = [*keys, *{record.parent for record in read if record and record.parent}]
-        return list(dict.fromkeys(keys))
+            known |= new
+            read = [self._read[key] or self._removed.get(key) for key in new]
+            parents = {record.parent: None for record in read if record and record.parent}
+            new = {key: None for key in parents if key not in known}
+        return list(known)
 
     def _record(self, key: str) -> RunRecord | None:
         folder = self.store.run(key)
@@ -104,6 +107,12 @@ class Listing:
         """Keys of the runs that have a checkpoint and are not finished."""
         begun = {key for key, names in self.names.items() if any(kind_of(name) == "checkpoint" for name in names)}
         return {key for key in begun if "run.json" not in self.names[key]}
+
+    def begun(self, keys: Iterable[str] | None = None) -> dict[str, Begun]:
+        """Run key → what its trial says or has said: of all runs, or those among `keys`."""
+        keys = [key for key in (self.names if keys is None else keys) if "progress.json" in self.names.get(key, ())]
+        found = zip(keys, self.store.map(lambda key: read_begun(self.store.run(key)), keys), strict=True)
+        return {key: begun for key, begun in found if begun}
 
     def failures(self) -> dict[str, dict[str, str]]:
         """Run key → when and why it last failed, of the runs that have not been completed since."""

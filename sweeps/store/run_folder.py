@@ -305,6 +305,12 @@ class RunFolder:
         with suppress(AmcError):
             self.files.write(f"runs/{self.key}/{name}", text.encode(), durable=False)
 
+    def copy(self, name: str, target: RunFolder) -> int:
+        """Copy a file into the folder of another store; returns its bytes. Raises Damaged where it is not sound."""
+        content = self._read(name)
+        target.files.write(f"runs/{target.key}/{name}", content)
+        return len(content)
+
     def set_aside(self, name: str) -> bool:
         """Move a file away; False where another process has been faster."""
         try:
