@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
+from amc_core.errors import AmcError
+
 _ORDER = ("plan", "run", "status", "runs", "results", "compare", "query", "figures", "report", "search")  # then others
 
 
@@ -18,8 +20,6 @@ class _Ordered(TyperGroup):
     def list_commands(self, context) -> list[str]:
         return sorted(super().list_commands(context), key=lambda name: (*_ORDER, name).index(name))
 
-
-from amc_core.errors import AmcError
 
 app = typer.Typer(
     cls=_Ordered,
