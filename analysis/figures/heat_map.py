@@ -30,9 +30,12 @@ def train_test_heat_map(cells: pd.DataFrame, title: str) -> Figure:
         panels[model][tuple(setting)] = accuracies
     # The same for all, whatever of it is there of a model; the order is that of the one with most.
     rows = list(dict.fromkeys(row for panel in sorted(panels.values(), key=len, reverse=True) for row in panel))
-    names = [row_label(settings, row) for row in rows]
-    labels = 0.075 * max(len(line) for name in names for line in name.split("\n"))  # inches
-    size = (max(7.5, 2.0 + labels + 0.58 * width * len(models)), 2.2 + 0.4 * len(rows))
+    names = [row_label(settings, row) or ("recorded" if None in row else "") for row in rows]
+    ticks = [_tick(table.columns.name, value) for value in table.columns]
+    labels, each = (
+        0.075 * max(len(line) for name in of for line in name.split("\n")) for of in (names, ticks)
+    )  # inches
+    size = (max(7.5, 2.0 + labels + max(0.58, each) * width * len(models)), 2.2 + 0.4 * len(rows))
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(1, len(models), sharey=True, squeeze=False)[0]
     highest = np.ceil(10 * np.nanmax(table.to_numpy())) / 10  # of the colour scale, which starts at 0
@@ -44,7 +47,7 @@ def train_test_heat_map(cells: pd.DataFrame, title: str) -> Figure:
         trained = cells[(cells["model"] == model) & (cells["setting"] == "trained")]
         for *row, column in trained[[*settings, table.columns.name]].drop_duplicates().itertuples(index=False):
             _frame(axis, rows.index(_known(tuple(row))), table.columns.get_loc(column))
-        axis.set_xticks(range(width), [value_text(table.columns.name, value) or "simulated" for value in table.columns])
+        axis.set_xticks(range(width), ticks)
         axis.set_xlabel(f"test {axis_name(table.columns.name)}")
         axis.set_yticks(range(len(rows)), names)
     axes[0].set_ylabel("training → test setting")
@@ -53,7 +56,8 @@ def train_test_heat_map(cells: pd.DataFrame, title: str) -> Figure:
     levels = cells["snr_db"].dropna()
     told = [f"{levels.min():g} … {levels.max():g} dB"] * (len(levels) > 0) + ["unknown"] * (len(levels) < len(cells))
     note = f"{cells['classes'].max()} modulations, mean over SNR {' and '.join(told)}"
-    note = f"Accuracy in %, {note}; {fixed_in_words(cells)}; a frame marks the setting of training."
+    fixed = [words] if (words := fixed_in_words(cells)) else []
+    note = "; ".join([f"Accuracy in %, {note}", *fixed, "a frame marks the setting of training."])
     lines = wrap(note, int(size[0] / 0.075))
     figure.suptitle(title + "\n" * len(lines), fontsize=12)
     axes[0].annotate(
@@ -66,6 +70,13 @@ def train_test_heat_map(cells: pd.DataFrame, title: str) -> Figure:
         annotation_clip=False,
     ).set_in_layout(False)
     return figure
+
+
+def _tick(column: str, value: object) -> str:
+    """A value along the columns: of recordings, which are long, the name above the start of the digest."""
+    if column == "test_recording":
+        return value_text(column, value).replace(" ", "\n") or "simulated"
+    return value_text(column, value)
 
 
 def _write_accuracies(axis, panel: np.ndarray, highest: float) -> None:

@@ -28,10 +28,11 @@ def accuracy_over_snr(cells: pd.DataFrame) -> Figure:
     """
     cells = cells[cells["snr_db"].notna()]  # what is unknown has no place on the axis
     fields = varied_settings(cells)
-    settings = list(dict.fromkeys(cells[fields].itertuples(index=False, name=None)))
+    told = cells[fields].astype(object).where(cells[fields].notna(), None)  # which equals itself
+    settings = list(dict.fromkeys(told.itertuples(index=False, name=None)))
     if fields and len(settings) <= _PANELS:
         words = {setting: row_label(fields, setting) for setting in settings}
-        panel = pd.Series([words[each] for each in cells[fields].itertuples(index=False, name=None)], cells.index)
+        panel = pd.Series([words[each] for each in told.itertuples(index=False, name=None)], cells.index)
         cells = cells.assign(_where=panel)
     else:
         cells = cells.assign(_where=cells["setting"].map(_KINDS))
