@@ -42,7 +42,8 @@ class Instances:
             from amc_core.recorded import require_parts_apart
 
             require_parts_apart(dataset)
-        self.modulations, self.snrs_db = _levels(dataset, self.sources)
+        told = self.sources[0] if dataset.scenario.components[0].recording else dataset
+        self.modulations, self.snrs_db = told.modulations, told.snrs_db
         self.snrs, self.indices = len(self.snrs_db), None  # (modulations × SNRs, of each) int64
         if dataset.whole:
             ends = torch.as_tensor(self.sources[0].counts.ravel()).cumsum(0)
@@ -140,16 +141,6 @@ class Instances:
         """Which instances are from each scenario of a mixture."""
         component = torch.as_tensor(self.mixture.component(index.numpy()))
         return [torch.nonzero(component == place).squeeze(1) for place in range(len(self.sources))]
-
-
-def _levels(dataset: Dataset, sources: list) -> tuple[tuple[str, ...], tuple[float | None, ...]]:
-    """Modulations and SNRs of a dataset, as far as its recordings have them."""
-    levels = {(s.modulations, s.snrs_db) for s in sources if not isinstance(s, Simulator)}
-    levels |= {(dataset.modulations, dataset.snrs_db) for s in sources if isinstance(s, Simulator)}
-    if len(levels) > 1:
-        what = "a recording of the mixture knows no SNR, so that all its instances are of one level"
-        raise AmcError(f"{what}, and snr_db has {len(dataset.snrs_db)}: give one, which is then theirs")
-    return levels.pop()
 
 
 def _source(dataset: Dataset, scenario, device):

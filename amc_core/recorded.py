@@ -48,6 +48,9 @@ class Recorded:
         if not dataset.whole:
             most = dataset.count // dataset.pieces
         self.modulations, self.snrs_db = selection.modulations, selection.snrs_db
+        if len(dataset.scenario.components) > 1 and self.snrs_db != dataset.snrs_db:
+            what = f"no SNR is recorded, and the other parts of the mixture have {len(dataset.snrs_db)} SNRs"
+            raise AmcError(f"{path}: {what}; allowed is a study of one, which is then theirs")
         chosen = []
         for cell, positions in enumerate(selection.cells):
             if not dataset.whole and len(positions) < most:

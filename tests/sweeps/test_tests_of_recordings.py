@@ -173,6 +173,22 @@ def test_an_snr_that_nobody_knows_is_one_level(study, tmp_path):
         assert data["snrs"] == [None] and json.dumps(data, allow_nan=False)
 
 
+def test_a_recording_without_snr_is_no_part_of_a_mixture_of_several_snrs(study, tmp_path):
+    np.savez(tmp_path / "lab.npz", X=noise(60, 128), Y=["BPSK", "QPSK", "8PSK"] * 20)
+    mixture = "{mixture: [{recording: {file: lab.npz, iq: X, label: Y}}, {channel: awgn}]}"
+    for levels, refused in (("[0, 10]", True), ("[10]", False)):
+        plan = make_plan(
+            load_study(study(train=mixture, test="{channel: rician}", snr_db=levels)), Store(tmp_path / "s")
+        )
+        if refused:
+            with pytest.raises(
+                AmcError, match=r"lab.npz: no SNR is recorded, and the other parts of the mixture have 2"
+            ):
+                require_recordings(plan)
+        else:
+            require_recordings(plan)
+
+
 def test_instances_are_scaled_as_the_study_says_and_the_usual_scale_changes_no_key(study, tmp_path):
     x = 0.01 * noise(6, 128)
     np.savez(tmp_path / "lab.npz", X=x, Y=["BPSK", "QPSK"] * 3)
