@@ -23,7 +23,8 @@ class Reading:
     """What the fields of a file are, None where it is not told.
 
     iq: name of the field with the samples, or of two, I and Q. label: name of the field with the modulations, the one
-    modulation of all, or of a long capture modulation → [first sample, the one after the last], or a list of such.
+    modulation of all (in SigMF, of files that name none), or of a long capture modulation → [first sample, the one
+    after the last], or a list of such.
     snr_db: name of a field, or dB. classes: names of modulations, which whole numbers and one-hot labels count from 0;
     the name of a field with these; or label as the file has it → modulation. sample_rate: Hz. datatype: of a raw file.
     Raises AmcError for anything else.

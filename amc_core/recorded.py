@@ -19,6 +19,7 @@ from amc_core.landmarks import Landmarks, landmarks
 from amc_core.recorded_labels import Asked, Selection, asked_by, opened
 from amc_core.recordings import Recording
 from amc_core.run import Dataset, Run
+from amc_core.splits import amr_benchmark_parts
 
 _BLOCK_SAMPLES = 1 << 20  # read at a time to find equal ones
 _STEPS = 1 << 9  # of a component's amplitude, by which instances are told apart
@@ -51,13 +52,15 @@ class Recorded:
         if len(dataset.scenario.components) > 1 and self.snrs_db != dataset.snrs_db:
             what = f"no SNR is recorded, and the other parts of the mixture have {len(dataset.snrs_db)} SNRs"
             raise AmcError(f"{path}: {what}; allowed is a study of one, which is then theirs")
-        chosen = []
+        chosen, drawn = [], _drawn(dataset, selection)
         for cell, positions in enumerate(selection.cells):
+            if drawn:
+                positions = drawn[cell][np.isin(drawn[cell], positions)]
             if not dataset.whole and len(positions) < most:
                 what = f"{len(positions)} instances of {selection.label(cell)} are recorded"
                 notes = "".join(f"; {note}" for note in self.content.notes)
                 raise AmcError(f"{path}: {what}, and the study asks for {most}{notes}")
-            if not dataset.whole or (most is not None and len(positions) > most):
+            if not drawn and (not dataset.whole or (most is not None and len(positions) > most)):
                 # By names and values, not by their order: a test may have other modulations and SNRs than training.
                 key = address_key(dataset.seed, *selection.of(cell))
                 positions = positions[np.random.default_rng(key).permutation(len(positions))[:most]]
@@ -77,6 +80,23 @@ class Recorded:
     def at(self, index: np.ndarray | None) -> np.ndarray:
         """The positions in the recording of instances of these indices, of every modulation and SNR; None for all."""
         return self.positions if index is None else self.positions[(self.starts[..., None] + index).ravel()]
+
+
+def _drawn(dataset: Dataset, selection: Selection) -> list[np.ndarray]:
+    """Of each modulation and SNR the positions in the order of the dataset's parts, where these are drawn otherwise.
+
+    Of fewer instances than there are, each part has those that were drawn first.
+    """
+    if dataset.split != "amr_benchmark":
+        return []
+    first, second = (dataset.indices(part).start // dataset.pieces for part in ("validation", "test"))
+    most = first, second - first, dataset.count // dataset.pieces - second
+    recording, parts = selection.recording, {}
+    for place, snr_db, drawn in amr_benchmark_parts(recording):
+        level = None if np.isnan(recording.snr_db).all() else snr_db
+        cut = [part[:count] for part, count in zip(drawn, most, strict=True)]
+        parts[recording.modulations[place], level] = np.concatenate(cut)
+    return [parts[selection.of(cell)] for cell in range(len(selection.cells))]
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,6 +26,7 @@ __all__ = ["AUGMOD", "AUGMOD_OFFSETS", "CHANNELS", "DISTRIBUTIONS", "FILE_FIELDS
 __all__ += ["Channel", "Distribution", "Mixture", "Scenario", "scenario_from"]
 
 
+SHORTEST_RESAMPLED = 64  # samples, in which a symbol rate can be found
 OF_RECORDINGS = ("recording", "normalisation")  # the fields that are not about how instances are simulated
 
 
@@ -123,6 +124,10 @@ class Scenario:
         None, 1, 24, whole=True, varies=True, optional=True,
         help="Bits of I and of Q, up to the clipping level or else the instance's largest value; draws are rounded.",
     )  # fmt: skip
+    resample_to: float | None = Field(
+        None, 2, 64, optional=True, unit="samples per symbol", label="blind resampling",
+        help="To what the receiver brings an instance, whose symbol rate it estimates from the signal alone.",
+    )  # fmt: skip
     snr_reference: str = Field(
         "instance", choices=("instance", "average"),
         help="What the SNR is relative to: the power of the instance itself, as faded, or the average over fading.",
@@ -185,7 +190,9 @@ class Scenario:
         return CHANNELS[self.channel] if isinstance(self.channel, str) else self.channel
 
     def require_length(self, length: int) -> None:
-        """Raise AmcError unless an instance of `length` samples is longer than the channel's longest delay."""
+        """Raise AmcError unless `length` samples are more than the channel delays by, and enough to find a rate in."""
+        if self.resample_to is not None and length < SHORTEST_RESAMPLED:
+            raise AmcError(f"length {length} is too short for resample_to: at least {SHORTEST_RESAMPLED} samples")
         delay = max(self.paths.path_delays, default=0)
         if delay * self.sample_rate >= length:
             raise AmcError(

@@ -272,6 +272,7 @@ def open_radioml2016(path: Path) -> Recording:
         snr_db=np.repeat([float(snr_db) for _, snr_db in keys], counts),
         sample_rate=np.full(sum(counts), np.nan),
         source=_Arrays(path, keys, arrays, starts),
+        spelled=tuple(spellings[name] for name in modulations),
     )
 
 

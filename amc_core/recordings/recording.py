@@ -61,7 +61,8 @@ class Recording:
 
     modulations: the classes, by our names. length: samples of an instance. modulation: (n,) int64 indices into
     modulations. snr_db: (n,) float64 dB, nan where the file does not say. sample_rate: (n,) float64 Hz, nan
-    where the file does not say. notes: what of the file is passed over, a sentence each.
+    where the file does not say. notes: what of the file is passed over, a sentence each. spelled: the classes as the
+    file has them, nothing where it has none.
     """
 
     modulations: tuple[str, ...]
@@ -71,6 +72,7 @@ class Recording:
     sample_rate: np.ndarray = field(repr=False)
     source: Source = field(repr=False)
     notes: tuple[str, ...] = ()
+    spelled: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.modulation)

@@ -74,15 +74,17 @@ def open_sigmf(paths: Sequence[Path], length: int | None, reading: Reading = _AS
     that annotations name is cut in consecutive instances, and what is left over at its end is dropped; a file without
     annotations that name a modulation has one range, the whole file, if its global object names a modulation.
     Annotations that reach beyond the samples, or that name no modulation, are passed over and counted in `notes`.
-    reading: its classes say what labels mean; its snr_db and sample_rate hold where the files have none.
+    reading: its classes say what labels mean; its label, snr_db and sample_rate hold where the files have none.
     """
-    reading.require_only(paths[0], "SigMF", "classes", "snr_db", "sample_rate")
+    reading.require_only(paths[0], "SigMF", "label", "classes", "snr_db", "sample_rate")
+    if isinstance(reading.label, dict):
+        raise AmcError(f"{paths[0]}: annotations say what samples are; allowed for label is one modulation")
     classes = reading.classes or {}
     if not isinstance(classes, dict):
         raise AmcError(f"{paths[0]}: SigMF names its labels; allowed is classes: {{label: modulation}}")
     if isinstance(reading.snr_db, str):
         raise AmcError(f"{paths[0]}: snr_db is {reading.snr_db!r}; allowed for SigMF is a number of dB")
-    metas = [Meta(*pieces, classes) for path in paths for pieces in _recordings(path)]
+    metas = [Meta(*pieces, classes, reading.label or "") for path in paths for pieces in _recordings(path)]
     if length is None:
         lengths = {meta.length for meta in metas}
         if len(lengths) > 1:

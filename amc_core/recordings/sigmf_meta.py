@@ -30,10 +30,11 @@ class Meta:
 
     data, type: where the samples lie, and the type of each of their two numbers. sample_rate: Hz, nan where it is not
     given. length: samples of an instance as `amc:length` says, or None. names: the modulations that are named. notes:
-    what is passed over, a sentence each. rows: how many annotations there are.
+    what is passed over, a sentence each. rows: how many annotations there are. unlabelled: what samples are called of
+    which nothing says a modulation; without it they do not count.
     """
 
-    def __init__(self, meta: Piece, data: Piece, classes: Mapping[str, str]):
+    def __init__(self, meta: Piece, data: Piece, classes: Mapping[str, str], unlabelled: str = ""):
         self.path, self.data, self.classes = meta.name, data, classes
         self.head: dict[str, Any] | None = None
         self.captures: list[int] = []
@@ -60,7 +61,7 @@ class Meta:
         self.samples = data.size // size
         if self.nameless and self._row:
             self.notes.append(f"{self.nameless} of {self.rows} annotations name no modulation and are passed over")
-        if not self._row and (name := self._name(self.head)):  # no annotation says what is there
+        if not self._row and (name := self._name(self.head) or unlabelled):  # no annotation says what is there
             self.rows = 1
             self._add(0, name, self.head | {"core:sample_start": self.offset, "core:sample_count": self.samples})
 

@@ -22,6 +22,7 @@ from amc_core.models import MODELS, model_spec, validate_hyperparameters
 from amc_core.modulations import modulation_names
 from amc_core.paths import expanded
 from amc_core.quantities import number, require_number
+from amc_core.recipes import RECIPES
 from amc_core.run import Recipe
 from amc_core.scenario import FILE_FIELDS, SCENARIO_FIELDS, Channel, Mixture, Scenario
 from sweeps.study.code import Code
@@ -179,7 +180,10 @@ def _decided(axis: tuple[Setting, ...]) -> list[str]:
 
 
 def recipe_grid(content: Any) -> list[Setting]:
-    """Read fields of a recipe, or a list of such, any of which may have a list of values: every combination."""
+    """Read fields of a recipe, or a list of such, any of which may have a list of values: every combination.
+
+    `like` among them names one of `RECIPES`, whose fields hold where they are not given.
+    """
     combinations = []
     for section in content if isinstance(content, list) else [content]:
         if not isinstance(section, dict):
@@ -188,7 +192,7 @@ def recipe_grid(content: Any) -> list[Setting]:
             )
         lists = {name: value if isinstance(value, list) else [value] for name, value in section.items()}
         each(lambda entry: _require_recipe_field(*entry), lists.items())
-        combinations += _product(lists)
+        combinations += [_as(**combination) for combination in _product(lists)]
     if not combinations:
         raise AmcError("the recipe has an empty list: give at least one value")
     for combination in combinations:
@@ -196,8 +200,16 @@ def recipe_grid(content: Any) -> list[Setting]:
     return combinations
 
 
+def _as(like: str = "", **fields: Any) -> Setting:
+    """The fields of a recipe, those that are left out as in the one that it is like."""
+    return RECIPES.get(like, {}) | fields
+
+
 def _require_recipe_field(name: str, values: list) -> None:
-    require_known("recipe field", [name], _RECIPE_FIELDS)
+    require_known("recipe field", [name], (*_RECIPE_FIELDS, "like"))
+    if name == "like":
+        require_known("recipe", values, RECIPES)
+        return
     field = fields_of(Recipe)[name]
     for value in values:
         require_value(name, value, field.optional)
