@@ -7,8 +7,10 @@ from dataclasses import fields, replace
 
 from amc_core.distributions import extremes
 from amc_core.errors import AmcError
+from amc_core.families import Linear
 from amc_core.fields import fields_of
-from amc_core.modulations import MODULATIONS, Linear
+from amc_core.modulations import MODULATIONS, modulation
+from amc_core.own_signals import OwnModulation
 from amc_core.scenario import Mixture, Scenario
 
 _COVERED = {"channel", "upsampling", "rolloff", "sample_rate", "pulse", "timing_offset", "phase_offset", "audio"}
@@ -23,8 +25,8 @@ _SLOW = 0.25  # cycles of fading in an instance, up to which the channel's spect
 
 def is_linear(name: str) -> bool:
     """Is it a modulation whose symbols can be seen by themselves? OQPSK's cannot."""
-    modulation = MODULATIONS.get(name)
-    return isinstance(modulation, Linear) and not modulation.quadrature_delay
+    known = modulation(name) if isinstance(name, OwnModulation) or name in MODULATIONS else None
+    return isinstance(known, Linear) and not known.quadrature_delay
 
 
 def not_covered(scenario: Scenario) -> str | None:
@@ -71,7 +73,7 @@ def require_likelihood(scenario: Scenario | Mixture, modulations: Sequence[str] 
 def _told_by_power(scenario: Scenario, modulations: Sequence[str]) -> str | None:
     """Where instances keep their power, or noise that of others, points with a mean differ from those without."""
     own = {"snr_reference": scenario.snr_reference, "normalisation": scenario.normalisation}
-    means = [name for name in modulations if is_linear(name) and abs(MODULATIONS[name].points.mean()) > 1e-9]
+    means = [name for name in modulations if is_linear(name) and abs(modulation(name).points.mean()) > 1e-9]
     if means and own != {"snr_reference": "instance", "normalisation": "power"}:
         told = ", ".join(f"{name} {value!r}" for name, value in own.items() if value not in ("instance", "power"))
         return f"with {told} for {', '.join(means)}, whose power tells it from others"

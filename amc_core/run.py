@@ -13,9 +13,10 @@ from functools import cached_property
 from amc_core.coverage import require_likelihood
 from amc_core.errors import AmcError
 from amc_core.fields import Field, declared, fields_of, read_fields
+from amc_core.fields import plain as as_plain
 from amc_core.identity import VERSION, changes, joint_key, key
 from amc_core.models import MODELS, model_spec, shortest_length, validate_hyperparameters
-from amc_core.modulations import require_audible
+from amc_core.modulations import modulation_name, require_audible
 from amc_core.scenario import Mixture, Scenario
 
 PARTS = ("train", "validation", "test")
@@ -25,10 +26,10 @@ PARTS = ("train", "validation", "test")
 class Dataset:
     """A description of instances, never the instances themselves: they are simulated where they are consumed.
 
-    scenario: one, or a `Mixture` to train on. modulations: names; snrs_db: dB. Instances are split 80:10:10 by index
-    into train, validation and test (P1 §IV-C); the test part is another number where `test_instances` says so, of
-    indices that follow the validation part's, so that none of them is trained on. Raises AmcError for what the fields
-    do not take, and for an instance shorter than the channel.
+    scenario: one, or a `Mixture` to train on. modulations: names, or `OwnModulation`s, or mappings {name: content} of
+    such; snrs_db: dB. Instances are split 80:10:10 by index into train, validation and test (P1 §IV-C); the test part
+    is another number where `test_instances` says so, of indices that follow the validation part's, so that none of them
+    is trained on. Raises AmcError for what the fields do not take, and for an instance shorter than the channel.
     """
 
     scenario: Scenario | Mixture
@@ -43,7 +44,7 @@ class Dataset:
 
     def __post_init__(self):
         # One form for each value, whatever type it came as: tables show it.
-        object.__setattr__(self, "modulations", tuple(str(name) for name in self.modulations))
+        object.__setattr__(self, "modulations", tuple(map(modulation_name, self.modulations)))
         object.__setattr__(self, "snrs_db", tuple(float(snr) + 0.0 for snr in self.snrs_db))
         read_fields(self)
         if self.test_instances == self.instances - self.instances * 9 // 10:
@@ -55,7 +56,7 @@ class Dataset:
     def as_dict(self) -> dict:
         """The fields as plain values that JSON can hold."""
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
-        return plain | {"scenario": self.scenario.as_dict()}
+        return plain | {"scenario": self.scenario.as_dict(), "modulations": as_plain(self.modulations)}
 
     def definition(self) -> dict:
         """What makes the dataset another."""

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -78,12 +79,14 @@ class Grid:
             yield components[0] if same else Mixture(components, base.weights)
 
 
-def scenario_grid(content: Any, folder: Path, train: Iterable[Grid] | None = None) -> Grid:
+def scenario_grid(
+    content: Any, folder: Path, train: Iterable[Grid] | None = None, modulations: Iterable[str] = ()
+) -> Grid:
     """Read a grid of scenario fields, paths taken from `folder`.
 
     A training grid may have a `mixture`; a test grid, for which `train` has the training grids, may `vary` fields
-    over all values they have there, and have `instances`, `snr_db` and `modulations` of its own. Raises AmcError for
-    what is not a grid.
+    over all values they have there, and have `instances`, `snr_db` and `modulations` of its own, among which it may
+    name those of one's own that are among the study's `modulations`. Raises AmcError for what is not a grid.
     """
     if not isinstance(content, dict):
         raise AmcError(
@@ -110,7 +113,9 @@ def scenario_grid(content: Any, folder: Path, train: Iterable[Grid] | None = Non
         if twice:
             raise AmcError(f"{twice} is given twice in one grid")
         decided += _decided(axis)
-    return Grid(tuple(axes), **{_OF_TESTS[name][0]: _OF_TESTS[name][1](value) for name, value in own.items()})
+    readers = {"instances": _own_instances, "snr_db": _own_snrs}
+    readers["modulations"] = partial(modulation_names, own=modulations)
+    return Grid(tuple(axes), **{_OF_TESTS[name]: readers[name](value) for name, value in own.items()})
 
 
 def snr_levels(value: Any) -> tuple[float, ...]:
@@ -139,12 +144,8 @@ def _own_instances(value: Any) -> int:
     return require_number("instances", value, 1, 10**7, integer=True)
 
 
-# What a test grid may have of its own → the attribute of the grid, and how it is read.
-_OF_TESTS = {
-    "instances": ("instances", _own_instances),
-    "snr_db": ("snrs_db", _own_snrs),
-    "modulations": ("modulations", modulation_names),
-}
+# What a test grid may have of its own → the attribute of the grid.
+_OF_TESTS = {"instances": "instances", "snr_db": "snrs_db", "modulations": "modulations"}
 
 
 def require_one_meaning(grids: Iterable[Grid]) -> None:

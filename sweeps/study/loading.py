@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from amc_core import paths
 from amc_core.errors import AmcError, require_known, suggest
 from amc_core.models import model_spec
+from amc_core.modulations import MODULATIONS, modulation_names
 from amc_core.scenario import AUGMOD, AUGMOD_OFFSETS, CHANNELS, FILE_FIELDS, SCENARIO_FIELDS, Scenario
 from sweeps.study.code import Code, read_code
 from sweeps.study.file import StudyFile, parse_yaml, read_content, require_content, sentence, text_content, validated
@@ -156,6 +157,18 @@ def parse_scenario(text: str) -> Scenario:
     require_known("scenario field", fields, SCENARIO_FIELDS)
     files = {name: str(paths.expanded(fields[name])) for name in FILE_FIELDS if isinstance(fields.get(name), str)}
     return Scenario(**fields | files)
+
+
+def parse_modulations(text: str) -> tuple[str, ...]:
+    """Modulations as they stand on a command line: a name, a set, names with commas, or a list in YAML."""
+    if not text.lstrip().startswith(("[", "{")):
+        several = "," in text or text in MODULATIONS
+        return modulation_names([name.strip() for name in text.split(",")] if several else text)
+    try:
+        content = parse_yaml(text)
+    except AmcError as error:
+        raise AmcError(f"modulations {text!r} are not YAML: {error}") from None
+    return modulation_names(content if isinstance(content, list) else [content])
 
 
 def _search_study(name: str, space: Space, folder: Path, code: Code, scale: str | None) -> SearchStudy:

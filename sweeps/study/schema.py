@@ -7,6 +7,7 @@ from typing import Any
 from amc_core.fields import fields_of
 from amc_core.models import MODELS
 from amc_core.modulations import MODULATION_SETS, MODULATIONS
+from amc_core.own_signals import Cpm
 from amc_core.run import Recipe
 from amc_core.scenario import SCENARIO_FIELDS, Scenario
 from sweeps.search.objectives import OBJECTIVES
@@ -152,11 +153,18 @@ _VARY = {
     | {"description": "Fields that go through all values that they have in train."}
 }
 _SNRS = _one_or_list(_NUMBER, _object({name: _NUMBER | {"description": told} for name, told in _RANGE.items()}))
-_MODULATIONS = _either({"enum": list(MODULATION_SETS)}, _list({"enum": list(MODULATIONS)}))
+_POINT = {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}
+_POINTS = {"type": "array", "items": _POINT, "minItems": 2, "description": "Points [I, Q], scaled to unit mean power."}
+_CPM = _object(_schemas(Cpm)) | {"description": "Continuous phase modulation: M-FSK, MSK, GMSK and others."}
+_SIGNAL = _object({"points": _POINTS, "cpm": _CPM}) | {"minProperties": 1, "maxProperties": 1}
+_SIGNALS = {"type": "object", "additionalProperties": _SIGNAL, "minProperties": 1, "maxProperties": 1}
+_KNOWN = {"enum": list(MODULATIONS)}
+_MODULATIONS = _either({"enum": list(MODULATION_SETS)}, _list(_either(_KNOWN, _SIGNALS)))
+_TESTED = _either({"enum": list(MODULATION_SETS)}, _list(_either({"type": "string"}, _SIGNALS)))
 _OF_TESTS = {
     "instances": _COUNT | {"description": "Tested, of every modulation and SNR; by default a tenth of the study's."},
     "snr_db": _SNRS | {"description": "SNRs tested, in dB; by default those of the training."},
-    "modulations": _MODULATIONS
+    "modulations": _TESTED
     | {"description": "Modulations tested, also untrained ones; by default the training's."},
 }
 _GRIDS = {
