@@ -96,6 +96,9 @@ def select(
     others = _spread([test for test in tests if test not in own], _COLUMNS - len(own))
     shown = [test for test in tests if test in own or test in others]
     parts = (("trained networks", runs, found), ("test settings", shown, tests))
+    for scenario in dict.fromkeys(test.scenario for test in shown):
+        if scenario.front_end:
+            require_code(scenario.front_end.function, code)
     left_out = " and ".join(f"{len(some)} of {len(all_)} {of}" for of, some, all_ in parts if len(some) < len(all_))
     return Selection(runs, shown, left_out)
 

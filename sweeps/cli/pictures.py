@@ -136,6 +136,10 @@ def simulate_signals(
         ),
     ] = None,
     instances: Annotated[int, typer.Option("--instances", min=1, help="Exported of each modulation.")] = 100,
+    code: Annotated[
+        list[Path] | None,
+        typer.Option("--code", help="A file whose function is the scenario's front_end, with its imports; may repeat."),
+    ] = None,
 ) -> None:
     """Draw a scenario's signals: constellation, waveform and spectrum; optionally export them.
 
@@ -145,7 +149,7 @@ def simulate_signals(
     from analysis.figures.signals import constellation_grid, signal_figure
     from sweeps.study import parse_modulations, parse_scenario
 
-    chosen = parse_scenario(scenario)
+    chosen = parse_scenario(scenario, code or ())
     names = parse_modulations(modulations)
     chosen.require_length(length)
     if export is not None:

@@ -25,6 +25,7 @@ from sweeps.search.objectives import OBJECTIVES
 from sweeps.study.code import Code
 from sweeps.study.grid import (
     LARGEST,
+    Beside,
     Grid,
     ModelEntry,
     each,
@@ -71,8 +72,8 @@ def _grids(content: Any, info: ValidationInfo, train: tuple[Grid, ...] | None = 
     grids = content if isinstance(content, list) else [content]
     if not grids:
         raise AmcError("the grid is empty: name scenario fields and their values")
-    own = info.context.get("modulations", ())
-    read = tuple(scenario_grid(grid, info.context["folder"], train, own) for grid in grids)
+    beside = Beside(info.context["folder"], info.context["code"], info.context.get("modulations", ()))
+    read = tuple(scenario_grid(grid, beside, train) for grid in grids)
     settings = sum(grid.size for grid in read)
     if settings > LARGEST:
         raise AmcError(f"the grid has {settings:,} scenarios: at most {LARGEST:,} are allowed")
@@ -192,7 +193,7 @@ class StudyFile(_Section):
     dataset_seed: _Seed = 0
     """Seed of the simulated instances."""
     code: _Code = Field(validate_default=True, default=())
-    """Python files in the study's folder, or below it, whose classes may be models: my_net.py has my_net.MyNet."""
+    """Python files in the study's folder, or below it, whose classes may be models, and whose functions front ends."""
     models: tuple[SkipValidation[ModelEntry], ...]
     """Names of models, or names with hyperparameters, beside which there may be a recipe of that model alone."""
     recipe: _Recipes = ({},)

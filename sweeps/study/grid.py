@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from amc_core.errors import AmcError, require_known, suggest
 from amc_core.fields import Field, fields_of
 from amc_core.fingerprint import DigestedPath
+from amc_core.front_end import FrontEnd, front_end
 from amc_core.identity import canonical
 from amc_core.models import MODELS, model_spec, validate_hyperparameters
 from amc_core.modulations import modulation_names
@@ -79,14 +80,20 @@ class Grid:
             yield components[0] if same else Mixture(components, base.weights)
 
 
-def scenario_grid(
-    content: Any, folder: Path, train: Iterable[Grid] | None = None, modulations: Iterable[str] = ()
-) -> Grid:
-    """Read a grid of scenario fields, paths taken from `folder`.
+class Beside(NamedTuple):
+    """What a grid may name: files in the study's folder, functions of its code, and modulations of its own."""
+
+    folder: Path
+    code: Code
+    modulations: tuple[str, ...] = ()
+
+
+def scenario_grid(content: Any, beside: Beside, train: Iterable[Grid] | None = None) -> Grid:
+    """Read a grid of scenario fields.
 
     A training grid may have a `mixture`; a test grid, for which `train` has the training grids, may `vary` fields
     over all values they have there, and have `instances`, `snr_db` and `modulations` of its own, among which it may
-    name those of one's own that are among the study's `modulations`. Raises AmcError for what is not a grid.
+    name those of one's own that are among the study's. Raises AmcError for what is not a grid.
     """
     if not isinstance(content, dict):
         raise AmcError(
@@ -98,13 +105,13 @@ def scenario_grid(
 
     def axes_of(name: str, values: Any) -> list[tuple[Setting, ...]]:
         if name == "zip":
-            return [_zipped(values, folder)]
+            return [_zipped(values, beside)]
         if name == "mixture" and train is None:
-            return [({"mixture": _mixture(values, folder)},)]
+            return [({"mixture": _mixture(values, beside)},)]
         if name == "vary" and train is not None:
             return _varied(values, train)
         require_known("scenario field", [name], (*SCENARIO_FIELDS, *special))
-        return [tuple({name: value} for value in _values(name, values, folder))]
+        return [tuple({name: value} for value in _values(name, values, beside))]
 
     axes = [axis for part in each(lambda entry: axes_of(*entry), content.items()) for axis in part]
     decided: list[str] = []
@@ -114,7 +121,7 @@ def scenario_grid(
             raise AmcError(f"{twice} is given twice in one grid")
         decided += _decided(axis)
     readers = {"instances": _own_instances, "snr_db": _own_snrs}
-    readers["modulations"] = partial(modulation_names, own=modulations)
+    readers["modulations"] = partial(modulation_names, own=beside.modulations)
     return Grid(tuple(axes), **{_OF_TESTS[name]: readers[name](value) for name, value in own.items()})
 
 
@@ -290,7 +297,7 @@ def _product(lists: dict[str, list]) -> list[Setting]:
     return [dict(zip(lists, values, strict=True)) for values in product(*lists.values())]
 
 
-def _values(name: str, values: Any, folder: Path) -> list:
+def _values(name: str, values: Any, beside: Beside) -> list:
     """The values of a field, each of them allowed."""
     values = values if isinstance(values, list) else [values]
     if not values:
@@ -298,18 +305,35 @@ def _values(name: str, values: Any, folder: Path) -> list:
     if name in FILE_FIELDS:  # a path in a study is meant from where the study is
         if "" in values:
             raise AmcError(f"{name} '' is not allowed: it is the path of a file; leave it out where there is none")
-        values = [DigestedPath(str(folder / expanded(value))) if isinstance(value, str) else value for value in values]
+        values = [
+            DigestedPath(str(beside.folder / expanded(value))) if isinstance(value, str) else value for value in values
+        ]
+    if name == "front_end":
+        values = [one for value in values for one in front_ends(value, beside.code)]
     for value in values:
         require_value(name, value, fields_of(Scenario)[name].optional)
         Scenario(**{name: value}).definition()  # which looks at files, whose digests the values keep
     return values
 
 
-def _zipped(content: Any, folder: Path) -> tuple[Setting, ...]:
+def front_ends(content: Any, code: Code) -> list[FrontEnd | str]:
+    """Read a front end: a function's name, or its name with parameters, which may have lists; "" for none."""
+    if content == "" or isinstance(content, FrontEnd):
+        return [content]
+    [(name, given)] = content.items() if isinstance(content, dict) and len(content) == 1 else [(content, {})]
+    if not isinstance(name, str) or not isinstance(given, dict):
+        form = "'file.function', or {file.function: {parameter: value}}"
+        raise AmcError(f"front_end {content!r} is not allowed: it is {form}")
+    function = code.function(name)
+    lists = {key: _alternatives(function.signature.get(key), value) for key, value in given.items()}
+    return [front_end(function, combination) for combination in _product(lists)]
+
+
+def _zipped(content: Any, beside: Beside) -> tuple[Setting, ...]:
     if not isinstance(content, dict) or not content:
         raise AmcError("zip is not understood: map scenario fields to lists of the same length")
     require_known("scenario field", content, SCENARIO_FIELDS)
-    lists = {name: _values(name, values, folder) for name, values in content.items()}
+    lists = {name: _values(name, values, beside) for name, values in content.items()}
     lengths = {name: len(values) for name, values in lists.items()}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
@@ -317,7 +341,7 @@ def _zipped(content: Any, folder: Path) -> tuple[Setting, ...]:
     return tuple(dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True))
 
 
-def _mixture(content: Any, folder: Path) -> tuple[tuple[Setting, float], ...]:
+def _mixture(content: Any, beside: Beside) -> tuple[tuple[Setting, float], ...]:
     components = []
     for entry in content if isinstance(content, list) else [content]:
         if not isinstance(entry, dict):
@@ -328,9 +352,10 @@ def _mixture(content: Any, folder: Path) -> tuple[tuple[Setting, float], ...]:
                 continue
             if name not in SCENARIO_FIELDS:
                 raise AmcError(f"scenario field {name!r} is not known{suggest(name, (*SCENARIO_FIELDS, 'weight'))}")
-            if isinstance(value, list):
+            values = [] if isinstance(value, list) else _values(name, value, beside)
+            if len(values) != 1:
                 raise AmcError(f"{name} {value!r} is not allowed in a mixture: give one value")
-            [setting[name]] = _values(name, value, folder)
+            [setting[name]] = values
         components.append((setting, entry.get("weight", 1.0)))
     Mixture(tuple(Scenario(**setting) for setting, _ in components), tuple(weight for _, weight in components))
     return tuple(components)

@@ -164,8 +164,7 @@ _TESTED = _either({"enum": list(MODULATION_SETS)}, _list(_either({"type": "strin
 _OF_TESTS = {
     "instances": _COUNT | {"description": "Tested, of every modulation and SNR; by default a tenth of the study's."},
     "snr_db": _SNRS | {"description": "SNRs tested, in dB; by default those of the training."},
-    "modulations": _TESTED
-    | {"description": "Modulations tested, also untrained ones; by default the training's."},
+    "modulations": _TESTED | {"description": "Modulations tested, also untrained ones; by default the training's."},
 }
 _GRIDS = {
     "train": _one_or_list(_object(_TRAINED | _ZIP | _MIXTURE)),
