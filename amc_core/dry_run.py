@@ -165,7 +165,7 @@ def _try(attempt: Attempt) -> None:
     signals = {n: torch.randn(2, 2, n, generator=draw) / 2**0.5 for n in attempt.lengths}
     x = signals[attempt.lengths[0]]
     network, other = _built(attempt, seed=1), _built(attempt, seed=2)
-    _train(attempt, network, x)
+    (_train if attempt.model.spec.epochs else _fit)(attempt, network, x)
     network.eval()
     answer = _logits(attempt, network, x, "classifies two instances in evaluation")
     if not _equal(answer, _logits(attempt, network, x, "classifies them again"), _SAME):
@@ -174,7 +174,7 @@ def _try(attempt: Attempt) -> None:
     _load(attempt, other, _saved(attempt, network))
     lost = (
         "something that it answers by is not in its state_dict, such as a forest or a tensor in a plain attribute; "
-        "parameters, buffers and submodules are kept"
+        "parameters, buffers, submodules and an extra state that is a tensor are kept"
     )
     try:
         with torch.inference_mode():
@@ -199,15 +199,31 @@ def _built(attempt: Attempt, seed: int) -> torch.nn.Module:
         raise AmcError(f"{attempt.model} is no torch.nn.Module: derive the class from it")
     if any(torch.nn.parameter.is_lazy(weight) for weight in network.parameters()):
         raise AmcError(f"{attempt.model} has lazy layers, whose sizes only a forward pass tells: give them their sizes")
-    if not any(weight.requires_grad for weight in network.parameters()):
-        raise AmcError(f"{attempt} has no weights to train")
     spec = attempt.model.spec
+    if spec.epochs and not any(weight.requires_grad for weight in network.parameters()):
+        raise AmcError(f"{attempt} has no weights to train")
     for name in (*spec.parts, *spec.feature_maps):
         try:
             network.get_submodule(name)
         except AttributeError:
             raise AmcError(f"{attempt.model} has no submodule {name!r}, which parts or feature_maps names") from None
     return network
+
+
+def _fit(attempt: Attempt, network: torch.nn.Module, x: torch.Tensor) -> None:
+    """One fit, to eight instances of every class."""
+    import torch
+
+    from amc_core.cumulants import magnitudes
+
+    draw = torch.Generator().manual_seed(2)
+    labels = torch.arange(8 * attempt.classes) % attempt.classes
+    many = torch.randn(len(labels), 2, x.shape[-1], generator=draw) / 2**0.5
+    with torch.inference_mode():
+        features = _done(attempt, "computes features", lambda: getattr(network, "features", magnitudes)(many))
+    if not isinstance(features, torch.Tensor) or features.ndim != 2 or len(features) != len(labels):
+        raise AmcError(f"{attempt} computes features that are no tensor of shape ({len(labels)}, …), a row an instance")
+    _done(attempt, "is fitted", lambda: network.fit(features.numpy(), labels.numpy(), 0))
 
 
 def _train(attempt: Attempt, network: torch.nn.Module, x: torch.Tensor) -> None:

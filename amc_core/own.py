@@ -134,6 +134,7 @@ def _spec(name: str, path: str, text: str) -> ModelSpec:
         year=0,
         source=path,
         target=name,
+        epochs=not any(isinstance(part, ast.FunctionDef) and part.name == "fit" for part in node.body),
         hyperparameters=_hyperparameters(path, node),
         **usual | read,
     )

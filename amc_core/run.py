@@ -255,7 +255,11 @@ class Run:
         recipe, defaults = changes(self.recipe), validate_hyperparameters(self.model, {})
         if not model_spec(self.model).epochs:
             recipe.pop("epochs", None)
-        changed = {name: value for name, value in self.hyperparameters.items() if value != defaults[name]}
+        changed = {
+            name: value
+            for name, value in self.hyperparameters.items()
+            if name not in defaults or value != defaults[name]
+        }
         definition = changes(self) | {"version": VERSION, "recipe": recipe, "hyperparameters": changed}
         if self.code:
             definition["code"] = self.code

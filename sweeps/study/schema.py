@@ -115,6 +115,7 @@ def _model() -> dict:
             {key: _described(_searched(_one_or_list(entry.schema()))) for key, entry in spec.hyperparameters.items()}
         )
         | {"description": f"{spec.title}: {spec.source}"}
+        | ({"additionalProperties": True} if spec.of_classifier else {})
         for name, spec in MODELS.items()
     }
     told = "Fields of the recipe in which this model differs from the others."
