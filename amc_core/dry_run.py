@@ -22,6 +22,7 @@ import numpy as np
 from amc_core.distributions import Distribution
 from amc_core.errors import AmcError
 from amc_core.front_end import FrontEnd, OwnFunction, read_front_end
+from amc_core.installed import InstalledModel, installed_models
 from amc_core.own import OwnModel
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Attempt:
     The network is built for the first of the lengths.
     """
 
-    model: OwnModel
+    model: OwnModel | InstalledModel
     classes: int
     lengths: tuple[int, ...]
     hyperparameters: dict[str, Any]
@@ -103,7 +104,8 @@ def main() -> None:
                 front_end = replace(front_end, function=function)
                 _try_front_end(FrontEndAttempt(front_end, entry["length"], entry["sample_rate"]))
                 continue
-            model = OwnModel(entry["model"], entry["sources"])
+            own = entry["sources"] is not None
+            model = OwnModel(entry["model"], entry["sources"]) if own else installed_models()[entry["model"]]
             _try(Attempt(model, entry["classes"], tuple(entry["lengths"]), entry["hyperparameters"]))
     except AmcError as error:
         complaint = str(error)
@@ -117,7 +119,7 @@ def _asked(attempt: Attempt | FrontEndAttempt) -> dict[str, Any]:
         own = {"front_end": attempt.front_end.as_dict(), "length": attempt.length, "sample_rate": attempt.sample_rate}
     else:
         own = asdict(attempt)
-    return own | {"sources": attempt.model.sources}
+    return own | {"sources": getattr(attempt.model, "sources", None)}
 
 
 def _try_front_end(attempt: FrontEndAttempt) -> None:

@@ -87,7 +87,7 @@ class OwnModel(OwnCode):
     @cached_property
     def spec(self) -> ModelSpec:
         """What its class says of it. Raises AmcError where that is not understood."""
-        return _spec(str(self), self.path, self.sources[self.path])
+        return spec_of(str(self), self.rpartition(".")[2], self.path, self.sources[self.path], self.path)
 
     def architecture(self) -> type:
         """The class. Raises AmcError where its file cannot be imported."""
@@ -118,8 +118,11 @@ def path_of(module: str, paths: Mapping[str, Any]) -> str | None:
 # -- what a class says of itself ------------------------------------------------------------------------------
 
 
-def _spec(name: str, path: str, text: str) -> ModelSpec:
-    own = name.rpartition(".")[2]
+def spec_of(name: str, own: str, path: str, text: str, source: str) -> ModelSpec:
+    """What a class `own` says of itself in the text of the file at a path, as a model of a name and a source.
+
+    Raises AmcError where that is not understood.
+    """
     classes = {node.name: node for node in parsed(path, text).body if isinstance(node, ast.ClassDef)}
     if own not in classes:
         known = suggest(own, classes) if classes else "; it has none at its top level"
@@ -130,9 +133,9 @@ def _spec(name: str, path: str, text: str) -> ModelSpec:
     usual = {"min_length": _SHORTEST, "any_length": False, "parts": ()}
     return ModelSpec(
         name=name,
-        title=name,
+        title=str(name),
         year=0,
-        source=path,
+        source=source,
         target=name,
         epochs=not any(isinstance(part, ast.FunctionDef) and part.name == "fit" for part in node.body),
         hyperparameters=_hyperparameters(path, node),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from amc_core.dry_run import Attempt, FrontEndAttempt, require_working
+from amc_core.own import OwnCode
 from amc_core.run import Dataset, Run
 from sweeps.planning import Plan
 from sweeps.store import RunRecord, Store
@@ -52,7 +53,7 @@ def changes_of_code(plan: Plan, store: Store) -> list[str]:
     """
     missing: dict[str, list[Run]] = {}
     for entry in plan.runs:
-        if entry.run.code and not entry.trained:
+        if isinstance(entry.run.model, OwnCode) and not entry.trained:
             missing.setdefault(str(entry.run.model), []).append(entry.run)
     if not missing:
         return []

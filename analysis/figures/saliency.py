@@ -17,6 +17,7 @@ from amc_core import reference
 from amc_core.errors import AmcError, suggest
 from amc_core.instances import Instances
 from amc_core.models import model_spec
+from amc_core.own import OwnCode
 from amc_core.run import Dataset, Recipe, Run
 from amc_core.saliency import IMPORTANT, require_convolutions, saliency, transitions
 from amc_core.settings import descent_of, setting
@@ -89,7 +90,7 @@ def select(
         raise AmcError(f"store {str(store.path)!r} holds no {what} of {study.name}; 'amc run' trains it")
     runs = _spread(list(found.values()), _ROWS // len(modulations))
     for run in runs:
-        if run.code:
+        if isinstance(run.model, OwnCode):
             require_code(run.model, code)
     tests = list(dict.fromkeys(test for run in runs for test in study.tests(run)))
     own = [test for test in tests if any(_trained_in(run, test) for run in runs)][:_COLUMNS]

@@ -14,6 +14,7 @@ from typing import Any
 
 from amc_core.errors import AmcError
 from amc_core.front_end import OwnFunction
+from amc_core.installed import installed_models
 from amc_core.models import MODELS
 from amc_core.own import OwnCode, OwnModel, parsed, path_of
 
@@ -29,11 +30,13 @@ class Code:
     imports: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def model(self, name: Any) -> Any:
-        """A class of the files as a model, "my_net.MyNet"; any name of another kind as it is.
+        """A class of the files as a model, "my_net.MyNet", or one of an installed package; any other name as it is.
 
         Raises AmcError for a class that is not there or cannot be a model.
         """
         module, dot, _ = name.rpartition(".") if isinstance(name, str) else ("", "", "")
+        if isinstance(name, str) and name not in MODELS and name in installed_models():
+            return installed_models()[name]
         if not dot or name in MODELS:
             return name
         path = path_of(module, self.texts)

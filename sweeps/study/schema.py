@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from amc_core.fields import fields_of
+from amc_core.installed import installed_models
 from amc_core.models import MODELS
 from amc_core.modulations import MODULATION_SETS, MODULATIONS
 from amc_core.own_signals import Cpm
@@ -120,10 +121,11 @@ def _model() -> dict:
     }
     told = "Fields of the recipe in which this model differs from the others."
     recipe = {"recipe": _one_or_list(_recipe()) | {"description": told}}
-    known = _either({"enum": list(MODELS)}, {"pattern": _OWN})
+    known = _either({"enum": [*MODELS, *installed_models()]}, {"pattern": _OWN})
     one_name = {"propertyNames": known, "minProperties": 1, "maxProperties": 1}
     beside = {"required": ["recipe"], "minProperties": 2, "maxProperties": 2}
     own = {"patternProperties": {_OWN: {"type": "object", "description": "A class of a file in code."}}}
+    models |= {name: {"type": "object", "description": model.digest} for name, model in installed_models().items()}
     return _either({"type": "string"} | known, _object(models | recipe) | own | {"anyOf": [one_name, beside]})
 
 
