@@ -143,8 +143,9 @@ class Recipe:
     )
     retrain: str = Field(
         "all", choices=_RETRAINED,
-        help="What a run that starts from another trains: all, its dense layers (head), or the last block of the "
-        "spatial transformer (stn_block).",
+        help="What a run that starts from another trains: all, its dense layers (head), the last block of the spatial "
+        "transformer (stn_block), or nothing, so that batch normalisation alone takes its means and variances "
+        "(statistics) from the training instances, without their labels.",
     )  # fmt: skip
     label_fraction: float = Field(
         1.0,
@@ -205,6 +206,9 @@ class Run:
             require_likelihood(self.dataset.scenario, self.dataset.modulations)
         if not spec.epochs:  # fitted in one step, to as many labels as the recipe says
             object.__setattr__(self, "recipe", Recipe(epochs=1, label_fraction=self.recipe.label_fraction))
+        if self.recipe.retrain == "statistics":  # one pass without a gradient
+            taken = {name: getattr(self.recipe, name) for name in ("batch_size", "label_fraction", "retrain")}
+            object.__setattr__(self, "recipe", Recipe(epochs=1, **taken))
         lengths = [self.dataset.length]
         if self.recipe.min_length is not None:
             if not spec.any_length:
@@ -235,6 +239,8 @@ class Run:
             raise AmcError(f"{self.model} takes one length: it cannot start from a run at {self.parent.dataset.length}")
         if retrain not in ("all", *spec.parts):
             raise AmcError(f"retrain {retrain!r} is not for {self.model}: it has {', '.join(('all', *spec.parts))}")
+        if retrain == "statistics" and self.hyperparameters.get("batch_norm") is False:
+            raise AmcError(f"retrain 'statistics' is for {self.model} with batch_norm: true, which has such statistics")
 
     @property
     def code(self) -> str:

@@ -26,6 +26,9 @@ __all__ = ["AUGMOD", "AUGMOD_OFFSETS", "CHANNELS", "DISTRIBUTIONS", "FILE_FIELDS
 __all__ += ["Channel", "Distribution", "Mixture", "Scenario", "scenario_from"]
 
 
+SHORTEST_RESAMPLED = 64  # samples, in which a symbol rate can be found
+
+
 @declared
 class Scenario:
     """A transmission setting; where a field varies, it may also be a `Distribution`, or {kind: [low, high]}.
@@ -123,6 +126,10 @@ class Scenario:
         "", reader=read_front_end, schema_of=front_end_schema, label="front end",
         help="A function of one's own, of a file in `code`, that what was received passes: {my_rx.clip: {level: 1}}.",
     )  # fmt: skip
+    resample_to: float | None = Field(
+        None, 2, 64, optional=True, unit="samples per symbol", label="blind resampling",
+        help="To what the receiver brings an instance, whose symbol rate it estimates from the signal alone.",
+    )  # fmt: skip
     snr_reference: str = Field(
         "instance", choices=("instance", "average"),
         help="What the SNR is relative to: the power of the instance itself, as faded, or the average over fading.",
@@ -182,7 +189,9 @@ class Scenario:
         return CHANNELS[self.channel] if isinstance(self.channel, str) else self.channel
 
     def require_length(self, length: int) -> None:
-        """Raise AmcError unless an instance of `length` samples is longer than the channel's longest delay."""
+        """Raise AmcError unless `length` samples are more than the channel delays by, and enough to find a rate in."""
+        if self.resample_to is not None and length < SHORTEST_RESAMPLED:
+            raise AmcError(f"length {length} is too short for resample_to: at least {SHORTEST_RESAMPLED} samples")
         delay = max(self.paths.path_delays, default=0)
         if delay * self.sample_rate >= length:
             raise AmcError(

@@ -39,6 +39,13 @@ def compare(study: str | None = None, store: str | Path = "results", scale: str 
     return pd.concat(parts, ignore_index=True)
 
 
+def compared_studies(study: str | None, store: str | Path, scale: str | None) -> list[Results]:
+    """The results of the studies whose numbers `compare` takes."""
+    names = [study] if study else dict.fromkeys(entry.study for entry in PUBLISHED)
+    found = (_results(name, store, scale, study is None) for name in names)
+    return [results for results in found if results is not None]
+
+
 def compared(numbers: Sequence[Published], results: Results | None) -> pd.DataFrame:
     """As `compare`, of the numbers of one study; results: its counterparts, None where there can be none."""
     rows = []

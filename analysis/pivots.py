@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from itertools import product
 
@@ -12,7 +13,7 @@ from amc_core import statistics
 from amc_core.errors import AmcError, require_known
 from amc_core.statistics import Estimate
 from analysis.columns import IDENTITY, TEST
-from analysis.pooling import Pooled, accuracy_of, accuracy_of_networks, difference_of, pool
+from analysis.pooling import COUNTS, Pooled, accuracy_of, accuracy_of_networks, difference_of, pool
 
 # What varies with the seed, and what `start` tells of a run's descent.
 _TOLD_OTHERWISE = ("model", "seed", "parent", "stage", "ancestors", "weights")
@@ -54,18 +55,86 @@ def varied_settings(cells: pd.DataFrame) -> list[str]:
     return varied(cells, [*of_runs, *TEST, "test_length"])
 
 
+def spread(cells: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Cells with a column for every hyperparameter that varies within a model, and the names of these columns.
+
+    A column has the hyperparameter's own name, "hyperparameter_…" where the table has a column of that name; lists are
+    written as in JSON, and a value is missing where a model has no such hyperparameter.
+    """
+    if "hyperparameters" not in cells or "hyperparameters" not in varied(cells, ["hyperparameters"]):
+        return cells, []
+    given = {text: json.loads(text) if text else {} for text in cells["hyperparameters"].unique()}
+    names = dict.fromkeys(name for values in given.values() for name in values)
+    columns = {}
+    for name in names:
+        told = {text: _plain(values.get(name)) for text, values in given.items()}
+        columns[f"hyperparameter_{name}" if name in cells else name] = cells["hyperparameters"].map(told)
+    cells = cells.assign(**columns)
+    return cells, varied(cells, [*columns])
+
+
+def _plain(value: object) -> object:
+    return json.dumps(value) if isinstance(value, list | dict) else value
+
+
+def axes_of(
+    cells: pd.DataFrame, hyperparameters: Sequence[str], rows: Sequence[str] | None, column: str | None
+) -> tuple[list[str], str]:
+    """The fields along the rows and along the columns of a table, where they are not named: see `train_test`.
+
+    A test field that is everywhere as in training tells nothing, and is left out. hyperparameters: of `spread`.
+    Raises AmcError for columns that are missing, or along both.
+    """
+    if column is None:
+        free = [name for name in [*TEST, "test_length"] if name not in (rows or ())]
+        column = max(free, key=lambda name: cells[name].nunique())
+    if rows is None:
+        settings = [name for name in varied_settings(cells) if name != "hyperparameters"]
+        told = [name for name in settings if not _as_trained(cells, name)]
+        rows = dict.fromkeys(["model", *hyperparameters, *told])
+        rows = [name for name in rows if name != column]
+    require_known("column", [*rows, column], [name for name in cells if name not in COUNTS])
+    if column in rows:
+        raise AmcError(f"column {column!r} is along the rows and the columns: name it once")
+    return list(rows), column
+
+
+def _as_trained(cells: pd.DataFrame, name: str) -> bool:
+    """Is a test field in every cell what it is in training?"""
+    own = cells.get("length" if name == "test_length" else name.replace("test_", "train_", 1))
+    return name.startswith("test_") and own is not None and bool((own == cells[name]).all())
+
+
 def train_test(cells: pd.DataFrame, rows: Sequence[str] | None = None, column: str | None = None) -> pd.DataFrame:
     """Accuracy of every training setting (rows) in every test setting (columns), pooled over SNRs and seeds.
 
     column: the field along the columns; by default that of the tests, length included, with most values. rows: by
-    default the model and all other fields that vary. Both may be any columns of `cells`.
+    default the model, every hyperparameter and all other fields that vary. Both may be any columns of `cells`, and
+    names of hyperparameters. Raises AmcError for others.
     """
-    if column is None:
-        column = max([*TEST, "test_length"], key=lambda name: cells[name].nunique())
-    if rows is None:
-        rows = ["model", *(name for name in varied_settings(cells) if name != column)]
+    cells, hyperparameters = spread(cells)
+    rows, column = axes_of(cells, hyperparameters, rows, column)
     pooled = pool(cells, [*rows, column]).table
     return pooled.pivot(index=list(rows), columns=column, values="accuracy")
+
+
+def shares_of_training(cells: pd.DataFrame, rows: Sequence[str], column: str) -> pd.DataFrame:
+    """As `train_test` of these rows and column: which share of the cells was tested in the setting of training."""
+    cells, _ = spread(cells)
+    trained = cells.assign(trained=cells["setting"] == "trained")
+    shares = trained.groupby([*rows, column], dropna=False)["trained"].mean().reset_index()
+    return shares.pivot(index=list(rows), columns=column, values="trained")
+
+
+def at_snrs(cells: pd.DataFrame, snrs: tuple[float, float] | None) -> pd.DataFrame:
+    """The cells from the lowest to the highest of two SNRs. Raises AmcError where there are none."""
+    if snrs is None:
+        return cells
+    chosen = cells[cells["snr_db"].between(*snrs)]
+    if chosen.empty:
+        tested = ", ".join(f"{snr:g}" for snr in sorted(cells["snr_db"].unique()))
+        raise AmcError(f"snr {snrs[0]:g}..{snrs[1]:g}: no cell was tested there, but at {tested} dB")
+    return chosen
 
 
 def drop_from_training(cells: pd.DataFrame, by: Sequence[str] | None = None) -> pd.DataFrame:

@@ -34,6 +34,7 @@ def study_schema() -> dict[str, Any]:
     sections = {"$defs": known["$defs"], "properties": known["properties"]}
     sections["$defs"]["Dimension"] = _dimension()
     _replace(sections["$defs"]["SearchSection"], {"objective": _one_or_list({"enum": list(OBJECTIVES)})})
+    _replace(sections["$defs"]["TransferSection"], {"after": _one_or_list({"type": "string"})})
     for section in (sections["$defs"]["TransferSection"], sections):
         _replace(section, {name: _GRIDS[name] for name in _GRIDS if name in section["properties"]})
     exact = {

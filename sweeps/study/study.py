@@ -131,7 +131,8 @@ class Study:
         parents = [entry.run for entry in named.values() if model_spec(entry.run.model).epochs]
         for place, stage in enumerate(file.transfer):
             try:
-                stage_runs = {run.key: run for run in self._transferred(stage, parents)}
+                chosen = [run for run in parents if not stage.after or named[run.key].stage in stage.after]
+                stage_runs = {run.key: run for run in self._transferred(stage, chosen)}
                 for run in stage_runs.values():
                     tested = file.test if stage.test is None else stage.test
                     known = named.get(run.key, _Named(run, (), stage.name))
