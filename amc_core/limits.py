@@ -28,7 +28,7 @@ from amc_core.coverage import eased, is_linear, why_unknown
 from amc_core.distributions import extremes
 from amc_core.errors import AmcError
 from amc_core.identity import address_key, key
-from amc_core.modulations import MODULATIONS, modulation, modulation_names
+from amc_core.modulations import in_order, modulation, modulation_names
 from amc_core.pulses import pulse_span, raised_cosine, root_raised_cosine
 from amc_core.randomness import NOISE, SYMBOLS, complex_normal, integers
 from amc_core.scenario import Mixture, Scenario
@@ -213,7 +213,7 @@ def upper_bound(
     if not 1e-4 <= standard_error <= 0.1:
         raise AmcError(f"standard_error {standard_error!r} is not allowed: it is from 0.0001 to 0.1")
     known = _KNOWN if known is None else known
-    linear = tuple(name for name in _ordered(names) if is_linear(name))
+    linear = tuple(name for name in in_order(names) if is_linear(name))
     others = tuple(name for name in names if name not in linear)
     wanted = standard_error * len(names) / len(linear)
     weights = scenario.weights if isinstance(scenario, Mixture) else (1.0,)
@@ -230,11 +230,6 @@ def upper_bound(
 
 
 _KNOWN: dict[str, Recognition] = {}
-
-
-def _ordered(names: Sequence[str]) -> list[str]:
-    """Names in the order of `MODULATIONS`, those of one's own behind: whatever order they were named in."""
-    return [name for name in MODULATIONS if name in names] + sorted(name for name in names if name not in MODULATIONS)
 
 
 def _bound(

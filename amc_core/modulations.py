@@ -105,6 +105,12 @@ def modulation_name(entry: str | Mapping) -> str:
     return entry
 
 
+def in_order(names: Iterable[str]) -> list[str]:
+    """Names in the order of `MODULATIONS`, those of one's own behind, by name."""
+    names = [*names]
+    return [name for name in MODULATIONS if name in names] + sorted(name for name in names if name not in MODULATIONS)
+
+
 def is_analogue(name: str) -> bool:
     """Does a modulation of this name send audio?"""
     return isinstance(MODULATIONS.get(name), Analogue)

@@ -21,19 +21,22 @@ from amc_core.fingerprint import fingerprint
 from amc_core.front_end import FrontEnd, front_end_schema, read_front_end
 from amc_core.identity import changes, key
 from amc_core.quantities import ratio, require_number, written
+from amc_core.reading import read_recording, recording_schema
 
 __all__ = ["AUGMOD", "AUGMOD_OFFSETS", "CHANNELS", "DISTRIBUTIONS", "FILE_FIELDS", "SCENARIO_FIELDS"]
 __all__ += ["Channel", "Distribution", "Mixture", "Scenario", "scenario_from"]
 
 
 SHORTEST_RESAMPLED = 64  # samples, in which a symbol rate can be found
+OF_RECORDINGS = ("recording", "normalisation")  # the fields that are not about how instances are simulated
 
 
 @declared
 class Scenario:
     """A transmission setting; where a field varies, it may also be a `Distribution`, or {kind: [low, high]}.
 
-    channel: a name in `CHANNELS`, a `Channel`, or a dictionary of its fields. A recording goes with no other field.
+    channel: a name in `CHANNELS`, a `Channel`, or a dictionary of its fields. A recording goes with no other field but
+    normalisation.
     audio, recording: paths that count by the content that lies there (`DigestedPath`), also as {"path": …, "content":
     its digest}.
     Raises AmcError for what its fields do not take.
@@ -135,21 +138,24 @@ class Scenario:
         help="What the SNR is relative to: the power of the instance itself, as faded, or the average over fading.",
     )  # fmt: skip
     normalisation: str = Field(
-        "power", choices=("power", "energy", "none"),
-        help="How an instance is scaled at last: to unit mean power, divided by its energy, or not at all.",
+        "power", choices=("power", "energy", "max", "none"),
+        help="How an instance, simulated or recorded, is scaled at last: to unit mean power, divided by its energy "
+        "or by its largest magnitude, or not at all.",
     )  # fmt: skip
     audio: str = Field(
         "", file=True, help="A WAV file that the analogue modulations send instead of speech-like noise."
     )
     recording: str = Field(
-        "", file=True, help="A file whose instances are taken instead of simulated ones; no other field goes with it."
-    )
+        "", file=True, reader=read_recording, schema_of=recording_schema,
+        help="A file whose instances are taken instead of simulated ones, or {file: path, iq: field, …} with what its "
+        "fields are; of the others only normalisation goes with it.",
+    )  # fmt: skip
 
     def __post_init__(self):
         read_fields(self)
         self._require_no_alias()
         self._require_partners()
-        simulated = [name for name in changes(self) if name != "recording"]
+        simulated = [name for name in changes(self) if name not in OF_RECORDINGS]
         if self.recording and simulated:
             raise AmcError(f"recording {self.recording!r} does not go with {simulated[0]}: it is not simulated")
 
@@ -232,7 +238,7 @@ class Scenario:
         values["channel"] = self.paths.name or f"channel {key(self.paths)[:6]}"
         if self.recording:  # of whose setting nothing is known
             blank = {name: "" if isinstance(value, str) else math.nan for name, value in values.items()}
-            values = blank | {"recording": values["recording"]}
+            values = blank | {name: values[name] for name in OF_RECORDINGS}
         return values
 
 

@@ -25,7 +25,7 @@ def by_setting(cells: pd.DataFrame) -> pd.DataFrame:
 
     What a network was trained for is never pooled with what it was not. Rows are in the order to be shown.
     """
-    cells, hyperparameters = spread(cells)
+    cells, hyperparameters = spread(cells[cells["snr_db"].notna()])  # what is unknown has no place on the axis
     fields = [*hyperparameters, *(name for name in varied_settings(cells) if name != "hyperparameters")]
     settings = list(dict.fromkeys(cells[fields].itertuples(index=False, name=None)))
     if fields and len(settings) <= _PANELS:

@@ -199,6 +199,8 @@ class StudyFile(_Section):
     """Samples of an instance in tests; by default those of training."""
     dataset_seed: _Seed = 0
     """Seed of the simulated instances."""
+    split: Literal["tenths", "amr_benchmark"] = "tenths"
+    """Parts for training, validation and test: 80:10:10, or 60:20:20 as AMR-Benchmark draws them of a recording."""
     code: _Code = Field(validate_default=True, default=())
     """Python files in the study's folder, or below it, whose classes may be models, and whose functions front ends."""
     models: tuple[SkipValidation[ModelEntry], ...]

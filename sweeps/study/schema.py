@@ -9,6 +9,7 @@ from amc_core.installed import installed_models
 from amc_core.models import MODELS
 from amc_core.modulations import MODULATION_SETS, MODULATIONS
 from amc_core.own_signals import Cpm
+from amc_core.recipes import RECIPES
 from amc_core.run import Recipe
 from amc_core.scenario import SCENARIO_FIELDS, Scenario
 from sweeps.search.objectives import OBJECTIVES
@@ -77,7 +78,9 @@ def _object(properties: dict[str, dict]) -> dict:
 
 def _recipe() -> dict:
     """A recipe, each field one value, several, or searched."""
-    return _object({name: _described(_searched(_one_or_list(value))) for name, value in _schemas(Recipe).items()})
+    fields = {name: _described(_searched(_one_or_list(value))) for name, value in _schemas(Recipe).items()}
+    told = "A recipe of the literature, whose fields hold where they are not given."
+    return _object(fields | {"like": _one_or_list({"enum": list(RECIPES)}) | {"description": told}})
 
 
 def _schemas(cls: type) -> dict[str, dict]:
