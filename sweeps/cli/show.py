@@ -238,7 +238,8 @@ def _block(table, trained, limits, snrs: str, start: int, end: int) -> Table:
         )
         shown.add_row(*_headings(table.index.names, entry), *numbers)
     for entry, bounds in () if limits is None else zip(limits.index, limits.to_numpy(), strict=True):
-        shown.add_row(*_headings(limits.index.names, entry), *("" if a != a else f"{100 * a:.1f} " for a in bounds[start:end]))
+        told = ("" if a != a else f"{100 * a:.1f} " for a in bounds[start:end])
+        shown.add_row(*_headings(limits.index.names, entry), *told)
     return shown
 
 

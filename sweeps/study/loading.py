@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from fnmatch import filter as matching
 from pathlib import Path, PurePath
 from typing import Any
@@ -117,6 +118,21 @@ def _content(source: Source) -> tuple[dict, str, Path, str]:
         known = isinstance(error, AmcError)
         raise error if known else AmcError(f"study {str(source)[:80]!r} is not the name of a file") from None
     return read_content(path), study_name(path), path.absolute().parent, str(path)
+
+
+def at_every_scale(source: Source, scale: str | None = None) -> list[Study]:
+    """A study as it is written and at each scale that it can be run at; or at one scale alone.
+
+    Raises AmcError as `load_study` does for the study as it is written.
+    """
+    if scale is not None:
+        return [load_study(source, scale)]
+    written = load_study(source)
+    studies = [written]
+    for name in dict.fromkeys([*SCALES, *written.file.scales]):
+        with suppress(AmcError):  # it has no such runs
+            studies.append(load_study(source, name))
+    return studies
 
 
 def _is_text(source: str) -> bool:
