@@ -73,7 +73,7 @@ def described(
                 **{name: getattr(record, name) for name in OUTCOME},
                 **{name: record.of_processes(name) for name in PROCESS},
                 **{name: pd.to_datetime(getattr(record, name), utc=True) for name in ("started_at", "finished_at")},
-                "modulations": list(dataset.modulations),
+                "modulations": [str(name) for name in dataset.modulations],
                 "descent": [trained_in(start.scenario, start.length, how.min_length) for start, how in chain],
             }
         )
@@ -82,8 +82,9 @@ def described(
 
 
 def modulation_set(names: Sequence[str]) -> str:
-    """ "simple", "complex", …, or the names themselves."""
-    return next((name for name, known in MODULATION_SETS.items() if tuple(known) == tuple(names)), ", ".join(names))
+    """ "simple", "complex", …, or the names themselves, one's own with the start of their digest."""
+    told = ", ".join(getattr(name, "label", name) for name in names)
+    return next((name for name, known in MODULATION_SETS.items() if tuple(known) == tuple(names)), told)
 
 
 def _start(record: RunRecord, parent: RunRecord) -> str:

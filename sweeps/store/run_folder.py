@@ -3,7 +3,7 @@
 run.json                        what was run and how it went; names the next two, and is written after them
 weights-<digest>.pt             the weights that were kept
 epochs-<digest>.parquet         a row per epoch
-code-<digest>.json              the text of a network of the user's own: a record, which nothing imports
+code-<digest>.json              the text of code of the user's own: a record, which nothing imports
 cells-<digest>.parquet          counts of some cells, a row per test scenario and SNR
 checkpoint-<epochs>-<steps>-<digest>.pt  while it is being trained: the newest two, after so many epochs and steps
 progress.json                   while a trial computes it: how far that is, see `begun`
@@ -31,6 +31,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from amc_core.errors import AmcError
+from amc_core.identity import key
+from amc_core.own import OwnCode
 from amc_core.run import Dataset, Run
 from sweeps.store.cells import (
     CELL_SCHEMA,
@@ -131,9 +133,9 @@ class RunFolder:
     def code(self) -> dict[str, str]:
         """Path → text of the network of the user's own that was trained, to be compared; {} where it cannot be read."""
         for name in self.names("code"):
-            with suppress(FileNotFoundError, AmcError, ValueError):
+            with suppress(FileNotFoundError, AmcError, ValueError, TypeError):
                 texts = json.loads(self._read(name))
-                if isinstance(texts, dict) and all(isinstance(text, str) for text in texts.values()):
+                if key(texts) == self._finished().code:  # and not that of a front end
                     return texts
         return {}
 
@@ -234,8 +236,7 @@ class RunFolder:
 
         outcome: the fields of `RunRecord` that the others do not tell.
         """
-        if run.code:
-            self._write("code", "json", json.dumps(run.model.sources, indent=1).encode())
+        self._save_code([run.model, *_front_ends([run.dataset])])
         record = RunRecord(
             model=str(run.model),
             code=run.code or None,
@@ -259,11 +260,20 @@ class RunFolder:
 
         seconds: that evaluating them took.
         """
+        self._save_code(_front_ends([test for test, _ in evaluated]))
         table = cell_table(run, evaluated)
         instances = sum(int(result.confusion.sum()) for _, result in evaluated)
         self._write_cells(table, instances, seconds)
         if len(self.names("cells")) > _PARTS:
             self.compact()
+
+    def _save_code(self, used: Iterable[object]) -> None:
+        """Keep the text of each that is code of the user's own, once."""
+        texts = {json.dumps(code.sources, indent=1): None for code in used if isinstance(code, OwnCode)}
+        there = self.names("code") if texts else ()
+        for content in map(str.encode, texts):
+            if f"code-{digest(content)}.json" not in there:
+                self._write("code", "json", content)
 
     def compact(self) -> None:
         """Make one file of those that hold the cells, so that files grow with runs.
@@ -363,6 +373,12 @@ class RunFolder:
 
     def _write_cells(self, table: pa.Table, instances: int, seconds: float) -> str:
         return self._write("cells", "parquet", cell_bytes(table, instances, seconds))
+
+
+def _front_ends(datasets: Iterable[Dataset]) -> list[OwnCode]:
+    """The code of the front ends of datasets."""
+    scenarios = {scenario: None for dataset in datasets for scenario in dataset.scenario.components}
+    return [scenario.front_end.function for scenario in scenarios if scenario.front_end]
 
 
 def _tensor_bytes(state: dict) -> bytes:
