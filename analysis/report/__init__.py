@@ -33,7 +33,7 @@ LARGEST_CONFUSION = 10_000_000
 _MOST_SEEDS = 100  # for as many the page knows Student's quantiles; beyond, they are nearly equal
 
 _PAGE = Path(__file__).parent / "page"
-_SCRIPTS = ("data.js", "map.js", "curves.js", "page.js")
+_SCRIPTS = ("data.js", "map.js", "curves.js", "search.js", "page.js")
 
 
 def write(path: str | Path, store: str | Path, studies: Sequence[tuple[str, Study]]) -> Path:
