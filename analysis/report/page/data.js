@@ -41,30 +41,33 @@ function confusionOf(of, run) {
 // -- statistics ---------------------------------------------------------------------------------------------
 
 /**
- * What each training made of cells, over the SNRs from one place to another: a map for each seed, from a stratum (the
- * instances of a test at an SNR) to {n, correct, once}. Seeds whose runs ended in the same weights are one training.
+ * Of every training, by its seed, a map over the strata of cells (the instances of a test at an SNR), from one SNR's place
+ * to another's: what `add(before, place)` makes of the places of counts. Seeds whose runs ended in the same weights are one
+ * training.
  */
-function trainings(cells, from, to) {
-  const levels = study.snrs.length, seeds = new Map();
+function strataOf(cells, from, to, add) {
+  const levels = study.snrs.length, seeds = new Map(), known = new Set();
   for (const cell of cells) {
     const run = study.runs[study.run[cell]];
     if (!seeds.has(run.seed)) seeds.set(run.seed, { weights: new Set(), strata: new Map() });
     const { weights, strata } = seeds.get(run.seed);
     weights.add(run.weights);
     for (let level = from; level <= to; level++) {
-      const n = study.n[cell * levels + level], stratum = study.test[cell] * levels + level;
-      if (!n) continue;
-      if (!strata.has(stratum)) strata.set(stratum, { n: 0, correct: 0, once: n });
-      const counts = strata.get(stratum);
-      counts.n += n;
-      counts.correct += study.correct[cell * levels + level];
+      const place = cell * levels + level, stratum = study.test[cell] * levels + level;
+      if (study.n[place]) strata.set(stratum, add(strata.get(stratum), place));
     }
   }
-  const known = new Set();
-  return [...seeds].sort(([a], [b]) => a - b).map(([, each]) => each).filter(({ weights, strata }) => {
+  return new Map([...seeds].sort(([a], [b]) => a - b).filter(([, { weights, strata }]) => {
     const key = [...weights].sort().join(" ");
     return strata.size && !known.has(key) && known.add(key);
-  }).map(({ strata }) => strata);
+  }).map(([seed, { strata }]) => [seed, strata]));
+}
+
+/** What each training made of cells: of each a map from stratum to {n, correct, once}. */
+function trainings(cells, from, to) {
+  const add = (sum = { n: 0, correct: 0 }, place) => ({ n: sum.n + study.n[place], once: sum.once ?? study.n[place],
+    correct: sum.correct + study.correct[place] });
+  return [...strataOf(cells, from, to, add).values()];
 }
 
 /** Counts of cells, pooled over the SNRs from one place to another, with the accuracy's 95 % interval. */
@@ -112,29 +115,14 @@ function wilson(p, n) {
   return { low: centre - half, high: centre + half };
 }
 
-/**
- * Of every training, by its seed, where the cells' instances are: a map from stratum to the place of its counts. null
- * where a training was tested twice on the same, so that there is no one answer to an instance.
- */
+/** The places of counts, by seed and stratum; null where a training was tested twice on the same instances. */
 function answers(cells, from, to) {
-  const levels = study.snrs.length, seeds = new Map();
-  for (const cell of cells) {
-    const run = study.runs[study.run[cell]];
-    if (!seeds.has(run.seed)) seeds.set(run.seed, { weights: new Set(), places: new Map() });
-    const { weights, places } = seeds.get(run.seed);
-    weights.add(run.weights);
-    for (let level = from; level <= to; level++) {
-      const stratum = study.test[cell] * levels + level;
-      if (!study.n[cell * levels + level]) continue;
-      if (places.has(stratum)) return null;
-      places.set(stratum, cell * levels + level);
-    }
-  }
-  const known = new Set();
-  return new Map([...seeds].filter(([, { weights }]) => {
-    const key = [...weights].sort().join(" ");
-    return !known.has(key) && known.add(key);
-  }).map(([seed, { places }]) => [seed, places]));
+  let twice = false;
+  const places = strataOf(cells, from, to, (before, place) => {
+    twice ||= before !== undefined;
+    return place;
+  });
+  return twice ? null : places;
 }
 
 const ONES = Uint8Array.from({ length: 256 }, (_, byte) => byte.toString(2).replaceAll("0", "").length);
