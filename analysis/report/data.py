@@ -16,6 +16,7 @@ from amc_core.run import PARTS
 from amc_core.statistics import bonferroni
 from analysis.columns import PROCESS
 from analysis.compare import compared, in_words
+from analysis.limits import limits_of
 from analysis.pooling import accuracy_of, pool
 from analysis.published import PUBLISHED
 from analysis.report.fields import OF_RUN, OF_TEST, field_of, fixed_in_words, telling_hyperparameters, varies
@@ -27,13 +28,14 @@ _MOST_BITS = 1_000_000  # characters that the answers to single instances may ta
 _LEARNING = ["train_loss", "validation_loss", "train_accuracy", "validation_accuracy"]
 
 
-def study_data(name: str, results: Results, room: int) -> dict:
+def study_data(name: str, results: Results, room: int, limit: bool = False) -> dict:
     """What the page shows of one study, as plain values that JSON can hold.
 
     Cells are numbered run by run: "run", "trained" (in the setting of its test), "test" (equal where the instances are)
     and the codes of every field are arrays over cells, "n" and "correct" over cells × SNRs. "confusion" has, of every
     run, an array over its cells × SNRs × sent × recognised; it is None where these would take more than `room`
-    characters. Raises AmcError where the store holds no cells of the study.
+    characters. "limit" has the upper bound of any classifier over cells × SNRs, if it is asked for. Raises AmcError
+    where the store holds no cells of the study.
     """
     study, runs, cells = results.study, results.runs, results.require_cells(name)
     runs = runs.sort_values("model", key=lambda models: models.map(model_order), kind="stable")
@@ -76,6 +78,7 @@ def study_data(name: str, results: Results, room: int) -> dict:
         "correct": packed(correct),
         "confusion": confusion,
         "confusion_characters": characters,
+        "limit": _limits(results, cells, where, n.shape) if limit else None,
         "right": _right(results, each, n, room - characters),
         "comparison": _comparison(results),
         "search": search_data(results),
@@ -171,6 +174,14 @@ def _runs(runs: pd.DataFrame, fields: list[dict], each: pd.DataFrame, epochs: pd
             }
         )
     return told
+
+
+def _limits(results: Results, cells: pd.DataFrame, where: tuple, shape: tuple[int, int]) -> list[list[float | None]]:
+    """Over cells × SNRs, None where no limit is known. where: the place of each row of the cells."""
+    bounds = cells[["cell", "snr_db"]].merge(limits_of(results, cells), on=["cell", "snr_db"], how="left")["limit"]
+    whole = np.full(shape, np.nan)
+    whole[where] = bounds
+    return [[None if bound != bound else round(bound, 4) for bound in row] for row in whole.tolist()]
 
 
 def _minute(time: pd.Timestamp) -> str:

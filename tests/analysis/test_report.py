@@ -582,6 +582,26 @@ def test_models_are_compared_by_the_names_at_the_ends_of_their_curves(visit, wri
     assert {"HOC-SVM", "Mod-LCNN"} <= set(texts) and page.locator("#snr-curves .legend").count() == 0
 
 
+def test_the_limit_is_a_curve_beside_cells_of_the_same_tests(visit, place, study, tmp_path, monkeypatch):
+    def limits(results, cells):
+        known = cells[cells["test_upsampling"] != 4][["cell", "snr_db"]].drop_duplicates()
+        return known.assign(limit=0.7 + known["snr_db"] / 100)
+
+    monkeypatch.setattr(report_module.data, "limits_of", limits)
+    page = visit(write(tmp_path / "report.html", place / "store", [study], limit=True))
+    square(page, "HOC-SVM", "train channel awgn", "test channel awgn", "test L 8").click()
+    square(page, "Mod-LCNN", "train channel awgn", "test channel awgn", "test L 8").click(modifiers=["Shift"])
+    assert page.locator("#snr-curves svg text", has_text="upper bound").count() == 1
+    page.locator("#snr-curves summary").click()
+    last = [line.split("\t")[-1] for line in page.locator("#snr-curves tbody").inner_text().splitlines()]
+    assert last == ["70.0 %", "76.0 %", "88.0 %"]
+    for where in ("test L 4", "test L 10.67"):  # of which it is not known, and another test beside that of L = 8
+        square(page, "Mod-LCNN", "train channel awgn", "test channel awgn", where).click(
+            modifiers=[] if where == "test L 4" else ["Shift"]
+        )
+        assert page.locator("#snr-curves svg text", has_text="upper bound").count() == 0
+
+
 def test_letters_stand_out_from_every_colour_of_the_map(visit, written):
     page = visit(written)
     worst = page.evaluate(

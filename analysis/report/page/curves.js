@@ -180,11 +180,30 @@ function drawSnrCurves() {
     ...chart({
       label: "Accuracy against SNR of the chosen cells", xLabel: "SNR in dB", yLabel: "accuracy", yRange: [0, 1],
         yTold: asPercent,
-      curves: [...state.chosen.map(curve), ...others.map((square) => curve(square, null))],
+      curves: [...state.chosen.map(curve), ...limitCurve(), ...others.map((square) => curve(square, null))],
       range: state.from === 0 && state.to === study.snrs.length - 1 ? null
         : [study.snrs[state.from], study.snrs[state.to]],
       chance: 1 / study.modulations.length, file: `${study.name}-snr`,
     }));
+}
+
+/**
+ * What no classifier can exceed, in a list of one curve: where all chosen squares have the same tests and it is known. Over
+ * several tests it is weighted as their instances are.
+ */
+function limitCurve() {
+  const tests = (square) => [...new Set(square.cells.map((cell) => study.test[cell]))].sort().join(" ");
+  if (!study.limit || new Set(state.chosen.map(tests)).size > 1) return [];
+  const { cells } = state.chosen[0], levels = study.snrs.length, points = [];
+  for (const [level, x] of study.snrs.entries()) {
+    const tested = cells.filter((cell) => study.n[cell * levels + level]);
+    const sum = (value) => tested.reduce((total, cell) => total + value(cell) * study.n[cell * levels + level], 0);
+    if (!tested.length) continue;
+    if (tested.some((cell) => study.limit[cell][level] == null)) return [];
+    points.push([x, sum((cell) => study.limit[cell][level]) / sum(() => 1)]);
+  }
+  return [{ name: "upper bound of any classifier", end: "upper bound", dashed: true, colour: "var(--ink)",
+    x: points.map(([x]) => x), y: points.map(([, y]) => y) }];
 }
 
 const squareRow = (square) => `${square.panel.title}|${square.rowKey}`;
