@@ -11,8 +11,9 @@ import pandas as pd
 
 from amc_core import statistics
 from amc_core.errors import AmcError, require_known
+from amc_core.scenario import OF_RECORDINGS
 from amc_core.statistics import Estimate
-from analysis.columns import IDENTITY, TEST
+from analysis.columns import IDENTITY, TEST, TRAIN
 from analysis.pooling import COUNTS, Pooled, accuracy_of, accuracy_of_networks, difference_of, pool
 
 # What varies with the seed, and what `start` tells of a run's descent.
@@ -44,9 +45,20 @@ def _listed(by: str | Sequence[str]) -> list[str]:
 
 
 def varied(cells: pd.DataFrame, columns: Sequence[str]) -> list[str]:
-    """Those of `columns` that take more than one value for some model."""
-    by_model = cells.groupby("model")
-    return [name for name in columns if name in cells and by_model[name].nunique(dropna=False).max() > 1]
+    """Those of `columns` that take more than one value for some model.
+
+    Of what is simulated in a scenario, those alone count that are: a recording has none of it, and its name tells.
+    """
+    by_model = ((name, _with(cells, name).groupby("model")) for name in columns if name in cells)
+    return [name for name, groups in by_model if (groups[name].nunique(dropna=False) > 1).any()]
+
+
+def _with(cells: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The cells of scenarios that have a field of this name: simulated ones, where recordings have no such field."""
+    side, _, field = name.partition("_")
+    if name in (*TRAIN, *TEST) and field not in OF_RECORDINGS and f"{side}_recording" in cells:
+        return cells[cells[f"{side}_recording"] == ""]
+    return cells
 
 
 def varied_settings(cells: pd.DataFrame) -> list[str]:
@@ -87,7 +99,7 @@ def axes_of(
     """
     if column is None:
         free = [name for name in [*TEST, "test_length"] if name not in (rows or ())]
-        column = max(free, key=lambda name: cells[name].nunique())
+        column = max(free, key=lambda name: _with(cells, name)[name].nunique())
     if rows is None:
         settings = [name for name in varied_settings(cells) if name != "hyperparameters"]
         told = [name for name in settings if not _as_trained(cells, name)]
@@ -101,6 +113,7 @@ def axes_of(
 
 def _as_trained(cells: pd.DataFrame, name: str) -> bool:
     """Is a test field in every cell what it is in training?"""
+    cells = _with(cells, name)
     own = cells.get("length" if name == "test_length" else name.replace("test_", "train_", 1))
     return name.startswith("test_") and own is not None and bool((own == cells[name]).all())
 
@@ -132,7 +145,7 @@ def at_snrs(cells: pd.DataFrame, snrs: tuple[float, float] | None) -> pd.DataFra
         return cells
     chosen = cells[cells["snr_db"].between(*snrs)]
     if chosen.empty:
-        tested = ", ".join(f"{snr:g}" for snr in sorted(cells["snr_db"].unique()))
+        tested = ", ".join(f"{snr:g}" for snr in sorted(cells["snr_db"].dropna().unique()))
         raise AmcError(f"snr {snrs[0]:g}..{snrs[1]:g}: no cell was tested there, but at {tested} dB")
     return chosen
 
@@ -180,12 +193,13 @@ def snr_at(cells: pd.DataFrame, target: float, by: str | Sequence[str]) -> pd.Da
 
     target: in (0, 1). Counts are pooled over everything but `by` and the SNR. Columns: `by`; snr_db; snr_low and
     snr_high, its 95 % interval, of another training where there are several seeds; seeds. NaN where the target, or
-    where the bound's accuracy, is never reached; the lowest tested SNR where that reaches it already.
+    where the bound's accuracy, is never reached; the lowest tested SNR where that reaches it already. Cells of unknown
+    SNR do not count.
     """
     if not 0 < target < 1:
         raise AmcError(f"target {target!r} is not allowed: it is an accuracy between 0 and 1")
     by, rows = _listed(by), []
-    for values, own in cells.groupby(by, sort=True, dropna=False):
+    for values, own in cells[cells["snr_db"].notna()].groupby(by, sort=True, dropna=False):
         snrs, correct, n = curves(own)
         found = statistics.snr_at(snrs, correct, n, target)
         bounds = dict(zip(("snr_db", "snr_low", "snr_high"), map(float, found), strict=True))
@@ -196,9 +210,10 @@ def snr_at(cells: pd.DataFrame, target: float, by: str | Sequence[str]) -> pd.Da
 def curves(cells: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """SNRs [SNRs], right answers [seeds, SNRs], instances [SNRs], over everything but seeds and SNRs.
 
-    Trainings of equal weights are one. Where not all seeds have all SNRs, they are pooled into one curve.
+    Trainings of equal weights are one. Where not all seeds have all SNRs, they are pooled into one curve. Instances of
+    unknown SNR have no place on it.
     """
-    pooled = pool(cells, ["snr_db"])
+    pooled = pool(cells[cells["snr_db"].notna()], ["snr_db"])
     blocks = [pooled.row(place) for place in range(len(pooled.table))]
     n = np.array([block.n.sum() for block in blocks])
     shares = [(block.shares[0] * block.weights).sum(-1) / block.weights.sum() for block in blocks]

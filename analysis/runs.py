@@ -40,6 +40,7 @@ def read_runs(store: Store, study: Study | None) -> pd.DataFrame:
                 "modulation_set": modulation_set(dataset.modulations),
                 **{name: getattr(dataset, name) for name in ("instances", "length")},
                 "dataset_seed": dataset.seed,
+                "split": dataset.split,
                 **{name: getattr(recipe, name) for name in RECIPE},
                 "start": _start(record, records[record.parent]) if record.parent else "",
                 "parent": record.parent or "",

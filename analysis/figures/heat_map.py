@@ -75,7 +75,7 @@ def train_test_heat_map(
         for *entry, value in trained[[*fields, column]].drop_duplicates().itertuples(index=False):
             _frame(panel, at[0][tuple(map(_known, entry))], at[1][value])
         panel.set_title(model_title(model) if model else "")
-        panel.set_xticks(range(len(columns)), [value_text(column, value) for value in columns])
+        panel.set_xticks(range(len(columns)), [value_text(column, value) or "simulated" for value in columns])
         panel.tick_params(axis="x", length=0, labelbottom=True)
         panel.set_yticks([])
         if place + across >= len(models):
@@ -94,8 +94,10 @@ def train_test_heat_map(
 
 
 def _title(cells: pd.DataFrame, chance: float, intervals: bool) -> str:
-    snrs, many = cells["snr_db"], cells["snr_db"].nunique() > 1
-    snr = f"mean over SNR {minus(snrs.min())} … {minus(snrs.max())} dB" if many else f"SNR {minus(snrs.min())} dB"
+    levels = cells["snr_db"].dropna()
+    many = f"mean over SNR {minus(levels.min())} … {minus(levels.max())} dB"
+    told = [many if levels.nunique() > 1 else f"SNR {minus(levels.min())} dB"] if len(levels) else []
+    snr = " and ".join(told + ["unknown SNR"] * (len(levels) < len(cells)))
     bounds = ", with 95 % intervals" if intervals else ""
     fixed = fixed_in_words(cells)
     return (

@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from amc_core.reference import axis as axis_name
 from amc_core.reference import factor as factor_of
-from analysis.figures.style import COLOURS, COLUMN, PAGE, finish, in_order, legend, look, printed, title_of
+from analysis.figures.style import COLOURS, COLUMN, LIMIT, PAGE, finish, in_order, legend, look, printed, title_of
 from analysis.pivots import accuracy_by
 
 
@@ -57,6 +57,18 @@ def line_panels(
     axes[0].set_ylim(0, 1)
     legend(figure, *axes)
     return figure
+
+
+def draw_limit(axis: Axes, cells: pd.DataFrame, limits: pd.DataFrame, x: str = "snr_db") -> None:
+    """The mean limit of the settings of a panel against column `x`, weighted as their instances are.
+
+    limits: of `analysis.limits`. Where it is not known throughout, nothing is drawn.
+    """
+    known = cells.drop_duplicates(["cell", "snr_db"]).merge(limits, on=["cell", "snr_db"], how="left")
+    if known["limit"].notna().all():
+        weighted = known.assign(limit=known["limit"] * known["n"]).groupby(x)[["limit", "n"]].sum()
+        curve = weighted["limit"] / weighted["n"]
+        axis.plot(factor_of(x) * curve.index, curve, label="upper bound of any classifier", **LIMIT)
 
 
 def _scaled(axis: Axes, scale: str, values: pd.Series) -> None:

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from amc_core.settings import SETTINGS
 from analysis.figures.labels import row_label
-from analysis.figures.lines import line_panels
-from analysis.figures.style import CHANCE, LIMIT, legend, printed
+from analysis.figures.lines import draw_limit, line_panels
+from analysis.figures.style import CHANCE, legend, printed
 from analysis.pivots import spread, varied_settings
 
 _PANELS = 4  # at most, else settings are pooled by what they are to the runs
@@ -25,7 +25,7 @@ def by_setting(cells: pd.DataFrame) -> pd.DataFrame:
 
     What a network was trained for is never pooled with what it was not. Rows are in the order to be shown.
     """
-    cells, hyperparameters = spread(cells)
+    cells, hyperparameters = spread(cells[cells["snr_db"].notna()])  # what is unknown has no place on the axis
     fields = [*hyperparameters, *(name for name in varied_settings(cells) if name != "hyperparameters")]
     settings = list(dict.fromkeys(cells[fields].itertuples(index=False, name=None)))
     if fields and len(settings) <= _PANELS:
@@ -48,17 +48,8 @@ def accuracy_over_snr(cells: pd.DataFrame, limits: pd.DataFrame | None = None, w
     figure = line_panels(cells, "snr_db", "model", "where", width=width)
     for axis, (_, own) in zip(figure.axes, cells.groupby("where", sort=False), strict=True):
         if limits is not None:
-            _draw_limit(axis, own, limits)
+            draw_limit(axis, own, limits)
         axis.axhline(1 / cells["classes"].max(), label="chance", **CHANCE)
     figure.legends[0].remove()
     legend(figure, *figure.axes)
     return figure
-
-
-def _draw_limit(axis, cells: pd.DataFrame, limits: pd.DataFrame) -> None:
-    """The mean limit of the settings of a panel, weighted as their instances are."""
-    known = cells.drop_duplicates(["cell", "snr_db"]).merge(limits, on=["cell", "snr_db"], how="left")
-    if known["limit"].notna().all():
-        weighted = known.assign(limit=known["limit"] * known["n"]).groupby("snr_db")[["limit", "n"]].sum()
-        curve = weighted["limit"] / weighted["n"]
-        axis.plot(curve.index, curve, label="upper bound of any classifier", **LIMIT)

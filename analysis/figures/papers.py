@@ -12,7 +12,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures.bars import bar_groups
-from analysis.figures.lines import line_panels
+from analysis.figures.lines import draw_limit, line_panels
+from analysis.figures.style import PAGE, legend, printed
 from analysis.pivots import accuracy_by, drop_from_training
 
 
@@ -72,6 +73,29 @@ def _offsets(cells: pd.DataFrame, width: float | None = None) -> Figure:
     return line_panels(cells.assign(way=way), "test_relative_carrier_offset", "way", scale="symlog", width=width)
 
 
+@printed
+def _remedies(cells: pd.DataFrame, width: float | None = None, limits: pd.DataFrame | None = None) -> Figure:
+    """What a network does at other samples per symbol, by what was done about it; what builds on two is left out."""
+    drawn = cells["train_upsampling"].astype("str").str.startswith("log_uniform")
+    blind, first = cells["train_resample_to"].notna(), cells["stage"] == "training"
+    from_8 = cells["start"].str.match("upsampling=8|the same setting") & ~blind
+    ways = {
+        "trained at 8": first & ~blind & ~drawn,
+        "trained at 8, 5 % of labels at five L": (cells["stage"] == "labelled") & from_8,
+        "trained at 8, adapted without labels": (cells["stage"] == "adapted") & from_8,
+        "trained at 8, blind resampling to 8": first & blind,
+        "trained on 2 to 32, drawn": first & drawn,
+    }
+    parts = [cells[chosen].assign(way=way) for way, chosen in ways.items()]
+    shown = pd.concat(parts).drop(columns="train_upsampling")
+    figure = line_panels(shown, "test_upsampling", "way", scale="log", width=width or PAGE)
+    if limits is not None:
+        draw_limit(figure.axes[0], shown, limits, "test_upsampling")
+        figure.legends[0].remove()
+        legend(figure, *figure.axes)
+    return figure
+
+
 # Shipped study → the published figure of its cells, as wide as is asked for.
 FIGURES: dict[str, Callable[..., Figure]] = {
     **{
@@ -94,7 +118,9 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "p2-table3": lambda cells, width=None: line_panels(cells, "snr_db", "model", "length", error=True, width=width),
     "p2-fig03": _lengths,
     "p2-fig04": _offsets,
+    "beyond-upsampling": _remedies,
     "open-question-fs": lambda cells, width=None: line_panels(
         cells, "test_sample_rate", "model", "test_channel", width=width
     ),
 }
+WITH_LIMIT = ("beyond-upsampling",)  # whose figures take limits, too

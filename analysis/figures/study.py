@@ -14,7 +14,7 @@ from analysis.figures.confusion import confusion_matrices
 from analysis.figures.heat_map import train_test_heat_map
 from analysis.figures.learning import learning_curves
 from analysis.figures.over_snr import KINDS, accuracy_over_snr, by_setting
-from analysis.figures.papers import FIGURES
+from analysis.figures.papers import FIGURES, WITH_LIMIT
 from analysis.figures.pareto import pareto_front
 from analysis.figures.style import titled
 from analysis.limits import limits_of
@@ -56,11 +56,12 @@ def study_figures(results: Results, wishes: Wishes | None = None) -> Iterator[tu
 
     width, covered = wishes.width, f"; 95 % intervals of {_covered(cells)}"
     yield "", train_test_heat_map(cells, wishes.title, wishes.intervals, width=width)
+    limits = limits_of(results, cells) if wishes.limit else None
     if cells["snr_db"].nunique() > 1:
-        limits = limits_of(results, cells) if wishes.limit else None
         yield "snr", named(accuracy_over_snr(cells, limits, width), covered)
     if name in FIGURES:
-        yield "published", named(FIGURES[name](cells, width=width), covered)
+        more = {"limits": limits} if name in WITH_LIMIT else {}
+        yield "published", named(FIGURES[name](cells, width=width, **more), covered)
     networks = [model for model in epochs["model"].unique() if is_trained_in_epochs(model)]
     if networks and epochs["epoch"].max() > 1:
         yield "published" if name == "p2-fig02" else "learning", named(learning_curves(epochs, width))

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
+from rich.box import SIMPLE_HEAD, Box
 from rich.console import Console
 from rich.markup import escape
 from rich.measure import Measurement
@@ -218,32 +218,42 @@ _BESIDE = 24  # characters of a line of a heading
 def _block(table, trained, limits, snrs: str, start: int, end: int) -> Table:
     """Some of the columns of a table, beside the headings of all of its rows."""
     title = f"accuracy in %, mean over seeds and {snrs}; columns: {table.columns.name}"
-    shown = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    shown = Table(title=title, box=SIMPLE_HEAD if out.is_terminal else _PLAIN_HEAD, padding=(0, 1, 0, 0))
     for name in table.index.names:
         shown.add_column(str(name).replace("_", "_\n", 1), vertical="bottom", max_width=_BESIDE)
     for value in table.columns[start:end]:
-        shown.add_column(words(value), justify="right", no_wrap=True, vertical="bottom")
+        shown.add_column(_told(table.columns.name, value), justify="right", no_wrap=True, vertical="bottom")
     shares = table * 0 if trained is None else trained
     for entry, accuracies, share in zip(table.index, table.to_numpy(), shares.to_numpy(), strict=True):
         numbers = (
             "" if a != a else f"{100 * a:.1f}{'*' if s == 1 else '°' if s > 0 else ' '}"
             for a, s in zip(accuracies[start:end], share[start:end], strict=True)
         )
-        shown.add_row(*_headings(entry), *numbers)
+        shown.add_row(*_headings(table.index.names, entry), *numbers)
     for entry, bounds in () if limits is None else zip(limits.index, limits.to_numpy(), strict=True):
-        shown.add_row(*_headings(entry), *("" if a != a else f"{100 * a:.1f} " for a in bounds[start:end]))
+        shown.add_row(*_headings(limits.index.names, entry), *("" if a != a else f"{100 * a:.1f} " for a in bounds[start:end]))
     return shown
 
 
-def _headings(entry) -> list[str]:
+_PLAIN_HEAD = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)  # what other programs read too
+
+
+def _headings(names, entry) -> list[str]:
     entry = entry if isinstance(entry, tuple) else (entry,)
-    return ["" if value is None or value != value else escape(words(value)) for value in entry]
+    pairs = zip(names, entry, strict=True)
+    return ["" if value is None or value != value else escape(_told(name, value)) for name, value in pairs]
+
+
+def _told(column: object, value: object) -> str:
+    """A value of a column; of recordings, what is none is simulated."""
+    return "simulated" if value == "" and str(column).endswith("_recording") else words(value)
 
 
 def snrs_in_words(snrs) -> str:
     """ "SNR -6 to 18 dB", of a column."""
     low, high = snrs.min(), snrs.max()
-    return f"SNR {low:g} dB" if low == high else f"SNR {low:g} to {high:g} dB"
+    known = [] if low != low else [f"SNR {low:g} dB" if low == high else f"SNR {low:g} to {high:g} dB"]
+    return " and ".join(known + ["unknown SNR"] * snrs.isna().any())
 
 
 def show_whole(table: Table) -> None:

@@ -61,6 +61,8 @@ def results(
     for path, write in writers:
         if path is not None:
             written_to(path, write, len(cells))
+    if limit:
+        show_check([found])
 
 
 @app.command()
@@ -136,6 +138,9 @@ def compare(
     store: StoreDir = "results",
     scale: Scale = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the rows, with the papers' words, here.")] = None,
+    limit: Annotated[
+        bool, typer.Option("--limit", help="Look whether a network is above the upper bound; minutes the first time.")
+    ] = False,
 ) -> None:
     """Set results beside the numbers that the two papers report, with the scale at which they were computed.
 
@@ -157,3 +162,17 @@ def compare(
     if set(verdicts.index) != {"not run"}:
         resting, by_luck = by_chance(rows)
         out.print(_COMPARED.format(resting, by_luck), highlight=False)
+    if limit:
+        from analysis.compare import compared_studies
+
+        show_check(compared_studies(study, store, scale))
+
+
+def show_check(studies: list) -> None:
+    """Say whether a network is above the upper bound; then something is wrong, and the command fails."""
+    from analysis.beyond import check
+
+    checked = check(studies)
+    out.print(str(checked), highlight=False, markup=False, soft_wrap=True)
+    if len(checked.above):
+        raise typer.Exit(1)

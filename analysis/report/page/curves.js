@@ -162,7 +162,7 @@ function drawSnrCurves() {
   const onlyColumns = telling.length === 1 && telling[0] === 2;
   const curve = (square, i) => {
     const points = study.snrs.map((x, level) => ({ x, ...tally(square.cells, level, level) }))
-      .filter((point) => point.n);
+      .filter((point) => point.n && point.x !== null);
     const own = parts(square), name = telling.map((part) => own[part]).filter(Boolean).join(", ")
       || own.findLast(Boolean) || "all";
     const values = (key) => points.map((point) => point[key]);
@@ -171,7 +171,9 @@ function drawSnrCurves() {
     return { name, x: values("x"), y: values("accuracy"), low: values("low"), high: values("high"), other: i === null,
       colour: LINES[i % LINES.length], end: short.replace(/^(.{20}).{2,}$/, "$1…") };
   };
-  const row = state.chosen.at(-1);
+  const row = state.chosen.at(-1), known = study.snrs.filter((snr) => snr !== null);
+  const near = (level) => known[Math.min(level, known.length - 1)];
+  if (!known.length) return fill(byId("snr-curves"), el("p", { class: "muted small" }, "The SNR is not known."));
   fill(byId("snr-curves"),
     el("p", { class: "muted small" }, rows.size > 1 ? "The chosen cells, with 95 % intervals."
       : [row.panel.title, told(row.panel.rowNames, row.panel.rows[row.row].codes, "short")].filter(Boolean).join(", "),
@@ -182,7 +184,7 @@ function drawSnrCurves() {
         yTold: asPercent,
       curves: [...state.chosen.map(curve), ...limitCurve(), ...others.map((square) => curve(square, null))],
       range: state.from === 0 && state.to === study.snrs.length - 1 ? null
-        : [study.snrs[state.from], study.snrs[state.to]],
+        : [near(state.from), near(state.to)],
       chance: 1 / study.modulations.length, file: `${study.name}-snr`,
     }));
 }
@@ -198,7 +200,7 @@ function limitCurve() {
   for (const [level, x] of study.snrs.entries()) {
     const tested = cells.filter((cell) => study.n[cell * levels + level]);
     const sum = (value) => tested.reduce((total, cell) => total + value(cell) * study.n[cell * levels + level], 0);
-    if (!tested.length) continue;
+    if (!tested.length || x === null) continue;
     if (tested.some((cell) => study.limit[cell][level] == null)) return [];
     points.push([x, sum((cell) => study.limit[cell][level]) / sum(() => 1)]);
   }
