@@ -127,8 +127,10 @@ class Scenario:
         help="How an instance is scaled at last: to unit mean power, divided by its energy, or not at all.",
     )  # fmt: skip
     audio: str = Field(
-        "", file=True, help="A WAV file that the analogue modulations send instead of speech-like noise."
-    )
+        "", file=True,
+        help="A WAV file that the analogue modulations send instead of speech-like noise; training, validation and "
+        "test all draw from the whole of it, so test with another file to keep speech apart.",
+    )  # fmt: skip
     recording: str = Field(
         "", file=True, help="A file whose instances are taken instead of simulated ones; no other field goes with it."
     )
