@@ -17,9 +17,14 @@ _RANGES = 3  # of SNRs, at most
 
 
 def snr_ranges(snrs: Sequence[float], most: int = _RANGES) -> list[tuple[float, float]]:
-    """The tested SNRs in up to `most` ranges of about as many values: (lowest, highest) of each."""
-    parts = np.array_split(sorted(set(snrs)), min(most, len(set(snrs))))
-    return [(float(part[0]), float(part[-1])) for part in parts]
+    """The tested SNRs in up to `most` ranges of about as many values: (lowest, highest) of each.
+
+    Unknown SNRs, which are NaN, have a range of their own.
+    """
+    levels = np.unique(np.asarray(snrs, float))
+    known = levels[~np.isnan(levels)]
+    parts = np.array_split(known, min(most, len(known))) if len(known) else []
+    return [(float(part[0]), float(part[-1])) for part in parts] + [(np.nan, np.nan)] * (len(known) < len(levels))
 
 
 @printed
@@ -42,9 +47,12 @@ def confusion_matrices(counts: pd.DataFrame, modulations: Sequence[str], width: 
     for m, model in enumerate(models):
         for r, (low, high) in enumerate(ranges):
             axis = axes[r, m] if (down, across) == shapes[0] else axes[m, r]
-            own = counts[(counts["model"] == model) & counts["snr_db"].between(low, high)]
+            levels = counts["snr_db"]
+            within = levels.between(low, high) if low == low else levels.isna()
+            own = counts[(counts["model"] == model) & within]
             image = _matrix(axis, own, names, points)
-            told = f"{minus(low)} … {minus(high)} dB" if low < high else f"{minus(low)} dB"
+            told = "unknown SNR" if low != low else f"{minus(low)} dB"
+            told = f"{minus(low)} … {minus(high)} dB" if low < high else told
             axis.set_title(f"{title_of(model)}, {told}")
     for axis in axes[-1]:
         axis.set_xlabel("recognised")

@@ -126,12 +126,7 @@ def read(
         network.load_state_dict(store.run(key).weights())
     readings = []
     for test in selection.tests:
-        count = len(test.indices("test"))
-        if instance >= count:
-            raise AmcError(f"instance {instance} is not in the test part: it has instances 0 to {count - 1}")
-        labels = torch.tensor([test.modulations.index(name) for name in modulations])
-        level, index = (torch.full_like(labels, n) for n in (levels.index(snr_db), test.indices("test")[instance]))
-        x = Instances(test, "test").make(labels, level, index)
+        x = Instances(test, "test").of(modulations, snr_db, instance)
         for run in selection.runs:
             if test in study.tests(run):
                 network = networks[run.key]
@@ -140,7 +135,7 @@ def read(
                 importance = saliency(network, x, recognised, layer).numpy()
                 for row, (name, seen) in enumerate(zip(modulations, recognised.tolist(), strict=True)):
                     samples = torch.complex(x[row, 0], x[row, 1]).numpy()
-                    readings.append(Reading(run, test, name, test.modulations[seen], samples, importance[row]))
+                    readings.append(Reading(run, test, name, run.dataset.modulations[seen], samples, importance[row]))
     return readings
 
 

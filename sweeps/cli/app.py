@@ -39,6 +39,10 @@ Scale = Annotated[
     str | None,
     typer.Option("--scale", help="smoke, small, paper, or a scale of the study: sets instances, epochs and proposals."),
 ]
+Limit = Annotated[
+    bool,
+    typer.Option("--limit", help="Also the upper bound of any classifier, where known; takes minutes the first time."),
+]
 SnrRange = Annotated[
     str | None, typer.Option("--snr", metavar="LOW..HIGH", help="Only SNRs in dB from LOW to HIGH; or one: --snr 10.")
 ]

@@ -87,6 +87,8 @@ def show(
 ) -> None:
     """Show one run: what defines it, how it went from epoch to epoch, and the end of its log.
 
+    Fields of the scenario and the recipe that have their default are left out, but for those that every paper gives.
+
     Example: amc runs show 3f09
     """
     from analysis import Results
@@ -95,7 +97,8 @@ def show(
 
     place = opened(store)
     row = choose_states(states_of([study] if study else None, store, scale), [key]).iloc[0]
-    known = {name: value for name, value in row.items() if not is_nothing(value)}
+    usual = _defaults()
+    known = {name: value for name, value in row.items() if not is_nothing(value) and (name, value) not in usual.items()}
     shown = Table(title=f"run {row['run']}: {row['model']}", box=SIMPLE_HEAD, show_header=False)
     for name, value in known.items():
         if name not in ("run", "model", "bytes"):
@@ -165,6 +168,19 @@ def note(
     for chosen in _keys(store, key):
         label = change_label(place.run(chosen), note=text)
         out.print(f"run {chosen}: {label.note or 'no note'}", highlight=False, markup=False)
+
+
+def _defaults() -> dict:
+    """Column → its default, of the scenario and the recipe, but for those that a reader looks for in any case."""
+    from dataclasses import asdict
+
+    from amc_core.run import Recipe
+    from amc_core.scenario import Scenario
+    from analysis.columns import scenario_columns
+
+    usual = scenario_columns("train", Scenario()) | asdict(Recipe())
+    told = ("channel", "upsampling", "rolloff", "sample_rate", "epochs", "batch_size", "learning_rate")
+    return {name: value for name, value in usual.items() if name.removeprefix("train_") not in told}
 
 
 def _keys(store: str, keys: Sequence[str]) -> list[str]:

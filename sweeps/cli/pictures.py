@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from amc_core.errors import AmcError, require_known
-from sweeps.cli.app import Scale, SnrRange, StoreDir, StudyName, app, inches, listed, snr_range
+from sweeps.cli.app import Limit, Scale, SnrRange, StoreDir, StudyName, app, inches, listed, snr_range
 from sweeps.cli.show import out, written
 from sweeps.words import many
 
@@ -27,9 +27,7 @@ def figures(
     snr: SnrRange = None,
     title: Annotated[str | None, typer.Option("--title", help='Above the figures; "" for none.')] = None,
     intervals: Annotated[bool, typer.Option("--intervals", help="95 % intervals in the heat map.")] = False,
-    limit: Annotated[
-        bool, typer.Option("--limit", help="The upper bound of any classifier over SNR; takes minutes the first time.")
-    ] = False,
+    limit: Limit = False,
 ) -> None:
     """Draw a study's figures: the train × test heat map, accuracy over SNR; of a shipped study, the paper's figure.
 
@@ -67,6 +65,7 @@ def report(
     store: StoreDir = "results",
     scale: Scale = None,
     to: Annotated[Path, typer.Option("--to", help="The HTML file to write.")] = Path("report.html"),
+    limit: Limit = False,
 ) -> None:
     """Write studies as one HTML page: heat maps, confusion matrices, curves, and how to reproduce them.
 
@@ -78,7 +77,7 @@ def report(
     named = [] if study == ["all"] else [(name, load_study(name, scale)) for name in expanded(study)]
     studies = named or found(store, scale)
     try:
-        size = write(to, store, studies).stat().st_size
+        size = write(to, store, studies, limit).stat().st_size
     except OSError as error:
         raise AmcError(f"{str(to)!r} cannot be written: {error.strerror or error}") from None
     told = ", ".join(dict.fromkeys(chosen.name for _, chosen in studies))

@@ -26,11 +26,11 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 
 import pyarrow.fs
 
+from amc_core.bucket import bucket_files
 from amc_core.errors import AmcError
 from amc_core.paths import expanded
 
@@ -272,7 +272,7 @@ class Bucket:
                 self._filesystem().delete_dir(place)
 
     def _filesystem(self, patient: bool = True) -> pyarrow.fs.S3FileSystem:
-        return _s3(self.bucket, self.endpoint, attempts=8 if patient else 3)
+        return bucket_files(self.bucket, self.endpoint, attempts=8 if patient else 3)
 
     @contextmanager
     def _explained(self):
@@ -287,22 +287,6 @@ class Bucket:
             reasons = (reason for pattern, reason in _BUCKET_ERRORS.items() if re.search(pattern, text))
             reason = next(reasons, " ".join(text.split())).replace("{endpoint}", self.endpoint or "Amazon S3")
             raise AmcError(f"store {self.path!r}: {reason}") from None
-
-
-@cache
-def _s3(bucket: str, endpoint: str | None, attempts: int) -> pyarrow.fs.S3FileSystem:
-    """attempts: 3 take a second or two, to tell what is wrong at once; 8 outlast a short failure of the network."""
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    if region is None:
-        region = "us-east-1" if endpoint else pyarrow.fs.resolve_s3_region(bucket)
-    return pyarrow.fs.S3FileSystem(
-        endpoint_override=endpoint,
-        region=region,
-        connect_timeout=5,
-        request_timeout=30,
-        allow_delayed_open=True,  # one put for a small file
-        retry_strategy=pyarrow.fs.AwsStandardS3RetryStrategy(max_attempts=attempts),
-    )
 
 
 def _write_through(path: Path, content: bytes, durable: bool = True) -> None:

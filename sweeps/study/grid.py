@@ -309,6 +309,14 @@ def _product(lists: dict[str, list]) -> list[Setting]:
     return [dict(zip(lists, values, strict=True)) for values in product(*lists.values())]
 
 
+# Field → others without which it does nothing, as any values of them; the grid gives its own.
+_PARTNERS = {
+    "impulsive_index": {"impulsive_ratio": 1.0},
+    "impulsive_ratio": {"impulsive_index": 1.0},
+    "amplifier_smoothness": {"amplifier_backoff_db": 0.0},
+}
+
+
 def _values(name: str, values: Any, beside: Beside) -> list:
     """The values of a field, each of them allowed."""
     values = values if isinstance(values, list) else [values]
@@ -322,7 +330,8 @@ def _values(name: str, values: Any, beside: Beside) -> list:
         values = [one for value in values for one in front_ends(value, beside.code)]
     for value in values:
         require_value(name, value, fields_of(Scenario)[name].optional)
-    read = [Scenario(**{name: value}) for value in values]
+    partners = _PARTNERS.get(name, {})
+    read = [Scenario(**{name: value} | (partners if value is not None else {})) for value in values]
     for scenario in read:
         scenario.definition()  # which looks at files, whose digests the values keep
     return [getattr(scenario, name) for scenario in read] if name in FILE_FIELDS else values
