@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: sweep test lint pictures
+.PHONY: sweep test test-full lint docs pictures
 
 # Runs the quickstart study (nothing that is already computed), prints its table, and draws it.
 sweep: .venv/installed
@@ -13,6 +13,14 @@ sweep: .venv/installed
 
 test: .venv/installed
 	$(BIN)/pytest -n 2 --dist loadfile
+
+# What takes long: every command and block of the documentation, among others.
+test-full: .venv/installed
+	$(BIN)/pytest -n 2 --dist loadfile -m full
+
+docs: .venv/installed
+	$(BIN)/python -m sphinx -W -q -b html docs site
+	@echo "Open site/index.html"
 
 lint: .venv/installed
 	$(BIN)/ruff check .

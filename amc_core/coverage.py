@@ -15,7 +15,7 @@ _COVERED = {"channel", "upsampling", "rolloff", "sample_rate", "pulse", "timing_
 _COVERED |= {"carrier_offset", "relative_carrier_offset", "sample_rate_offset"}  # all known, and so undone
 # What a receiver does to signal and noise together tells it nothing that it did not know: a bound without it stays one.
 _AFTER_NOISE = ("iq_gain_imbalance_db", "iq_phase_imbalance", "dc_offset_i", "dc_offset_q")
-_AFTER_NOISE += ("clipping_level", "quantiser_bits", "normalisation")
+_AFTER_NOISE += ("clipping_level", "quantiser_bits", "resample_to", "normalisation")
 # A phase that is known, however it turns, is undone, and the noise stays white.
 _EASED = (*_AFTER_NOISE, "phase_noise_linewidth")
 _SLOW = 0.25  # cycles of fading in an instance, up to which the channel's spectrum at some instants stands for it

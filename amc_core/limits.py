@@ -146,12 +146,19 @@ class Likelihood:
 
 
 def recognition(
-    modulations: Sequence[str], symbols: int, es_n0_db: float, standard_error: float = 0.004, device: str = "cpu"
+    modulations: Sequence[str],
+    symbols: int,
+    es_n0_db: float,
+    standard_error: float = 0.004,
+    device: str = "cpu",
+    phase_known: bool = True,
 ) -> Recognition:
     """The accuracy A(γ, K) of the likelihood classifier on K independent symbols in white noise.
 
     modulations: names of linear modulations, equally probable. symbols: K. es_n0_db: γ in dB. standard_error: of the
-    accuracy, reached by drawing as many instances as it takes. Raises AmcError for a modulation that is not linear.
+    accuracy, reached by drawing as many instances as it takes. phase_known: False where the phase of an instance may be
+    any, the same for all of its symbols; its likelihood is then the mean over phases. Raises AmcError for a modulation
+    that is not linear.
     """
     names = modulation_names(list(modulations))
     others = [name for name in names if not is_linear(name)]
@@ -163,7 +170,24 @@ def recognition(
         batch = len(indices)
         return _Reception(np.full(batch, symbols), np.ones((batch, 1)), np.ones((batch, len(names))))
 
-    return _estimate(likelihood, names, reception, 10 ** (es_n0_db / 10), ("symbols", symbols), standard_error)
+    snr = 10 ** (es_n0_db / 10)
+    phases = (0.0,) if phase_known else _phases(names, symbols, snr)
+    return _estimate(likelihood, names, reception, snr, ("symbols", symbols), standard_error, phases)
+
+
+def _phases(names: Sequence[str], symbols: int, snr: float) -> tuple[float, ...]:
+    """Phases over which the mean is taken: as far as the constellations repeat, in steps finer than symbols tell."""
+    turn = 2 * math.pi
+    while all(_repeats(MODULATIONS[name].points, turn / 2) for name in names):
+        turn /= 2
+    count = math.ceil(turn / (1.2 / math.sqrt(2 * symbols * snr)))
+    return tuple(turn * place / count for place in range(count))
+
+
+def _repeats(points: np.ndarray, angle: float) -> bool:
+    """Is a constellation the same when it is turned by an angle?"""
+    distances = np.abs(points[:, None] * np.exp(1j * angle) - points)
+    return bool((distances.min(1) < 1e-6).all())
 
 
 def upper_bound(
@@ -298,6 +322,7 @@ def _estimate(
     snr: float,
     described: tuple,
     standard_error: float,
+    phases: Sequence[float] = (0.0,),
 ) -> Recognition:
     """Draw instances of each modulation until the accuracy has the standard error wanted."""
     posteriors, hits = ([[] for _ in names] for _ in range(2))
@@ -311,7 +336,8 @@ def _estimate(
                 block = max(_FEWEST, _BLOCK // int(largest))
             indices = torch.arange(drawn, drawn + block)
             keys = keys.expand(block, 2)
-            scores = _scores(likelihood, place, MODULATIONS[name].points, reception(keys, indices), snr, keys, indices)
+            received = reception(keys, indices)
+            scores = _scores(likelihood, place, MODULATIONS[name].points, received, snr, keys, indices, phases)
             posteriors[place].append(torch.softmax(scores, 1).amax(1))
             hits[place].append((scores.argmax(1) == place).double())
         drawn += block
@@ -319,8 +345,13 @@ def _estimate(
     return Recognition(*accuracy, *_stratified(hits), drawn * len(names))
 
 
-def _scores(likelihood: Likelihood, place: int, points: np.ndarray, received: _Reception, snr: float, keys, indices):
-    """Draw an instance of one modulation for each address: (batch, classes) sums of log p over its symbols."""
+def _scores(
+    likelihood: Likelihood, place: int, points: np.ndarray, received: _Reception, snr: float, keys, indices, phases
+):
+    """Draw an instance of one modulation for each address: (batch, classes) sums of log p over its symbols.
+
+    Of several phases, the logarithm of the mean over them.
+    """
     device = likelihood.device
     count = int(received.symbols.max())
     keys, indices = keys.to(device), indices.to(device)
@@ -338,8 +369,12 @@ def _scores(likelihood: Likelihood, place: int, points: np.ndarray, received: _R
     )
     instance = torch.arange(len(indices), device=device)[:, None].expand(-1, count)[taken]
     terms = torch.zeros(len(indices), count, likelihood.classes, dtype=torch.float64, device=device)
-    terms[taken] = likelihood(i, q, gamma[taken], scale[instance])
-    return terms.sum(1)
+    sums = []
+    for phase in phases:
+        cos, sin = math.cos(phase), math.sin(phase)
+        terms[taken] = likelihood(i * cos - q * sin, i * sin + q * cos, gamma[taken], scale[instance])
+        sums.append(terms.sum(1))
+    return torch.stack(sums).logsumexp(0) - math.log(len(phases))
 
 
 def _stratified(values: list[list[torch.Tensor]]) -> tuple[float, float]:

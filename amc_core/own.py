@@ -137,7 +137,7 @@ def _assigned(node: ast.ClassDef) -> Iterator[tuple[str, ast.expr]]:
 
 
 _ATTRIBUTES = {
-    "parts": "the parts that a transfer may retrain: (), or ('head',) for the submodule head",
+    "parts": "the parts that a transfer may retrain: any of 'head', the submodule, and 'statistics', of batch norms",
     "any_length": "True where a trained network takes instances of any length, else False",
     "min_length": "the shortest instance that it takes, a whole number of samples from 1",
     "feature_maps": "the submodules that end in the last convolutional layer, a tuple of their names",
@@ -149,7 +149,7 @@ def _attribute(where: str, name: str, node: ast.expr) -> Any:
     if isinstance(value, list | tuple) and all(isinstance(entry, str) for entry in value):
         value = tuple(value)
     fits = {
-        "parts": value in ((), ("head",)),
+        "parts": isinstance(value, tuple) and set(value) <= {"head", "statistics"},
         "any_length": isinstance(value, bool),
         "min_length": isinstance(value, int) and not isinstance(value, bool) and value >= 1,
         "feature_maps": isinstance(value, tuple) and all(isinstance(entry, str) for entry in value),

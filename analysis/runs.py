@@ -63,6 +63,7 @@ def described(
                 "modulation_set": modulation_set(dataset.modulations),
                 **{name: getattr(dataset, name) for name in ("instances", "length")},
                 "dataset_seed": dataset.seed,
+                "split": dataset.split,
                 **{name: getattr(recipe, name) for name in RECIPE},
                 "start": _start(record, lineage[record.parent]) if record.parent in lineage else "",
                 "parent": record.parent or "",

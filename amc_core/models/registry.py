@@ -15,7 +15,7 @@ class ModelSpec:
     classifies instances of every length from there. A model without `epochs` is fitted in one step, by its
     `fit_features`, and has no use for most of a recipe. One that `knows_setting` needs no training at all: it is told
     the setting of every instance it classifies. `parts` of the network can be retrained by themselves (see
-    `trained_part`).
+    `trained_part`); "statistics" are those of its batch normalisation.
     `feature_maps` names the submodules that end in the last convolutional layer, for `saliency`; there are none
     where `saliency` is not defined.
     """
@@ -77,7 +77,9 @@ MODELS: dict[str, ModelSpec] = {
             target="amc_core.models.cnn1d:CNN1D",
             min_length=128,
             any_length=False,
+            parts=("head", "statistics"),
             feature_maps=("features",),
+            hyperparameters={"batch_norm": Field(False, help="Batch normalisation after every pooling layer.")},
         ),
         ModelSpec(
             name="stn_resnext",
@@ -210,6 +212,7 @@ MODELS: dict[str, ModelSpec] = {
             target="amc_core.models.iqformer:IQFormer",
             min_length=31,
             any_length=True,
+            parts=("head", "statistics"),
             hyperparameters={
                 "stages": Field("2-3-2", choices=("2-3-2", "3-3-3", "1-2-1"), help="Blocks of the three stages."),
                 "spectrogram": Field(
@@ -225,6 +228,7 @@ MODELS: dict[str, ModelSpec] = {
             target="amc_core.models.amc_net:AMCNet",
             min_length=8,
             any_length=False,
+            parts=("head", "statistics"),
         ),
         ModelSpec(
             name="mcformer",
@@ -324,6 +328,7 @@ MODELS: dict[str, ModelSpec] = {
             target="amc_core.models.dae:DAE",
             min_length=8,
             any_length=True,
+            parts=("head", "statistics"),
         ),
         ModelSpec(
             name="resnet_liu",
@@ -352,6 +357,7 @@ MODELS: dict[str, ModelSpec] = {
             target="amc_core.models.xcit1d_nano:XCiT1DNano",
             min_length=16,
             any_length=True,
+            parts=("head", "statistics"),
             hyperparameters={"patch": Field(16, 2, 64, unit="samples", help="Samples of a patch.")},
         ),
     )

@@ -55,7 +55,7 @@ def study_data(name: str, results: Results, room: int) -> dict:
         "load": {"store": store, "study": name, "scale": study.scale},
         "source": _source(name),
         "modulations": list(file.modulations),
-        "snrs": snrs.tolist(),
+        "snrs": [None if level != level else level for level in snrs.tolist()],  # None: nobody knows it
         "instances": study.instances,
         "parts": {part: len(dataset.indices(part)) for part in PARTS},
         "lengths": list(file.length),

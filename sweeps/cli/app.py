@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from math import nan
 from typing import Annotated
 
 import typer
 from typer.core import TyperGroup
+
+from amc_core.errors import AmcError
 
 _ORDER = ("plan", "run", "status", "runs", "results", "compare", "query", "figures", "report", "search")  # then others
 
@@ -35,3 +39,36 @@ Scale = Annotated[
     str | None,
     typer.Option("--scale", help="smoke, small, paper, or a scale of the study: sets instances, epochs and proposals."),
 ]
+SnrRange = Annotated[
+    str | None, typer.Option("--snr", metavar="LOW..HIGH", help="Only SNRs in dB from LOW to HIGH; or one: --snr 10.")
+]
+
+
+def snr_range(text: str | None) -> tuple[float, float] | None:
+    """ "0..10" as (0.0, 10.0), "10" as (10.0, 10.0). Raises AmcError for anything else."""
+    if text is None:
+        return None
+    low, dots, high = text.partition("..")
+    try:
+        bounds = float(low), float(high if dots else low)
+    except ValueError:
+        bounds = nan, nan
+    if not bounds[0] <= bounds[1]:
+        raise AmcError(f"--snr {text!r} is not allowed: give one SNR in dB, or two as in 0..10, the lower one first")
+    return bounds
+
+
+def inches(text: str | None) -> float | None:
+    """ "3.5in", "89mm" or "8.9cm" in inches. Raises AmcError for anything else, and outside 1.5 to 20 inches."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(in|cm|mm)", text)
+    width = float(match[1]) / {"in": 1, "cm": 2.54, "mm": 25.4}[match[2]] if match else nan
+    if not 1.5 <= width <= 20:
+        raise AmcError(f"--width {text!r} is not allowed: give 1.5in to 20in, such as 3.5in, or mm or cm")
+    return width
+
+
+def listed(text: str | None) -> list[str] | None:
+    """Names with commas between them, in a list."""
+    return text if text is None else [name.strip() for name in text.split(",")]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from amc_core.errors import AmcError
-from sweeps.cli.app import Scale, StoreDir, StudyName, app
+from amc_core.errors import AmcError, require_known
+from sweeps.cli.app import Scale, SnrRange, StoreDir, StudyName, app, inches, listed, snr_range
 from sweeps.cli.show import out, written
 from sweeps.words import many
 
@@ -19,28 +20,42 @@ def figures(
     store: StoreDir = "results",
     scale: Scale = None,
     to: Annotated[Path, typer.Option("--to", help="Directory for the figures.")] = Path("figures"),
+    formats: Annotated[str, typer.Option("--format", help="Of pdf, png and svg, with commas.")] = "png,svg",
+    width: Annotated[
+        str | None, typer.Option("--width", help="Such as 3.5in or 89mm; otherwise a column of an IEEE page, or both.")
+    ] = None,
+    snr: SnrRange = None,
+    title: Annotated[str | None, typer.Option("--title", help='Above the figures; "" for none.')] = None,
+    intervals: Annotated[bool, typer.Option("--intervals", help="95 % intervals in the heat map.")] = False,
+    limit: Annotated[
+        bool, typer.Option("--limit", help="The upper bound of any classifier over SNR; takes minutes the first time.")
+    ] = False,
 ) -> None:
-    """Draw a study's figures as PNG and SVG: the train × test heat map; of a shipped study, the paper's figure.
+    """Draw a study's figures: the train × test heat map, accuracy over SNR; of a shipped study, the paper's figure.
 
     Learning curves, confusion matrices and accuracy against parameters come beside it. p1-fig07, p1-fig08 and
     p1-fig09 are figures of signals, which need no store.
 
-    Example: amc figures quickstart --to figures
+    Example: amc figures quickstart --to figures --format pdf --snr 0..10
     """
     from analysis import Results
-    from analysis.figures import save, study_figures, train_test_heat_map
+    from analysis.figures import FORMATS, Wishes, save, study_figures
     from analysis.figures.signals import SIGNAL_FIGURES
     from sweeps.study import study_name
 
+    kinds = listed(formats)
+    for kind in kinds:
+        require_known("format", [kind], FORMATS)
+    write = partial(save, formats=dict.fromkeys(kinds))
     if study in SIGNAL_FIGURES:
-        written(save, SIGNAL_FIGURES[study](), to / study)
+        written(write, SIGNAL_FIGURES[study](), to / study)
         return
+    wishes = Wishes(inches(width), title, snr_range(snr), intervals, limit)
     results = Results(study, store, scale)
-    cells = results.require_cells(study)
+    results.require_cells(study)
     name = "-".join([study_name(study), *([scale] if scale else [])])
-    written(save, train_test_heat_map(cells, f"Accuracy by training and test setting: {name}"), to / name)
-    for kind, figure in study_figures(results):
-        written(save, figure, to / f"{name}-{kind}")
+    for kind, figure in study_figures(results, wishes):
+        written(write, figure, to / (f"{name}-{kind}" if kind else name))
 
 
 @app.command()
@@ -145,7 +160,7 @@ def simulate_signals(
     from sweeps.study import parse_scenario
 
     chosen = parse_scenario(scenario)
-    names = modulation_names([modulations] if modulations in MODULATIONS else listed(modulations))
+    names = modulation_names(listed(modulations) if modulations in MODULATIONS or "," in modulations else modulations)
     chosen.require_length(length)
     if export is not None:
         from amc_core.recordings.export import export_instances, require_exportable
@@ -158,7 +173,3 @@ def simulate_signals(
     if export is not None:
         exported = export_instances(export, chosen, names, snr, instances, length, seed)
         out.print(f"{many(instances * len(names), 'instance')}: {exported}", highlight=False, soft_wrap=True)
-
-
-def listed(modulations: str) -> str | list[str]:
-    return [name.strip() for name in modulations.split(",")] if "," in modulations else modulations

@@ -95,6 +95,9 @@ def run(
     log: Annotated[
         str | None, typer.Option("--log", help="Also write learning curves: tensorboard, mlflow or wandb, under logs/.")
     ] = None,
+    without_ray: Annotated[
+        bool, typer.Option("--without-ray", help="Compute in this process, one run after another, on one device.")
+    ] = False,
 ) -> None:
     """Compute what a study, or several together, name and the store lacks; run it again to resume.
 
@@ -110,6 +113,7 @@ def run(
         address=address,
         gpus_per_trial=gpus_per_trial,
         log=log,
+        ray=not without_ray,
         console=out,
         planned=show_plan,
         notice=complaint,

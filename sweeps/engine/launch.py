@@ -22,6 +22,7 @@ from amc_core.errors import AmcError
 from sweeps.engine.cluster import connected, environment, named_cluster, own_sigterm
 from sweeps.engine.nodes import leave_token
 from sweeps.engine.progress import Progress
+from sweeps.engine.recordings import needed_files
 from sweeps.engine.scratch import scratch_folder
 from sweeps.engine.watch import watched
 from sweeps.engine.worker import UNFIT, trial
@@ -107,7 +108,8 @@ def launch(
                         store=store,
                         threads=cpus,
                         work=work,
-                        proof=None if folder else leave_token(store, place),  # of this machine there is no doubt
+                        # Of this machine there is no doubt.
+                        proof=None if folder else leave_token(store, place, needed_files(study, plan)),
                     ),
                     lambda config: _request(cpus, gpus, feed.unfit),
                 ),

@@ -18,7 +18,7 @@ from pydantic import (
     field_validator,
 )
 
-from amc_core.errors import AmcError, suggest
+from amc_core.errors import AmcError, require_known, suggest
 from amc_core.modulations import MODULATION_SETS, modulation_names
 from amc_core.quantities import require_number, whole
 from sweeps.search.objectives import OBJECTIVES
@@ -139,12 +139,19 @@ class TransferSection(_Section):
     """By which tables know its runs; by default transfer-1, transfer-2, and so on."""
     models: Annotated[tuple[str, ...], BeforeValidator(_model_names)] = ()
     """The models that it takes, by default all that are trained in epochs."""
+    after: tuple[str, ...] = ()
+    """The stages whose runs it starts from, by default all above it; the first is called training."""
     train: _TrainGrids = (Grid(),)
     """The scenarios it trains in; fields that are left out are as in the run that it starts from."""
     recipe: _Recipes = ({},)
     """Fields of its recipe; those that are left out are as in the run that it starts from."""
     test: _TestGrids | None = None
     """The scenarios its runs are tested in; by default the study's."""
+
+    @field_validator("after", mode="before")
+    @classmethod
+    def _one_or_more_stages(cls, value: Any) -> Any:
+        return value if isinstance(value, list) else (value,)
 
 
 class SearchSection(_Section):
@@ -190,6 +197,8 @@ class StudyFile(_Section):
     """Samples of an instance in tests; by default those of training."""
     dataset_seed: _Seed = 0
     """Seed of the simulated instances."""
+    split: Literal["tenths", "amr_benchmark"] = "tenths"
+    """Parts for training, validation and test: 80:10:10, or 60:20:20 as AMR-Benchmark draws them of a recording."""
     code: _Code = Field(validate_default=True, default=())
     """Python files in the study's folder, or below it, whose classes may be models: my_net.py has my_net.MyNet."""
     models: tuple[SkipValidation[ModelEntry], ...]
@@ -266,6 +275,7 @@ class StudyFile(_Section):
                 raise AmcError(f"name {name!r} of a stage is not allowed: it has {allowed}")
             if name in (FIRST_STAGE, *names[:place]):
                 raise AmcError(f"two stages are called {name!r}: give each a name of its own")
+            require_known("stage", stages[place].after, (FIRST_STAGE, *names[:place]))
         return tuple(stage.model_copy(update={"name": name}) for stage, name in zip(stages, names, strict=True))
 
     @field_validator("snr_db", "seeds", "models", "length", "test_length", mode="after")

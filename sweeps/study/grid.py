@@ -16,12 +16,13 @@ from typing import Any, NamedTuple
 
 from amc_core.errors import AmcError, require_known, suggest
 from amc_core.fields import Field, fields_of
-from amc_core.fingerprint import DigestedPath
+from amc_core.fingerprint import BUCKET, DigestedPath
 from amc_core.identity import canonical
 from amc_core.models import MODELS, model_spec, validate_hyperparameters
 from amc_core.modulations import modulation_names
 from amc_core.paths import expanded
 from amc_core.quantities import number, require_number
+from amc_core.recipes import RECIPES
 from amc_core.run import Recipe
 from amc_core.scenario import FILE_FIELDS, SCENARIO_FIELDS, Channel, Mixture, Scenario
 from sweeps.study.code import Code
@@ -60,7 +61,7 @@ class Grid:
     def scenarios(self, base: Scenario = _USUAL) -> Iterator[Scenario | Mixture]:
         """The scenarios of the grid, fields that it leaves out taken from `base`; the first axis is the slowest."""
         if "recording" in self.given or (base.recording and self.axes):  # nothing of it is shared with a simulated one
-            base = _USUAL
+            base = Scenario(normalisation=base.normalisation)
         for settings in product(*self.axes):
             setting = {name: value for part in settings for name, value in part.items()}
             mixture = setting.pop("mixture", None)
@@ -165,7 +166,7 @@ def digests_of(grids: Iterable[Grid]) -> dict[str, str]:
     """Path → digest of the content, of all files that grids name."""
     parts = [part for grid in grids for axis in grid.axes for setting in axis for part in _parts(setting)]
     paths = [part[name] for part in parts for name in FILE_FIELDS if part.get(name)]
-    return {str(path): path.digest for path in paths}
+    return {str(path): path.content for path in paths}
 
 
 def _parts(setting: Setting) -> list[Setting]:
@@ -179,7 +180,10 @@ def _decided(axis: tuple[Setting, ...]) -> list[str]:
 
 
 def recipe_grid(content: Any) -> list[Setting]:
-    """Read fields of a recipe, or a list of such, any of which may have a list of values: every combination."""
+    """Read fields of a recipe, or a list of such, any of which may have a list of values: every combination.
+
+    `like` among them names one of `RECIPES`, whose fields hold where they are not given.
+    """
     combinations = []
     for section in content if isinstance(content, list) else [content]:
         if not isinstance(section, dict):
@@ -188,7 +192,7 @@ def recipe_grid(content: Any) -> list[Setting]:
             )
         lists = {name: value if isinstance(value, list) else [value] for name, value in section.items()}
         each(lambda entry: _require_recipe_field(*entry), lists.items())
-        combinations += _product(lists)
+        combinations += [_as(**combination) for combination in _product(lists)]
     if not combinations:
         raise AmcError("the recipe has an empty list: give at least one value")
     for combination in combinations:
@@ -196,8 +200,16 @@ def recipe_grid(content: Any) -> list[Setting]:
     return combinations
 
 
+def _as(like: str = "", **fields: Any) -> Setting:
+    """The fields of a recipe, those that are left out as in the one that it is like."""
+    return RECIPES.get(like, {}) | fields
+
+
 def _require_recipe_field(name: str, values: list) -> None:
-    require_known("recipe field", [name], _RECIPE_FIELDS)
+    require_known("recipe field", [name], (*_RECIPE_FIELDS, "like"))
+    if name == "like":
+        require_known("recipe", values, RECIPES)
+        return
     field = fields_of(Recipe)[name]
     for value in values:
         require_value(name, value, field.optional)
@@ -297,11 +309,22 @@ def _values(name: str, values: Any, folder: Path) -> list:
     if name in FILE_FIELDS:  # a path in a study is meant from where the study is
         if "" in values:
             raise AmcError(f"{name} '' is not allowed: it is the path of a file; leave it out where there is none")
-        values = [DigestedPath(str(folder / expanded(value))) if isinstance(value, str) else value for value in values]
+        values = [_from_folder(value, folder) for value in values]
     for value in values:
         require_value(name, value, fields_of(Scenario)[name].optional)
-        Scenario(**{name: value}).definition()  # which looks at files, whose digests the values keep
-    return values
+    read = [Scenario(**{name: value}) for value in values]
+    for scenario in read:
+        scenario.definition()  # which looks at files, whose digests the values keep
+    return [getattr(scenario, name) for scenario in read] if name in FILE_FIELDS else values
+
+
+def _from_folder(value: Any, folder: Path) -> Any:
+    """A path, or a mapping with the path of a file, as it is meant from a folder."""
+    if isinstance(value, str):
+        return DigestedPath(value if value.startswith(BUCKET) else str(folder / expanded(value)))
+    if isinstance(value, dict) and isinstance(value.get("file"), str) and value["file"]:
+        return value | {"file": str(_from_folder(value["file"], folder))}
+    return value
 
 
 def _zipped(content: Any, folder: Path) -> tuple[Setting, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 from amc_core.fields import fields_of
 from amc_core.models import MODELS
 from amc_core.modulations import MODULATION_SETS, MODULATIONS
+from amc_core.recipes import RECIPES
 from amc_core.run import Recipe
 from amc_core.scenario import SCENARIO_FIELDS, Scenario
 from sweeps.search.objectives import OBJECTIVES
@@ -32,6 +33,7 @@ def study_schema() -> dict[str, Any]:
     sections = {"$defs": known["$defs"], "properties": known["properties"]}
     sections["$defs"]["Dimension"] = _dimension()
     _replace(sections["$defs"]["SearchSection"], {"objective": _one_or_list({"enum": list(OBJECTIVES)})})
+    _replace(sections["$defs"]["TransferSection"], {"after": _one_or_list({"type": "string"})})
     for section in (sections["$defs"]["TransferSection"], sections):
         _replace(section, {name: _GRIDS[name] for name in _GRIDS if name in section["properties"]})
     exact = {
@@ -74,7 +76,9 @@ def _object(properties: dict[str, dict]) -> dict:
 
 def _recipe() -> dict:
     """A recipe, each field one value, several, or searched."""
-    return _object({name: _described(_searched(_one_or_list(value))) for name, value in _schemas(Recipe).items()})
+    fields = {name: _described(_searched(_one_or_list(value))) for name, value in _schemas(Recipe).items()}
+    told = "A recipe of the literature, whose fields hold where they are not given."
+    return _object(fields | {"like": _one_or_list({"enum": list(RECIPES)}) | {"description": told}})
 
 
 def _schemas(cls: type) -> dict[str, dict]:

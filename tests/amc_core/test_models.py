@@ -163,8 +163,8 @@ def test_an_unknown_model_is_refused_with_the_nearest_name():
 def test_an_unknown_hyperparameter_is_refused_with_the_nearest_name():
     with pytest.raises(AmcError, match=r"no hyperparameter 'block'; did you mean 'blocks'.*width"):
         validate_hyperparameters("stn_resnext", {"block": 3})
-    with pytest.raises(AmcError, match=r"'cnn1d' has no hyperparameter 'width'; it has none"):
-        validate_hyperparameters("cnn1d", {"width": 3})
+    with pytest.raises(AmcError, match=r"'lstm' has no hyperparameter 'width'; it has none"):
+        validate_hyperparameters("lstm", {"width": 3})
 
 
 @pytest.mark.parametrize(

@@ -206,7 +206,7 @@ def test_fresh_instances_are_those_of_no_dataset():
 # -- SNR unknown ---------------------------------------------------------------------------------------
 
 
-def test_a_recording_without_snr_is_of_the_one_level_that_the_study_names(field):
+def test_a_recording_without_snr_is_of_one_level_which_a_study_of_one_names(field):
     def forget(content):
         for annotation in content["annotations"]:
             del annotation["amc:snr_db"]
@@ -215,9 +215,10 @@ def test_a_recording_without_snr_is_of_the_one_level_that_the_study_names(field)
     parts = [rows(dataset(field, snrs_db=(3.0,)), part) for part in PARTS]
     assert [len(part) for part in parts] == [32, 4, 4] and len(set.union(*parts)) == 40
     assert [rows(dataset(field, snrs_db=(10.0,)), part) for part in PARTS] == parts  # whatever their level
-    with pytest.raises(AmcError, match=r"field.*amc:snr_db.*give snr_db one value") as refusal:
-        Recorded(dataset(field, snrs_db=(0.0, 10.0)), str(field))
-    assert "\n" not in str(refusal.value)
+    assert Recorded(dataset(field, snrs_db=(3.0,)), str(field)).snrs_db == (3.0,)
+    several = dataset(field, snrs_db=(0.0, 10.0))
+    assert [rows(several, part) for part in PARTS] == parts  # still one level, which is nobody's
+    assert Recorded(several, str(field)).snrs_db == (None,)
 
 
 # -- planned and read ----------------------------------------------------------------------------------

@@ -137,7 +137,42 @@ def test_figures_are_written_as_png_and_svg(amc, filled, tmp_path):
     assert (tmp_path / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (tmp_path / "figures" / f"{name}.svg").read_text()
     kinds = {file.stem.removeprefix(f"{name}-") for file in (tmp_path / "figures").glob(f"{name}-*.png")}
-    assert kinds == {"confusion", "snr"}  # one model, which is fitted in one step
+    assert kinds == {"confusion-trained", "confusion-unseen", "snr"}  # one model, which is fitted in one step
+
+
+WRONG_FIGURES = {
+    "an unknown format": (["--format", "pdf,gif"], "format 'gif' is not known"),
+    "a width without a unit": (["--width", "3.5"], "--width '3.5' is not allowed"),
+    "a width that is too large": (["--width", "3m"], "--width '3m' is not allowed"),
+    "SNRs the wrong way round": (["--snr", "10..0"], "--snr '10..0' is not allowed"),
+    "an SNR that was not tested": (["--snr", "3..5"], "at 0, 18 dB"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_FIGURES)
+def test_a_wish_for_figures_that_cannot_be_met_is_refused_in_one_sentence(amc, filled, tmp_path, case):
+    path, store = filled
+    asked, said = WRONG_FIGURES[case]
+    refused = amc("figures", path, "--store", store, "--to", str(tmp_path / "figures"), *asked)
+    assert refused.returncode == 2 and said in refused.stderr and "Traceback" not in refused.stderr
+    assert not (tmp_path / "figures").exists()
+
+
+def test_results_have_the_rows_columns_and_snrs_that_are_asked_for(amc, filled):
+    path, store = filled
+    asked = ["--rows", "test_channel", "--columns", "train_channel", "--snr", "18"]
+    shown = amc("results", path, "--store", store, *asked)
+    cells = load("cells", store, path, filters={"snr_db": 18})
+    lines = {line.split()[0]: line.split()[1:] for line in shown.stdout.splitlines() if line.split()}
+    for channel, own in cells.groupby("test_channel"):
+        pooled = own.groupby("train_channel")[["correct", "n"]].sum()
+        accuracies = [f"{100 * c / n:.1f}" for c, n in pooled.to_numpy()]
+        assert [number.rstrip("*°") for number in lines[channel]] == accuracies
+    assert "SNR 18 dB" in shown.stdout and lines["awgn"][0].endswith("°") and not lines["awgn"][1].endswith("°")
+    refused = amc("results", path, "--store", store, "--rows", "test_chanel")
+    assert refused.returncode == 2 and "did you mean 'test_channel'" in refused.stderr
+    refused = amc("results", path, "--store", store, "--rows", "model", "--columns", "model")
+    assert refused.returncode == 2 and "rows and the columns" in refused.stderr
 
 
 def test_a_figure_needs_no_more_than_one_varied_field(amc, study_file, tmp_path):

@@ -99,7 +99,7 @@ function drawSnrCurves() {
   const several = rows.size > 1, severalPanels = new Set(state.chosen.map((square) => square.panel)).size > 1;
   const curve = (square, i) => {
     const points = study.snrs.map((x, level) => ({ x, ...tally(square.cells, level, level) }))
-      .filter((point) => point.n);
+      .filter((point) => point.n && point.x !== null);
     const row = told(square.panel.rowNames, square.panel.rows[square.row].codes, "short");
     const column = told(square.panel.columnNames, square.panel.columns[square.column].codes, "short");
     const name = [several && severalPanels && square.panel.title, (several || !column) && row, column]
@@ -110,7 +110,9 @@ function drawSnrCurves() {
       end: several || !column ? null : square.panel.columnNames
         .map((field) => valueOf(square.cells[0], field)).join(", ").replace(/^(.{20}).{2,}$/, "$1…") };
   };
-  const row = state.chosen.at(-1);
+  const row = state.chosen.at(-1), known = study.snrs.filter((snr) => snr !== null);
+  const near = (level) => known[Math.min(level, known.length - 1)];
+  if (!known.length) return fill(byId("snr-curves"), el("p", { class: "muted small" }, "The SNR is not known."));
   fill(byId("snr-curves"),
     el("p", { class: "muted small" }, [row.panel.title,
       told(row.panel.rowNames, row.panel.rows[row.row].codes, "short")].filter(Boolean).join(", "),
@@ -121,7 +123,7 @@ function drawSnrCurves() {
         yTold: asPercent,
       curves: [...state.chosen.map(curve), ...others.map((square) => curve(square, null))],
       range: state.from === 0 && state.to === study.snrs.length - 1 ? null
-        : [study.snrs[state.from], study.snrs[state.to]],
+        : [near(state.from), near(state.to)],
       chance: 1 / study.modulations.length,
     }));
 }

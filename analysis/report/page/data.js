@@ -112,6 +112,7 @@ function wilson(p, n) {
 
 const percent = (share, digits = 1) => (100 * share).toFixed(digits);
 const decibels = (snr) => String(snr).replace("-", "−");
+const inDecibels = (snr) => snr === null ? "unknown" : `${decibels(snr)} dB`; // of an SNR that nobody knows
 const count = (number) => number.toLocaleString("en");
 const plural = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
 
@@ -123,7 +124,8 @@ function duration(seconds) {
 
 function snrWords() {
   const [from, to] = [study.snrs[state.from], study.snrs[state.to]];
-  return state.from === state.to ? `SNR ${decibels(from)} dB` : `SNR ${decibels(from)} … ${decibels(to)} dB`;
+  if (state.from === state.to) return `SNR ${inDecibels(from)}`;
+  return `SNR ${to === null ? inDecibels(from) : decibels(from)} … ${inDecibels(to)}`;
 }
 
 // -- elements -----------------------------------------------------------------------------------------------

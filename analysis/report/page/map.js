@@ -353,7 +353,7 @@ async function drawConfusion(square) {
       el("tr", {}, el("th", { class: "name" }), names
         .map((name) => el("th", { scope: "col", class: "upright" }, el("span", {}, name))),
         el("th", { scope: "col" }, "n"))),
-    el("tbody", {}, names.map((name, sent) => el("tr", {}, el("th", { scope: "row" }, name),
+    el("tbody", {}, names.map((name, sent) => totals[sent] > 0 && el("tr", {}, el("th", { scope: "row" }, name),
       names.map((_, seen) => cellAt(sent, seen)), el("th", { class: "total" }, count(totals[sent]))))));
   tipsOn(table, (cell) => words(+cell.dataset.sent, +cell.dataset.seen));
   const mistakes = names.flatMap((_, sent) => names.map((_, seen) => [sent, seen]))

@@ -54,7 +54,7 @@ function drawReproduction(square) {
     el("pre", { id: "snippet", tabindex: 0 },
       "from analysis import load\n\n" +
       `cells = load("cells", store=${quoted(store)}, study=${quoted(name)}${atScale})\n` +
-      `snrs = cells["snr_db"].between(${study.snrs[state.from]}, ${study.snrs[state.to]})\n` +
+      `snrs = ${snrsInPython()}\n` +
       `chosen = cells[snrs & cells["cell"].isin(${list(cells)})]\n` +
       `print(chosen["correct"].sum() / chosen["n"].sum())  # ${tally(square.cells).accuracy.toFixed(6)}`),
     el("p", {}, `Its ${runs.length === 1 ? "run is" : `${runs.length} runs are`} `,
@@ -98,7 +98,7 @@ function summary() {
       tile("Runs", `${count(runs.length)} of ${count(total.runs)}`, "trained"),
       tile("Cells", `${count(study.cells.length)} of ${count(total.cells)}`, "runs × test settings"),
       tile("Modulations", count(study.modulations.length), study.modulations.join(", ")),
-      tile("SNR", snrs.length > 1 ? `${decibels(snrs[0])} … ${decibels(snrs.at(-1))} dB` : `${decibels(snrs[0])} dB`,
+      tile("SNR", snrs.length > 1 ? `${decibels(snrs[0])} … ${inDecibels(snrs.at(-1))}` : inDecibels(snrs[0]),
         plural(snrs.length, "value")),
       tile("Instances", count(study.instances), "per modulation, SNR and setting: " +
         `${count(parts.train)} to train, ${count(parts.validation)} to validate, ${count(parts.test)} to test`),
@@ -167,6 +167,13 @@ function drawControls() {
     ...free.map(filter));
 }
 
+/** The SNRs that are chosen, as pandas selects them. */
+function snrsInPython() {
+  const chosen = study.snrs.slice(state.from, state.to + 1), known = chosen.filter((snr) => snr !== null);
+  const parts = known.length ? [`cells["snr_db"].between(${known[0]}, ${known.at(-1)})`] : [];
+  return [...parts, ...(known.length < chosen.length ? ['cells["snr_db"].isna()'] : [])].join(" | ");
+}
+
 /** SNRs: all, one, or a range, chosen with sliders. */
 function snrControls() {
   const last = study.snrs.length - 1;
@@ -184,7 +191,7 @@ function snrControls() {
     from.value = state.from;
     to.value = state.to;
     from.setAttribute("aria-label", state.snrMode === "one" ? "SNR" : "lowest SNR");
-    for (const each of [from, to]) each.setAttribute("aria-valuetext", `${study.snrs[each.value]} dB`);
+    for (const each of [from, to]) each.setAttribute("aria-valuetext", inDecibels(study.snrs[each.value]));
     out.textContent = snrWords();
     paintHeatMap();
     drawChosen();
