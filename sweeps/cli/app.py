@@ -51,6 +51,33 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        from amc_core import kernels
+        from amc_core.identity import VERSION
+
+        try:
+            release = version("amc-sweeps")
+        except PackageNotFoundError:  # a checkout that is not installed
+            release = "not installed"
+        compiled = "compiled" if kernels.library() else "PyTorch's, slower: the package was built without a C compiler"
+        typer.echo(f"amc-sweeps {release}, definitions of version {VERSION}, kernels: {compiled}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Scenario and hyperparameter sweeps for automatic modulation classification."""
+
+
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a shipped study.")]
 StudyNames = Annotated[
     list[str],
