@@ -231,7 +231,8 @@ def _block(table, trained, limits, snrs: str, start: int, end: int) -> Table:
         )
         shown.add_row(*_headings(table.index.names, entry), *numbers)
     for entry, bounds in () if limits is None else zip(limits.index, limits.to_numpy(), strict=True):
-        shown.add_row(*_headings(limits.index.names, entry), *("" if a != a else f"{100 * a:.1f} " for a in bounds[start:end]))
+        numbers = ("" if a != a else f"{100 * a:.1f} " for a in bounds[start:end])
+        shown.add_row(*_headings(limits.index.names, entry), *numbers)
     return shown
 
 
