@@ -10,7 +10,6 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path, PurePath
 
 from amc_core.errors import AmcError
@@ -40,18 +39,21 @@ def fetched(url: str) -> str:
     """
     import pyarrow.fs  # takes a while, and few need it
 
+    from amc_core.bucket import bucket_files
+
+    endpoint = os.environ.get("AWS_ENDPOINT_URL")
     name = PurePath(url).name
     stem = name.removesuffix(META).removesuffix(DATA)
     names = [stem + META, stem + DATA] if stem != name else [name]
     folder = url.removeprefix(BUCKET)[: -len(name)]
     try:
-        files = _bucket()
+        files = bucket_files(folder.partition("/")[0], endpoint, attempts=3)
         infos = files.get_file_info([folder + each for each in names])
         lacking = next((info.path for info in infos if info.type != pyarrow.fs.FileType.File), None)
         if lacking:
             raise AmcError(f"{url!r} cannot be read: there is no file {BUCKET}{lacking}")
         state = [(info.path, info.size, info.mtime_ns) for info in infos]
-        known = (recall("fetched", os.environ.get("AWS_ENDPOINT_URL"), *state) or b"").decode("ascii", "replace")
+        known = (recall("fetched", endpoint, *state) or b"").decode("ascii", "replace")
         if known and _copy(known, name).exists():
             return str(_copy(known, name))
         with _incoming() as incoming:
@@ -60,7 +62,7 @@ def fetched(url: str) -> str:
                     shutil.copyfileobj(source, target, _BLOCK)
             digest = content_digest(str(incoming / name))
             placed = _placed(incoming, digest)
-        keep(digest.encode(), "fetched", os.environ.get("AWS_ENDPOINT_URL"), *state)
+        keep(digest.encode(), "fetched", endpoint, *state)
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise AmcError(f"{url!r} cannot be read: {reason:.300}; allowed is s3://bucket/name of a file") from None
@@ -118,16 +120,3 @@ def _placed(incoming: Path, content: str) -> Path:
         if not target.is_dir():
             raise
     return target
-
-
-@cache
-def _bucket():
-    import pyarrow.fs
-
-    endpoint = os.environ.get("AWS_ENDPOINT_URL")
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    options = {"region": region or "us-east-1"} if region or endpoint else {}
-    retry = pyarrow.fs.AwsStandardS3RetryStrategy(max_attempts=3)
-    return pyarrow.fs.S3FileSystem(
-        endpoint_override=endpoint, connect_timeout=5, request_timeout=30, retry_strategy=retry, **options
-    )

@@ -128,7 +128,7 @@ def fingerprint(path: str) -> str:
 def content_digest(path: str) -> str:
     """24 hex digits of all content that is read under a path, whatever it is called.
 
-    path: of a file, of either file of a SigMF recording, or of a directory of SigMF recordings, in the order of
+    path: of a file, of either file of a SigMF recording, or of a directory of SigMF recordings, whatever the order of
     their names; s3://… of a file in a bucket, which is fetched. Raises AmcError where it cannot be read, or changes
     while it is.
     """
@@ -136,11 +136,20 @@ def content_digest(path: str) -> str:
         from amc_core.copies import fetched
 
         path = fetched(path)
-    recordings = pieces_at(Path(str(path)))
-    digests = [_combined([piece_digest(piece) for piece in pieces]) for pieces in recordings]
+    digests = sorted(_recording_digest(pieces) for pieces in pieces_at(Path(str(path))))
     if not digests:
         raise AmcError(f"{str(path)!r} has no .sigmf-meta or .sigmf files")
     return _combined(digests)
+
+
+def recordings_at(path: Path) -> list[tuple[Piece, ...]]:
+    """`pieces_at`, in the order of their content, so that their names say nothing."""
+    recordings = pieces_at(path)
+    return sorted(recordings, key=_recording_digest) if len(recordings) > 1 else recordings
+
+
+def _recording_digest(pieces: tuple[Piece, ...]) -> str:
+    return _combined([piece_digest(piece) for piece in pieces])
 
 
 def _combined(digests: list[str]) -> str:

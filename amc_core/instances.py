@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -42,7 +42,8 @@ class Instances:
             from amc_core.recorded import require_parts_apart
 
             require_parts_apart(dataset)
-        self.modulations, self.snrs_db = _levels(dataset, self.sources)
+        told = self.sources[0] if dataset.scenario.components[0].recording else dataset
+        self.modulations, self.snrs_db = told.modulations, told.snrs_db
         self.snrs, self.indices = len(self.snrs_db), None  # (modulations × SNRs, of each) int64
         if dataset.whole:
             ends = torch.as_tensor(self.sources[0].counts.ravel()).cumsum(0)
@@ -96,6 +97,25 @@ class Instances:
         ends = self.ends if positions.device == self.ends.device else self.carried_ends
         return torch.bucketize(positions, ends, right=True)
 
+    def of(self, names: Sequence[str], snr_db: float, place: int) -> torch.Tensor:
+        """The instance at a place of the part, from 0, of each modulation: (names, 2, length).
+
+        Raises AmcError for a modulation or an SNR that is not there, and for a place that is none.
+        """
+        what = next((name for name in names if name not in self.modulations), None)
+        if what is not None or snr_db not in self.snrs_db:
+            levels = ", ".join("unknown" if level is None else f"{level:g}" for level in self.snrs_db)
+            there = f"it has {', '.join(self.modulations)} at {levels} dB"
+            raise AmcError(f"{f'SNR {snr_db:g} dB' if what is None else what} is not in the test part: {there}")
+        rows = torch.tensor([self.modulations.index(name) for name in names]) * self.snrs + self.snrs_db.index(snr_db)
+        if self.indices is None:
+            counts = self.ends.diff(prepend=self.ends.new_zeros(1))
+        else:
+            counts = torch.full((len(self.indices),), self.indices.shape[1])
+        if place >= (fewest := int(counts[rows].min())):
+            raise AmcError(f"instance {place} is not in the test part: it has instances 0 to {fewest - 1}")
+        return self.make(*self.address(counts.cumsum(0)[rows] - counts[rows] + place))
+
     def make(self, modulation: torch.Tensor, snr: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         """(batch,) int64 each, on the CPU → (batch, 2, length) float32 on the device."""
         if len(self.sources) == 1:
@@ -121,16 +141,6 @@ class Instances:
         """Which instances are from each scenario of a mixture."""
         component = torch.as_tensor(self.mixture.component(index.numpy()))
         return [torch.nonzero(component == place).squeeze(1) for place in range(len(self.sources))]
-
-
-def _levels(dataset: Dataset, sources: list) -> tuple[tuple[str, ...], tuple[float | None, ...]]:
-    """Modulations and SNRs of a dataset, as far as its recordings have them."""
-    levels = {(s.modulations, s.snrs_db) for s in sources if not isinstance(s, Simulator)}
-    levels |= {(dataset.modulations, dataset.snrs_db) for s in sources if isinstance(s, Simulator)}
-    if len(levels) > 1:
-        what = "a recording of the mixture knows no SNR, so that all its instances are of one level"
-        raise AmcError(f"{what}, and snr_db has {len(dataset.snrs_db)}: give one, which is then theirs")
-    return levels.pop()
 
 
 def _source(dataset: Dataset, scenario, device):

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from amc_core.errors import AmcError
-from amc_core.fingerprint import piece_digest
-from amc_core.pieces import Piece, pieces_at
+from amc_core.fingerprint import piece_digest, recordings_at
+from amc_core.pieces import Piece
 from amc_core.reading import Reading
 from amc_core.recordings.ranges import Ranges
 from amc_core.recordings.recording import Recording
@@ -119,7 +119,7 @@ def _known(values: np.ndarray, otherwise: float | None) -> np.ndarray:
 def _recordings(path: Path) -> list[tuple[Piece, ...]]:
     allowed = "allowed are a .sigmf-meta file with its .sigmf-data file, a .sigmf archive, or a directory of them"
     try:
-        found = pieces_at(path)
+        found = recordings_at(path)
     except AmcError as error:
         raise AmcError(f"{path}: {error}; {allowed}") from None
     if not found:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from amc_core.errors import AmcError
+from amc_core.quantities import number
 from amc_core.recordings.arrays import Arrays, InMemory
 
 _HEAD = 1 << 16  # characters in which the separator is looked for
@@ -24,7 +25,7 @@ def csv_arrays(path: Path, wanted: list[str]) -> Arrays:
             head = file.readline(_HEAD)
             separator = max(";\t,", key=head.count)
             names = [name.strip() for name in next(csv.reader([head], delimiter=separator), [])]
-            if all(map(_is_number, names)):
+            if all(number(name) is not None for name in names):
                 names = [str(place) for place in range(len(names))]
                 file.seek(0)
             fields = _fields(path, names)
@@ -74,11 +75,3 @@ def _values(values: list[str]) -> np.ndarray:
         return np.array(values, dtype=np.float64)
     except ValueError:
         return np.array([value.strip() for value in values], dtype=np.str_)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

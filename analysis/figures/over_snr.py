@@ -27,10 +27,11 @@ def by_setting(cells: pd.DataFrame) -> pd.DataFrame:
     """
     cells, hyperparameters = spread(cells[cells["snr_db"].notna()])  # what is unknown has no place on the axis
     fields = [*hyperparameters, *(name for name in varied_settings(cells) if name != "hyperparameters")]
-    settings = list(dict.fromkeys(cells[fields].itertuples(index=False, name=None)))
+    told = cells[fields].astype(object).where(cells[fields].notna(), None)  # which equals itself
+    settings = list(dict.fromkeys(told.itertuples(index=False, name=None)))
     if fields and len(settings) <= _PANELS:
         words = {setting: row_label(fields, setting) for setting in settings}
-        where = [words[each] for each in cells[fields].itertuples(index=False, name=None)]
+        where = [words[each] for each in told.itertuples(index=False, name=None)]
         return cells.assign(where=pd.Series(where, cells.index, dtype="str"))
     cells = cells.assign(where=cells["setting"].map(KINDS))
     return cells.sort_values("setting", key=lambda kinds: kinds.map(SETTINGS.index), kind="stable")

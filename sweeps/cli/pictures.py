@@ -135,7 +135,9 @@ def simulate_signals(
             metavar="SCENARIO", help="A channel's name, augmod, augmod_offsets, or fields: '{upsampling: 4}'."
         ),
     ],
-    modulations: Annotated[str, typer.Option("--modulations", help="A set, or names with commas.")] = "complex",
+    modulations: Annotated[
+        str, typer.Option("--modulations", help="A set, names with commas, or a list as in a study..")
+    ] = "complex",
     snr: Annotated[float, typer.Option("--snr", help="dB; inf for no noise.")] = 30.0,
     length: Annotated[int, typer.Option("--length", min=8, max=1 << 20, help="Samples of an instance.")] = 1024,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
@@ -148,18 +150,21 @@ def simulate_signals(
         ),
     ] = None,
     instances: Annotated[int, typer.Option("--instances", min=1, help="Exported of each modulation.")] = 100,
+    code: Annotated[
+        list[Path] | None,
+        typer.Option("--code", help="A file whose function is the scenario's front_end, with its imports; may repeat."),
+    ] = None,
 ) -> None:
     """Draw a scenario's signals: constellation, waveform and spectrum; optionally export them.
 
     Example: amc simulate rayleigh --modulations QPSK,16QAM --snr 20 --export signals.h5
     """
-    from amc_core.modulations import MODULATIONS, modulation_names
     from analysis.figures import save
     from analysis.figures.signals import constellation_grid, signal_figure
-    from sweeps.study import parse_scenario
+    from sweeps.study import parse_modulations, parse_scenario
 
-    chosen = parse_scenario(scenario)
-    names = modulation_names(listed(modulations) if modulations in MODULATIONS or "," in modulations else modulations)
+    chosen = parse_scenario(scenario, code or ())
+    names = parse_modulations(modulations)
     chosen.require_length(length)
     if export is not None:
         from amc_core.recordings.export import export_instances, require_exportable

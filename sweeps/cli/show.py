@@ -41,7 +41,9 @@ def show_classifiers(specs: list[ModelSpec], length: int, classes: int) -> None:
             table.add_column(name, justify="right" if counted else "left", no_wrap=counted or name in ("model", ""))
         for spec in sorted(specs, key=lambda spec: sizes[spec.name] or (math.inf, 0)):
             size = _size_in_words(sizes[spec.name])
-            table.add_row(spec.name, spec.title, *size, _lengths(spec), _defaults(spec), str(spec.year), spec.source)
+            table.add_row(
+                spec.name, spec.title, *size, _lengths(spec), _defaults(spec), str(spec.year or ""), spec.source
+            )
     else:
         [spec] = specs
         parameters, operations = _size_in_words(sizes[spec.name])
@@ -50,7 +52,7 @@ def show_classifiers(specs: list[ModelSpec], length: int, classes: int) -> None:
             ("parameters", parameters),
             ("MACs", operations),
             ("lengths", _lengths(spec)),
-            ("year", str(spec.year)),
+            ("year", str(spec.year or "")),
             ("source", spec.source),
         ):
             table.add_row(*row)
@@ -67,15 +69,20 @@ def show_classifiers(specs: list[ModelSpec], length: int, classes: int) -> None:
 
 def _size_of(spec: ModelSpec, length: int, classes: int) -> tuple[int, int] | None:
     """Parameters and multiply-accumulates of a classifier, counted from the network; None for too short a length."""
-    from amc_core.models import build_model, shortest_length
+    from amc_core.models import MODELS, build_model, shortest_length
     from amc_core.models.complexity import multiply_accumulates, parameters
 
     if length < shortest_length(spec.name):
         return None
     if spec.knows_setting:  # it solves for the symbols, and has no layers to count
         return 0, 0
-    network = build_model(spec.name, classes, length)
-    return parameters(network), multiply_accumulates(network, length)
+    try:
+        network = build_model(spec.name, classes, length)
+        return parameters(network), multiply_accumulates(network, length)
+    except Exception:
+        if spec.name in MODELS:
+            raise
+        return None  # of an installed package: a run says why it does not work
 
 
 def _size_in_words(size: tuple[int, int] | None) -> tuple[str, str]:
@@ -231,8 +238,8 @@ def _block(table, trained, limits, snrs: str, start: int, end: int) -> Table:
         )
         shown.add_row(*_headings(table.index.names, entry), *numbers)
     for entry, bounds in () if limits is None else zip(limits.index, limits.to_numpy(), strict=True):
-        numbers = ("" if a != a else f"{100 * a:.1f} " for a in bounds[start:end])
-        shown.add_row(*_headings(limits.index.names, entry), *numbers)
+        told = ("" if a != a else f"{100 * a:.1f} " for a in bounds[start:end])
+        shown.add_row(*_headings(limits.index.names, entry), *told)
     return shown
 
 

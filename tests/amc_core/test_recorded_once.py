@@ -120,6 +120,15 @@ def test_a_directory_that_holds_a_training_recording_does_not_test_it(field, tmp
     require_unseen_tests(run, [dataset(site(tmp_path / "apart", other))])
 
 
+def test_names_in_a_directory_of_recordings_decide_nothing(field, tmp_path):
+    other = write_sigmf(tmp_path / "other", instances(40), 1e6, np.repeat(NAMES, 20), 10)
+    first, second = (
+        dataset(site(tmp_path / name, *paths)) for name, paths in (("a", (field, other)), ("b", (other, field)))
+    )
+    assert first.key == second.key
+    assert all(rows(first, part) == rows(second, part) for part in PARTS)
+
+
 def test_a_transfer_does_not_test_on_what_trained_its_parent(field, tmp_path):
     other = write_sigmf(tmp_path / "other", instances(40), 1e6, np.repeat(NAMES, 20), 10)
     folder = site(tmp_path / "site", field, other)

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow.fs
 import pytest
 
-from amc_core import AmcError, copies, fingerprint
+from amc_core import AmcError, fingerprint
+from amc_core.bucket import bucket_files
 from amc_core.copies import located
 from amc_core.fingerprint import DigestedPath, content_digest
 from amc_core.recordings import open_recording, write_sigmf
@@ -41,9 +42,7 @@ def in_bucket(cache):
     before = dict(os.environ)
     with ExitStack() as stack:
         address = bucket(stack)
-        copies._bucket.cache_clear()
-        yield address, copies._bucket()
-        copies._bucket.cache_clear()
+        yield address, bucket_files("measurements", os.environ["AWS_ENDPOINT_URL"], 3)
     for name in set(os.environ) - set(before):
         del os.environ[name]
     os.environ.update(before)

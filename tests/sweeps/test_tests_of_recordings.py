@@ -173,6 +173,22 @@ def test_an_snr_that_nobody_knows_is_one_level(study, tmp_path):
         assert data["snrs"] == [None] and json.dumps(data, allow_nan=False)
 
 
+def test_a_recording_without_snr_is_no_part_of_a_mixture_of_several_snrs(study, tmp_path):
+    np.savez(tmp_path / "lab.npz", X=noise(60, 128), Y=["BPSK", "QPSK", "8PSK"] * 20)
+    mixture = "{mixture: [{recording: {file: lab.npz, iq: X, label: Y}}, {channel: awgn}]}"
+    for levels, refused in (("[0, 10]", True), ("[10]", False)):
+        plan = make_plan(
+            load_study(study(train=mixture, test="{channel: rician}", snr_db=levels)), Store(tmp_path / "s")
+        )
+        if refused:
+            with pytest.raises(
+                AmcError, match=r"lab.npz: no SNR is recorded, and the other parts of the mixture have 2"
+            ):
+                require_recordings(plan)
+        else:
+            require_recordings(plan)
+
+
 def test_instances_are_scaled_as_the_study_says_and_the_usual_scale_changes_no_key(study, tmp_path):
     x = 0.01 * noise(6, 128)
     np.savez(tmp_path / "lab.npz", X=x, Y=["BPSK", "QPSK"] * 3)
@@ -234,3 +250,17 @@ def test_freely_spelled_labels_of_sigmf_have_the_meaning_that_the_study_says(stu
     assert counts.to_dict() == {(7, "BPSK"): 20, (7, "QPSK"): 20}
     described = open_recording(ReadPath(str(meta), Reading(classes={"Two phases": "BPSK"})))
     assert described.notes == ("1 of 3 annotations name no modulation and are passed over",)
+
+
+def test_an_instance_of_a_whole_recording_is_found_by_modulation_and_snr(study, other):
+    [run] = (described := load_study(study(train="{channel: awgn}", test=other))).runs()
+    part = Instances(described.tests(run)[0], "test")
+    rows = torch.cat([x for x, _, _ in part.batches(torch.arange(len(part)), 8)])  # BPSK 0, 10, 20 dB, then QPSK
+    assert torch.equal(part.of(["BPSK", "QPSK"], 10, 1), rows[[6 + 1, 16 + 1]])
+    for names, snr_db, place, told in (
+        (["8PSK"], 10, 0, "8PSK is not in the test part: it has BPSK, QPSK at 0, 10, 20 dB"),
+        (["BPSK"], 18, 0, "SNR 18 dB is not in the test part"),
+        (["BPSK", "QPSK"], 10, 2, "instance 2 is not in the test part: it has instances 0 to 1"),
+    ):
+        with pytest.raises(AmcError, match=told):
+            part.of(names, snr_db, place)
