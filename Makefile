@@ -25,19 +25,11 @@ docs: .venv/installed
 lint: .venv/installed
 	$(BIN)/ruff check .
 
-# Draws every picture of docs/ anew, from the store in results/. What that lacks is computed first: the quickstart
-# in minutes, the two figures of P1 at the small scale in hours.
+# Draws the pictures of docs/ anew, from the tables committed there; saliency needs a network, which is trained first.
 pictures: .venv/installed
-	$(BIN)/amc run quickstart
-	$(BIN)/amc run p1-fig02 p1-fig14 --scale small
+	$(BIN)/python docs/pictures.py
 	$(BIN)/amc run docs/saliency.yaml
-	$(BIN)/amc figures quickstart --to figures
-	$(BIN)/amc figures p1-fig02 --scale small --to figures
-	$(BIN)/amc figures p1-fig14 --scale small --to figures
 	$(BIN)/amc saliency docs/saliency.yaml --modulations BPSK,QPSK --snr 18 --to figures
-	cp figures/quickstart.png docs/quickstart.png
-	cp figures/p1-fig02-small-published.png docs/p1-fig02.png
-	cp figures/p1-fig14-small-published.png docs/p1-fig14.png
 	cp figures/saliency-saliency.png docs/saliency.png
 
 .venv/installed: pyproject.toml amc_core/_kernels.c

@@ -31,6 +31,11 @@ def moments(z: torch.Tensor) -> dict[str, torch.Tensor]:
     }
 
 
+def magnitudes(x: torch.Tensor) -> torch.Tensor:
+    """Magnitudes of the normalised cumulants in `CUMULANTS`: I and Q [batch, 2, length] → [batch, 11] float32."""
+    return cumulants(torch.complex(x[:, 0], x[:, 1])).abs()
+
+
 def cumulants(z: torch.Tensor, normalised: bool = True) -> torch.Tensor:
     """The eleven joint cumulants of z and z* named in `CUMULANTS`, for signals whose odd moments vanish.
 

@@ -28,7 +28,7 @@ from amc_core.coverage import eased, is_linear, why_unknown
 from amc_core.distributions import extremes
 from amc_core.errors import AmcError
 from amc_core.identity import address_key, key
-from amc_core.modulations import MODULATIONS, modulation_names
+from amc_core.modulations import in_order, modulation, modulation_names
 from amc_core.pulses import pulse_span, raised_cosine, root_raised_cosine
 from amc_core.randomness import NOISE, SYMBOLS, complex_normal, integers
 from amc_core.scenario import Mixture, Scenario
@@ -101,7 +101,7 @@ class Likelihood:
 
     def __init__(self, modulations: Sequence[str], device: torch.device | str = "cpu"):
         self.classes, self.device = len(modulations), torch.device(device)
-        points = [MODULATIONS[name].points for name in modulations]
+        points = [modulation(name).points for name in modulations]
         self.means = torch.tensor([abs(p.mean()) for p in points], dtype=torch.float64)
         # Constellations of mean zero share one scale; each other has its own.
         centred = [place for place in range(len(points)) if self.means[place] < 1e-9]
@@ -178,7 +178,7 @@ def recognition(
 def _phases(names: Sequence[str], symbols: int, snr: float) -> tuple[float, ...]:
     """Phases over which the mean is taken: as far as the constellations repeat, in steps finer than symbols tell."""
     turn = 2 * math.pi
-    while all(_repeats(MODULATIONS[name].points, turn / 2) for name in names):
+    while all(_repeats(modulation(name).points, turn / 2) for name in names):
         turn /= 2
     count = math.ceil(turn / (1.2 / math.sqrt(2 * symbols * snr)))
     return tuple(turn * place / count for place in range(count))
@@ -213,7 +213,7 @@ def upper_bound(
     if not 1e-4 <= standard_error <= 0.1:
         raise AmcError(f"standard_error {standard_error!r} is not allowed: it is from 0.0001 to 0.1")
     known = _KNOWN if known is None else known
-    linear = tuple(name for name in MODULATIONS if name in names and is_linear(name))
+    linear = tuple(name for name in in_order(names) if is_linear(name))
     others = tuple(name for name in names if name not in linear)
     wanted = standard_error * len(names) / len(linear)
     weights = scenario.weights if isinstance(scenario, Mixture) else (1.0,)
@@ -336,8 +336,8 @@ def _estimate(
                 block = max(_FEWEST, _BLOCK // int(largest))
             indices = torch.arange(drawn, drawn + block)
             keys = keys.expand(block, 2)
-            received = reception(keys, indices)
-            scores = _scores(likelihood, place, MODULATIONS[name].points, received, snr, keys, indices, phases)
+            received, points = reception(keys, indices), modulation(name).points
+            scores = _scores(likelihood, place, points, received, snr, keys, indices, phases)
             posteriors[place].append(torch.softmax(scores, 1).amax(1))
             hits[place].append((scores.argmax(1) == place).double())
         drawn += block

@@ -13,9 +13,10 @@ from functools import cached_property
 from amc_core.coverage import require_likelihood
 from amc_core.errors import AmcError
 from amc_core.fields import Field, declared, fields_of, read_fields
+from amc_core.fields import plain as as_plain
 from amc_core.identity import VERSION, changes, joint_key, key
 from amc_core.models import MODELS, model_spec, shortest_length, validate_hyperparameters
-from amc_core.modulations import require_audible
+from amc_core.modulations import modulation_name, require_audible
 from amc_core.scenario import Mixture, Scenario
 
 PARTS = ("train", "validation", "test")
@@ -26,11 +27,12 @@ SPLITS = {"tenths": (8, 9), "amr_benchmark": (6, 8)}  # → tenths of the instan
 class Dataset:
     """A description of instances, never the instances themselves: they are simulated where they are consumed.
 
-    scenario: one, or a `Mixture` to train on. modulations: names; snrs_db: dB. Instances are split 80:10:10 by index
-    into train, validation and test (P1 §IV-C), or 60:20:20 with the `split` "amr_benchmark", which draws the parts of
-    a recording as AMR-Benchmark (Zhang et al. 2022) does. The test part is another number where `test_instances` says
-    so, of indices that follow the validation part's, so that none of them is trained on. Raises AmcError for what the
-    fields do not take, and for an instance shorter than the channel.
+    scenario: one, or a `Mixture` to train on. modulations: names, or `OwnModulation`s, or mappings {name: content} of
+    such; snrs_db: dB. Instances are split 80:10:10 by index into train, validation and test (P1 §IV-C), or 60:20:20
+    with the `split` "amr_benchmark", which draws the parts of a recording as AMR-Benchmark (Zhang et al. 2022) does.
+    The test part is another number where `test_instances` says so, of indices that follow the validation part's, so
+    that none of them is trained on. Raises AmcError for what the fields do not take, and for an instance shorter than
+    the channel.
 
     A recording that nothing trains on may be tested `whole`: then the test part is all of it, in whatever numbers, of
     those `modulations` and `snrs_db` that it has (no SNR named: all), and of each at most `test_instances`. Where the
@@ -60,7 +62,7 @@ class Dataset:
 
     def __post_init__(self):
         # One form for each value, whatever type it came as: tables show it.
-        object.__setattr__(self, "modulations", tuple(str(name) for name in self.modulations))
+        object.__setattr__(self, "modulations", tuple(map(modulation_name, self.modulations)))
         object.__setattr__(self, "snrs_db", tuple(float(snr) + 0.0 for snr in self.snrs_db))
         read_fields(self)
         if self.whole:
@@ -81,7 +83,7 @@ class Dataset:
     def as_dict(self) -> dict:
         """The fields as plain values that JSON can hold."""
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
-        return plain | {"scenario": self.scenario.as_dict()}
+        return plain | {"scenario": self.scenario.as_dict(), "modulations": as_plain(self.modulations)}
 
     def definition(self) -> dict:
         """What makes the dataset another."""
@@ -304,7 +306,11 @@ class Run:
         recipe, defaults = changes(self.recipe), validate_hyperparameters(self.model, {})
         if not model_spec(self.model).epochs:
             recipe.pop("epochs", None)
-        changed = {name: value for name, value in self.hyperparameters.items() if value != defaults[name]}
+        changed = {
+            name: value
+            for name, value in self.hyperparameters.items()
+            if name not in defaults or value != defaults[name]
+        }
         definition = changes(self) | {"version": VERSION, "recipe": recipe, "hyperparameters": changed}
         if self.code:
             definition["code"] = self.code

@@ -18,6 +18,7 @@ from amc_core.distributions import DISTRIBUTIONS, Distribution, extremes
 from amc_core.errors import AmcError
 from amc_core.fields import Field, column, declared, fields_of, plain, read_fields
 from amc_core.fingerprint import fingerprint
+from amc_core.front_end import FrontEnd, front_end_schema, read_front_end
 from amc_core.identity import changes, key
 from amc_core.quantities import ratio, require_number, written
 from amc_core.reading import read_recording, recording_schema
@@ -124,6 +125,10 @@ class Scenario:
         None, 1, 24, whole=True, varies=True, optional=True,
         help="Bits of I and of Q, up to the clipping level or else the instance's largest value; draws are rounded.",
     )  # fmt: skip
+    front_end: str | FrontEnd = Field(
+        "", reader=read_front_end, schema_of=front_end_schema, label="front end",
+        help="A function of one's own, of a file in `code`, that what was received passes: {my_rx.clip: {level: 1}}.",
+    )  # fmt: skip
     resample_to: float | None = Field(
         None, 2, 64, optional=True, unit="samples per symbol", label="blind resampling",
         help="To what the receiver brings an instance, whose symbol rate it estimates from the signal alone.",
@@ -229,6 +234,7 @@ class Scenario:
     def columns(self) -> dict[str, str | float]:
         """The fields as cells of a table: channels and files by name, a distribution as "uniform(0.1, 0.5)"."""
         values = {name: column(field, getattr(self, name)) for name, field in fields_of(self).items()}
+        values["front_end"] = self.front_end and self.front_end.label
         values["channel"] = self.paths.name or f"channel {key(self.paths)[:6]}"
         if self.recording:  # of whose setting nothing is known
             blank = {name: "" if isinstance(value, str) else math.nan for name, value in values.items()}

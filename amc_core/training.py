@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from amc_core.augmentation import Augmentation
+from amc_core.cumulants import magnitudes
 from amc_core.device import Acceleration, Replayed, products
 from amc_core.errors import AmcError
 from amc_core.evaluation import Evaluation, evaluate
@@ -287,7 +288,7 @@ def cut(x: torch.Tensor, length: int) -> torch.Tensor:
 
 
 def _fit_features(run: Run, device) -> Iterator[dict]:
-    """Train a model that is fitted to features in closed form, in one step (HOC-SVM)."""
+    """Train a model that is fitted to features in one step, by its `fit`."""
     model = new_model(run, device)
     training = Instances(
         run.dataset, "train", device, fraction=run.recipe.label_fraction, seed=_seed(run.seed, "labels")
@@ -296,8 +297,9 @@ def _fit_features(run: Run, device) -> Iterator[dict]:
     start = time.perf_counter()
     with torch.inference_mode():
         batches = training.batches(torch.arange(len(training)), _FEATURE_BATCH)
-        features, labels = zip(*((model.features(x).cpu(), labels.cpu()) for x, labels, _ in batches), strict=True)
-    model.fit_features(torch.cat(features).numpy(), torch.cat(labels).numpy(), seed=run.seed)
+        of = getattr(model, "features", magnitudes)  # a classifier of the user's own may have none
+        features, labels = zip(*((of(x).cpu(), labels.cpu()) for x, labels, _ in batches), strict=True)
+    model.fit(torch.cat(features).numpy(), torch.cat(labels).numpy(), seed=run.seed)
     seconds = time.perf_counter() - start
     fitted, result = evaluate(model, training, device), evaluate(model, validation, device)
     more = {"instances_per_second": len(training) / seconds, "micro_batch": _FEATURE_BATCH}

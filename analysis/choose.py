@@ -30,7 +30,7 @@ def choose(results: Results, key: str = "", where: str | None = None) -> pd.Data
     if where is not None:
         from analysis.query import keys_where  # DuckDB takes a while to import
 
-        runs = runs[runs["run"].isin(keys_where(where, results))]
+        runs = runs[runs["run"].isin(keys_where(where, runs))]
     return runs.reset_index(drop=True)
 
 

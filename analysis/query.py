@@ -108,16 +108,16 @@ def _kind(sql: str) -> duckdb.StatementType:
     return kinds[0]
 
 
-def keys_where(condition: str, results: Results) -> list[str]:
-    """The keys of the runs on which a condition in SQL over the columns of the table "runs" holds.
+def keys_where(condition: str, runs: pd.DataFrame) -> list[str]:
+    """The keys of the runs on which a condition in SQL holds.
 
-    Raises AmcError for what is no condition.
+    runs: the table "runs", which may have more columns. Raises AmcError for what is no condition.
     """
     statement = f"SELECT run FROM runs WHERE (\n{condition}\n)"
     with _explained(f"the condition {condition!r}"):
         _kind(statement)
         connection = duckdb.connect()
-        connection.register("run_table", _typed(results.runs, "train"))
+        connection.register("run_table", _typed(runs, "train"))
         connection.execute("CREATE VIEW runs AS FROM run_table")
         for setting in _SETTINGS:
             connection.execute(setting)

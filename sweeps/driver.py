@@ -93,7 +93,7 @@ class Outcome:
         """Matplotlib's figure of the accuracies by training and test setting. Raises AmcError without cells."""
         from analysis.figures import train_test_heat_map
 
-        return train_test_heat_map(self.cells, f"Accuracy by training and test setting: {self.study.name}")
+        return train_test_heat_map(self.cells)
 
     def __repr__(self) -> str:
         told = [self.study.name, "complete" if self.complete else "not complete"]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from amc_core.fields import Field
+from amc_core.models import scikit
 
 
 @dataclass(frozen=True)
@@ -13,9 +14,10 @@ class ModelSpec:
     `min_length` is the shortest instance, in samples, that the architecture takes (`shortest_length` counts its
     hyperparameters in). With `any_length` the weights do not depend on the length: the same trained network
     classifies instances of every length from there. A model without `epochs` is fitted in one step, by its
-    `fit_features`, and has no use for most of a recipe. One that `knows_setting` needs no training at all: it is told
+    `fit`, and has no use for most of a recipe. One that `knows_setting` needs no training at all: it is told
     the setting of every instance it classifies. `parts` of the network can be retrained by themselves (see
     `trained_part`); "statistics" are those of its batch normalisation.
+    With `of_classifier`, the arguments of the hyperparameter `classifier`, a path in scikit-learn, are further ones.
     `feature_maps` names the submodules that end in the last convolutional layer, for `saliency`; there are none
     where `saliency` is not defined.
     """
@@ -32,6 +34,7 @@ class ModelSpec:
     parts: tuple[str, ...] = ("head",)
     feature_maps: tuple[str, ...] = ()
     hyperparameters: dict[str, Field] = field(default_factory=dict)
+    of_classifier: bool = False
 
 
 _CLASSNET = {
@@ -56,6 +59,26 @@ MODELS: dict[str, ModelSpec] = {
             any_length=True,
             epochs=False,
             parts=(),
+        ),
+        ModelSpec(
+            name="hoc",
+            title="HOC",
+            year=2021,
+            source="P1 §II: eleven higher-order cumulants into any classifier of scikit-learn",
+            target="amc_core.models.hoc:HOCClassifier",
+            min_length=8,
+            any_length=True,
+            epochs=False,
+            parts=(),
+            hyperparameters={
+                "classifier": Field(
+                    scikit.USUAL,
+                    reader=scikit.read_path,
+                    schema_of=lambda: {"type": "string", "pattern": r"^sklearn(\.\w+)+$"},
+                    help="The path of a classifier of scikit-learn; its arguments stand beside it.",
+                )
+            },
+            of_classifier=True,
         ),
         ModelSpec(
             name="likelihood",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import matplotlib
@@ -18,9 +17,14 @@ _RANGES = 3  # of SNRs, at most
 
 
 def snr_ranges(snrs: Sequence[float], most: int = _RANGES) -> list[tuple[float, float]]:
-    """The tested SNRs in up to `most` ranges of about as many values: (lowest, highest) of each."""
-    parts = np.array_split(sorted(set(snrs)), min(most, len(set(snrs)))) if len(snrs) else []
-    return [(float(part[0]), float(part[-1])) for part in parts]
+    """The tested SNRs in up to `most` ranges of about as many values: (lowest, highest) of each.
+
+    Unknown SNRs, which are NaN, have a range of their own.
+    """
+    levels = np.unique(np.asarray(snrs, float))
+    known = levels[~np.isnan(levels)]
+    parts = np.array_split(known, min(most, len(known))) if len(known) else []
+    return [(float(part[0]), float(part[-1])) for part in parts] + [(np.nan, np.nan)] * (len(known) < len(levels))
 
 
 @printed
@@ -30,9 +34,7 @@ def confusion_matrices(counts: pd.DataFrame, modulations: Sequence[str], width: 
     counts: columns model, snr_db, sent, recognised, count. modulations: in the order to be shown. width: of the figure
     in inches; by default one column of a page for one panel, else both.
     """
-    names, models = list(modulations), in_order(counts["model"])
-    levels = counts["snr_db"].astype(float)
-    ranges = snr_ranges(levels.dropna()) + [(math.nan, math.nan)] * bool(levels.isna().any())
+    names, models, ranges = list(modulations), in_order(counts["model"]), snr_ranges(counts["snr_db"])
     label = max(map(text_width, names))
     shapes = [(len(ranges), len(models)), (len(models), len(ranges))]
     down, across = min(shapes, key=lambda shape: (shape[1] > 3, shape[0]))
@@ -45,11 +47,12 @@ def confusion_matrices(counts: pd.DataFrame, modulations: Sequence[str], width: 
     for m, model in enumerate(models):
         for r, (low, high) in enumerate(ranges):
             axis = axes[r, m] if (down, across) == shapes[0] else axes[m, r]
-            there = levels.isna() if math.isnan(low) else levels.between(low, high)
-            own = counts[(counts["model"] == model) & there]
+            levels = counts["snr_db"]
+            within = levels.between(low, high) if low == low else levels.isna()
+            own = counts[(counts["model"] == model) & within]
             image = _matrix(axis, own, names, points)
-            told = f"{minus(low)} … {minus(high)} dB" if low < high else f"{minus(low)} dB"
-            told = "unknown SNR" if math.isnan(low) else told
+            told = "unknown SNR" if low != low else f"{minus(low)} dB"
+            told = f"{minus(low)} … {minus(high)} dB" if low < high else told
             axis.set_title(f"{title_of(model)}, {told}")
     for axis in axes[-1]:
         axis.set_xlabel("recognised")

@@ -81,6 +81,8 @@ def train_test_heat_map(
         if place + across >= len(models):
             side = "test " if column.startswith("test_") else ""
             panel.set_xlabel(f"{side}{axis_name(column)}")
+        for row in (k for k, (last, own) in enumerate(pairwise(told), 1) if len(heads) > 1 and last[0] != own[0]):
+            panel.axhline(row - 0.5, color="black", linewidth=0.8)
         if place % across == 0:
             _headings(panel, heads, told, widths)
     drawn = [panel for panel in panels.flat if panel.get_visible()]
@@ -148,8 +150,6 @@ def _headings(panel: Axes, heads: list[str], told: list[list[str]], widths: list
                 where = {"xycoords": panel.get_yaxis_transform(), "xytext": (left, 0), "va": "center"}
                 panel.annotate(own[level], (0, row), **where, **look)
         left += 72 * width
-    for row in (k for k, (last, own) in enumerate(pairwise(told), 1) if last[0] != own[0] and len(heads) > 1):
-        panel.axhline(row - 0.5, color="black", linewidth=0.8)
 
 
 def _fields_of(table: pd.DataFrame, fields: list[str]) -> list[tuple]:

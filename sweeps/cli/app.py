@@ -7,10 +7,22 @@ from math import nan
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from amc_core.errors import AmcError
 
+_ORDER = ("plan", "run", "status", "runs", "results", "compare", "query", "figures", "report", "search")  # then others
+
+
+class _Ordered(TyperGroup):
+    """Lists first what is needed first."""
+
+    def list_commands(self, context) -> list[str]:
+        return sorted(super().list_commands(context), key=lambda name: (*_ORDER, name).index(name))
+
+
 app = typer.Typer(
+    cls=_Ordered,
     help="Scenario and hyperparameter sweeps for automatic modulation classification.",
     epilog="Example: amc run quickstart, then amc results quickstart",
     no_args_is_help=True,
@@ -26,6 +38,10 @@ StoreDir = Annotated[str, typer.Option("--store", help="Directory that holds run
 Scale = Annotated[
     str | None,
     typer.Option("--scale", help="smoke, small, paper, or a scale of the study: sets instances, epochs and proposals."),
+]
+Limit = Annotated[
+    bool,
+    typer.Option("--limit", help="Also the upper bound of any classifier, where known; takes minutes the first time."),
 ]
 SnrRange = Annotated[
     str | None, typer.Option("--snr", metavar="LOW..HIGH", help="Only SNRs in dB from LOW to HIGH; or one: --snr 10.")

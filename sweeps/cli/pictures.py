@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from amc_core.errors import AmcError, require_known
-from sweeps.cli.app import Scale, SnrRange, StoreDir, StudyName, app, inches, listed, snr_range
+from sweeps.cli.app import Limit, Scale, SnrRange, StoreDir, StudyName, app, inches, listed, snr_range
 from sweeps.cli.show import out, written
 from sweeps.words import many
 
@@ -27,9 +27,7 @@ def figures(
     snr: SnrRange = None,
     title: Annotated[str | None, typer.Option("--title", help='Above the figures; "" for none.')] = None,
     intervals: Annotated[bool, typer.Option("--intervals", help="95 % intervals in the heat map.")] = False,
-    limit: Annotated[
-        bool, typer.Option("--limit", help="The upper bound of any classifier over SNR; takes minutes the first time.")
-    ] = False,
+    limit: Limit = False,
 ) -> None:
     """Draw a study's figures: the train × test heat map, accuracy over SNR; of a shipped study, the paper's figure.
 
@@ -67,6 +65,7 @@ def report(
     store: StoreDir = "results",
     scale: Scale = None,
     to: Annotated[Path, typer.Option("--to", help="The HTML file to write.")] = Path("report.html"),
+    limit: Limit = False,
 ) -> None:
     """Write studies as one HTML page: heat maps, confusion matrices, curves, and how to reproduce them.
 
@@ -78,7 +77,7 @@ def report(
     named = [] if study == ["all"] else [(name, load_study(name, scale)) for name in expanded(study)]
     studies = named or found(store, scale)
     try:
-        size = write(to, store, studies).stat().st_size
+        size = write(to, store, studies, limit).stat().st_size
     except OSError as error:
         raise AmcError(f"{str(to)!r} cannot be written: {error.strerror or error}") from None
     told = ", ".join(dict.fromkeys(chosen.name for _, chosen in studies))
@@ -136,7 +135,9 @@ def simulate_signals(
             metavar="SCENARIO", help="A channel's name, augmod, augmod_offsets, or fields: '{upsampling: 4}'."
         ),
     ],
-    modulations: Annotated[str, typer.Option("--modulations", help="A set, or names with commas.")] = "complex",
+    modulations: Annotated[
+        str, typer.Option("--modulations", help="A set, names with commas, or a list as in a study..")
+    ] = "complex",
     snr: Annotated[float, typer.Option("--snr", help="dB; inf for no noise.")] = 30.0,
     length: Annotated[int, typer.Option("--length", min=8, max=1 << 20, help="Samples of an instance.")] = 1024,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
@@ -149,18 +150,21 @@ def simulate_signals(
         ),
     ] = None,
     instances: Annotated[int, typer.Option("--instances", min=1, help="Exported of each modulation.")] = 100,
+    code: Annotated[
+        list[Path] | None,
+        typer.Option("--code", help="A file whose function is the scenario's front_end, with its imports; may repeat."),
+    ] = None,
 ) -> None:
     """Draw a scenario's signals: constellation, waveform and spectrum; optionally export them.
 
     Example: amc simulate rayleigh --modulations QPSK,16QAM --snr 20 --export signals.h5
     """
-    from amc_core.modulations import MODULATIONS, modulation_names
     from analysis.figures import save
     from analysis.figures.signals import constellation_grid, signal_figure
-    from sweeps.study import parse_scenario
+    from sweeps.study import parse_modulations, parse_scenario
 
-    chosen = parse_scenario(scenario)
-    names = modulation_names(listed(modulations) if modulations in MODULATIONS or "," in modulations else modulations)
+    chosen = parse_scenario(scenario, code or ())
+    names = parse_modulations(modulations)
     chosen.require_length(length)
     if export is not None:
         from amc_core.recordings.export import export_instances, require_exportable

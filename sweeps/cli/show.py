@@ -41,7 +41,9 @@ def show_classifiers(specs: list[ModelSpec], length: int, classes: int) -> None:
             table.add_column(name, justify="right" if counted else "left", no_wrap=counted or name in ("model", ""))
         for spec in sorted(specs, key=lambda spec: sizes[spec.name] or (math.inf, 0)):
             size = _size_in_words(sizes[spec.name])
-            table.add_row(spec.name, spec.title, *size, _lengths(spec), _defaults(spec), str(spec.year), spec.source)
+            table.add_row(
+                spec.name, spec.title, *size, _lengths(spec), _defaults(spec), str(spec.year or ""), spec.source
+            )
     else:
         [spec] = specs
         parameters, operations = _size_in_words(sizes[spec.name])
@@ -50,7 +52,7 @@ def show_classifiers(specs: list[ModelSpec], length: int, classes: int) -> None:
             ("parameters", parameters),
             ("MACs", operations),
             ("lengths", _lengths(spec)),
-            ("year", str(spec.year)),
+            ("year", str(spec.year or "")),
             ("source", spec.source),
         ):
             table.add_row(*row)
@@ -67,15 +69,20 @@ def show_classifiers(specs: list[ModelSpec], length: int, classes: int) -> None:
 
 def _size_of(spec: ModelSpec, length: int, classes: int) -> tuple[int, int] | None:
     """Parameters and multiply-accumulates of a classifier, counted from the network; None for too short a length."""
-    from amc_core.models import build_model, shortest_length
+    from amc_core.models import MODELS, build_model, shortest_length
     from amc_core.models.complexity import multiply_accumulates, parameters
 
     if length < shortest_length(spec.name):
         return None
     if spec.knows_setting:  # it solves for the symbols, and has no layers to count
         return 0, 0
-    network = build_model(spec.name, classes, length)
-    return parameters(network), multiply_accumulates(network, length)
+    try:
+        network = build_model(spec.name, classes, length)
+        return parameters(network), multiply_accumulates(network, length)
+    except Exception:
+        if spec.name in MODELS:
+            raise
+        return None  # of an installed package: a run says why it does not work
 
 
 def _size_in_words(size: tuple[int, int] | None) -> tuple[str, str]:

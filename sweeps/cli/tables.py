@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from amc_core.quantities import written
-from sweeps.cli.app import Scale, SnrRange, StoreDir, StudyName, app, listed, snr_range
+from sweeps.cli.app import Limit, Scale, SnrRange, StoreDir, StudyName, app, listed, snr_range
 from sweeps.cli.show import natural_width, out, show_table, show_whole, snrs_in_words, written_to
 from sweeps.words import many
 
@@ -35,9 +35,7 @@ def results(
         str | None, typer.Option("--columns", help="The column of the table cells whose values stand side by side.")
     ] = None,
     snr: SnrRange = None,
-    limit: Annotated[
-        bool, typer.Option("--limit", help="Rows with the upper bound of any classifier; minutes the first time.")
-    ] = False,
+    limit: Limit = False,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the cells to this CSV file.")] = None,
     parquet: Annotated[Path | None, typer.Option("--parquet", help="Write the cells to this Parquet file.")] = None,
 ) -> None:

@@ -1,11 +1,13 @@
 """Where the bytes of a store live: a directory, or a bucket that speaks S3. Both offer the same few operations.
 
-list(folder)         file name → when it was written (seconds since 1970), of all files below a folder
+stats(folder)        file name → when it was written (seconds since 1970) and its bytes, of all files below a folder
+list(folder)         the same without the bytes
 read(name, last)     the bytes of a file, or only its last ones; FileNotFoundError where there is none
 for_arrow(names)     Arrow's file system, and the paths there of these files
 write(name, bytes)   all of it or nothing: no reader, at any time, sees a part; durable=False: a power cut may undo it
 delete(name)         no matter whether it is there
 move(name, to)       under another name
+remove(folder)       a folder with all that is in it, in one step; in a bucket its file `first` goes first
 require_writable()   raises AmcError unless the others can work; removes what killed processes have left
 scratch()            a context: a folder for passing use, as path and Arrow file system, None for the machine's own
 
@@ -33,6 +35,7 @@ from amc_core.errors import AmcError
 from amc_core.paths import expanded
 
 _SCRATCH = ".scratch-"  # and a name that no other process has
+_TRASH = ".trash-"  # likewise: what has been removed, and is being deleted
 _DAY = 86400  # seconds, after which nobody comes back to what has not changed
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _HOST = re.sub(r"[^\w-]", "_", socket.gethostname())
@@ -79,12 +82,15 @@ class Directory:
                 )
 
     def list(self, folder: str) -> dict[str, float]:
-        found: dict[str, float] = {}
+        return {name: written for name, (written, _) in self.stats(folder).items()}
+
+    def stats(self, folder: str) -> dict[str, tuple[float, int]]:
+        found: dict[str, tuple[float, int]] = {}
         with self._explained("read"):
             self._list(f"{self.path}/{folder}", folder, found)
         return found
 
-    def _list(self, directory: str, prefix: str, found: dict[str, float]) -> None:
+    def _list(self, directory: str, prefix: str, found: dict[str, tuple[float, int]]) -> None:
         with suppress(FileNotFoundError), os.scandir(directory) as entries:
             for entry in entries:
                 # The folder of a run may be a link; further below one might lead in a circle.
@@ -92,7 +98,8 @@ class Directory:
                     self._list(entry.path, f"{prefix}/{entry.name}", found)
                 elif not entry.name.startswith(".") and entry.is_file():  # no pipe or socket, whose reading hangs
                     with suppress(FileNotFoundError):  # another process has deleted it
-                        found[f"{prefix}/{entry.name}"] = entry.stat().st_mtime
+                        status = entry.stat()
+                        found[f"{prefix}/{entry.name}"] = status.st_mtime, status.st_size
 
     def read(self, name: str, last: int | None = None) -> bytes:
         with self._explained("read"), open(self.path / name, "rb", buffering=0, opener=_open_file) as file:
@@ -130,6 +137,21 @@ class Directory:
             _make((self.path / to).parent)
             os.replace(self.path / name, self.path / to)
 
+    def remove(self, folder: str, first: str = "") -> None:
+        trash = self.path / f"{_TRASH}{uuid.uuid4().hex}"
+        with self._explained("written"), suppress(FileNotFoundError):
+            os.rename(self.path / folder, trash)
+            _sync((self.path / folder).parent)
+        self.empty_trash()
+
+    def empty_trash(self) -> None:
+        """Delete what has been removed, also by processes that were killed while they deleted it."""
+        for trash in self.path.glob(f"{_TRASH}*"):
+            if trash.is_symlink():  # the folder of a run may be a link, whose target is not ours to delete
+                trash.unlink(missing_ok=True)
+            else:
+                shutil.rmtree(trash, ignore_errors=True)
+
     def require_writable(self) -> None:
         place = next(path for path in (self.path, *self.path.parents) if path.exists())
         probe = place / f".{_HOST}.{os.getpid()}.{uuid.uuid4().hex}"
@@ -142,6 +164,7 @@ class Directory:
             for left in (*self.path.glob(".*.*.*"), *(self.path / "runs").rglob(".*.*.*")):
                 if _abandoned(left):
                     left.unlink(missing_ok=True)
+            self.empty_trash()
             for left in self.path.glob(f"{_SCRATCH}*"):
                 with suppress(FileNotFoundError):  # its driver has just ended
                     if _is_old(self.list(left.name), left.stat().st_mtime):
@@ -189,6 +212,9 @@ class Bucket:
         self.endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
 
     def list(self, folder: str) -> dict[str, float]:
+        return {name: written for name, (written, _) in self.stats(folder).items()}
+
+    def stats(self, folder: str) -> dict[str, tuple[float, int]]:
         below = pyarrow.fs.FileSelector(f"{self.root}/{folder}", recursive=True, allow_not_found=True)
         with self._explained():
             files = self._filesystem(patient=False)
@@ -196,7 +222,8 @@ class Bucket:
             if not found and files.get_file_info(self.bucket).type == pyarrow.fs.FileType.NotFound:
                 raise OSError("NO_SUCH_BUCKET")
         start = len(self.root) + 1
-        return {info.path[start:]: info.mtime_ns / 1e9 for info in found if info.type == pyarrow.fs.FileType.File}
+        files = [info for info in found if info.type == pyarrow.fs.FileType.File]
+        return {info.path[start:]: (info.mtime_ns / 1e9, info.size) for info in files}
 
     def read(self, name: str, last: int | None = None) -> bytes:
         with self._explained(), self._filesystem().open_input_file(f"{self.root}/{name}") as file:
@@ -218,6 +245,10 @@ class Bucket:
     def move(self, name: str, to: str) -> None:
         with self._explained():
             self._filesystem().move(f"{self.root}/{name}", f"{self.root}/{to}")
+
+    def remove(self, folder: str, first: str = "") -> None:
+        for name in sorted(self.list(folder), key=lambda name: name != f"{folder}/{first}"):
+            self.delete(name)
 
     def require_writable(self) -> None:
         probe = f"{self.root}/.{uuid.uuid4().hex}"

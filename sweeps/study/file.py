@@ -25,6 +25,7 @@ from sweeps.search.objectives import OBJECTIVES
 from sweeps.study.code import Code
 from sweeps.study.grid import (
     LARGEST,
+    Beside,
     Grid,
     ModelEntry,
     each,
@@ -71,7 +72,8 @@ def _grids(content: Any, info: ValidationInfo, train: tuple[Grid, ...] | None = 
     grids = content if isinstance(content, list) else [content]
     if not grids:
         raise AmcError("the grid is empty: name scenario fields and their values")
-    read = tuple(scenario_grid(grid, info.context["folder"], train) for grid in grids)
+    beside = Beside(info.context["folder"], info.context["code"], info.context.get("modulations", ()))
+    read = tuple(scenario_grid(grid, beside, train) for grid in grids)
     settings = sum(grid.size for grid in read)
     if settings > LARGEST:
         raise AmcError(f"the grid has {settings:,} scenarios: at most {LARGEST:,} are allowed")
@@ -185,8 +187,8 @@ class StudyFile(_Section):
 
     description: str = ""
     """What the study is for."""
-    modulations: tuple[str, ...] = Field(validate_default=True, default="complex")
-    """The classes: the name of a set, or a list of modulations."""
+    modulations: tuple[SkipValidation[str], ...] = Field(validate_default=True, default="complex")
+    """The classes: the name of a set, or a list of modulations, of one's own such as {MY4: {points: [[1, 0], …]}}."""
     snr_db: tuple[_number(-200, 200), ...] = tuple(float(snr) for snr in range(-6, 19, 2))
     """SNRs in dB: a list, or a range {from, to, step}."""
     instances: _Instances = 1000
@@ -200,7 +202,7 @@ class StudyFile(_Section):
     split: Literal["tenths", "amr_benchmark"] = "tenths"
     """Parts for training, validation and test: 80:10:10, or 60:20:20 as AMR-Benchmark draws them of a recording."""
     code: _Code = Field(validate_default=True, default=())
-    """Python files in the study's folder, or below it, whose classes may be models: my_net.py has my_net.MyNet."""
+    """Python files in the study's folder, or below it, whose classes may be models, and whose functions front ends."""
     models: tuple[SkipValidation[ModelEntry], ...]
     """Names of models, or names with hyperparameters, beside which there may be a recipe of that model alone."""
     recipe: _Recipes = ({},)
@@ -228,14 +230,15 @@ class StudyFile(_Section):
 
     @field_validator("modulations", mode="before")
     @classmethod
-    def _modulations(cls, value: Any) -> tuple[str, ...]:
+    def _modulations(cls, value: Any, info: ValidationInfo) -> tuple[str, ...]:
         if not isinstance(value, str | list):
             raise AmcError(f"{value!r} is not allowed: name a set ({', '.join(MODULATION_SETS)}) or list modulations")
         if isinstance(value, list):
             each(lambda name: modulation_names([name]), value)
         names = modulation_names(value)
         if len(names) < 2:
-            raise AmcError(f"{list(names)} is not allowed: a classifier needs at least two")
+            raise AmcError(f"{list(map(str, names))} is not allowed: a classifier needs at least two")
+        info.context["modulations"] = names  # which test grids may name
         return names
 
     @field_validator("snr_db", mode="before")

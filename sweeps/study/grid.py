@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 from amc_core.errors import AmcError, require_known, suggest
 from amc_core.fields import Field, fields_of
 from amc_core.fingerprint import BUCKET, DigestedPath
+from amc_core.front_end import FrontEnd, front_end
 from amc_core.identity import canonical
 from amc_core.models import MODELS, model_spec, validate_hyperparameters
 from amc_core.modulations import modulation_names
@@ -79,12 +81,20 @@ class Grid:
             yield components[0] if same else Mixture(components, base.weights)
 
 
-def scenario_grid(content: Any, folder: Path, train: Iterable[Grid] | None = None) -> Grid:
-    """Read a grid of scenario fields, paths taken from `folder`.
+class Beside(NamedTuple):
+    """What a grid may name: files in the study's folder, functions of its code, and modulations of its own."""
+
+    folder: Path
+    code: Code
+    modulations: tuple[str, ...] = ()
+
+
+def scenario_grid(content: Any, beside: Beside, train: Iterable[Grid] | None = None) -> Grid:
+    """Read a grid of scenario fields.
 
     A training grid may have a `mixture`; a test grid, for which `train` has the training grids, may `vary` fields
-    over all values they have there, and have `instances`, `snr_db` and `modulations` of its own. Raises AmcError for
-    what is not a grid.
+    over all values they have there, and have `instances`, `snr_db` and `modulations` of its own, among which it may
+    name those of one's own that are among the study's. Raises AmcError for what is not a grid.
     """
     if not isinstance(content, dict):
         raise AmcError(
@@ -96,13 +106,13 @@ def scenario_grid(content: Any, folder: Path, train: Iterable[Grid] | None = Non
 
     def axes_of(name: str, values: Any) -> list[tuple[Setting, ...]]:
         if name == "zip":
-            return [_zipped(values, folder)]
+            return [_zipped(values, beside)]
         if name == "mixture" and train is None:
-            return [({"mixture": _mixture(values, folder)},)]
+            return [({"mixture": _mixture(values, beside)},)]
         if name == "vary" and train is not None:
             return _varied(values, train)
         require_known("scenario field", [name], (*SCENARIO_FIELDS, *special))
-        return [tuple({name: value} for value in _values(name, values, folder))]
+        return [tuple({name: value} for value in _values(name, values, beside))]
 
     axes = [axis for part in each(lambda entry: axes_of(*entry), content.items()) for axis in part]
     decided: list[str] = []
@@ -111,7 +121,9 @@ def scenario_grid(content: Any, folder: Path, train: Iterable[Grid] | None = Non
         if twice:
             raise AmcError(f"{twice} is given twice in one grid")
         decided += _decided(axis)
-    return Grid(tuple(axes), **{_OF_TESTS[name][0]: _OF_TESTS[name][1](value) for name, value in own.items()})
+    readers = {"instances": _own_instances, "snr_db": _own_snrs}
+    readers["modulations"] = partial(modulation_names, own=beside.modulations)
+    return Grid(tuple(axes), **{_OF_TESTS[name]: readers[name](value) for name, value in own.items()})
 
 
 def snr_levels(value: Any) -> tuple[float, ...]:
@@ -140,12 +152,8 @@ def _own_instances(value: Any) -> int:
     return require_number("instances", value, 1, 10**7, integer=True)
 
 
-# What a test grid may have of its own → the attribute of the grid, and how it is read.
-_OF_TESTS = {
-    "instances": ("instances", _own_instances),
-    "snr_db": ("snrs_db", _own_snrs),
-    "modulations": ("modulations", modulation_names),
-}
+# What a test grid may have of its own → the attribute of the grid.
+_OF_TESTS = {"instances": "instances", "snr_db": "snrs_db", "modulations": "modulations"}
 
 
 def require_one_meaning(grids: Iterable[Grid]) -> None:
@@ -301,7 +309,15 @@ def _product(lists: dict[str, list]) -> list[Setting]:
     return [dict(zip(lists, values, strict=True)) for values in product(*lists.values())]
 
 
-def _values(name: str, values: Any, folder: Path) -> list:
+# Field → others without which it does nothing, as any values of them; the grid gives its own.
+_PARTNERS = {
+    "impulsive_index": {"impulsive_ratio": 1.0},
+    "impulsive_ratio": {"impulsive_index": 1.0},
+    "amplifier_smoothness": {"amplifier_backoff_db": 0.0},
+}
+
+
+def _values(name: str, values: Any, beside: Beside) -> list:
     """The values of a field, each of them allowed."""
     values = values if isinstance(values, list) else [values]
     if not values:
@@ -309,10 +325,13 @@ def _values(name: str, values: Any, folder: Path) -> list:
     if name in FILE_FIELDS:  # a path in a study is meant from where the study is
         if "" in values:
             raise AmcError(f"{name} '' is not allowed: it is the path of a file; leave it out where there is none")
-        values = [_from_folder(value, folder) for value in values]
+        values = [_from_folder(value, beside.folder) for value in values]
+    if name == "front_end":
+        values = [one for value in values for one in front_ends(value, beside.code)]
     for value in values:
         require_value(name, value, fields_of(Scenario)[name].optional)
-    read = [Scenario(**{name: value}) for value in values]
+    partners = _PARTNERS.get(name, {})
+    read = [Scenario(**{name: value} | (partners if value is not None else {})) for value in values]
     for scenario in read:
         scenario.definition()  # which looks at files, whose digests the values keep
     return [getattr(scenario, name) for scenario in read] if name in FILE_FIELDS else values
@@ -327,11 +346,24 @@ def _from_folder(value: Any, folder: Path) -> Any:
     return value
 
 
-def _zipped(content: Any, folder: Path) -> tuple[Setting, ...]:
+def front_ends(content: Any, code: Code) -> list[FrontEnd | str]:
+    """Read a front end: a function's name, or its name with parameters, which may have lists; "" for none."""
+    if content == "" or isinstance(content, FrontEnd):
+        return [content]
+    [(name, given)] = content.items() if isinstance(content, dict) and len(content) == 1 else [(content, {})]
+    if not isinstance(name, str) or not isinstance(given, dict):
+        form = "'file.function', or {file.function: {parameter: value}}"
+        raise AmcError(f"front_end {content!r} is not allowed: it is {form}")
+    function = code.function(name)
+    lists = {key: _alternatives(function.signature.get(key), value) for key, value in given.items()}
+    return [front_end(function, combination) for combination in _product(lists)]
+
+
+def _zipped(content: Any, beside: Beside) -> tuple[Setting, ...]:
     if not isinstance(content, dict) or not content:
         raise AmcError("zip is not understood: map scenario fields to lists of the same length")
     require_known("scenario field", content, SCENARIO_FIELDS)
-    lists = {name: _values(name, values, folder) for name, values in content.items()}
+    lists = {name: _values(name, values, beside) for name, values in content.items()}
     lengths = {name: len(values) for name, values in lists.items()}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
@@ -339,7 +371,7 @@ def _zipped(content: Any, folder: Path) -> tuple[Setting, ...]:
     return tuple(dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True))
 
 
-def _mixture(content: Any, folder: Path) -> tuple[tuple[Setting, float], ...]:
+def _mixture(content: Any, beside: Beside) -> tuple[tuple[Setting, float], ...]:
     components = []
     for entry in content if isinstance(content, list) else [content]:
         if not isinstance(entry, dict):
@@ -350,9 +382,10 @@ def _mixture(content: Any, folder: Path) -> tuple[tuple[Setting, float], ...]:
                 continue
             if name not in SCENARIO_FIELDS:
                 raise AmcError(f"scenario field {name!r} is not known{suggest(name, (*SCENARIO_FIELDS, 'weight'))}")
-            if isinstance(value, list):
+            values = [] if isinstance(value, list) else _values(name, value, beside)
+            if len(values) != 1:
                 raise AmcError(f"{name} {value!r} is not allowed in a mixture: give one value")
-            [setting[name]] = _values(name, value, folder)
+            [setting[name]] = values
         components.append((setting, entry.get("weight", 1.0)))
     Mixture(tuple(Scenario(**setting) for setting, _ in components), tuple(weight for _, weight in components))
     return tuple(components)

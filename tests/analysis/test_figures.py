@@ -116,6 +116,8 @@ def test_confusion_matrices_pool_no_setting_of_training_with_unseen_ones(results
 def test_snrs_are_split_into_ranges_of_equally_many():
     assert snr_ranges([0, 2, 4, 6, 8, 10]) == [(0, 2), (4, 6), (8, 10)]
     assert snr_ranges([5]) == [(5, 5)]
+    known, unknown = snr_ranges([np.nan, 5, np.nan])  # of recordings whose SNR nobody told
+    assert known == (5, 5) and np.isnan(unknown).all()
 
 
 def test_rows_of_a_confusion_matrix_are_of_its_own_range_of_snrs():

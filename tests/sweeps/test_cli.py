@@ -286,7 +286,7 @@ def test_a_run_that_is_resumed_was_started_when_it_first_was(study_file, tmp_pat
 def test_a_damaged_checkpoint_does_not_keep_a_run_from_being_trained(study_file, tmp_path):
     study, store = load_study(study_file(models="mod_lcnn", train="{}")), Store(tmp_path / "store")
     [run] = study.runs()
-    checkpoint = tmp_path / "store" / "runs" / run.key / f"checkpoint-000001-{'0' * 32}.pt"
+    checkpoint = tmp_path / "store" / "runs" / run.key / f"checkpoint-000001-00000000-{'0' * 32}.pt"
     checkpoint.parent.mkdir(parents=True)
     checkpoint.write_bytes(b"PK not a checkpoint")
     list(compute(run, study.tests(run), store))

@@ -512,3 +512,11 @@ def test_a_bad_recipe_of_a_model_is_refused(study_file, models, said):
     with pytest.raises(AmcError) as refused:
         load_study(study_file(models=models))
     assert said in str(refused.value)
+
+
+def test_fields_that_need_each_other_are_given_together(study_file):
+    noise = "impulsive_index: [0.1, 1], impulsive_ratio: 0.1"
+    study = load_study(study_file(train=f"{{{noise}, amplifier_backoff_db: 3, amplifier_smoothness: 2}}", test="{}"))
+    assert {run.dataset.scenario.impulsive_index for run in study.runs()} == {0.1, 1}
+    with pytest.raises(AmcError, match=r"impulsive_index 0\.1 needs impulsive_ratio beside it"):
+        load_study(study_file("alone", train="{impulsive_index: 0.1}"))
