@@ -17,17 +17,16 @@ from typing import Any, NamedTuple
 
 from amc_core.errors import AmcError, require_known, suggest
 from amc_core.fields import Field, fields_of
-from amc_core.fingerprint import BUCKET, DigestedPath
 from amc_core.front_end import FrontEnd, front_end
 from amc_core.identity import canonical
 from amc_core.models import MODELS, model_spec, validate_hyperparameters
 from amc_core.modulations import modulation_names
-from amc_core.paths import expanded
 from amc_core.quantities import number, require_number
 from amc_core.recipes import RECIPES
 from amc_core.run import Recipe
 from amc_core.scenario import FILE_FIELDS, SCENARIO_FIELDS, Channel, Mixture, Scenario
 from sweeps.study.code import Code
+from sweeps.study.recorded import from_folder
 
 Setting = dict[str, Any]  # field → value; "mixture" → components and their weights
 
@@ -325,7 +324,7 @@ def _values(name: str, values: Any, beside: Beside) -> list:
     if name in FILE_FIELDS:  # a path in a study is meant from where the study is
         if "" in values:
             raise AmcError(f"{name} '' is not allowed: it is the path of a file; leave it out where there is none")
-        values = [_from_folder(value, beside.folder) for value in values]
+        values = [from_folder(value, beside.folder) for value in values]
     if name == "front_end":
         values = [one for value in values for one in front_ends(value, beside.code)]
     for value in values:
@@ -335,15 +334,6 @@ def _values(name: str, values: Any, beside: Beside) -> list:
     for scenario in read:
         scenario.definition()  # which looks at files, whose digests the values keep
     return [getattr(scenario, name) for scenario in read] if name in FILE_FIELDS else values
-
-
-def _from_folder(value: Any, folder: Path) -> Any:
-    """A path, or a mapping with the path of a file, as it is meant from a folder."""
-    if isinstance(value, str):
-        return DigestedPath(value if value.startswith(BUCKET) else str(folder / expanded(value)))
-    if isinstance(value, dict) and isinstance(value.get("file"), str) and value["file"]:
-        return value | {"file": str(_from_folder(value["file"], folder))}
-    return value
 
 
 def front_ends(content: Any, code: Code) -> list[FrontEnd | str]:
