@@ -143,8 +143,10 @@ class Scenario:
         "or by its largest magnitude, or not at all.",
     )  # fmt: skip
     audio: str = Field(
-        "", file=True, help="A WAV file that the analogue modulations send instead of speech-like noise."
-    )
+        "", file=True,
+        help="A WAV file that the analogue modulations send instead of speech-like noise; training, validation and "
+        "test all draw from the whole of it, so test with another file to keep speech apart.",
+    )  # fmt: skip
     recording: str = Field(
         "", file=True, reader=read_recording, schema_of=recording_schema,
         help="A file whose instances are taken instead of simulated ones, or {file: path, iq: field, …} with what its "

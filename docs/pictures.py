@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from amc_core import Scenario
 from analysis.figures import accuracy_over_snr, save, train_test_heat_map
 from analysis.figures.papers import FIGURES
 from analysis.figures.style import titled
@@ -21,8 +22,15 @@ from analysis.figures.style import titled
 DOCS = Path(__file__).parent
 
 
+def _read(name: str) -> pd.DataFrame:
+    """A table of cells; fields that scenarios have got since have their defaults."""
+    table = pd.read_parquet(DOCS / name)
+    usual = {f"{side}_{field}": value for side in ("train", "test") for field, value in Scenario().columns().items()}
+    return table.assign(**{column: value for column, value in usual.items() if column not in table})
+
+
 def _quickstart() -> pd.DataFrame:
-    return pd.read_parquet(DOCS / "tables" / "quickstart.parquet")
+    return _read("tables/quickstart.parquet")
 
 
 def _over_snr() -> Figure:
@@ -30,7 +38,7 @@ def _over_snr() -> Figure:
 
 
 def _small() -> pd.DataFrame:
-    return pd.read_parquet(DOCS / "findings" / "small-cells.parquet")
+    return _read("findings/small-cells.parquet")
 
 
 def _upsampling() -> Figure:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
-from math import nan
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from amc_core import quantities
 from amc_core.errors import AmcError
 
 _ORDER = ("plan", "run", "status", "runs", "results", "compare", "query", "figures", "report", "search")  # then others
@@ -21,6 +22,27 @@ class _Ordered(TyperGroup):
         return sorted(super().list_commands(context), key=lambda name: (*_ORDER, name).index(name))
 
 
+def numeral(flag: str, allowed: str, low: float, high: float, whole: bool = False, help: str | None = None) -> Any:
+    """An option of a number from low to high, which is read as studies read theirs.
+
+    allowed: what the AmcError says of any other value.
+    """
+    read = quantities.whole if whole else quantities.number
+
+    def value(text: str | float) -> str | float:
+        infinite = isinstance(text, str) and text.strip().lower() in ("inf", "+inf", ".inf")
+        found = math.inf if infinite else read(text)
+        return text if found is None or not low <= found <= high else found
+
+    def require(found: str | float | None) -> float | None:
+        if isinstance(found, str):  # a ValueError that the parser raises would end in a box
+            raise AmcError(f"{flag} {found!r} is not allowed: it is {allowed}")
+        return found
+
+    metavar = "INTEGER" if whole else "NUMBER"
+    return typer.Option(flag, parser=value, callback=require, metavar=metavar, help=help)
+
+
 app = typer.Typer(
     cls=_Ordered,
     help="Scenario and hyperparameter sweeps for automatic modulation classification.",
@@ -29,6 +51,33 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        from amc_core import kernels
+        from amc_core.identity import VERSION
+
+        try:
+            release = version("amc-sweeps")
+        except PackageNotFoundError:  # a checkout that is not installed
+            release = "not installed"
+        compiled = "compiled" if kernels.library() else "PyTorch's, slower: the package was built without a C compiler"
+        typer.echo(f"amc-sweeps {release}, definitions of version {VERSION}, kernels: {compiled}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Scenario and hyperparameter sweeps for automatic modulation classification."""
+
+
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a shipped study.")]
 StudyNames = Annotated[
     list[str],
@@ -53,11 +102,8 @@ def snr_range(text: str | None) -> tuple[float, float] | None:
     if text is None:
         return None
     low, dots, high = text.partition("..")
-    try:
-        bounds = float(low), float(high if dots else low)
-    except ValueError:
-        bounds = nan, nan
-    if not bounds[0] <= bounds[1]:
+    bounds = quantities.number(low), quantities.number(high if dots else low)
+    if None in bounds or not bounds[0] <= bounds[1]:
         raise AmcError(f"--snr {text!r} is not allowed: give one SNR in dB, or two as in 0..10, the lower one first")
     return bounds
 
@@ -67,7 +113,7 @@ def inches(text: str | None) -> float | None:
     if text is None:
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(in|cm|mm)", text)
-    width = float(match[1]) / {"in": 1, "cm": 2.54, "mm": 25.4}[match[2]] if match else nan
+    width = float(match[1]) / {"in": 1, "cm": 2.54, "mm": 25.4}[match[2]] if match else math.nan
     if not 1.5 <= width <= 20:
         raise AmcError(f"--width {text!r} is not allowed: give 1.5in to 20in, such as 3.5in, or mm or cm")
     return width

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,7 @@ from typing import Annotated
 import typer
 
 from amc_core.errors import AmcError, require_known
-from sweeps.cli.app import Limit, Scale, SnrRange, StoreDir, StudyName, app, inches, listed, snr_range
+from sweeps.cli.app import Limit, Scale, SnrRange, StoreDir, StudyName, app, inches, listed, numeral, snr_range
 from sweeps.cli.show import out, written
 from sweeps.words import many
 
@@ -92,11 +93,38 @@ def draw_saliency(
     modulations: Annotated[
         str | None, typer.Option("--modulations", help="Names with commas; otherwise the study's first two.")
     ] = None,
-    snr: Annotated[float | None, typer.Option("--snr", help="dB; otherwise the study's highest.")] = None,
+    snr: Annotated[
+        float | None,
+        numeral(
+            "--snr",
+            "a number of dB, from -200, or inf for no noise",
+            -200,
+            math.inf,
+            help="dB; otherwise the study's highest.",
+        ),
+    ] = None,
     model: Annotated[str | None, typer.Option("--model", help="Of this model only.")] = None,
-    instance: Annotated[int, typer.Option("--instance", min=0, help="Which instance of the test part.")] = 0,
+    instance: Annotated[
+        int,
+        numeral(
+            "--instance",
+            "a whole number from 0",
+            0,
+            10**7,
+            whole=True,
+            help="Which instance of the test part.",
+        ),
+    ] = 0,
     layer: Annotated[
-        int, typer.Option("--layer", help="Convolutional layer; 0 is the first and the finest, -1 the last.")
+        int,
+        numeral(
+            "--layer",
+            "a whole number",
+            -(10**6),
+            10**6,
+            whole=True,
+            help="Convolutional layer; 0 is the first and the finest, -1 the last.",
+        ),
     ] = 2,  # the deepest in which single transitions between symbols show
     code: Annotated[
         list[Path] | None,
@@ -136,11 +164,30 @@ def simulate_signals(
         ),
     ],
     modulations: Annotated[
-        str, typer.Option("--modulations", help="A set, names with commas, or a list as in a study..")
+        str, typer.Option("--modulations", help="A set, names with commas, or a list as in a study.")
     ] = "complex",
-    snr: Annotated[float, typer.Option("--snr", help="dB; inf for no noise.")] = 30.0,
-    length: Annotated[int, typer.Option("--length", min=8, max=1 << 20, help="Samples of an instance.")] = 1024,
-    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    snr: Annotated[
+        float,
+        numeral(
+            "--snr",
+            "a number of dB, from -200, or inf for no noise",
+            -200,
+            math.inf,
+            help="dB; inf for no noise.",
+        ),
+    ] = 30.0,
+    length: Annotated[
+        int,
+        numeral(
+            "--length",
+            "a whole number of samples from 8 to 1,048,576",
+            8,
+            1 << 20,
+            whole=True,
+            help="Samples of an instance.",
+        ),
+    ] = 1024,
+    seed: Annotated[int, numeral("--seed", "a whole number from 0", 0, (1 << 63) - 1, whole=True)] = 0,
     to: Annotated[Path, typer.Option("--to", help="Directory for the picture.")] = Path("figures"),
     export: Annotated[
         Path | None,
@@ -149,7 +196,17 @@ def simulate_signals(
             help="Also write instances: FILE.h5 (RadioML 2018.01A layout), or the name of a directory for SigMF.",
         ),
     ] = None,
-    instances: Annotated[int, typer.Option("--instances", min=1, help="Exported of each modulation.")] = 100,
+    instances: Annotated[
+        int,
+        numeral(
+            "--instances",
+            "a whole number from 1 to 10,000,000",
+            1,
+            10**7,
+            whole=True,
+            help="Exported of each modulation.",
+        ),
+    ] = 100,
     code: Annotated[
         list[Path] | None,
         typer.Option("--code", help="A file whose function is the scenario's front_end, with its imports; may repeat."),

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from amc_core.errors import AmcError
 from amc_core.quantities import written
-from sweeps.cli.app import Scale, StoreDir, StudyName, StudyNames, app
+from sweeps.cli.app import Scale, StoreDir, StudyName, StudyNames, app, numeral
 from sweeps.cli.run_table import show_incomplete
 from sweeps.cli.show import err, out, show_plan, show_search_state, title_of, written_to
 from sweeps.words import many
@@ -90,7 +90,14 @@ def run(
         typer.Option("--address", help="host:port of a Ray cluster, auto, or local; otherwise RAY_ADDRESS, or here."),
     ] = None,
     gpus_per_trial: Annotated[
-        float | None, typer.Option("--gpus-per-trial", min=0, help="GPUs, or a fraction of one, for each trial.")
+        float | None,
+        numeral(
+            "--gpus-per-trial",
+            "a number of GPUs from 0",
+            0,
+            10**6,
+            help="GPUs, or a fraction of one, for each trial.",
+        ),
     ] = None,
     log: Annotated[
         str | None, typer.Option("--log", help="Also write learning curves: tensorboard, mlflow or wandb, under logs/.")

@@ -10,7 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from sweeps.cli.app import StoreDir, app
+from sweeps.cli.app import StoreDir, app, numeral
 from sweeps.cli.show import out, show_whole, written_to
 from sweeps.words import many
 
@@ -33,7 +33,15 @@ def export_run(
     store: StoreDir = "results",
     where: Where = None,
     length: Annotated[
-        int | None, typer.Option("--length", min=8, max=1 << 20, help="Samples of an instance, if not as trained.")
+        int | None,
+        numeral(
+            "--length",
+            "a whole number of samples from 8 to 1,048,576",
+            8,
+            1 << 20,
+            whole=True,
+            help="Samples of an instance, if not as trained.",
+        ),
     ] = None,
     code: Code = None,
 ) -> None:
@@ -77,7 +85,15 @@ def classify_recordings(
     store: StoreDir = "results",
     where: Where = None,
     length: Annotated[
-        int | None, typer.Option("--length", min=8, max=1 << 20, help="Samples of a segment, if not as trained.")
+        int | None,
+        numeral(
+            "--length",
+            "a whole number of samples from 8 to 1,048,576",
+            8,
+            1 << 20,
+            whole=True,
+            help="Samples of a segment, if not as trained.",
+        ),
     ] = None,
     code: Code = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the segments to this CSV file.")] = None,

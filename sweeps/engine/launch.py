@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import operator
+import os
 import pickle
 import random
 import socket
@@ -75,8 +76,8 @@ def launch(
 
     share = study.resources.gpus_per_trial
     share = _measured_share(study, plan, store) if share is None else share
-    # Those of equal work in another order on every machine: launches that share a store begin with different runs.
-    runs = random.Random(socket.gethostname()).sample(plan.runs, len(plan.runs))
+    # Break ties differently in each process, so that launches that share a store start with different runs.
+    runs = random.Random(f"{socket.gethostname()} {os.getpid()}").sample(plan.runs, len(plan.runs))
     plan = Plan(tuple(sorted(runs, key=lambda entry: -entry.training_work - entry.evaluation_work)))
     feed = Feed(
         plan,

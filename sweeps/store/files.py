@@ -28,6 +28,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pyarrow.fs
 
 from amc_core.bucket import bucket_files
@@ -334,7 +335,7 @@ def _abandoned(temporary: Path) -> bool:
         return False
     if owner is None or age < 60:  # containers may share a name and not their processes
         return False
-    ended = owner["host"] == _HOST and Path("/proc/self").exists() and not Path("/proc", owner["process"]).exists()
+    ended = owner["host"] == _HOST and not psutil.pid_exists(int(owner["process"]))
     return ended or age > _DAY
 
 

@@ -12,9 +12,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from amc_core.errors import AmcError
 from amc_core.run import Run
 from analysis import load
 from benchmarks.faults import files
+from sweeps.cli import app
 from sweeps.cli.show import show_table, words
 from sweeps.engine.trial import compute
 from sweeps.planning import make_plan
@@ -384,3 +386,21 @@ def test_a_trial_that_fails_is_recorded_the_others_go_on_and_the_next_launch_tri
     both = amc("run", path, other, "--store", str(store))
     assert both.returncode == 0 and "2 studies are complete: 4 runs, 18 cells" in both.stdout
     assert "4 runs trained, 0 begun, 0 failed" in amc("status", path, "--store", str(store)).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("simulate", "awgn", "--snr", "1:18"), "--snr '1:18' is not allowed: it is a number of dB"),
+        (("simulate", "awgn", "--snr", "1_0"), "--snr '1_0' is not allowed: it is a number of dB"),
+        (("simulate", "awgn", "--length", "8.5"), "--length '8.5' is not allowed: it is a whole number of samples"),
+        (("simulate", "awgn", "--seed", "-1"), "--seed '-1' is not allowed: it is a whole number from 0"),
+        (("run", "quickstart", "--gpus-per-trial", "nan"), "--gpus-per-trial 'nan' is not allowed: it is a number"),
+        (("saliency", "quickstart", "--instance", "x"), "--instance 'x' is not allowed: it is a whole number from 0"),
+        (("models", "--classes", "1"), "--classes '1' is not allowed: it is a whole number from 2 to 10,000"),
+    ],
+)
+def test_numbers_of_options_are_read_as_those_of_studies(arguments, sentence):
+    with pytest.raises(AmcError) as refusal:
+        app(arguments)
+    assert str(refusal.value).startswith(sentence)
