@@ -22,6 +22,10 @@ docs: .venv/installed
 	$(BIN)/python -m sphinx -W -q -b html docs site
 	@echo "Open site/index.html"
 
+# The slow tests, after `make test`.
+test-full: .venv/installed
+	$(BIN)/pytest --full
+
 lint: .venv/installed
 	$(BIN)/ruff check .
 
