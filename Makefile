@@ -22,10 +22,6 @@ docs: .venv/installed
 	$(BIN)/python -m sphinx -W -q -b html docs site
 	@echo "Open site/index.html"
 
-# The slow tests, after `make test`.
-test-full: .venv/installed
-	$(BIN)/pytest --full
-
 lint: .venv/installed
 	$(BIN)/ruff check .
 

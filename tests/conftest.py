@@ -15,15 +15,6 @@ from sweeps.__main__ import main
 
 def pytest_addoption(parser):
     parser.addoption("--write-golden", action="store_true", help="write the golden values anew: use with -k golden")
-    parser.addoption("--full", action="store_true", help="run the tests that are marked slow alone")
-
-
-def pytest_collection_modifyitems(config, items):
-    """Tests marked slow run with --full, the others without."""
-    full = config.getoption("--full")
-    chosen = [item for item in items if bool(item.get_closest_marker("slow")) == full]
-    config.hook.pytest_deselected(items=[item for item in items if bool(item.get_closest_marker("slow")) != full])
-    items[:] = chosen
 
 
 @pytest.fixture(scope="session")

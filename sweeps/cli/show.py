@@ -231,7 +231,9 @@ def _block(table, trained, limits, snrs: str, start: int, end: int) -> Table:
         )
         shown.add_row(*_headings(table.index.names, entry), *numbers)
     for entry, bounds in () if limits is None else zip(limits.index, limits.to_numpy(), strict=True):
-        shown.add_row(*_headings(limits.index.names, entry), *("" if a != a else f"{100 * a:.1f} " for a in bounds[start:end]))
+        shown.add_row(
+            *_headings(limits.index.names, entry), *("" if a != a else f"{100 * a:.1f} " for a in bounds[start:end])
+        )
     return shown
 
 
@@ -253,7 +255,7 @@ def snrs_in_words(snrs) -> str:
     """ "SNR -6 to 18 dB", of a column."""
     low, high = snrs.min(), snrs.max()
     known = [] if low != low else [f"SNR {low:g} dB" if low == high else f"SNR {low:g} to {high:g} dB"]
-    return " and ".join(known + ["unknown SNR"] * snrs.isna().any())
+    return " and ".join(known + ["unknown SNR"] * bool(snrs.isna().any()))
 
 
 def show_whole(table: Table) -> None:
