@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: sweep test lint pictures
+.PHONY: sweep test test-full lint docs pictures
 
 # Runs the quickstart study (nothing that is already computed), prints its table, and draws it.
 sweep: .venv/installed
@@ -14,22 +14,22 @@ sweep: .venv/installed
 test: .venv/installed
 	$(BIN)/pytest -n 2 --dist loadfile
 
+# What takes long: every command and block of the documentation, among others.
+test-full: .venv/installed
+	$(BIN)/pytest -n 2 --dist loadfile -m full
+
+docs: .venv/installed
+	$(BIN)/python -m sphinx -W -q -b html docs site
+	@echo "Open site/index.html"
+
 lint: .venv/installed
 	$(BIN)/ruff check .
 
-# Draws every picture of docs/ anew, from the store in results/. What that lacks is computed first: the quickstart
-# in minutes, the two figures of P1 at the small scale in hours.
+# Draws the pictures of docs/ anew, from the tables committed there; saliency needs a network, which is trained first.
 pictures: .venv/installed
-	$(BIN)/amc run quickstart
-	$(BIN)/amc run p1-fig02 p1-fig14 --scale small
+	$(BIN)/python docs/pictures.py
 	$(BIN)/amc run docs/saliency.yaml
-	$(BIN)/amc figures quickstart --to figures
-	$(BIN)/amc figures p1-fig02 --scale small --to figures
-	$(BIN)/amc figures p1-fig14 --scale small --to figures
 	$(BIN)/amc saliency docs/saliency.yaml --modulations BPSK,QPSK --snr 18 --to figures
-	cp figures/quickstart.png docs/quickstart.png
-	cp figures/p1-fig02-small-published.png docs/p1-fig02.png
-	cp figures/p1-fig14-small-published.png docs/p1-fig14.png
 	cp figures/saliency-saliency.png docs/saliency.png
 
 .venv/installed: pyproject.toml amc_core/_kernels.c

@@ -18,6 +18,7 @@ from scipy.io import wavfile
 from scipy.signal import hilbert, resample_poly
 
 from amc_core import kernels
+from amc_core.copies import located
 from amc_core.errors import AmcError
 from amc_core.exactmath import cos_sin, halved_sum, minus_2_log, square_root
 from amc_core.fingerprint import DigestedPath
@@ -128,7 +129,7 @@ class Recorded:
     def __init__(self, path: str, times: np.ndarray, sample_rate: float, device: torch.device | str = "cpu"):
         self.knots = np.round((times - times[0]) * knot_rate(sample_rate)).astype(np.int64)
         self.rate, self.device = knot_rate(sample_rate), device
-        self.message, self.quadrature = _read_wav(DigestedPath(path), self.rate)
+        self.message, self.quadrature = _read_wav(located(DigestedPath(path)), self.rate)
         self.integrals: dict[float, np.ndarray] = {}
         span = self.knots[-1] + 1
         if len(self.message) < span:

@@ -15,7 +15,7 @@ import torch
 from amc_core.audio import Recorded, SpeechLike, knot_rate
 from amc_core.distributions import Distribution, extremes
 from amc_core.exactmath import cos_sin
-from amc_core.modulations import Analogue, ContinuousPhase, Linear
+from amc_core.families import Analogue, ContinuousPhase, Linear
 from amc_core.pulse_train import FixedTrain, Pulse, Sampling, VariedTrain
 from amc_core.pulses import (
     INTERPOLATION_SPAN,
@@ -133,15 +133,15 @@ class ContinuousPhaseBaseband(Stage):
         def turns(t: np.ndarray) -> np.ndarray:
             return modulation.index * modulation.phase_response(t)
 
-        self.index = modulation.index
+        self.index, self.levels = modulation.index, modulation.levels
         self.train = _Train(setting, lambda rolloff: turns, modulation.support)
 
     def __call__(self, signal: None, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        two = torch.full_like(batch.indices, 2)
-        symbols = (1 - 2 * integers(batch.keys, batch.indices, SYMBOLS, self.train.count, two)).to(torch.float32)
-        # Symbols whose response is over have turned the phase by ±h/2 each; whole turns are dropped.
-        older = (symbols.cumsum(1) - symbols) * (self.index / 2) % 1
-        return cos_sin(self.train(symbols, self.train.times(batch.draws), older))
+        levels = torch.full_like(batch.indices, self.levels)
+        symbols = self.levels - 1 - 2 * integers(batch.keys, batch.indices, SYMBOLS, self.train.count, levels)
+        # Symbols whose response is over have turned the phase by a_k h/2 each; whole turns are dropped.
+        older = ((symbols.cumsum(1) - symbols).double() * (self.index / 2) % 1).to(torch.float32)
+        return cos_sin(self.train(symbols.to(torch.float32), self.train.times(batch.draws), older))
 
 
 class AnalogueBaseband(Stage):

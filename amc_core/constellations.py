@@ -94,7 +94,8 @@ def _apsk128():
     return np.concatenate([quadrant, -quadrant.conj(), quadrant.conj(), -quadrant])
 
 
-def _normalised(points):
+def normalised(points):
+    """Points [M], complex, scaled to unit mean power, read-only."""
     points = points.astype(np.complex128)
     points /= np.sqrt(np.mean(np.abs(points) ** 2))
     points.setflags(write=False)
@@ -104,7 +105,7 @@ def _normalised(points):
 _QPSK = _psk(4, np.pi / 4)
 
 CONSTELLATIONS: dict[str, np.ndarray] = {
-    name: _normalised(points)
+    name: normalised(points)
     for name, points in {
         "BPSK": np.array([1.0, -1.0]),
         "QPSK": _QPSK,

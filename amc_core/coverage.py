@@ -7,15 +7,17 @@ from dataclasses import fields, replace
 
 from amc_core.distributions import extremes
 from amc_core.errors import AmcError
+from amc_core.families import Linear
 from amc_core.fields import fields_of
-from amc_core.modulations import MODULATIONS, Linear
+from amc_core.modulations import MODULATIONS, modulation
+from amc_core.own_signals import OwnModulation
 from amc_core.scenario import Mixture, Scenario
 
 _COVERED = {"channel", "upsampling", "rolloff", "sample_rate", "pulse", "timing_offset", "phase_offset", "audio"}
 _COVERED |= {"carrier_offset", "relative_carrier_offset", "sample_rate_offset"}  # all known, and so undone
 # What a receiver does to signal and noise together tells it nothing that it did not know: a bound without it stays one.
 _AFTER_NOISE = ("iq_gain_imbalance_db", "iq_phase_imbalance", "dc_offset_i", "dc_offset_q")
-_AFTER_NOISE += ("clipping_level", "quantiser_bits", "normalisation")
+_AFTER_NOISE += ("clipping_level", "quantiser_bits", "front_end", "resample_to", "normalisation")
 # A phase that is known, however it turns, is undone, and the noise stays white.
 _EASED = (*_AFTER_NOISE, "phase_noise_linewidth")
 _SLOW = 0.25  # cycles of fading in an instance, up to which the channel's spectrum at some instants stands for it
@@ -23,8 +25,8 @@ _SLOW = 0.25  # cycles of fading in an instance, up to which the channel's spect
 
 def is_linear(name: str) -> bool:
     """Is it a modulation whose symbols can be seen by themselves? OQPSK's cannot."""
-    modulation = MODULATIONS.get(name)
-    return isinstance(modulation, Linear) and not modulation.quadrature_delay
+    known = modulation(name) if isinstance(name, OwnModulation) or name in MODULATIONS else None
+    return isinstance(known, Linear) and not known.quadrature_delay
 
 
 def not_covered(scenario: Scenario) -> str | None:
@@ -71,7 +73,7 @@ def require_likelihood(scenario: Scenario | Mixture, modulations: Sequence[str] 
 def _told_by_power(scenario: Scenario, modulations: Sequence[str]) -> str | None:
     """Where instances keep their power, or noise that of others, points with a mean differ from those without."""
     own = {"snr_reference": scenario.snr_reference, "normalisation": scenario.normalisation}
-    means = [name for name in modulations if is_linear(name) and abs(MODULATIONS[name].points.mean()) > 1e-9]
+    means = [name for name in modulations if is_linear(name) and abs(modulation(name).points.mean()) > 1e-9]
     if means and own != {"snr_reference": "instance", "normalisation": "power"}:
         told = ", ".join(f"{name} {value!r}" for name, value in own.items() if value not in ("instance", "power"))
         return f"with {told} for {', '.join(means)}, whose power tells it from others"

@@ -31,6 +31,11 @@ def moments(z: torch.Tensor) -> dict[str, torch.Tensor]:
     }
 
 
+def magnitudes(x: torch.Tensor) -> torch.Tensor:
+    """Magnitudes of the normalised cumulants in `CUMULANTS`: I and Q [batch, 2, length] → [batch, 11] float32."""
+    return cumulants(torch.complex(x[:, 0], x[:, 1])).abs()
+
+
 def cumulants(z: torch.Tensor, normalised: bool = True) -> torch.Tensor:
     """The eleven joint cumulants of z and z* named in `CUMULANTS`, for signals whose odd moments vanish.
 
@@ -42,11 +47,15 @@ def cumulants(z: torch.Tensor, normalised: bool = True) -> torch.Tensor:
     """
     if normalised:  # scaled first, so that eighth powers stay in range whatever the units of z
         z = z / (z.real.square() + z.imag.square()).mean(-1, keepdim=True).sqrt()
-    m = moments(z)
+    return torch.stack([value.to(z.dtype) for value in cumulants_of(moments(z))], dim=-1)
+
+
+def cumulants_of(m: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
+    """The eleven cumulants, from what `moments` gives."""
     m20, m21, m40, m41, m42, m63 = m["M20"], m["M21"], m["M40"], m["M41"], m["M42"], m["M63"]
     m22, m43 = m20.conj(), m41.conj()
     abs2_m20 = m20.abs().square()
-    values = (
+    return (
         m20,
         m21,
         m40 - 3 * m20**2,
@@ -62,4 +71,3 @@ def cumulants(z: torch.Tensor, normalised: bool = True) -> torch.Tensor:
         - 12 * (m["M62"] * m22).real + 12 * (m40 * m22**2).real + 192 * (m41 * m22).real * m21
         + 72 * m42 * abs2_m20 - 432 * abs2_m20 * m21**2 - 54 * abs2_m20**2,
     )  # fmt: skip
-    return torch.stack([value.to(z.dtype) for value in values], dim=-1)

@@ -1,7 +1,7 @@
-"""A dry run of networks of the user's own, on two instances and in a process of its own, before anything is launched.
+"""A dry run of code of the user's own, on a few instances and in a process of its own, before anything is launched.
 
-The process is away from the study's folder, as a worker on another node is. It builds, trains, saves and loads the
-network once, and says in a sentence what does not work.
+The process is away from the study's folder, as a worker on another node is. It builds, trains, saves and loads each
+network once, calls each front end, and says in a sentence what does not work.
 """
 
 from __future__ import annotations
@@ -13,11 +13,16 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from amc_core.distributions import Distribution
 from amc_core.errors import AmcError
+from amc_core.front_end import FrontEnd, OwnFunction, read_front_end
+from amc_core.installed import InstalledModel, installed_models
 from amc_core.own import OwnModel
 
 if TYPE_CHECKING:
@@ -34,7 +39,7 @@ class Attempt:
     The network is built for the first of the lengths.
     """
 
-    model: OwnModel
+    model: OwnModel | InstalledModel
     classes: int
     lengths: tuple[int, ...]
     hyperparameters: dict[str, Any]
@@ -44,11 +49,25 @@ class Attempt:
         return f"{self.model}({', '.join(f'{name}={value!r}' for name, value in values.items())})"
 
 
-def require_working(attempts: Sequence[Attempt]) -> None:
-    """Try networks in a process of its own. Raises AmcError with what does not work, or where it takes too long."""
+@dataclass(frozen=True)
+class FrontEndAttempt:
+    """A front end to be tried, on instances of a length [samples] at a sample rate [Hz]."""
+
+    front_end: FrontEnd
+    length: int
+    sample_rate: float
+
+    @property
+    def model(self) -> OwnFunction:
+        """The function, by whose name messages know it."""
+        return self.front_end.function
+
+
+def require_working(attempts: Sequence[Attempt | FrontEndAttempt]) -> None:
+    """Try code in a process of its own. Raises AmcError with what does not work, or where it takes too long."""
     if not attempts:
         return
-    asked = json.dumps([asdict(attempt) | {"sources": attempt.model.sources} for attempt in attempts])
+    asked = json.dumps([_asked(attempt) for attempt in attempts])
     ours = str(Path(__file__).parents[1])
     paths = [ours, *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "CUDA_VISIBLE_DEVICES": ""}
@@ -79,12 +98,64 @@ def main() -> None:
     complaint = None
     try:
         for entry in asked:
-            model = OwnModel(entry["model"], entry["sources"])
+            if "front_end" in entry:
+                front_end = read_front_end(entry["front_end"])
+                function = OwnFunction(front_end.name, entry["sources"])
+                front_end = replace(front_end, function=function)
+                _try_front_end(FrontEndAttempt(front_end, entry["length"], entry["sample_rate"]))
+                continue
+            own = entry["sources"] is not None
+            model = OwnModel(entry["model"], entry["sources"]) if own else installed_models()[entry["model"]]
             _try(Attempt(model, entry["classes"], tuple(entry["lengths"]), entry["hyperparameters"]))
     except AmcError as error:
         complaint = str(error)
     os.write(answer, json.dumps({"complaint": complaint}).encode())
     os._exit(0)  # threads that the networks have started are not waited for
+
+
+def _asked(attempt: Attempt | FrontEndAttempt) -> dict[str, Any]:
+    """An attempt as plain values, with the texts of its code."""
+    if isinstance(attempt, FrontEndAttempt):
+        own = {"front_end": attempt.front_end.as_dict(), "length": attempt.length, "sample_rate": attempt.sample_rate}
+    else:
+        own = asdict(attempt)
+    return own | {"sources": getattr(attempt.model, "sources", None)}
+
+
+def _try_front_end(attempt: FrontEndAttempt) -> None:
+    """Raise AmcError with what does not work of a front end."""
+    import torch
+
+    from amc_core.own_receiver import BoundFrontEnd
+
+    torch.set_num_threads(1)
+    front_end, length, count = attempt.front_end, attempt.length, 4
+    bound, draw = BoundFrontEnd(front_end, length, attempt.sample_rate), torch.Generator().manual_seed(1)
+    iq = torch.randn(count, length, generator=draw, dtype=torch.complex64)
+    iq[1] = 0.01  # of the same power, all but this in one sample
+    iq[1, length // 2] = length**0.5
+    iq = iq / iq.abs().square().mean(1, keepdim=True).sqrt()
+    draws = torch.rand(count, bound.draws, generator=draw)
+    where = (np.arange(count) + 0.5) / count
+    drawn = {name: v.at(where) if isinstance(v, Distribution) else where * 0 + v for name, v in bound.numbers.items()}
+    values = {name: torch.tensor(v, dtype=torch.float32)[:, None] for name, v in drawn.items()}
+
+    def answer(rows: list[int]) -> torch.Tensor:
+        given = {name: value[rows] for name, value in values.items()}
+        made = bound(iq[rows].clone(), draws[rows].clone(), given)
+        if not torch.isfinite(torch.view_as_real(made)).all():
+            raise AmcError(f"front_end {front_end} gives samples that are no numbers")
+        return made
+
+    every = answer([*range(count)])
+    if not _equal(every, answer([*range(count)]), _SAME):
+        raise AmcError(f"front_end {front_end} gives two answers for the same instances: draw by `uniform` alone")
+    for rows in ([0], [3, 2, 1, 0]):
+        if not _equal(every[rows], answer(rows), _CLOSE):
+            raise AmcError(
+                f"front_end {front_end} answers differently for an instance when the rest of the batch differs: each "
+                "instance is received by itself"
+            )
 
 
 def _try(attempt: Attempt) -> None:
@@ -96,7 +167,7 @@ def _try(attempt: Attempt) -> None:
     signals = {n: torch.randn(2, 2, n, generator=draw) / 2**0.5 for n in attempt.lengths}
     x = signals[attempt.lengths[0]]
     network, other = _built(attempt, seed=1), _built(attempt, seed=2)
-    _train(attempt, network, x)
+    (_train if attempt.model.spec.epochs else _fit)(attempt, network, x)
     network.eval()
     answer = _logits(attempt, network, x, "classifies two instances in evaluation")
     if not _equal(answer, _logits(attempt, network, x, "classifies them again"), _SAME):
@@ -105,7 +176,7 @@ def _try(attempt: Attempt) -> None:
     _load(attempt, other, _saved(attempt, network))
     lost = (
         "something that it answers by is not in its state_dict, such as a forest or a tensor in a plain attribute; "
-        "parameters, buffers and submodules are kept"
+        "parameters, buffers, submodules and an extra state that is a tensor are kept"
     )
     try:
         with torch.inference_mode():
@@ -130,15 +201,31 @@ def _built(attempt: Attempt, seed: int) -> torch.nn.Module:
         raise AmcError(f"{attempt.model} is no torch.nn.Module: derive the class from it")
     if any(torch.nn.parameter.is_lazy(weight) for weight in network.parameters()):
         raise AmcError(f"{attempt.model} has lazy layers, whose sizes only a forward pass tells: give them their sizes")
-    if not any(weight.requires_grad for weight in network.parameters()):
-        raise AmcError(f"{attempt} has no weights to train")
     spec = attempt.model.spec
+    if spec.epochs and not any(weight.requires_grad for weight in network.parameters()):
+        raise AmcError(f"{attempt} has no weights to train")
     for name in (*spec.parts, *spec.feature_maps):
         try:
             network.get_submodule(name)
         except AttributeError:
             raise AmcError(f"{attempt.model} has no submodule {name!r}, which parts or feature_maps names") from None
     return network
+
+
+def _fit(attempt: Attempt, network: torch.nn.Module, x: torch.Tensor) -> None:
+    """One fit, to eight instances of every class."""
+    import torch
+
+    from amc_core.cumulants import magnitudes
+
+    draw = torch.Generator().manual_seed(2)
+    labels = torch.arange(8 * attempt.classes) % attempt.classes
+    many = torch.randn(len(labels), 2, x.shape[-1], generator=draw) / 2**0.5
+    with torch.inference_mode():
+        features = _done(attempt, "computes features", lambda: getattr(network, "features", magnitudes)(many))
+    if not isinstance(features, torch.Tensor) or features.ndim != 2 or len(features) != len(labels):
+        raise AmcError(f"{attempt} computes features that are no tensor of shape ({len(labels)}, …), a row an instance")
+    _done(attempt, "is fitted", lambda: network.fit(features.numpy(), labels.numpy(), 0))
 
 
 def _train(attempt: Attempt, network: torch.nn.Module, x: torch.Tensor) -> None:

@@ -16,9 +16,19 @@ def suggest(name: object, known: Iterable[str]) -> str:
     return (f"; did you mean {close!r}?" if close else "") + f" (known: {', '.join(known)})"
 
 
+_SAID_OTHERWISE = {"4PSK": "QPSK", "2PSK": "BPSK", "4QAM": "QPSK", "1DCNN": "cnn1d"}  # by many
+
+
 def _nearest(name: str, known: list[str]) -> str | None:
-    """The known name that is meant: in small letters (bpsk), another order (QAM16), initials (lr); else a close one."""
+    """The known name that is meant.
+
+    In small letters (bpsk), another order (QAM16), initials (lr), without what only one name adds (cnn); or of other
+    usage (4PSK); else a close one.
+    """
     meant = {"".join(part[0] for part in re.split(r"[\W_]+", entry) if part): entry for entry in known if "_" in entry}
+    shortened = [entry for entry in known if re.sub(r"\d\w?", "", entry.lower()) == name.lower()]
+    meant |= {name.lower(): shortened[0]} if shortened else {}
+    meant |= {_parts(usual): entry for usual, entry in _SAID_OTHERWISE.items() if entry in known}
     meant |= {_parts(entry): entry for entry in known}
     same = meant.get(_parts(name)) or meant.get(name.lower())
     close = [same] if same else difflib.get_close_matches(name, known, n=1, cutoff=0.5)

@@ -23,21 +23,25 @@ class Evaluation:
     nor loss, nor the single outcomes count them.
 
     confusion: (SNRs, sent, classes) int64, counts by SNR, sent and recognised modulation. sent: for each row the class
-    that is right, −1 where it was never trained. right: (SNRs, instances) bool, one outcome an instance, in the order
-    of the modulations sent and of their indices, so that two classifiers can be compared in pairs. confidence:
+    that is right, −1 where it was never trained. right: for each SNR (instances,) bool, one outcome an instance, in the
+    order of the modulations sent and of their indices, so that two classifiers can be compared in pairs. confidence:
     (SNRs, 3, 20) int64, how often the largest probability (softmax of the scores) fell in each bin, by `OUTCOMES`.
-    loss: mean of what training minimises (`scores_and_losses`), NaN where no instance has a right class.
+    loss: mean of what training minimises (`scores_and_losses`), NaN where no instance has a right class. modulations,
+    snrs_db: of the rows and of the SNRs, None for one that nobody knows, nothing for all that the dataset names; a
+    recording that is tested as a whole may have fewer of them, and not every modulation at every SNR.
     """
 
     confusion: torch.Tensor
     sent: torch.Tensor
-    right: torch.Tensor
+    right: tuple[torch.Tensor, ...]
     confidence: torch.Tensor
     loss: float
+    modulations: tuple[str, ...] = ()
+    snrs_db: tuple[float | None, ...] = ()
 
     @property
     def accuracy(self) -> float:
-        return self.right.double().mean().item()
+        return torch.cat(self.right).double().mean().item()
 
 
 @torch.inference_mode()
@@ -58,7 +62,7 @@ def evaluate(
     rows, snrs, bins = len(sent), instances.snrs, CONFIDENCE_BINS
     confusion = torch.zeros(snrs * rows * len(names), dtype=torch.int64, device=device)
     confidence = torch.zeros(snrs * len(OUTCOMES) * bins, dtype=torch.int64, device=device)
-    outcomes = []
+    outcomes, levels = [], []
     loss = torch.zeros((), device=device)
     positions, size = torch.arange(len(instances)), Acceleration.of(device).evaluation_batch
     for block, (x, row, level) in zip(positions.split(size), instances.batches(positions, size), strict=True):
@@ -75,12 +79,18 @@ def evaluate(
         confusion.index_add_(0, (level * rows + row) * len(names) + recognised, ones)
         confidence.index_add_(0, (level * len(OUTCOMES) + outcome) * bins + bin_, ones)
         outcomes.append(outcome)
+        levels.append(level)
     # Instances come by modulation, SNR and index.
-    right = (torch.cat(outcomes) == 0).view(rows, snrs, -1)[sent >= 0].transpose(0, 1).flatten(1)
+    outcome, level = torch.cat(outcomes).cpu().numpy(), torch.cat(levels).cpu().numpy()
+    known = [outcome[(level == place) & (outcome != 2)] for place in range(snrs)]
+    right = tuple(torch.from_numpy(each == 0) for each in known)
+    count = sum(map(len, right))
     return Evaluation(
         confusion.view(snrs, rows, -1).cpu(),
         sent.cpu(),
-        right.cpu(),
+        right,
         confidence.view(snrs, len(OUTCOMES), bins).cpu(),
-        loss.item() / right.numel() if right.numel() else float("nan"),
+        loss.item() / count if count else float("nan"),
+        instances.modulations,
+        instances.snrs_db,
     )

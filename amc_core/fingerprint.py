@@ -22,6 +22,8 @@ from types import MappingProxyType
 from amc_core.errors import AmcError
 from amc_core.pieces import ARCHIVE, DATA, META, Piece, pieces_at
 
+BUCKET = "s3://"  # begins what is not a path but the address of a file in a bucket
+
 _BLOCK = 1 << 20  # bytes read at a time
 _KEPT_BYTES = 1 << 20  # of files whose digest is worth a file of its own
 _TOLD_BYTES = 1 << 30  # of files whose reading is shown on a terminal
@@ -36,8 +38,9 @@ _known: dict[tuple[int, ...], str] = {}  # state of a file and the piece of it â
 class DigestedPath(str):
     """The path of a file that a scenario names; two are equal where the content is.
 
-    digest: 24 hex digits of the content that was planned, by default of what lies there when it is first asked for.
-    It travels with the path to other processes and into records, where the file itself may not be.
+    content: 24 hex digits of the content that was planned, by default of what lies there when it is first asked for.
+    It travels with the path to other processes and into records, where the file itself may not be. digest: 24 hex
+    digits that identify the file, those of its content unless more than that decides what it is.
     """
 
     __slots__ = ("_digest",)
@@ -50,11 +53,15 @@ class DigestedPath(str):
         return self
 
     @property
-    def digest(self) -> str:
-        """Of the planned content. Raises AmcError where it is not known and cannot be read."""
+    def content(self) -> str:
+        """Of what was planned. Raises AmcError where it is not known and cannot be read."""
         if not self._digest:
             self._digest = _planned.get().get(str(self)) or content_digest(self)
         return self._digest
+
+    @property
+    def digest(self) -> str:
+        return self.content
 
     @property
     def label(self) -> str:
@@ -70,13 +77,17 @@ class DigestedPath(str):
 
     def require_planned(self) -> None:
         """Raise AmcError unless what lies there now is the content that was planned."""
-        planned = self.digest
+        planned = self.content
         if content_digest(self) != planned:
             raise AmcError(f"{str(self)!r} has changed since it was planned: run the same command again to plan anew")
 
     def as_dict(self) -> dict[str, str]:
         """Plain values from which a scenario makes the same path again, and that JSON can hold."""
-        return {"path": str(self), "content": self.digest}
+        return {"path": str(self), "content": self.content}
+
+    def elsewhere(self, path: str) -> DigestedPath:
+        """The same file at another path."""
+        return DigestedPath(path, self.content)
 
     def _identity(self) -> str:
         try:
@@ -96,7 +107,7 @@ class DigestedPath(str):
         return hash(self._identity())
 
     def __reduce__(self):
-        return DigestedPath, (str(self), self.digest)
+        return DigestedPath, (str(self), self.content)
 
 
 @contextmanager
@@ -117,14 +128,28 @@ def fingerprint(path: str) -> str:
 def content_digest(path: str) -> str:
     """24 hex digits of all content that is read under a path, whatever it is called.
 
-    path: of a file, of either file of a SigMF recording, or of a directory of SigMF recordings, in the order of
-    their names. Raises AmcError where it cannot be read, or changes while it is.
+    path: of a file, of either file of a SigMF recording, or of a directory of SigMF recordings, whatever the order of
+    their names; s3://â€¦ of a file in a bucket, which is fetched. Raises AmcError where it cannot be read, or changes
+    while it is.
     """
-    recordings = pieces_at(Path(str(path)))
-    digests = [_combined([piece_digest(piece) for piece in pieces]) for pieces in recordings]
+    if str(path).startswith(BUCKET):
+        from amc_core.copies import fetched
+
+        path = fetched(path)
+    digests = sorted(_recording_digest(pieces) for pieces in pieces_at(Path(str(path))))
     if not digests:
         raise AmcError(f"{str(path)!r} has no .sigmf-meta or .sigmf files")
     return _combined(digests)
+
+
+def recordings_at(path: Path) -> list[tuple[Piece, ...]]:
+    """`pieces_at`, in the order of their content, so that their names say nothing."""
+    recordings = pieces_at(path)
+    return sorted(recordings, key=_recording_digest) if len(recordings) > 1 else recordings
+
+
+def _recording_digest(pieces: tuple[Piece, ...]) -> str:
+    return _combined([piece_digest(piece) for piece in pieces])
 
 
 def _combined(digests: list[str]) -> str:

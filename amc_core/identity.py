@@ -27,10 +27,12 @@ _quoted = json.encoder.encode_basestring_ascii
 def canonical(value: Any) -> str:
     """The canonical form of a definition, a JSON text; a dataclass is its `definition()`, or what `changes` gives.
 
+    So is a text that has one.
+
     Raises TypeError for values that have none: NaN, sets, objects.
     """
     if isinstance(value, str):
-        return _quoted(value)
+        return canonical(value.definition()) if hasattr(value, "definition") else _quoted(value)
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     if isinstance(value, float | int) or isinstance(value, Real):  # the first two are known without asking the registry

@@ -14,7 +14,9 @@ import torch
 from amc_core.exactmath import cos_sin, exponential, minus_2_log, square_root
 from amc_core.identity import stream
 from amc_core.noise import Noise, Scaling, power
+from amc_core.own_receiver import OwnReceiver
 from amc_core.randomness import complex_normal
+from amc_core.resampling import BlindResampling
 from amc_core.stages import Batch, Setting, Stage
 
 _PHASE_NOISE = stream("phase noise")
@@ -132,7 +134,10 @@ class Converter(Stage):
 
 
 TRANSMITTER: tuple[type[Stage], ...] = (Amplifier,)  # of I and Q at every path delay, a pair of (batch, paths, length)
-STAGES: tuple[type[Stage], ...] = (Rotation, PhaseNoise, Noise, Imbalance, DcOffset, Converter, Scaling)
+STAGES: tuple[type[Stage], ...] = (
+    *(Rotation, PhaseNoise, Noise, Imbalance, DcOffset, Converter),
+    *(OwnReceiver, BlindResampling, Scaling),
+)
 
 
 def _turned(signal: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:

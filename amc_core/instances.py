@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 
 from amc_core.device import carried, kept_bytes
+from amc_core.errors import AmcError
 from amc_core.run import Dataset, share
 from amc_core.simulator import Simulator
 
@@ -17,6 +18,9 @@ _EPOCH_SHIFT = 32  # fresh instances have indices of their own, above those of a
 
 class Instances:
     """Instances by position, ordered by modulation, then SNR, then index.
+
+    modulations, snrs_db: names and dB, None for an SNR that nobody knows; those of the dataset, of a whole recording
+    those of them that it has.
 
     fraction: of the part that is used: as many indices of every modulation and SNR, chosen by `seed`. keep: simulate up
     to `kept_bytes` once and keep them on the device; otherwise instances are simulated at every call, and memory does
@@ -38,12 +42,19 @@ class Instances:
             from amc_core.recorded import require_parts_apart
 
             require_parts_apart(dataset)
-        self.modulations, self.snrs = dataset.modulations, len(dataset.snrs_db)
-        indices = torch.tensor(dataset.indices(part)).expand(len(self.modulations) * self.snrs, -1)
-        if fraction < 1:
-            order = np.random.default_rng(seed).random(indices.shape).argsort(1)[:, : share(indices.shape[1], fraction)]
-            indices = indices.gather(1, torch.as_tensor(order))
-        self.indices, self.length = indices, indices.numel()  # (modulations × SNRs, of each)
+        told = self.sources[0] if dataset.scenario.components[0].recording else dataset
+        self.modulations, self.snrs_db = told.modulations, told.snrs_db
+        self.snrs, self.indices = len(self.snrs_db), None  # (modulations × SNRs, of each) int64
+        if dataset.whole:
+            ends = torch.as_tensor(self.sources[0].counts.ravel()).cumsum(0)
+            self.ends, self.carried_ends = ends, carried(ends, device)
+            self.length = int(ends[-1])
+        else:
+            indices = torch.tensor(dataset.indices(part)).expand(len(self.modulations) * self.snrs, -1)
+            if fraction < 1:
+                order = np.random.default_rng(seed).random(indices.shape).argsort(1)
+                indices = indices.gather(1, torch.as_tensor(order[:, : share(indices.shape[1], fraction)]))
+            self.indices, self.length = indices, indices.numel()
         self.kept = None
         if keep and self.length * dataset.length * 8 <= kept_bytes(device):
             self.kept = torch.cat([self.make(*self.address(block)) for block in torch.arange(len(self)).split(_BLOCK)])
@@ -66,15 +77,44 @@ class Instances:
             else:
                 modulation, snr, index = self.address(here)
                 x = self.make(modulation, snr, index + (epoch << _EPOCH_SHIFT))
-            row = there // self.indices.shape[1]
+            row = self._rows(there)
             labels, snrs = row // self.snrs, row % self.snrs
             yield from zip(x.split(size), labels.split(size), snrs.split(size), strict=True)
 
     def address(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Modulation, SNR and index of positions, each (batch,) int64 on the CPU."""
-        count = self.indices.shape[1]
-        place = positions // count
-        return place // self.snrs, place % self.snrs, self.indices[place, positions % count]
+        row = self._rows(positions)
+        if self.indices is None:
+            index = positions - (self.ends - self.ends.diff(prepend=self.ends.new_zeros(1)))[row]
+        else:
+            index = self.indices[row, positions % self.indices.shape[1]]
+        return row // self.snrs, row % self.snrs, index
+
+    def _rows(self, positions: torch.Tensor) -> torch.Tensor:
+        """Which modulation and SNR positions are of, as modulation × SNRs + SNR."""
+        if self.indices is not None:
+            return positions // self.indices.shape[1]
+        ends = self.ends if positions.device == self.ends.device else self.carried_ends
+        return torch.bucketize(positions, ends, right=True)
+
+    def of(self, names: Sequence[str], snr_db: float, place: int) -> torch.Tensor:
+        """The instance at a place of the part, from 0, of each modulation: (names, 2, length).
+
+        Raises AmcError for a modulation or an SNR that is not there, and for a place that is none.
+        """
+        what = next((name for name in names if name not in self.modulations), None)
+        if what is not None or snr_db not in self.snrs_db:
+            levels = ", ".join("unknown" if level is None else f"{level:g}" for level in self.snrs_db)
+            there = f"it has {', '.join(self.modulations)} at {levels} dB"
+            raise AmcError(f"{f'SNR {snr_db:g} dB' if what is None else what} is not in the test part: {there}")
+        rows = torch.tensor([self.modulations.index(name) for name in names]) * self.snrs + self.snrs_db.index(snr_db)
+        if self.indices is None:
+            counts = self.ends.diff(prepend=self.ends.new_zeros(1))
+        else:
+            counts = torch.full((len(self.indices),), self.indices.shape[1])
+        if place >= (fewest := int(counts[rows].min())):
+            raise AmcError(f"instance {place} is not in the test part: it has instances 0 to {fewest - 1}")
+        return self.make(*self.address(counts.cumsum(0)[rows] - counts[rows] + place))
 
     def make(self, modulation: torch.Tensor, snr: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         """(batch,) int64 each, on the CPU → (batch, 2, length) float32 on the device."""
@@ -107,5 +147,5 @@ def _source(dataset: Dataset, scenario, device):
     if scenario.recording:
         from amc_core.recorded import Recorded
 
-        return Recorded(dataset, scenario.recording, device)
+        return Recorded(dataset, scenario.recording, device, scenario.normalisation)
     return Simulator(scenario, dataset.modulations, dataset.snrs_db, dataset.length, dataset.seed, device)

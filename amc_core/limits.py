@@ -28,7 +28,7 @@ from amc_core.coverage import eased, is_linear, why_unknown
 from amc_core.distributions import extremes
 from amc_core.errors import AmcError
 from amc_core.identity import address_key, key
-from amc_core.modulations import MODULATIONS, modulation_names
+from amc_core.modulations import in_order, modulation, modulation_names
 from amc_core.pulses import pulse_span, raised_cosine, root_raised_cosine
 from amc_core.randomness import NOISE, SYMBOLS, complex_normal, integers
 from amc_core.scenario import Mixture, Scenario
@@ -101,7 +101,7 @@ class Likelihood:
 
     def __init__(self, modulations: Sequence[str], device: torch.device | str = "cpu"):
         self.classes, self.device = len(modulations), torch.device(device)
-        points = [MODULATIONS[name].points for name in modulations]
+        points = [modulation(name).points for name in modulations]
         self.means = torch.tensor([abs(p.mean()) for p in points], dtype=torch.float64)
         # Constellations of mean zero share one scale; each other has its own.
         centred = [place for place in range(len(points)) if self.means[place] < 1e-9]
@@ -146,12 +146,19 @@ class Likelihood:
 
 
 def recognition(
-    modulations: Sequence[str], symbols: int, es_n0_db: float, standard_error: float = 0.004, device: str = "cpu"
+    modulations: Sequence[str],
+    symbols: int,
+    es_n0_db: float,
+    standard_error: float = 0.004,
+    device: str = "cpu",
+    phase_known: bool = True,
 ) -> Recognition:
     """The accuracy A(γ, K) of the likelihood classifier on K independent symbols in white noise.
 
     modulations: names of linear modulations, equally probable. symbols: K. es_n0_db: γ in dB. standard_error: of the
-    accuracy, reached by drawing as many instances as it takes. Raises AmcError for a modulation that is not linear.
+    accuracy, reached by drawing as many instances as it takes. phase_known: False where the phase of an instance may be
+    any, the same for all of its symbols; its likelihood is then the mean over phases. Raises AmcError for a modulation
+    that is not linear.
     """
     names = modulation_names(list(modulations))
     others = [name for name in names if not is_linear(name)]
@@ -163,7 +170,24 @@ def recognition(
         batch = len(indices)
         return _Reception(np.full(batch, symbols), np.ones((batch, 1)), np.ones((batch, len(names))))
 
-    return _estimate(likelihood, names, reception, 10 ** (es_n0_db / 10), ("symbols", symbols), standard_error)
+    snr = 10 ** (es_n0_db / 10)
+    phases = (0.0,) if phase_known else _phases(names, symbols, snr)
+    return _estimate(likelihood, names, reception, snr, ("symbols", symbols), standard_error, phases)
+
+
+def _phases(names: Sequence[str], symbols: int, snr: float) -> tuple[float, ...]:
+    """Phases over which the mean is taken: as far as the constellations repeat, in steps finer than symbols tell."""
+    turn = 2 * math.pi
+    while all(_repeats(modulation(name).points, turn / 2) for name in names):
+        turn /= 2
+    count = math.ceil(turn / (1.2 / math.sqrt(2 * symbols * snr)))
+    return tuple(turn * place / count for place in range(count))
+
+
+def _repeats(points: np.ndarray, angle: float) -> bool:
+    """Is a constellation the same when it is turned by an angle?"""
+    distances = np.abs(points[:, None] * np.exp(1j * angle) - points)
+    return bool((distances.min(1) < 1e-6).all())
 
 
 def upper_bound(
@@ -189,7 +213,7 @@ def upper_bound(
     if not 1e-4 <= standard_error <= 0.1:
         raise AmcError(f"standard_error {standard_error!r} is not allowed: it is from 0.0001 to 0.1")
     known = _KNOWN if known is None else known
-    linear = tuple(name for name in MODULATIONS if name in names and is_linear(name))
+    linear = tuple(name for name in in_order(names) if is_linear(name))
     others = tuple(name for name in names if name not in linear)
     wanted = standard_error * len(names) / len(linear)
     weights = scenario.weights if isinstance(scenario, Mixture) else (1.0,)
@@ -298,6 +322,7 @@ def _estimate(
     snr: float,
     described: tuple,
     standard_error: float,
+    phases: Sequence[float] = (0.0,),
 ) -> Recognition:
     """Draw instances of each modulation until the accuracy has the standard error wanted."""
     posteriors, hits = ([[] for _ in names] for _ in range(2))
@@ -311,7 +336,8 @@ def _estimate(
                 block = max(_FEWEST, _BLOCK // int(largest))
             indices = torch.arange(drawn, drawn + block)
             keys = keys.expand(block, 2)
-            scores = _scores(likelihood, place, MODULATIONS[name].points, reception(keys, indices), snr, keys, indices)
+            received, points = reception(keys, indices), modulation(name).points
+            scores = _scores(likelihood, place, points, received, snr, keys, indices, phases)
             posteriors[place].append(torch.softmax(scores, 1).amax(1))
             hits[place].append((scores.argmax(1) == place).double())
         drawn += block
@@ -319,8 +345,13 @@ def _estimate(
     return Recognition(*accuracy, *_stratified(hits), drawn * len(names))
 
 
-def _scores(likelihood: Likelihood, place: int, points: np.ndarray, received: _Reception, snr: float, keys, indices):
-    """Draw an instance of one modulation for each address: (batch, classes) sums of log p over its symbols."""
+def _scores(
+    likelihood: Likelihood, place: int, points: np.ndarray, received: _Reception, snr: float, keys, indices, phases
+):
+    """Draw an instance of one modulation for each address: (batch, classes) sums of log p over its symbols.
+
+    Of several phases, the logarithm of the mean over them.
+    """
     device = likelihood.device
     count = int(received.symbols.max())
     keys, indices = keys.to(device), indices.to(device)
@@ -338,8 +369,12 @@ def _scores(likelihood: Likelihood, place: int, points: np.ndarray, received: _R
     )
     instance = torch.arange(len(indices), device=device)[:, None].expand(-1, count)[taken]
     terms = torch.zeros(len(indices), count, likelihood.classes, dtype=torch.float64, device=device)
-    terms[taken] = likelihood(i, q, gamma[taken], scale[instance])
-    return terms.sum(1)
+    sums = []
+    for phase in phases:
+        cos, sin = math.cos(phase), math.sin(phase)
+        terms[taken] = likelihood(i * cos - q * sin, i * sin + q * cos, gamma[taken], scale[instance])
+        sums.append(terms.sum(1))
+    return torch.stack(sums).logsumexp(0) - math.log(len(phases))
 
 
 def _stratified(values: list[list[torch.Tensor]]) -> tuple[float, float]:

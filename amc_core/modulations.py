@@ -1,7 +1,6 @@
 """The modulations by name, and the sets of them that the papers classify. Imports no torch.
 
-Three families: linear (a constellation and a pulse), continuous-phase (symbols and a phase response), and
-analogue (audio on an amplitude or a phase). `baseband` turns them into signals.
+Those of one's own are beside them, `own_signals`. `baseband` turns them all into signals.
 
 P1's public code differs in details that its text does not give: it cuts the Gaussian pulse of GFSK to one symbol, takes
 the lower sideband of SSB-AM, and its Rayleigh channel has gains of its own (write them as a channel of your own).
@@ -9,52 +8,16 @@ the lower sideband of SSB-AM, and its Rayleigh channel has gains of its own (wri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from functools import partial
-
-import numpy as np
 
 from amc_core.constellations import CONSTELLATIONS
 from amc_core.errors import AmcError, suggest
+from amc_core.families import Analogue, ContinuousPhase, Linear
+from amc_core.own_signals import OwnModulation
 from amc_core.pulses import gaussian_phase, rectangular_phase
 
 LOWEST_AUDIO_RATE = 8000.0  # Hz
-
-
-@dataclass(frozen=True)
-class Linear:
-    """Symbols of a constellation, shaped by the scenario's raised cosine (P1 eq. 1)."""
-
-    points: np.ndarray  # (M,) complex128, E|z|² = 1
-    quadrature_delay: float = 0.0  # symbols by which Q lags I: ½ in offset QPSK
-
-
-@dataclass(frozen=True)
-class ContinuousPhase:
-    """Binary CPM: phase 2πh Σ a_k q(t − k), a_k = ±1, t in symbols; constant envelope."""
-
-    index: float  # h
-    phase_response: Callable[[np.ndarray], np.ndarray]  # q(t): 0 before `support`, ½ after it
-    support: tuple[int, int]  # symbols
-
-
-@dataclass(frozen=True)
-class Analogue:
-    """Audio on a carrier; it has no symbols, so upsampling and roll-off do not shape it.
-
-    sidebands: 2 (m(t) on the carrier's amplitude) or 1 (its analytic signal: the upper sideband). carrier: its
-        amplitude beside m(t) of rms 0.3; 0 suppresses it. intermediate_frequency: Hz, at most a quarter of the
-        sample rate.
-    deviation: Hz per unit of audio for frequency modulation, 0 for none. emphasis: s, time constant of
-        the pre-emphasis.
-    """
-
-    sidebands: int = 0
-    carrier: float = 0.0
-    intermediate_frequency: float = 0.0
-    deviation: float = 0.0
-    emphasis: float = 0.0
 
 
 MODULATIONS: dict[str, Linear | ContinuousPhase | Analogue] = {
@@ -88,10 +51,17 @@ MODULATION_SETS = {
 }
 
 
-def modulation_names(selection: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
+def modulation(name: str) -> Linear | ContinuousPhase | Analogue:
+    """What a modulation is: of an `OwnModulation` what it brings along, else its entry in `MODULATIONS`."""
+    return name.modulation if isinstance(name, OwnModulation) else MODULATIONS[name]
+
+
+def modulation_names(selection: str | Iterable[str | Mapping], own: Iterable[str] = ()) -> tuple[str, ...]:
     """The names that `selection` means: a set ("simple", "complex", "radioml2018", "augmod") or a list of modulations.
 
-    Raises AmcError for an unknown or repeated name, or none at all.
+    One of one's own is a mapping {name: {points: …}} or {name: {cpm: …}}, or an `OwnModulation`; `own` has those that
+    may be meant by their name. Raises AmcError for an unknown or repeated name, or none at all, and for one of one's
+    own that has the name of another or is none.
     """
     if isinstance(selection, str):
         if selection in MODULATIONS:
@@ -101,13 +71,44 @@ def modulation_names(selection: str | list[str] | tuple[str, ...]) -> tuple[str,
             known = [*MODULATION_SETS, *MODULATIONS]
             raise AmcError(f"modulation set {selection!r} is not known{suggest(selection, known)}")
         return MODULATION_SETS[selection]
-    names = tuple(selection)
-    for name in names:
-        if not isinstance(name, str) or name not in MODULATIONS:
-            raise AmcError(f"modulation {name!r} is not known{suggest(name, MODULATIONS)}")
-    if not names or len(set(names)) < len(names):
-        raise AmcError(f"modulations {list(names)} are not allowed: name at least one, each once")
-    return names
+    known = MODULATIONS | {str(name): name for name in own if isinstance(name, OwnModulation)}
+    names = []
+    for entry in selection:
+        name = modulation_name(entry) if isinstance(entry, str | Mapping) else entry
+        if not isinstance(name, str) or not (isinstance(name, OwnModulation) or name in known):
+            raise AmcError(f"modulation {name!r} is not known{suggest(name, known)}")
+        meant = known.get(name)
+        if isinstance(name, OwnModulation) and meant is not None and meant != name:
+            raise AmcError(f"two modulations are called {str(name)!r}: give each a name of its own")
+        names.append(meant if isinstance(meant, OwnModulation) else name)
+    if not names or len(set(map(str, names))) < len(names):
+        raise AmcError(f"modulations {list(map(str, names))} are not allowed: name at least one, each once")
+    return tuple(names)
+
+
+def modulation_name(entry: str | Mapping) -> str:
+    """A plain text as it is; a mapping {name: content} as an `OwnModulation`.
+
+    Raises AmcError for one of one's own that has the name of another or is none.
+    """
+    if isinstance(entry, Mapping):
+        if len(entry) != 1:
+            form = "{name: {points: …}} or {name: {cpm: …}}"
+            raise AmcError(f"{str(entry)[:200]} is not a modulation: write a name, or {form}")
+        [(name, content)] = entry.items()
+        entry = OwnModulation(name, content)
+    if not isinstance(entry, OwnModulation):
+        return str(entry)
+    taken = {known.lower(): known for known in (*MODULATIONS, *MODULATION_SETS)}
+    if entry.lower() in taken:
+        raise AmcError(f"{taken[entry.lower()]!r} is the name of another modulation: give yours a name of its own")
+    return entry
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Names in the order of `MODULATIONS`, those of one's own behind, by name."""
+    names = [*names]
+    return [name for name in MODULATIONS if name in names] + sorted(name for name in names if name not in MODULATIONS)
 
 
 def is_analogue(name: str) -> bool:

@@ -75,6 +75,8 @@ class Scaling(Stage):
     def __call__(self, signal: torch.Tensor, batch: Batch) -> torch.Tensor:
         if self.setting.scenario.normalisation == "energy":
             return signal * (1 / (power(signal) * signal.shape[2]))[:, None, None]
+        if self.setting.scenario.normalisation == "max":
+            return signal * signal.square().sum(1).amax(1).rsqrt()[:, None, None]
         return _to_unit_power(signal)
 
 

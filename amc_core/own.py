@@ -1,4 +1,4 @@
-"""Networks of the user's own: from the text of a file to what is known of its class, and to the class itself.
+"""Code of the user's own: from the text of a file to what is known of a network's class, and to the class itself.
 
 What a class takes is read from the syntax tree of its file. The class is imported only where it is trained, evaluated
 or tried, from the text and not from a file, in modules whose name has the digest of the text: two versions of a file
@@ -31,20 +31,20 @@ _LONGEST_LIST = 1000
 _SHORTEST = 8  # samples, where the class does not say what it needs
 
 
-class OwnModel(str):
-    """The name of a network of the user's own, "my_net.MyNet", which brings the text of its files along.
+class OwnCode(str):
+    """The name of what a file of the user's own defines, "my_net.MyNet", which brings the text of its files along.
 
-    sources: path from the study's folder, with slashes → text, of the class's file and of those that it imports.
+    sources: path from the study's folder, with slashes → text, of the file and of those that it imports.
     """
 
-    def __new__(cls, name: str, sources: Mapping[str, str]) -> OwnModel:
+    def __new__(cls, name: str, sources: Mapping[str, str]) -> OwnCode:
         self = super().__new__(cls, name)
         self.sources = dict(sorted(sources.items()))
         return self
 
     @property
     def path(self) -> str:
-        """The path of the class's file, from the study's folder."""
+        """The path of its file, from the study's folder."""
         return path_of(self.rpartition(".")[0], self.sources)
 
     @cached_property
@@ -52,24 +52,19 @@ class OwnModel(str):
         """24 hex digits of the paths and texts."""
         return key(self.sources)
 
-    @cached_property
-    def spec(self) -> ModelSpec:
-        """What its class says of it. Raises AmcError where that is not understood."""
-        return _spec(str(self), self.path, self.sources[self.path])
+    def imported(self) -> Any:
+        """What has the name once the file is imported; None where nothing has.
 
-    def architecture(self) -> type:
-        """The class. Raises AmcError where its file cannot be imported."""
+        Raises AmcError where the file cannot be imported.
+        """
         module, _, name = self.rpartition(".")
         package = _PACKAGE + self.digest
         _finder.sources[package] = self.sources
         try:
-            imported = importlib.import_module(f"{package}.{module}")
+            return getattr(importlib.import_module(f"{package}.{module}"), name, None)
         except (Exception, SystemExit) as error:
             where = f"{self.path} cannot be imported on {socket.gethostname()}"
             raise AmcError(f"{where}: {self.told(error)}") from None
-        if not isinstance(getattr(imported, name, None), type):
-            raise AmcError(f"{self.path} has no class {name!r} once it is imported")
-        return getattr(imported, name)
 
     def told(self, error: BaseException) -> str:
         """An exception in words, with the line of the user's own code that it comes from."""
@@ -83,7 +78,23 @@ class OwnModel(str):
         return f"{type(error).__name__}{f': {text}' if text else ''}{line}"
 
     def __reduce__(self):
-        return OwnModel, (str(self), self.sources)
+        return type(self), (str(self), self.sources)
+
+
+class OwnModel(OwnCode):
+    """The name of a network of the user's own."""
+
+    @cached_property
+    def spec(self) -> ModelSpec:
+        """What its class says of it. Raises AmcError where that is not understood."""
+        return spec_of(str(self), self.rpartition(".")[2], self.path, self.sources[self.path], self.path)
+
+    def architecture(self) -> type:
+        """The class. Raises AmcError where its file cannot be imported."""
+        found = self.imported()
+        if not isinstance(found, type):
+            raise AmcError(f"{self.path} has no class {self.rpartition('.')[2]!r} once it is imported")
+        return found
 
 
 def parsed(path: str, text: str) -> ast.Module:
@@ -107,8 +118,11 @@ def path_of(module: str, paths: Mapping[str, Any]) -> str | None:
 # -- what a class says of itself ------------------------------------------------------------------------------
 
 
-def _spec(name: str, path: str, text: str) -> ModelSpec:
-    own = name.rpartition(".")[2]
+def spec_of(name: str, own: str, path: str, text: str, source: str) -> ModelSpec:
+    """What a class `own` says of itself in the text of the file at a path, as a model of a name and a source.
+
+    Raises AmcError where that is not understood.
+    """
     classes = {node.name: node for node in parsed(path, text).body if isinstance(node, ast.ClassDef)}
     if own not in classes:
         known = suggest(own, classes) if classes else "; it has none at its top level"
@@ -119,10 +133,11 @@ def _spec(name: str, path: str, text: str) -> ModelSpec:
     usual = {"min_length": _SHORTEST, "any_length": False, "parts": ()}
     return ModelSpec(
         name=name,
-        title=name,
+        title=str(name),
         year=0,
-        source=path,
+        source=source,
         target=name,
+        epochs=not any(isinstance(part, ast.FunctionDef) and part.name == "fit" for part in node.body),
         hyperparameters=_hyperparameters(path, node),
         **usual | read,
     )
@@ -137,7 +152,7 @@ def _assigned(node: ast.ClassDef) -> Iterator[tuple[str, ast.expr]]:
 
 
 _ATTRIBUTES = {
-    "parts": "the parts that a transfer may retrain: (), or ('head',) for the submodule head",
+    "parts": "the parts that a transfer may retrain: any of 'head', the submodule, and 'statistics', of batch norms",
     "any_length": "True where a trained network takes instances of any length, else False",
     "min_length": "the shortest instance that it takes, a whole number of samples from 1",
     "feature_maps": "the submodules that end in the last convolutional layer, a tuple of their names",
@@ -149,7 +164,7 @@ def _attribute(where: str, name: str, node: ast.expr) -> Any:
     if isinstance(value, list | tuple) and all(isinstance(entry, str) for entry in value):
         value = tuple(value)
     fits = {
-        "parts": value in ((), ("head",)),
+        "parts": isinstance(value, tuple) and set(value) <= {"head", "statistics"},
         "any_length": isinstance(value, bool),
         "min_length": isinstance(value, int) and not isinstance(value, bool) and value >= 1,
         "feature_maps": isinstance(value, tuple) and all(isinstance(entry, str) for entry in value),
@@ -176,14 +191,17 @@ def _hyperparameters(path: str, node: ast.ClassDef) -> dict[str, Field]:
     padding = [None] * (len(positional) - len(signature.defaults))
     pairs = [*zip(positional, [*padding, *signature.defaults], strict=True)][3:]
     pairs += zip(signature.kwonlyargs, signature.kw_defaults, strict=True)
-    read = {}
     for argument, default in pairs:
         if default is None:
             raise AmcError(f"{where}: {argument.arg} has no default: give it one, such as {argument.arg}=32")
-        annotation = ast.unparse(argument.annotation) if argument.annotation else ""
-        named = f"{where}: the default of {argument.arg}"
-        read[argument.arg] = _field(named, _literal(named, default), annotation, argument.annotation)
-    return read
+    return {argument.arg: declaration(where, argument, default) for argument, default in pairs}
+
+
+def declaration(where: str, argument: ast.arg, default: ast.expr) -> Field:
+    """The declaration of a parameter, by its default and its annotation."""
+    annotation = ast.unparse(argument.annotation) if argument.annotation else ""
+    named = f"{where}: the default of {argument.arg}"
+    return _field(named, _literal(named, default), annotation, argument.annotation)
 
 
 def _literal(where: str, node: ast.expr) -> Any:

@@ -30,7 +30,7 @@ class Piece:
 
 
 def pieces_at(path: Path) -> list[tuple[Piece, ...]]:
-    """The recordings that are read under a path, in the order in which they are read.
+    """The recordings that are read under a path, by their names.
 
     Each is (metadata, samples) of SigMF, or one whole file. path: a file, or a directory of SigMF recordings, of which
     other files, and hidden ones, do not count. Raises AmcError for what cannot be read.

@@ -60,6 +60,11 @@ def rectangular_phase(t: np.ndarray) -> np.ndarray:
     return np.clip(np.asarray(t, dtype=np.float64), 0, 1) / 2
 
 
+def raised_cosine_phase(t: np.ndarray, span: int) -> np.ndarray:
+    """Phase response of an LRC pulse, t in symbols from 0 to `span`: t/2L − sin(2πt/L)/4π."""
+    return t / (2 * span) - np.sin(2 * math.pi * t / span) / (4 * math.pi)
+
+
 def gaussian_phase(t: np.ndarray, bandwidth_time: float) -> np.ndarray:
     """Phase response of GFSK, in symbols: the integral of a rectangle of one symbol smoothed by a Gaussian filter.
 

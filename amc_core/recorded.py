@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 import torch
 
-from amc_core.errors import AmcError, suggest
+from amc_core.copies import located
+from amc_core.errors import AmcError
 from amc_core.fingerprint import DigestedPath, keep, recall
 from amc_core.identity import address_key
-from amc_core.recordings import Recording, open_recording
+from amc_core.landmarks import Landmarks, landmarks
+from amc_core.recorded_labels import Asked, Selection, asked_by, opened
+from amc_core.recordings import Recording
 from amc_core.run import Dataset, Run
+from amc_core.splits import amr_benchmark_parts
 
-_BLOCK = 1024  # instances read at a time to find equal ones
+_BLOCK_SAMPLES = 1 << 20  # read at a time to find equal ones
 _STEPS = 1 << 9  # of a component's amplitude, by which instances are told apart
 _KEPT_BYTES = 1 << 26  # of samples of which what is found is worth keeping on the machine
 _log = logging.getLogger(__name__)
@@ -27,131 +31,204 @@ class Recorded:
     """The instances of a recording that a dataset names.
 
     Those of one modulation and SNR are numbered in an order that the dataset's seed shuffles, since files may
-    hold near copies side by side; of instances that are equal only the first has a number. A recording that knows no
-    SNR is of the one level that the dataset names.
+    hold near copies side by side; of instances that are equal, or that share a stretch of samples, only the first has
+    a number. Those of a whole recording keep the order of the file, unless there are more than are tested.
+
+    modulations, snrs_db: names and dB of the instances, None for an SNR that nobody knows. counts: (modulations, SNRs)
+    int64, how many there are of each.
 
     Raises AmcError, naming the file, for a modulation, an SNR, a length, or a number of instances that it does not
-    hold, for equal instances of two labels, and where the content is not, or no longer, what was planned.
+    hold, for the same samples under two labels, and where the content is not, or no longer, what was planned.
     """
 
-    def __init__(self, dataset: Dataset, path: str, device: torch.device | str = "cpu"):
-        self.device, self.path = device, DigestedPath(path)
+    def __init__(self, dataset: Dataset, path: str, device: torch.device | str = "cpu", normalisation: str = "power"):
+        self.device, self.path, self.normalisation = device, located(DigestedPath(path)), normalisation
         self.path.require_planned()
-        self.content = _opened(str(path), self.path.digest, dataset.length, dataset.modulations, dataset.snrs_db)
-        positions = []
-        for cell, found in enumerate(self.content.cells):
-            if len(found) < dataset.count:
-                what = f"{len(found)} instances of {self.content.label(cell)} are recorded"
+        self.content = _opened(self.path, str(self.path), asked_by(dataset))
+        selection, most = self.content.selection, dataset.test_instances
+        if not dataset.whole:
+            most = dataset.count // dataset.pieces
+        self.modulations, self.snrs_db = selection.modulations, selection.snrs_db
+        if len(dataset.scenario.components) > 1 and self.snrs_db != dataset.snrs_db:
+            what = f"no SNR is recorded, and the other parts of the mixture have {len(dataset.snrs_db)} SNRs"
+            raise AmcError(f"{path}: {what}; allowed is a study of one, which is then theirs")
+        chosen, drawn = [], _drawn(dataset, selection)
+        for cell, positions in enumerate(selection.cells):
+            if drawn:
+                positions = drawn[cell][np.isin(drawn[cell], positions)]
+            if not dataset.whole and len(positions) < most:
+                what = f"{len(positions)} instances of {selection.label(cell)} are recorded"
                 notes = "".join(f"; {note}" for note in self.content.notes)
-                raise AmcError(f"{path}: {what}, and the study asks for {dataset.count}{notes}")
-            # By names and values, not by their order: a test may have other modulations and SNRs than training.
-            key = address_key(dataset.seed, *self.content.of(cell))
-            positions.append(found[np.random.default_rng(key).permutation(len(found))[: dataset.count]])
-        shape = (len(dataset.modulations), len(dataset.snrs_db), dataset.count)
-        self.positions = np.stack(positions).reshape(shape)
+                raise AmcError(f"{path}: {what}, and the study asks for {most}{notes}")
+            if not drawn and (not dataset.whole or (most is not None and len(positions) > most)):
+                # By names and values, not by their order: a test may have other modulations and SNRs than training.
+                key = address_key(dataset.seed, *selection.of(cell))
+                positions = positions[np.random.default_rng(key).permutation(len(positions))[:most]]
+            pieces = positions[:, None] * dataset.pieces + np.arange(dataset.pieces)
+            chosen.append(pieces.ravel())
+        self.counts = np.array([len(each) for each in chosen]).reshape(len(self.modulations), -1)
+        self.positions = np.concatenate(chosen)  # by modulation, SNR and index
+        self.starts = (np.cumsum(self.counts) - self.counts.ravel()).reshape(self.counts.shape)
 
     def __call__(self, modulation: torch.Tensor, snr: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-        """As `Simulator`: (batch,) int64 each, on the CPU → (batch, 2, length) float32 of mean power 1."""
-        positions = self.positions[modulation.numpy(), snr.numpy(), index.numpy()]
-        x = torch.as_tensor(self.content.recording.read(positions), device=self.device)
+        """As `Simulator`: (batch,) int64 each, on the CPU → (batch, 2, length) float32, scaled by `normalisation`."""
+        positions = self.positions[self.starts[modulation.numpy(), snr.numpy()] + index.numpy()]
+        x = torch.as_tensor(self.content.recording.read(positions, self.normalisation), device=self.device)
         self.path.require_planned()
         return x
+
+    def at(self, index: np.ndarray | None) -> np.ndarray:
+        """The positions in the recording of instances of these indices, of every modulation and SNR; None for all."""
+        return self.positions if index is None else self.positions[(self.starts[..., None] + index).ravel()]
+
+
+def _drawn(dataset: Dataset, selection: Selection) -> list[np.ndarray]:
+    """Of each modulation and SNR the positions in the order of the dataset's parts, where these are drawn otherwise.
+
+    Of fewer instances than there are, each part has those that were drawn first.
+    """
+    if dataset.split != "amr_benchmark":
+        return []
+    first, second = (dataset.indices(part).start // dataset.pieces for part in ("validation", "test"))
+    most = first, second - first, dataset.count // dataset.pieces - second
+    recording, parts = selection.recording, {}
+    for place, snr_db, drawn in amr_benchmark_parts(recording):
+        level = None if np.isnan(recording.snr_db).all() else snr_db
+        cut = [part[:count] for part, count in zip(drawn, most, strict=True)]
+        parts[recording.modulations[place], level] = np.concatenate(cut)
+    return [parts[selection.of(cell)] for cell in range(len(selection.cells))]
 
 
 @dataclass(frozen=True, eq=False)
 class _Content:
-    """A recording, and which of its instances some modulations and SNRs are.
+    """A recording, and which of its instances are of some modulations and SNRs.
 
-    cells: for each modulation and SNR, the positions of its instances, equal ones once. digests: (n,) uint64, what
-    each of these instances is, 0 for all others. notes: what is passed over, a sentence each.
+    recording: of the instances that are consumed. selection: of those that they are cut from, if the parts were split
+    at another length, equal ones once. digests: (n,) uint64, what each instance of `recording` is, 0 for those that
+    are not selected. landmarks: of these instances, by which stretches that two share are found. notes: what is passed
+    over, a sentence each.
     """
 
     recording: Recording
-    modulations: tuple[str, ...]
-    snrs_db: tuple[float, ...]
-    cells: tuple[np.ndarray, ...]
+    selection: Selection
     digests: np.ndarray
+    landmarks: Landmarks
     notes: tuple[str, ...]
-
-    def of(self, cell: int) -> tuple[str, float | None]:
-        """Modulation and SNR in dB; None where no SNR is recorded."""
-        place, level = divmod(cell, len(self.snrs_db))
-        unknown = np.isnan(self.recording.snr_db).all()
-        return self.modulations[place], None if unknown else self.snrs_db[level]
-
-    def label(self, cell: int) -> str:
-        name, snr_db = self.of(cell)
-        return name if snr_db is None else f"{name} at {snr_db:g} dB"
 
 
 @lru_cache(maxsize=4)
-def _opened(path: str, digest: str, length: int, modulations: tuple[str, ...], snrs_db: tuple[float, ...]) -> _Content:
-    """The content of that digest, which the caller has seen to."""
-    recording = open_recording(path, length)
-    cells = [found for name in modulations for found in _levels(path, recording, name, snrs_db)]
-    used = np.concatenate(cells)
-    digests = np.zeros(len(recording), dtype=np.uint64)
-    digests[used] = _digests(recording, used, digest)
-    content = _Content(recording, modulations, snrs_db, tuple(cells), digests, recording.notes)
-    content = _each_once(content, used)
-    DigestedPath(path, digest).require_planned()
+def _opened(path: DigestedPath, name: str, asked: Asked) -> _Content:
+    """The planned content, which the caller has seen to; name: the path as a text, by which it is kept as well."""
+    selection, digest = opened(path, asked), path.digest
+    recording, cells = selection.recording, selection.cells
+    used, kind = np.concatenate(cells), np.repeat(np.arange(len(cells)), [len(cell) for cell in cells])
+    known = _known(recording, used, kind, f"{digest} {asked.whole}")
+    content = _each_once(_Content(recording, selection, *known, recording.notes), used, kind)
+    if asked.split_length:
+        cut, pieces = recording.cut(asked.length), asked.split_length // asked.length
+        used, kind = (used[:, None] * pieces + np.arange(pieces)).ravel(), np.repeat(kind, pieces)
+        digests, marks = _known(cut, used, kind, f"{digest} {pieces}")
+        content = replace(content, recording=cut, digests=digests, landmarks=marks)
+    path.require_planned()
     for note in content.notes:
         _log.warning("%s: %s", path, note)
     return content
 
 
-def _each_once(content: _Content, used: np.ndarray) -> _Content:
-    """The content without instances that equal others before them. Raises AmcError for equal ones of two labels."""
-    cell_of = np.repeat(np.arange(len(content.cells)), [len(cell) for cell in content.cells])
-    order = np.lexsort((used, content.digests[used]))
-    used, cell_of = used[order], cell_of[order]
-    equal = content.digests[used][1:] == content.digests[used][:-1]
-    differing = np.flatnonzero(equal & (cell_of[1:] != cell_of[:-1]))
-    if len(differing):
-        rows, source = (differing[0], differing[0] + 1), content.recording.source
-        first, second = (f"{source.describe(int(used[row]))} ({content.label(cell_of[row])})" for row in rows)
-        raise AmcError(f"{first} and {second} have the same samples; allowed is one label for a sample")
-    if not equal.any():
+def _each_once(content: _Content, used: np.ndarray, kind: np.ndarray) -> _Content:
+    """The content without instances that equal others before them, or share a stretch of samples with them.
+
+    used, kind: (n,) int64, the positions, and the cell of each. Raises AmcError for the same samples in two cells.
+    """
+    cell_of = np.zeros(len(content.digests), dtype=np.int64)
+    cell_of[used] = kind
+    order = used[np.lexsort((used, content.digests[used]))]
+    equal = content.digests[order][1:] == content.digests[order][:-1]
+    _require_one_label(content, cell_of, np.stack([order[:-1], order[1:]], axis=1)[equal])
+    dropped, told = order[1:][equal], []
+    if len(dropped):
+        told.append(f"{len(dropped)} instances equal others of the file and do not count again")
+    marks = content.landmarks.of(np.setdiff1d(used, dropped))
+    overlapping: set[int] = set()
+    while len(pairs := marks.repeats()):
+        _require_one_label(content, cell_of, pairs)
+        for first, second in pairs.tolist():
+            if first not in overlapping:
+                overlapping.add(second)
+        marks = marks.of(np.setdiff1d(marks.instance, list(overlapping)))
+    if overlapping:
+        told.append(f"{len(overlapping)} instances share samples with others of the file and do not count again")
+    if not told:
         return content
-    cells = tuple(np.setdiff1d(cell, used[1:][equal]) for cell in content.cells)
-    note = f"{equal.sum()} instances equal others of the file and do not count again"
-    return replace(content, cells=cells, notes=(*content.notes, note))
+    dropped = np.union1d(dropped, np.array(sorted(overlapping), dtype=np.int64))
+    selection = replace(content.selection, cells=tuple(np.setdiff1d(cell, dropped) for cell in content.selection.cells))
+    return replace(content, selection=selection, landmarks=marks, notes=(*content.notes, *told))
 
 
-def _levels(path: str, recording: Recording, name: str, snrs_db: tuple[float, ...]) -> list[np.ndarray]:
-    """The positions of a modulation's instances at each SNR."""
-    if name not in recording.modulations:
-        raise AmcError(f"{path}: modulation {name!r} is not recorded{suggest(name, recording.modulations)}")
-    of_name = recording.modulation == recording.modulations.index(name)
-    known = recording.snrs_db
-    if np.isnan(known).all():
-        if len(snrs_db) > 1:
-            what = "no SNR is recorded (SigMF has amc:snr_db for it), so all its instances are of one level"
-            how = f"give snr_db one value here, which is then theirs, not {len(snrs_db)}; a test may have its own"
-            raise AmcError(f"{path}: {what}: {how}")
-        return [np.flatnonzero(of_name)]
-    for snr_db in snrs_db:
-        if snr_db not in known:
-            levels = ", ".join("unknown" if snr != snr else f"{snr:g}" for snr in known)
-            raise AmcError(f"{path}: SNR {snr_db:g} dB is not recorded (recorded: {levels})")
-    return [np.flatnonzero(of_name & (recording.snr_db == snr_db)) for snr_db in snrs_db]
+def _require_one_label(content: _Content, cell_of: np.ndarray, pairs: np.ndarray) -> None:
+    """Raise AmcError where instances of the same samples, (n, 2) positions, are in two cells."""
+    differing = pairs[cell_of[pairs[:, 0]] != cell_of[pairs[:, 1]]]
+    if len(differing):
+        source = content.recording.source
+        first, second = (
+            f"{source.describe(place)} ({content.selection.label(cell_of[place])})" for place in differing[0].tolist()
+        )
+        raise AmcError(f"{first} and {second} have the same samples; allowed is one label for a sample")
 
 
-def _digests(recording: Recording, used: np.ndarray, digest: str) -> np.ndarray:
-    """(n,) uint64 of the samples of the instances at these positions of a content, whatever their scale."""
+def _known(recording: Recording, used: np.ndarray, kind: np.ndarray, digest: str) -> tuple[np.ndarray, Landmarks]:
+    """(all,) uint64 of the samples of the instances at these positions of a content, whatever their scale; landmarks.
+
+    kind: (n,) int64, the cell of each. Those of other positions are 0.
+    """
+    found, marks = _known_in_order(recording, used, kind, digest)
+    digests = np.zeros(len(recording), dtype=np.uint64)
+    digests[used] = found
+    return digests, marks
+
+
+def _known_in_order(
+    recording: Recording, used: np.ndarray, kind: np.ndarray, digest: str
+) -> tuple[np.ndarray, Landmarks]:
+    """As `_known`, of these positions alone: (n,) uint64."""
+    described = hashlib.blake2b(used.tobytes() + kind.tobytes(), digest_size=12).hexdigest()
     large = len(used) * recording.length * 8 >= _KEPT_BYTES
-    name = "shapes", digest, recording.length, hashlib.blake2b(used.tobytes(), digest_size=12).hexdigest()
+    name = "samples", digest, recording.length, described
     kept = recall(*name) if large else None
-    if kept is not None and len(kept) == 8 * len(used):
-        return np.frombuffer(kept, dtype=np.uint64)
-    digests = b"".join(
-        _shape_digest(x)
-        for block in np.split(used, range(_BLOCK, len(used), _BLOCK))
-        for x in recording.source.fetch(block, recording.length)
-    )
+    if kept is not None and (read := _unpacked(kept, len(used), recording.length)):
+        return read
+    digests = []
+
+    def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for block in _blocks(used, recording.length):
+            x = recording.source.fetch(block, recording.length)
+            digests.extend(map(_shape_digest, x))
+            yield block, x
+
+    kind_of = np.zeros(len(recording), dtype=np.int64)
+    kind_of[used] = kind
+    marks = landmarks(batches(), recording.length, kind_of)
+    found = np.frombuffer(b"".join(digests), dtype=np.uint64)
     if large:
-        keep(digests, *name)
-    return np.frombuffer(digests, dtype=np.uint64)
+        columns = (found, marks.instance, marks.first, marks.hash)
+        keep(b"".join([np.int64(marks.one_of).tobytes(), *(column.tobytes() for column in columns)]), *name)
+    return found, marks
+
+
+def _unpacked(kept: bytes, count: int, length: int) -> tuple[np.ndarray, Landmarks] | None:
+    """What `_known_in_order` has kept of so many instances, None where it is not whole."""
+    numbers = np.frombuffer(kept[: len(kept) // 8 * 8], dtype=np.int64)
+    if len(kept) % 8 or len(numbers) < 1 + count or (len(numbers) - 1 - count) % 3:
+        return None
+    instance, first, hashes = numbers[1 + count :].reshape(3, -1)
+    marks = Landmarks(length, int(numbers[0]), instance, first, hashes.view(np.uint64))
+    return numbers[1 : 1 + count].view(np.uint64), marks
+
+
+def _blocks(positions: np.ndarray, length: int) -> list[np.ndarray]:
+    """Positions, as many at a time as are read at once."""
+    step = max(1, _BLOCK_SAMPLES // length)
+    return np.split(positions, range(step, len(positions), step))
 
 
 def _shape_digest(x: np.ndarray) -> bytes:
@@ -190,17 +267,18 @@ class _Use:
         rows = [
             [np.frombuffer(_shape_digest(x[:, start : start + length]), np.uint64)[0] for start in starts]
             for starts in [range(0, blocks * length, length)]
-            for chunk in np.split(self.positions, range(_BLOCK, len(self.positions), _BLOCK))
+            for chunk in _blocks(self.positions, self.length)
             for x in content.recording.source.fetch(chunk, self.length)
         ]
         return np.array(rows, dtype=np.uint64)
 
     def shared_with(self, other: _Use) -> int:
         """How many instances here have samples that are there as well."""
-        shared = 0
+        marks, others = (use.recorded.content.landmarks.of(use.positions) for use in (self, other))
+        shared = len(np.unique(marks.shared(others)[:, 0]))
         if self.spans.keys() != other.spans.keys() or self.length == other.length:
             length = min(self.length, other.length)
-            shared = np.isin(self.digests(length), other.digests(length)).any(axis=1).sum()
+            shared = max(shared, np.isin(self.digests(length), other.digests(length)).any(axis=1).sum())
         for content, spans in self.spans.items():
             there = other.spans.get(content)
             if there is not None:
@@ -248,13 +326,14 @@ def require_unseen(training: Dataset, parts: tuple[str, ...], test: Dataset, par
 @lru_cache(maxsize=32)
 def _uses(dataset: Dataset, parts: tuple[str, ...]) -> list[_Use]:
     """The recorded instances of parts of a dataset, by the recordings that they are from."""
-    index = np.concatenate([np.array(dataset.indices(part), dtype=np.int64) for part in parts])
+    indices = [] if dataset.whole else [np.array(dataset.indices(part), dtype=np.int64) for part in parts]
+    index = None if dataset.whole else np.concatenate(indices)
     components, uses = dataset.scenario.components, []
     for place, scenario in enumerate(components):
         if scenario.recording:
             own = index[dataset.scenario.component(index) == place] if len(components) > 1 else index
             recorded = Recorded(dataset, scenario.recording)
-            positions = recorded.positions[:, :, own].ravel()
+            positions = recorded.at(own)
             spans = recorded.content.recording.source.spans(positions)
             spans = {content: span[np.argsort(span[:, 0], kind="stable")] for content, span in spans.items()}
             uses.append(_Use(str(recorded.path), dataset.length, recorded, positions, spans))

@@ -22,6 +22,7 @@ _FIELDS = {
     "instances": _DATASET["instances"],
     "length": _DATASET["length"],
     "dataset_seed": _DATASET["seed"],
+    "split": _DATASET["split"],
     "snr_db": Field(MISSING, unit="dB", label="SNR"),
 }
 _ANY = Field(MISSING)

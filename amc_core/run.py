@@ -13,22 +13,31 @@ from functools import cached_property
 from amc_core.coverage import require_likelihood
 from amc_core.errors import AmcError
 from amc_core.fields import Field, declared, fields_of, read_fields
+from amc_core.fields import plain as as_plain
 from amc_core.identity import VERSION, changes, joint_key, key
 from amc_core.models import MODELS, model_spec, shortest_length, validate_hyperparameters
-from amc_core.modulations import require_audible
+from amc_core.modulations import modulation_name, require_audible
 from amc_core.scenario import Mixture, Scenario
 
 PARTS = ("train", "validation", "test")
+SPLITS = {"tenths": (8, 9), "amr_benchmark": (6, 8)}  # → tenths of the instances after which validation and test begin
 
 
 @declared
 class Dataset:
     """A description of instances, never the instances themselves: they are simulated where they are consumed.
 
-    scenario: one, or a `Mixture` to train on. modulations: names; snrs_db: dB. Instances are split 80:10:10 by index
-    into train, validation and test (P1 §IV-C); the test part is another number where `test_instances` says so, of
-    indices that follow the validation part's, so that none of them is trained on. Raises AmcError for what the fields
-    do not take, and for an instance shorter than the channel.
+    scenario: one, or a `Mixture` to train on. modulations: names, or `OwnModulation`s, or mappings {name: content} of
+    such; snrs_db: dB. Instances are split 80:10:10 by index into train, validation and test (P1 §IV-C), or 60:20:20
+    with the `split` "amr_benchmark", which draws the parts of a recording as AMR-Benchmark (Zhang et al. 2022) does.
+    The test part is another number where `test_instances` says so, of indices that follow the validation part's, so
+    that none of them is trained on. Raises AmcError for what the fields do not take, and for an instance shorter than
+    the channel.
+
+    A recording that nothing trains on may be tested `whole`: then the test part is all of it, in whatever numbers, of
+    those `modulations` and `snrs_db` that it has (no SNR named: all), and of each at most `test_instances`. Where the
+    network's instances are shorter than the `split_length` at which a recording was split into parts, those of the
+    split are cut in consecutive ones.
     """
 
     scenario: Scenario | Mixture
@@ -40,26 +49,50 @@ class Dataset:
     test_instances: int | None = Field(
         None, 1, 10**7, whole=True, optional=True, help="Instances of the test part, if not a tenth of `instances`."
     )
+    split: str = Field(
+        "tenths", choices=tuple(SPLITS),
+        help="Into training, validation and test: tenths is 80:10:10; amr_benchmark is 60:20:20, of a recording by the "
+        "seeded draw of that benchmark.",
+    )  # fmt: skip
+    whole: bool = Field(False, help="The test part is all of a recording.")
+    split_length: int | None = Field(
+        None, 1, 1 << 20, whole=True, optional=True, unit="samples",
+        help="Samples of the instances that a recording was split into parts by, if more than `length`.",
+    )  # fmt: skip
 
     def __post_init__(self):
         # One form for each value, whatever type it came as: tables show it.
-        object.__setattr__(self, "modulations", tuple(str(name) for name in self.modulations))
+        object.__setattr__(self, "modulations", tuple(map(modulation_name, self.modulations)))
         object.__setattr__(self, "snrs_db", tuple(float(snr) + 0.0 for snr in self.snrs_db))
         read_fields(self)
-        if self.test_instances == self.instances - self.instances * 9 // 10:
+        if self.whole:
+            object.__setattr__(self, "split", "tenths")  # which it has none of
+        elif self.test_instances == self.instances - self._bounds[1]:
             object.__setattr__(self, "test_instances", None)  # as without
         for scenario in self.scenario.components:
             scenario.require_length(self.length)
             require_audible(self.modulations, scenario.sample_rate)
+        recorded = all(scenario.recording for scenario in self.scenario.components)
+        if (self.whole or self.split_length) and not (recorded and len(self.scenario.components) == 1):
+            raise AmcError("whole and split_length are for the test of one recording")
+        if self.split_length and (self.whole or self.split_length <= self.length):
+            raise AmcError(
+                f"split_length {self.split_length} is not allowed: above the length, {self.length}, in parts"
+            )
 
     def as_dict(self) -> dict:
         """The fields as plain values that JSON can hold."""
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
-        return plain | {"scenario": self.scenario.as_dict()}
+        return plain | {"scenario": self.scenario.as_dict(), "modulations": as_plain(self.modulations)}
 
     def definition(self) -> dict:
         """What makes the dataset another."""
-        return changes(self)
+        changed = changes(self)
+        if self.whole:  # none of the study's numbers decides what is tested; the seed only which, of too many
+            del changed["instances"]
+            if self.test_instances is None:
+                changed.pop("seed", None)
+        return changed
 
     @cached_property
     def key(self) -> str:
@@ -67,12 +100,21 @@ class Dataset:
         return key(self)
 
     def indices(self, part: str) -> range:
-        """The instance indices of a part: "train", "validation" or "test"."""
-        validation, test = self.instances * 8 // 10, self.instances * 9 // 10
+        """The instance indices of a part: "train", "validation" or "test"; not of a `whole` recording."""
+        validation, test = self._bounds
         tested = self.instances - test if self.test_instances is None else self.test_instances
-        return {"train": range(validation), "validation": range(validation, test), "test": range(test, test + tested)}[
-            part
-        ]
+        bounds = {"train": (0, validation), "validation": (validation, test), "test": (test, test + tested)}[part]
+        return range(*(bound * self.pieces for bound in bounds))
+
+    @property
+    def _bounds(self) -> tuple[int, int]:
+        """The first index of the validation part, and of the test part."""
+        return tuple(self.instances * tenths // 10 for tenths in SPLITS[self.split])
+
+    @property
+    def pieces(self) -> int:
+        """How many instances one of the split gives: see `split_length`."""
+        return self.split_length // self.length if self.split_length else 1
 
     @property
     def count(self) -> int:
@@ -81,6 +123,10 @@ class Dataset:
 
     def size(self, part: str, fraction: float = 1.0) -> int:
         """How many instances a part, or a fraction of it, holds, over all modulations and SNRs."""
+        if self.whole:
+            from amc_core.recorded_labels import count_tested  # opens a file, which planning else does not
+
+            return count_tested(self)
         return len(self.modulations) * len(self.snrs_db) * share(len(self.indices(part)), fraction)
 
     @cached_property
@@ -142,8 +188,9 @@ class Recipe:
     )
     retrain: str = Field(
         "all", choices=_RETRAINED,
-        help="What a run that starts from another trains: all, its dense layers (head), or the last block of the "
-        "spatial transformer (stn_block).",
+        help="What a run that starts from another trains: all, its dense layers (head), the last block of the spatial "
+        "transformer (stn_block), or nothing, so that batch normalisation alone takes its means and variances "
+        "(statistics) from the training instances, without their labels.",
     )  # fmt: skip
     label_fraction: float = Field(
         1.0,
@@ -204,6 +251,9 @@ class Run:
             require_likelihood(self.dataset.scenario, self.dataset.modulations)
         if not spec.epochs:  # fitted in one step, to as many labels as the recipe says
             object.__setattr__(self, "recipe", Recipe(epochs=1, label_fraction=self.recipe.label_fraction))
+        if self.recipe.retrain == "statistics":  # one pass without a gradient
+            taken = {name: getattr(self.recipe, name) for name in ("batch_size", "label_fraction", "retrain")}
+            object.__setattr__(self, "recipe", Recipe(epochs=1, **taken))
         lengths = [self.dataset.length]
         if self.recipe.min_length is not None:
             if not spec.any_length:
@@ -234,6 +284,8 @@ class Run:
             raise AmcError(f"{self.model} takes one length: it cannot start from a run at {self.parent.dataset.length}")
         if retrain not in ("all", *spec.parts):
             raise AmcError(f"retrain {retrain!r} is not for {self.model}: it has {', '.join(('all', *spec.parts))}")
+        if retrain == "statistics" and self.hyperparameters.get("batch_norm") is False:
+            raise AmcError(f"retrain 'statistics' is for {self.model} with batch_norm: true, which has such statistics")
 
     @property
     def code(self) -> str:
@@ -254,7 +306,11 @@ class Run:
         recipe, defaults = changes(self.recipe), validate_hyperparameters(self.model, {})
         if not model_spec(self.model).epochs:
             recipe.pop("epochs", None)
-        changed = {name: value for name, value in self.hyperparameters.items() if value != defaults[name]}
+        changed = {
+            name: value
+            for name, value in self.hyperparameters.items()
+            if name not in defaults or value != defaults[name]
+        }
         definition = changes(self) | {"version": VERSION, "recipe": recipe, "hyperparameters": changed}
         if self.code:
             definition["code"] = self.code

@@ -18,18 +18,25 @@ from amc_core.distributions import DISTRIBUTIONS, Distribution, extremes
 from amc_core.errors import AmcError
 from amc_core.fields import Field, column, declared, fields_of, plain, read_fields
 from amc_core.fingerprint import fingerprint
+from amc_core.front_end import FrontEnd, front_end_schema, read_front_end
 from amc_core.identity import changes, key
 from amc_core.quantities import ratio, require_number, written
+from amc_core.reading import read_recording, recording_schema
 
 __all__ = ["AUGMOD", "AUGMOD_OFFSETS", "CHANNELS", "DISTRIBUTIONS", "FILE_FIELDS", "SCENARIO_FIELDS"]
 __all__ += ["Channel", "Distribution", "Mixture", "Scenario", "scenario_from"]
+
+
+SHORTEST_RESAMPLED = 64  # samples, in which a symbol rate can be found
+OF_RECORDINGS = ("recording", "normalisation")  # the fields that are not about how instances are simulated
 
 
 @declared
 class Scenario:
     """A transmission setting; where a field varies, it may also be a `Distribution`, or {kind: [low, high]}.
 
-    channel: a name in `CHANNELS`, a `Channel`, or a dictionary of its fields. A recording goes with no other field.
+    channel: a name in `CHANNELS`, a `Channel`, or a dictionary of its fields. A recording goes with no other field but
+    normalisation.
     audio, recording: paths that count by the content that lies there (`DigestedPath`), also as {"path": …, "content":
     its digest}.
     Raises AmcError for what its fields do not take.
@@ -118,26 +125,39 @@ class Scenario:
         None, 1, 24, whole=True, varies=True, optional=True,
         help="Bits of I and of Q, up to the clipping level or else the instance's largest value; draws are rounded.",
     )  # fmt: skip
+    front_end: str | FrontEnd = Field(
+        "", reader=read_front_end, schema_of=front_end_schema, label="front end",
+        help="A function of one's own, of a file in `code`, that what was received passes: {my_rx.clip: {level: 1}}.",
+    )  # fmt: skip
+    resample_to: float | None = Field(
+        None, 2, 64, optional=True, unit="samples per symbol", label="blind resampling",
+        help="To what the receiver brings an instance, whose symbol rate it estimates from the signal alone.",
+    )  # fmt: skip
     snr_reference: str = Field(
         "instance", choices=("instance", "average"),
         help="What the SNR is relative to: the power of the instance itself, as faded, or the average over fading.",
     )  # fmt: skip
     normalisation: str = Field(
-        "power", choices=("power", "energy", "none"),
-        help="How an instance is scaled at last: to unit mean power, divided by its energy, or not at all.",
+        "power", choices=("power", "energy", "max", "none"),
+        help="How an instance, simulated or recorded, is scaled at last: to unit mean power, divided by its energy "
+        "or by its largest magnitude, or not at all.",
     )  # fmt: skip
     audio: str = Field(
-        "", file=True, help="A WAV file that the analogue modulations send instead of speech-like noise."
-    )
+        "", file=True,
+        help="A WAV file that the analogue modulations send instead of speech-like noise; training, validation and "
+        "test all draw from the whole of it, so test with another file to keep speech apart.",
+    )  # fmt: skip
     recording: str = Field(
-        "", file=True, help="A file whose instances are taken instead of simulated ones; no other field goes with it."
-    )
+        "", file=True, reader=read_recording, schema_of=recording_schema,
+        help="A file whose instances are taken instead of simulated ones, or {file: path, iq: field, …} with what its "
+        "fields are; of the others only normalisation goes with it.",
+    )  # fmt: skip
 
     def __post_init__(self):
         read_fields(self)
         self._require_no_alias()
         self._require_partners()
-        simulated = [name for name in changes(self) if name != "recording"]
+        simulated = [name for name in changes(self) if name not in OF_RECORDINGS]
         if self.recording and simulated:
             raise AmcError(f"recording {self.recording!r} does not go with {simulated[0]}: it is not simulated")
 
@@ -177,7 +197,9 @@ class Scenario:
         return CHANNELS[self.channel] if isinstance(self.channel, str) else self.channel
 
     def require_length(self, length: int) -> None:
-        """Raise AmcError unless an instance of `length` samples is longer than the channel's longest delay."""
+        """Raise AmcError unless `length` samples are more than the channel delays by, and enough to find a rate in."""
+        if self.resample_to is not None and length < SHORTEST_RESAMPLED:
+            raise AmcError(f"length {length} is too short for resample_to: at least {SHORTEST_RESAMPLED} samples")
         delay = max(self.paths.path_delays, default=0)
         if delay * self.sample_rate >= length:
             raise AmcError(
@@ -214,10 +236,11 @@ class Scenario:
     def columns(self) -> dict[str, str | float]:
         """The fields as cells of a table: channels and files by name, a distribution as "uniform(0.1, 0.5)"."""
         values = {name: column(field, getattr(self, name)) for name, field in fields_of(self).items()}
+        values["front_end"] = self.front_end and self.front_end.label
         values["channel"] = self.paths.name or f"channel {key(self.paths)[:6]}"
         if self.recording:  # of whose setting nothing is known
             blank = {name: "" if isinstance(value, str) else math.nan for name, value in values.items()}
-            values = blank | {"recording": values["recording"]}
+            values = blank | {name: values[name] for name in OF_RECORDINGS}
         return values
 
 

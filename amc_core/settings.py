@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import fields
 
+from amc_core.front_end import FrontEnd
 from amc_core.run import Dataset, Run
 from amc_core.scenario import Distribution, Mixture, Scenario
 
@@ -42,13 +43,16 @@ def covers(training: Scenario, test: Scenario) -> bool:
 
 def varies(scenario: Scenario) -> bool:
     """Does a scenario have a distribution, so that it may cover others?"""
-    return any(isinstance(getattr(scenario, field.name), Distribution) for field in fields(Scenario))
+    values = [getattr(scenario, field.name) for field in fields(Scenario)]
+    return any(isinstance(value, Distribution) or (isinstance(value, FrontEnd) and value.varies) for value in values)
 
 
 def _could_be(drawn: object, value: object) -> bool:
     """Is a value, or all that a distribution can draw, among what `drawn` stands for?"""
     if drawn == value:
         return True
+    if isinstance(drawn, FrontEnd) and isinstance(value, FrontEnd):
+        return drawn.covers(value, _could_be)
     if not isinstance(drawn, Distribution):
         return False
     low, high = value.extremes if isinstance(value, Distribution) else (value, value)

@@ -7,7 +7,7 @@ whatever the batch, the order, or the worker; on another kind of device it is th
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -19,9 +19,11 @@ from amc_core.channels import paths
 from amc_core.device import carried, products
 from amc_core.errors import AmcError
 from amc_core.exactmath import group
+from amc_core.families import Analogue, ContinuousPhase, Linear
 from amc_core.identity import address_key, key
 from amc_core.impairments import STAGES, TRANSMITTER
-from amc_core.modulations import MODULATIONS, Analogue, ContinuousPhase, Linear, modulation_names, require_audible
+from amc_core.modulations import modulation as modulation_of
+from amc_core.modulations import modulation_names, require_audible
 from amc_core.noise import joined, power
 from amc_core.scenario import Scenario
 from amc_core.stages import Batch, Draws, Setting
@@ -32,8 +34,8 @@ _GROUPS = 4  # of a matrix product (see `exactmath.group`) simulated at a time: 
 class Simulator:
     """Simulates instances of one scenario.
 
-    modulations: names; snrs_db: dB over the sampled band, relative to the received signal's power (inf: no
-    noise); length: samples; seed: of the dataset.
+    modulations: names, or `OwnModulation`s; snrs_db: dB over the sampled band, relative to the received signal's power
+    (inf: no noise); length: samples; seed: of the dataset.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class Simulator:
         self.transmitter = [stage for kind in TRANSMITTER if (stage := kind.of(setting)) is not None]
         self.stages = joined([stage for kind in STAGES if (stage := kind.of(setting)) is not None])
         described, snrs_db = key(scenario), [float(snr) for snr in snrs_db]
-        keys = [[address_key(described, str(name), snr, int(seed)) for snr in snrs_db] for name in modulations]
+        keys = [[address_key(described, name, snr, int(seed)) for snr in snrs_db] for name in modulations]
         self.keys = torch.tensor(keys)  # (modulations, SNRs, 2)
         self.noise_power = 10 ** (-torch.tensor(snrs_db, dtype=torch.float64) / 10)
 
@@ -72,11 +74,11 @@ class Simulator:
         """The basebands needed, and for each modulation which of them it uses and which kind of it it is."""
         groups: dict[object, list[str]] = {}
         for name in names:
-            modulation = MODULATIONS[name]
-            groups.setdefault(modulation.quadrature_delay if isinstance(modulation, Linear) else name, []).append(name)
+            known = modulation_of(name)
+            groups.setdefault(known.quadrature_delay if isinstance(known, Linear) else name, []).append(name)
         basebands, family, kind = [], {}, {}
         for position, members in enumerate(groups.values()):
-            chosen = [MODULATIONS[name] for name in members]
+            chosen = [modulation_of(name) for name in members]
             if isinstance(chosen[0], Linear):
                 basebands.append(LinearBaseband(chosen, setting))
             elif isinstance(chosen[0], ContinuousPhase):
@@ -138,7 +140,7 @@ class Simulator:
 
 def simulate(
     scenario: Scenario,
-    modulation: str,
+    modulation: str | Mapping,
     snr_db: float,
     indices: Iterable[int],
     length: int = 1024,
@@ -146,6 +148,8 @@ def simulate(
     device: torch.device | str = "cpu",
 ) -> torch.Tensor:
     """Instances of one scenario, modulation and SNR.
+
+    modulation: a name, or one of one's own, {"MY8": {"points": […]}} or {"4FSK": {"cpm": {…}}}.
 
     snr_db: dB over the sampled band, relative to the received signal's power; inf for no noise.
     indices: which instances, each ≥ 0. length: samples. seed: of the dataset.

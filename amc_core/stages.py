@@ -48,13 +48,17 @@ class Draws(dict):
 
     def __missing__(self, name: str) -> np.ndarray:
         value = getattr(self.scenario, name)
-        if isinstance(value, Distribution):
-            drawn = words(self.keys_of, self.indices, stream(name), 1)[0, :, 0].numpy()
-            self[name] = value.at((drawn + 0.5) * 2.0**-32)
-        else:
-            exact = float(self.scenario.samples_per_symbol) if name == "upsampling" else value  # 32/3, not 10.67
-            self[name] = np.full(len(self.indices), exact)
+        if name == "upsampling" and not isinstance(value, Distribution):
+            value = float(self.scenario.samples_per_symbol)  # 32/3, not 10.67
+        self[name] = self.of(name, value)
         return self[name]
+
+    def of(self, name: str, value: float | Distribution) -> np.ndarray:
+        """What is drawn of a value by the name of a stream; of one that is fixed, that."""
+        if not isinstance(value, Distribution):
+            return np.full(len(self.indices), value)
+        drawn = words(self.keys_of, self.indices, stream(name), 1)[0, :, 0].numpy()
+        return value.at((drawn + 0.5) * 2.0**-32)
 
     def first(self, count: int) -> Draws:
         """The draws of the first `count` instances."""

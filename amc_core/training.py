@@ -19,9 +19,10 @@ import numpy as np
 import torch
 
 from amc_core.augmentation import Augmentation
+from amc_core.cumulants import magnitudes
 from amc_core.device import Acceleration, Replayed, products
 from amc_core.errors import AmcError
-from amc_core.evaluation import evaluate
+from amc_core.evaluation import Evaluation, evaluate
 from amc_core.instances import Instances
 from amc_core.models import MODELS, build_model, model_spec, trained_part
 from amc_core.models.objective import scores_and_losses
@@ -54,6 +55,9 @@ def train(
         return
     if not model_spec(run.model).epochs:
         yield from _fit_features(run, device)
+        return
+    if run.recipe.retrain == "statistics":
+        yield _adapted(run, device, start)
         return
     if state is not None and finished(run.recipe, state["epochs"]):
         yield state
@@ -122,9 +126,7 @@ class _Session:
             self.rows, self.kept, self.kept_epoch = state["epochs"], state["kept"], state["kept_epoch"]
             self.micro_batch = self.rows[-1]["micro_batch"]
         elif self.run.parent is not None:
-            if start is None:
-                raise AmcError(f"run {self.run.key} starts from run {self.run.parent.key}, which is not trained")
-            self.model.load_state_dict(start)
+            _take_start(self.model, self.run, start)
 
     def epoch(self) -> dict:
         """Train and validate for one epoch; returns the state after it."""
@@ -286,7 +288,7 @@ def cut(x: torch.Tensor, length: int) -> torch.Tensor:
 
 
 def _fit_features(run: Run, device) -> Iterator[dict]:
-    """Train a model that is fitted to features in closed form, in one step (HOC-SVM)."""
+    """Train a model that is fitted to features in one step, by its `fit`."""
     model = new_model(run, device)
     training = Instances(
         run.dataset, "train", device, fraction=run.recipe.label_fraction, seed=_seed(run.seed, "labels")
@@ -295,39 +297,71 @@ def _fit_features(run: Run, device) -> Iterator[dict]:
     start = time.perf_counter()
     with torch.inference_mode():
         batches = training.batches(torch.arange(len(training)), _FEATURE_BATCH)
-        features, labels = zip(*((model.features(x).cpu(), labels.cpu()) for x, labels, _ in batches), strict=True)
-    model.fit_features(torch.cat(features).numpy(), torch.cat(labels).numpy(), seed=run.seed)
+        of = getattr(model, "features", magnitudes)  # a classifier of the user's own may have none
+        features, labels = zip(*((of(x).cpu(), labels.cpu()) for x, labels, _ in batches), strict=True)
+    model.fit(torch.cat(features).numpy(), torch.cat(labels).numpy(), seed=run.seed)
     seconds = time.perf_counter() - start
     fitted, result = evaluate(model, training, device), evaluate(model, validation, device)
+    more = {"instances_per_second": len(training) / seconds, "micro_batch": _FEATURE_BATCH}
+    yield _one_row(model, fitted.loss, fitted.accuracy, result, **more)
+
+
+def _take_start(model: torch.nn.Module, run: Run, start: dict | None) -> None:
+    """Let a network have the weights of its run's parent."""
+    if start is None:
+        raise AmcError(f"run {run.key} starts from run {run.parent.key}, which is not trained")
+    model.load_state_dict(start)
+
+
+def _adapted(run: Run, device, start: dict | None) -> dict:
+    """The state of a network whose batch normalisation has its statistics from the training part, labels unseen.
+
+    Each layer has the means over batches of their means and variances, in one pass in which batches normalise
+    themselves (Y. Li et al., Pattern Recognition 80, 2018). A last batch that is smaller is left out.
+    """
+    model = new_model(run, device)
+    _take_start(model, run, start)
+    model.eval()
+    layers = [module for module in model.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
+    if not layers:
+        raise AmcError(f"retrain 'statistics' is for networks with batch normalisation, and {run.model} has none")
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None  # the mean over all batches
+        layer.train()
+    chosen = {"fraction": run.recipe.label_fraction, "seed": _seed(run.seed, "labels")}
+    training, began = Instances(run.dataset, "train", device, **chosen), time.perf_counter()
+    order = np.random.default_rng(_seed(run.seed, "order", 1)).permutation(len(training))
+    size = min(run.recipe.batch_size, len(training))
+    order = torch.as_tensor(order[: len(order) // size * size])
+    with torch.inference_mode(), products("float32", device):
+        for x, _, _ in training.batches(order, size):
+            model(x)
+    seconds = time.perf_counter() - began
+    result = evaluate(model, Instances(run.dataset, "validation", device), device)
+    rate = len(order) / seconds
+    return _one_row(model, math.nan, math.nan, result, instances_per_second=rate, micro_batch=size)
+
+
+def _one_row(model: torch.nn.Module, loss: float, accuracy: float, result: Evaluation, **more: float) -> dict:
+    """The state after the only epoch; loss, accuracy: on the training part; result: on the validation part."""
     row = {
         "epoch": 1,
-        "train_loss": fitted.loss,
-        "train_accuracy": fitted.accuracy,
+        "train_loss": loss,
+        "train_accuracy": accuracy,
         "validation_loss": result.loss,
         "validation_accuracy": result.accuracy,
         "learning_rate": 0.0,
-        "instances_per_second": len(training) / seconds,
-        "micro_batch": _FEATURE_BATCH,
     }
     weights = _weights(model)
-    yield {"weights": weights, "epochs": [row], "kept": weights, "kept_epoch": 1}
+    return {"weights": weights, "epochs": [row | more], "kept": weights, "kept_epoch": 1}
 
 
 def _untrained(run: Run, device) -> dict:
     """The state of a run whose model needs no training: it has seen no instance of the training part."""
     model = new_model(run, device)
     result = evaluate(model, Instances(run.dataset, "validation", device), device)
-    row = {
-        "epoch": 1,
-        "train_loss": math.nan,
-        "train_accuracy": math.nan,
-        "validation_loss": result.loss,
-        "validation_accuracy": result.accuracy,
-        "learning_rate": 0.0,
-        "instances_per_second": 0.0,
-        "micro_batch": 0,
-    }
-    return {"weights": {}, "epochs": [row], "kept": {}, "kept_epoch": 1}
+    return _one_row(model, math.nan, math.nan, result, instances_per_second=0.0, micro_batch=0)
 
 
 def _weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:

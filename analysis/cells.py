@@ -194,12 +194,18 @@ def read_matrices(
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
     """Of each run: its key, and of its rows the cells' keys [rows], SNRs [rows] and counts [rows, sent, recognised].
 
-    Tests of other modulations than those of the training are left out.
+    Tests of modulations that were not trained are left out; counts of those that were not sent are zero.
     """
-    for place, classes in enumerate(runs["classes"]):
+    for place, trained in enumerate(runs["modulations"]):
         own = runs.iloc[[place]].reset_index(drop=True)
         rows = _tested(store, own, cells, {"confusion", "test_modulations"}, {}).rows
-        rows = rows.filter(pc.is_null(rows["test_modulations"]))
-        counts = rows["confusion"].combine_chunks().flatten().to_numpy().reshape(-1, classes, classes)
+        index = {name: row for row, name in enumerate(trained)}
+        sent = [trained if names is None else names for names in rows["test_modulations"].to_pylist()]
+        known = np.array([all(name in index for name in names) for names in sent], bool)
+        rows, sent = rows.filter(pa.array(known)), [names for names, own in zip(sent, known, strict=True) if own]
+        level = np.repeat(np.arange(len(sent)), [len(names) for names in sent])
+        counts = np.zeros((len(sent), len(trained), len(trained)), np.int64)
+        flat = rows["confusion"].combine_chunks().flatten().to_numpy().reshape(-1, len(trained))
+        counts[level, [index[name] for names in sent for name in names]] = flat
         keys, snrs = rows["cell"].to_pandas().to_numpy(), rows["snr_db"].to_numpy()
         yield runs["run"].iloc[place], keys, snrs, counts

@@ -41,6 +41,7 @@ IDENTITY = [
     "instances",
     "length",
     "dataset_seed",
+    "split",
     *RECIPE,
     "start",
     "parent",
@@ -81,7 +82,7 @@ _TEXTS |= {
     "parent",
     *PROCESS,
 }
-_TEXTS |= {"optimiser", "schedule", "keep", "retrain", "setting", "sent", "recognised"}
+_TEXTS |= {"split", "optimiser", "schedule", "keep", "retrain", "setting", "sent", "recognised"}
 
 # Columns that each row of the cells files has of its own.
 OF_ROWS = {"confusion": {"test_modulation_set", "test_instances", "evaluated_at"}}

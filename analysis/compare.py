@@ -12,7 +12,8 @@ from amc_core.errors import AmcError
 from analysis.measures import NotRun, measure
 from analysis.published import PUBLISHED, Published
 from analysis.results import Results
-from sweeps.study import SHIPPED, load_study, study_name
+from sweeps.study import SHIPPED, Study, load_study, study_name
+from sweeps.study.file import read_content
 
 _DIFFERENCES = ("drop", "gain", "relative_gain", "snr_gain", "largest_snr_gain")
 _DECADES = 2  # an offset whose interval is wider than that is not known
@@ -37,6 +38,13 @@ def compare(study: str | None = None, store: str | Path = "results", scale: str 
         for own in studies
     ]
     return pd.concat(parts, ignore_index=True)
+
+
+def compared_studies(study: str | None, store: str | Path, scale: str | None) -> list[Results]:
+    """The results of the studies whose numbers `compare` takes."""
+    names = [study] if study else dict.fromkeys(entry.study for entry in PUBLISHED)
+    found = (_results(name, store, scale, study is None) for name in names)
+    return [results for results in found if results is not None]
 
 
 def compared(numbers: Sequence[Published], results: Results | None) -> pd.DataFrame:
@@ -74,12 +82,22 @@ def sizes_of(results: Results) -> str:
     epochs = runs.loc[runs["ancestors"] == 0, "epochs"].max()
     whole = study.instances >= study.file.instances and study.factors.get("epochs", 1) >= 1
     if (SHIPPED / f"{study.name}.yaml").exists():  # a file of its name may be another
-        shipped = load_study(str(SHIPPED / f"{study.name}.yaml"))
+        shipped = _shipped(study.name)
         longest = max(run.recipe.epochs for run in shipped.runs() if not run.parent)
         whole = study.instances >= shipped.instances and epochs >= longest
     name = "paper" if whole else study.scale or "as written"
     seeds = len(study.file.seeds)
     return f"{name}: {study.instances} × {epochs}" + (f", {seeds} seeds" if seeds > 1 else "")
+
+
+def _shipped(name: str) -> Study:
+    """A shipped study as it is, simulated in place of a recording, which need not be here."""
+    path = SHIPPED / f"{name}.yaml"
+    try:
+        return load_study(path)
+    except AmcError:
+        content = read_content(path)
+        return load_study({key: value for key, value in content.items() if key not in ("train", "test")})
 
 
 def _results(study: str | None, store: str | Path, scale: str | None, all_studies: bool) -> Results | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from itertools import product
 
@@ -10,9 +11,10 @@ import pandas as pd
 
 from amc_core import statistics
 from amc_core.errors import AmcError, require_known
+from amc_core.scenario import OF_RECORDINGS
 from amc_core.statistics import Estimate
-from analysis.columns import IDENTITY, TEST
-from analysis.pooling import Pooled, accuracy_of, accuracy_of_networks, difference_of, pool
+from analysis.columns import IDENTITY, TEST, TRAIN
+from analysis.pooling import COUNTS, Pooled, accuracy_of, accuracy_of_networks, difference_of, pool
 
 # What varies with the seed, and what `start` tells of a run's descent.
 _TOLD_OTHERWISE = ("model", "seed", "parent", "stage", "ancestors", "weights")
@@ -43,9 +45,20 @@ def _listed(by: str | Sequence[str]) -> list[str]:
 
 
 def varied(cells: pd.DataFrame, columns: Sequence[str]) -> list[str]:
-    """Those of `columns` that take more than one value for some model."""
-    by_model = cells.groupby("model")
-    return [name for name in columns if name in cells and by_model[name].nunique(dropna=False).max() > 1]
+    """Those of `columns` that take more than one value for some model.
+
+    Of what is simulated in a scenario, those alone count that are: a recording has none of it, and its name tells.
+    """
+    by_model = ((name, _with(cells, name).groupby("model")) for name in columns if name in cells)
+    return [name for name, groups in by_model if (groups[name].nunique(dropna=False) > 1).any()]
+
+
+def _with(cells: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The cells of scenarios that have a field of this name: simulated ones, where recordings have no such field."""
+    side, _, field = name.partition("_")
+    if name in (*TRAIN, *TEST) and field not in OF_RECORDINGS and f"{side}_recording" in cells:
+        return cells[cells[f"{side}_recording"] == ""]
+    return cells
 
 
 def varied_settings(cells: pd.DataFrame) -> list[str]:
@@ -54,18 +67,87 @@ def varied_settings(cells: pd.DataFrame) -> list[str]:
     return varied(cells, [*of_runs, *TEST, "test_length"])
 
 
+def spread(cells: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Cells with a column for every hyperparameter that varies within a model, and the names of these columns.
+
+    A column has the hyperparameter's own name, "hyperparameter_…" where the table has a column of that name; lists are
+    written as in JSON, and a value is missing where a model has no such hyperparameter.
+    """
+    if "hyperparameters" not in cells or "hyperparameters" not in varied(cells, ["hyperparameters"]):
+        return cells, []
+    given = {text: json.loads(text) if text else {} for text in cells["hyperparameters"].unique()}
+    names = dict.fromkeys(name for values in given.values() for name in values)
+    columns = {}
+    for name in names:
+        told = {text: _plain(values.get(name)) for text, values in given.items()}
+        columns[f"hyperparameter_{name}" if name in cells else name] = cells["hyperparameters"].map(told)
+    cells = cells.assign(**columns)
+    return cells, varied(cells, [*columns])
+
+
+def _plain(value: object) -> object:
+    return json.dumps(value) if isinstance(value, list | dict) else value
+
+
+def axes_of(
+    cells: pd.DataFrame, hyperparameters: Sequence[str], rows: Sequence[str] | None, column: str | None
+) -> tuple[list[str], str]:
+    """The fields along the rows and along the columns of a table, where they are not named: see `train_test`.
+
+    A test field that is everywhere as in training tells nothing, and is left out. hyperparameters: of `spread`.
+    Raises AmcError for columns that are missing, or along both.
+    """
+    if column is None:
+        free = [name for name in [*TEST, "test_length"] if name not in (rows or ())]
+        column = max(free, key=lambda name: _with(cells, name)[name].nunique())
+    if rows is None:
+        settings = [name for name in varied_settings(cells) if name != "hyperparameters"]
+        told = [name for name in settings if not _as_trained(cells, name)]
+        rows = dict.fromkeys(["model", *hyperparameters, *told])
+        rows = [name for name in rows if name != column]
+    require_known("column", [*rows, column], [name for name in cells if name not in COUNTS])
+    if column in rows:
+        raise AmcError(f"column {column!r} is along the rows and the columns: name it once")
+    return list(rows), column
+
+
+def _as_trained(cells: pd.DataFrame, name: str) -> bool:
+    """Is a test field in every cell what it is in training?"""
+    cells = _with(cells, name)
+    own = cells.get("length" if name == "test_length" else name.replace("test_", "train_", 1))
+    return name.startswith("test_") and own is not None and bool((own == cells[name]).all())
+
+
 def train_test(cells: pd.DataFrame, rows: Sequence[str] | None = None, column: str | None = None) -> pd.DataFrame:
     """Accuracy of every training setting (rows) in every test setting (columns), pooled over SNRs and seeds.
 
     column: the field along the columns; by default that of the tests, length included, with most values. rows: by
-    default the model and all other fields that vary. Both may be any columns of `cells`.
+    default the model, every hyperparameter and all other fields that vary. Both may be any columns of `cells`, and
+    names of hyperparameters. Raises AmcError for others.
     """
-    if column is None:
-        column = max([*TEST, "test_length"], key=lambda name: cells[name].nunique())
-    if rows is None:
-        rows = ["model", *(name for name in varied_settings(cells) if name != column)]
+    cells, hyperparameters = spread(cells)
+    rows, column = axes_of(cells, hyperparameters, rows, column)
     pooled = pool(cells, [*rows, column]).table
     return pooled.pivot(index=list(rows), columns=column, values="accuracy")
+
+
+def shares_of_training(cells: pd.DataFrame, rows: Sequence[str], column: str) -> pd.DataFrame:
+    """As `train_test` of these rows and column: which share of the cells was tested in the setting of training."""
+    cells, _ = spread(cells)
+    trained = cells.assign(trained=cells["setting"] == "trained")
+    shares = trained.groupby([*rows, column], dropna=False)["trained"].mean().reset_index()
+    return shares.pivot(index=list(rows), columns=column, values="trained")
+
+
+def at_snrs(cells: pd.DataFrame, snrs: tuple[float, float] | None) -> pd.DataFrame:
+    """The cells from the lowest to the highest of two SNRs. Raises AmcError where there are none."""
+    if snrs is None:
+        return cells
+    chosen = cells[cells["snr_db"].between(*snrs)]
+    if chosen.empty:
+        tested = ", ".join(f"{snr:g}" for snr in sorted(cells["snr_db"].dropna().unique()))
+        raise AmcError(f"snr {snrs[0]:g}..{snrs[1]:g}: no cell was tested there, but at {tested} dB")
+    return chosen
 
 
 def drop_from_training(cells: pd.DataFrame, by: Sequence[str] | None = None) -> pd.DataFrame:
@@ -111,12 +193,13 @@ def snr_at(cells: pd.DataFrame, target: float, by: str | Sequence[str]) -> pd.Da
 
     target: in (0, 1). Counts are pooled over everything but `by` and the SNR. Columns: `by`; snr_db; snr_low and
     snr_high, its 95 % interval, of another training where there are several seeds; seeds. NaN where the target, or
-    where the bound's accuracy, is never reached; the lowest tested SNR where that reaches it already.
+    where the bound's accuracy, is never reached; the lowest tested SNR where that reaches it already. Cells of unknown
+    SNR do not count.
     """
     if not 0 < target < 1:
         raise AmcError(f"target {target!r} is not allowed: it is an accuracy between 0 and 1")
     by, rows = _listed(by), []
-    for values, own in cells.groupby(by, sort=True, dropna=False):
+    for values, own in cells[cells["snr_db"].notna()].groupby(by, sort=True, dropna=False):
         snrs, correct, n = curves(own)
         found = statistics.snr_at(snrs, correct, n, target)
         bounds = dict(zip(("snr_db", "snr_low", "snr_high"), map(float, found), strict=True))
@@ -127,9 +210,10 @@ def snr_at(cells: pd.DataFrame, target: float, by: str | Sequence[str]) -> pd.Da
 def curves(cells: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """SNRs [SNRs], right answers [seeds, SNRs], instances [SNRs], over everything but seeds and SNRs.
 
-    Trainings of equal weights are one. Where not all seeds have all SNRs, they are pooled into one curve.
+    Trainings of equal weights are one. Where not all seeds have all SNRs, they are pooled into one curve. Instances of
+    unknown SNR have no place on it.
     """
-    pooled = pool(cells, ["snr_db"])
+    pooled = pool(cells[cells["snr_db"].notna()], ["snr_db"])
     blocks = [pooled.row(place) for place in range(len(pooled.table))]
     n = np.array([block.n.sum() for block in blocks])
     shares = [(block.shares[0] * block.weights).sum(-1) / block.weights.sum() for block in blocks]

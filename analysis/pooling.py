@@ -19,7 +19,7 @@ from analysis.columns import TEST
 
 _SEEDS = ("seed", "dataset_seed")
 _STRATA = (*TEST, "test_modulation_set", "test_instances", "test_length", "snr_db")
-_COUNTS = ("n", "correct", "accuracy", "weights")
+COUNTS = ("n", "correct", "accuracy", "weights")
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def pool(cells: pd.DataFrame, by: Sequence[str]) -> Pooled:
     Raises AmcError for columns that the table does not have, or has only to count.
     """
     by = list(by)
-    require_known("column", by, [name for name in cells if name not in _COUNTS])
+    require_known("column", by, [name for name in cells if name not in COUNTS])
     if len(set(by)) < len(by):
         raise AmcError(f"by {by} is not allowed: name each column once")
     rows = pd.DataFrame(

@@ -108,8 +108,24 @@ def _kind(sql: str) -> duckdb.StatementType:
     return kinds[0]
 
 
+def keys_where(condition: str, runs: pd.DataFrame) -> list[str]:
+    """The keys of the runs on which a condition in SQL holds.
+
+    runs: the table "runs", which may have more columns. Raises AmcError for what is no condition.
+    """
+    statement = f"SELECT run FROM runs WHERE (\n{condition}\n)"
+    with _explained(f"the condition {condition!r}"):
+        _kind(statement)
+        connection = duckdb.connect()
+        connection.register("run_table", _typed(runs, "train"))
+        connection.execute("CREATE VIEW runs AS FROM run_table")
+        for setting in _SETTINGS:
+            connection.execute(setting)
+        return [key for (key,) in connection.execute(statement).fetchall()]
+
+
 @contextmanager
-def _explained():
+def _explained(what: str = "the query"):
     """Turns what a statement leads DuckDB and Arrow to into a sentence."""
     try:
         yield
@@ -119,7 +135,7 @@ def _explained():
         raise AmcError("the rows do not fit in memory: select fewer, or write them with --csv or --parquet") from None
     except (duckdb.Error, pa.ArrowException, OSError) as error:
         sentence = " ".join(str(error).partition("\n\nLINE")[0].split())
-        raise AmcError(f"the query cannot be answered: {sentence}") from None
+        raise AmcError(f"{what} cannot be answered: {sentence}") from None
 
 
 def connect(results: Results) -> duckdb.DuckDBPyConnection:

@@ -12,7 +12,8 @@ import pandas as pd
 from amc_core.errors import AmcError
 from analysis.cells import read_cells, read_confusion, read_matrices
 from analysis.columns import COLUMNS, EPOCH, OF_EPOCHS, Filters, checked, kept, sorted_rows
-from analysis.runs import read_runs
+from analysis.runs import read_begun_runs, read_runs
+from sweeps.planning import elsewhere
 from sweeps.search import proposed
 from sweeps.store import Store
 from sweeps.study import Study, load_study, run_command
@@ -38,12 +39,14 @@ class Results:
         columns, filters = checked(table, columns, filters)
         runs = self.described_runs
         if table == "epochs":
-            runs = runs[["run", *OF_EPOCHS]].rename(columns=OF_EPOCHS)
+            begun, rows = read_begun_runs(self.store, self.study)
+            begun = begun[~begun["run"].isin(runs["run"])]  # finished since the runs were read
+            runs = (pd.concat([runs, begun]) if len(begun) else runs)[["run", *OF_EPOCHS]].rename(columns=OF_EPOCHS)
         runs = kept(runs, {name: filters.pop(name) for name in list(filters) if name in runs})
         if table == "runs":
             return runs[columns]
         if table == "epochs":
-            return self._epochs_of(runs, filters)[columns]
+            return self._epochs_of(runs, rows, filters)[columns]
         read = read_cells if table == "cells" else read_confusion
         return read(self.store, runs, self.cell_keys, columns, filters)
 
@@ -80,8 +83,11 @@ class Results:
         name: what the study is called on the command line.
         """
         if self.cells.empty:
-            command = run_command(name, self.store.path, self.study and self.study.scale)
-            raise AmcError(f"store {str(self.store.path)!r} holds no cells of {name}: '{command}' computes them")
+            scale = self.study and self.study.scale
+            command = run_command(name, self.store.path, scale)
+            hint = elsewhere(name, self.store, scale)
+            told = f"store {str(self.store.path)!r} holds no cells of {name}{f' at {scale}' if scale else ''}"
+            raise AmcError(f"{told}; {hint}" if hint else f"{told}: '{command}' computes them")
         return self.cells
 
     def matrices(self) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
@@ -97,8 +103,11 @@ class Results:
 
         return answer(sql, self)
 
-    def _epochs_of(self, runs: pd.DataFrame, filters: Filters) -> pd.DataFrame:
-        frames = [table.to_pandas().assign(run=key) for key, table in self.store.epoch_tables(runs["run"])]
+    def _epochs_of(self, runs: pd.DataFrame, begun: pd.DataFrame, filters: Filters) -> pd.DataFrame:
+        """begun: a row per epoch of the runs that are not finished."""
+        finished = runs["run"][runs["weights"] != ""]
+        frames = [table.to_pandas().assign(run=key) for key, table in self.store.epoch_tables(finished)]
+        frames += [begun] if len(begun) else []
         epochs = pd.concat(frames)[["run", *EPOCH]] if frames else pd.DataFrame(columns=["run", *EPOCH])
         return kept(sorted_rows(runs.merge(epochs, on="run"), [*OF_EPOCHS.values(), "run", "epoch"]), filters)
 

@@ -21,11 +21,34 @@ from sweeps.study import Study
 def read_runs(store: Store, study: Study | None) -> pd.DataFrame:
     """The table "runs" of a study, or of all that is there, with what `settings` needs of a run as column `descent`."""
     named = {run.key: study.stage_of(run) for run in study.runs()} if study else None
-    records = store.listing().records(named)
+    listing = store.listing()
+    records = listing.records(named)
+    if named is not None:
+        records = {key: record for key, record in records.items() if key in named}
+    return described(records, listing.lineage(named), named)
+
+
+def read_begun_runs(store: Store, study: Study | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """As `read_runs`, of the runs that are begun and not finished; and a row per epoch that these have been trained."""
+    named = {run.key: study.stage_of(run) for run in study.runs()} if study else None
+    listing = store.listing()
+    begun = {key: run for key, run in listing.begun(named).items() if run.rows and "run.json" not in listing.names[key]}
+    lineage = listing.lineage() if any(run.record.parent for run in begun.values()) else {}
+    rows = [row | {"run": key} for key, run in begun.items() for row in run.rows]
+    return described({key: run.record for key, run in begun.items()}, lineage, named), pd.DataFrame(rows)
+
+
+def described(
+    records: Mapping[str, RunRecord], lineage: Mapping[str, RunRecord], stages: Mapping[str, str] | None
+) -> pd.DataFrame:
+    """The table "runs" of some records, with what `settings` needs of a run as column `descent`.
+
+    lineage: run key → record, of the runs that these descend from. stages: run key → its stage; None counts ancestors.
+    """
     rows, chains = [], []
-    for key in sorted(records if named is None else named.keys() & records.keys()):
+    for key in sorted(records):
         record = records[key]
-        chain = list(_chain(records, key))
+        chain = [(record.dataset, record.recipe), *_chain(lineage, record.parent)]
         chains.append(chain[1:])
         dataset, recipe = record.dataset, record.recipe
         rows.append(
@@ -40,16 +63,17 @@ def read_runs(store: Store, study: Study | None) -> pd.DataFrame:
                 "modulation_set": modulation_set(dataset.modulations),
                 **{name: getattr(dataset, name) for name in ("instances", "length")},
                 "dataset_seed": dataset.seed,
+                "split": dataset.split,
                 **{name: getattr(recipe, name) for name in RECIPE},
-                "start": _start(record, records[record.parent]) if record.parent else "",
+                "start": _start(record, lineage[record.parent]) if record.parent in lineage else "",
                 "parent": record.parent or "",
-                "stage": str(len(chain) - 1) if named is None else named[key],
+                "stage": str(len(chain) - 1) if stages is None else stages[key],
                 "ancestors": len(chain) - 1,
                 "weights": record.weights.partition("-")[2][:12],
                 **{name: getattr(record, name) for name in OUTCOME},
                 **{name: record.of_processes(name) for name in PROCESS},
                 **{name: pd.to_datetime(getattr(record, name), utc=True) for name in ("started_at", "finished_at")},
-                "modulations": list(dataset.modulations),
+                "modulations": [str(name) for name in dataset.modulations],
                 "descent": [trained_in(start.scenario, start.length, how.min_length) for start, how in chain],
             }
         )
@@ -58,8 +82,9 @@ def read_runs(store: Store, study: Study | None) -> pd.DataFrame:
 
 
 def modulation_set(names: Sequence[str]) -> str:
-    """ "simple", "complex", …, or the names themselves."""
-    return next((name for name, known in MODULATION_SETS.items() if tuple(known) == tuple(names)), ", ".join(names))
+    """ "simple", "complex", …, or the names themselves, one's own with the start of their digest."""
+    told = ", ".join(getattr(name, "label", name) for name in names)
+    return next((name for name, known in MODULATION_SETS.items() if tuple(known) == tuple(names)), told)
 
 
 def _start(record: RunRecord, parent: RunRecord) -> str:
@@ -70,7 +95,7 @@ def _start(record: RunRecord, parent: RunRecord) -> str:
 
 def _chain(records: Mapping[str, RunRecord], key: str | None) -> Iterator[tuple[Dataset, Recipe]]:
     """What a run and those that it descends from were trained on and how, without seeds: the nearest first."""
-    while key:
+    while key in records:
         record = records[key]
         yield record.dataset, record.recipe
         key = record.parent

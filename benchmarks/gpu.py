@@ -303,7 +303,7 @@ def _rates_of(bench: Bench, model: str, batch: int, x: torch.Tensor, labels: tor
     ours = _trained(bench, run)
     memory = torch.cuda.max_memory_reserved() / 2**20 if device == "cuda" else math.nan
     kept, ready = Instances(bench.dataset(), "train", device, keep=True), new_model(run, device)
-    evaluation = bench.rate(lambda: int(evaluate(ready, kept, device).right.numel()), warm=1)
+    evaluation = bench.rate(lambda: sum(map(len, evaluate(ready, kept, device).right)), warm=1)
     share = 100 * ours / bound(model, bench.size) if _peak else math.nan
     return (
         plain,

@@ -61,9 +61,10 @@ def fill(store: Store, runs: int) -> None:
 def _evaluation(counts: np.ndarray, random: np.random.Generator) -> Evaluation:
     """What an evaluation with these confusion counts leaves, its single outcomes and probabilities drawn."""
     n, correct = counts.sum((1, 2)), np.trace(counts, axis1=1, axis2=2)
-    right = random.random((len(n), n.max())) < (correct / n)[:, None]
+    right = tuple(map(torch.as_tensor, random.random((len(n), n.max())) < (correct / n)[:, None]))
     confidence = np.stack([random.multinomial(total, np.full(20, 0.05)) for total in (correct, n - correct, 0 * n)], 1)
-    return Evaluation(*map(torch.as_tensor, (counts, np.arange(counts.shape[1]), right, confidence)), 0.0)
+    sent = torch.arange(counts.shape[1])
+    return Evaluation(torch.as_tensor(counts), sent, right, torch.as_tensor(confidence), 0.0)
 
 
 def _finished() -> tuple[dict, dict]:

@@ -58,7 +58,7 @@ def stand_in(run, tests, store, device):
     result = Evaluation(
         torch.full((snrs, classes, classes), 3),
         torch.arange(classes),
-        torch.arange(n).expand(snrs, -1) < 3 * classes,
+        (torch.arange(n) < 3 * classes,) * snrs,
         torch.full((snrs, 3, 20), n // 40),
         0.0,
     )

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
+from amc_core.errors import AmcError
 from sweeps.engine.options import require_options
 from sweeps.own_code import require_working_code
 from sweeps.planning import Plan, RunPlan, make_plan, require_recordings
@@ -92,7 +93,7 @@ class Outcome:
         """Matplotlib's figure of the accuracies by training and test setting. Raises AmcError without cells."""
         from analysis.figures import train_test_heat_map
 
-        return train_test_heat_map(self.cells, f"Accuracy by training and test setting: {self.study.name}")
+        return train_test_heat_map(self.cells)
 
     def __repr__(self) -> str:
         told = [self.study.name, "complete" if self.complete else "not complete"]
@@ -120,6 +121,7 @@ def run(
     address: str | None = None,
     gpus_per_trial: float | None = None,
     log: str | None = None,
+    ray: bool = True,
     console: Console | None = None,
     planned: Callable[[Study | Studies, Plan], None] = lambda study, plan: None,
     notice: Callable[[str], None] = _LOG.warning,
@@ -129,7 +131,8 @@ def run(
     study: a path, the name of a shipped study, YAML text, a dictionary, or a list of these, which run as one. store:
     the path of a directory, or s3://bucket/prefix. scale: smoke, small, paper, or one of the study. address: host:port
     of a Ray cluster, "auto", or None for a Ray of its own on this machine. gpus_per_trial: GPUs, or a fraction of one,
-    for each trial. log: "tensorboard", "mlflow" or "wandb", which learning curves are also written for.
+    for each trial. log: "tensorboard", "mlflow" or "wandb", which learning curves are also written for. ray: False
+    computes one run after another in this process, on a GPU if it sees one, where Ray need not be installed.
 
     console: where progress is shown, as a display on a terminal and in a notebook, as lines elsewhere;
     Console(quiet=True) shows none. planned: called before anything runs. notice: called with a line about each damaged
@@ -138,8 +141,10 @@ def run(
     A run that fails does not end the others: the outcome says why. What an interruption (KeyboardInterrupt) leaves
     finished is in the store. Raises AmcError, before any work starts, for what cannot be run.
     """
-    require_options(address, gpus_per_trial, log)
+    require_options(address, gpus_per_trial, log, ray)
     chosen, place = load_studies(study, scale), _opened(store)
+    if not ray and isinstance(chosen, SearchStudy):
+        raise AmcError(f"{chosen.name} is a search, whose proposals Ray starts: it cannot be run without Ray")
     if isinstance(chosen, SearchStudy) and (damage := mend(chosen, place)):
         notice(damage)
     _set_aside(place, (run.key for run in proposed(chosen, place).runs()), notice)
@@ -153,10 +158,14 @@ def run(
         return Outcome(chosen, place, before, {}, _counted(search))
     from sweeps.engine.launch import launch
     from sweeps.engine.progress import Progress, usual_console
+    from sweeps.engine.sequential import compute_in_turn
 
     showing = Progress(before, console or usual_console(), lambda: search.heading if search else "")
     with _LAUNCHES, showing as progress:
-        launch(chosen, before, place, progress, address, gpus_per_trial, log, search)
+        if ray:
+            launch(chosen, before, place, progress, address, gpus_per_trial, log, search)
+        else:
+            compute_in_turn(chosen, before, place, progress)
     chosen = completed(chosen, place)
     after = make_plan(chosen, place)
     failures = {entry.run.key: progress.failures.get(entry.run.key, _waited(entry)) for entry in after.incomplete}

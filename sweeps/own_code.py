@@ -1,28 +1,38 @@
-"""What a launch and a plan say of networks of the user's own: whether they work, and whether they have changed."""
+"""What a launch and a plan say of code of the user's own: whether it works, and whether it has changed."""
 
 from __future__ import annotations
 
-from amc_core.dry_run import Attempt, require_working
+from amc_core.dry_run import Attempt, FrontEndAttempt, require_working
+from amc_core.own import OwnCode
 from amc_core.run import Dataset, Run
 from sweeps.planning import Plan
 from sweeps.store import RunRecord, Store
 from sweeps.study import SearchStudy, Studies, Study
 from sweeps.words import many
 
-_MOST_TRIED = 12  # hyperparameters of a network that are tried, the first and the last among them
+_MOST_TRIED = 12  # hyperparameters of a network, or parameters of a front end; the first and the last among them
 
 
 def require_working_code(study: Study | Studies, plan: Plan) -> None:
-    """Try every network of the user's own that is to be computed on two instances. Raises AmcError: see `dry_run`."""
+    """Try every network and front end of the user's own that is to be used. Raises AmcError: see `dry_run`."""
     work = [(entry.run, entry.missing) for entry in plan.incomplete]
+    trained = {entry.run.key for entry in plan.incomplete if entry.trained}
     if isinstance(study, SearchStudy) and len(study.proposals) < study.wanted:
         work += [(run, end.tests(run)) for end in study.ends for run in end.runs()]
-    attempts: dict[str, dict[str, Attempt]] = {}
+    attempts: dict[str, dict[str, Attempt | FrontEndAttempt]] = {}
     for run, tests in work:
+        for dataset in [*tests, *([] if run.key in trained else [run.dataset])]:
+            for attempt in _front_ends(dataset):
+                attempts.setdefault(f"{attempt.model} {attempt.front_end.digest}", {})[str(attempt)] = attempt
         if run.code:
             attempt = Attempt(run.model, len(run.dataset.modulations), _lengths(run, tests), run.hyperparameters)
             attempts.setdefault(f"{run.model} {run.code}", {})[f"{attempt} {attempt.lengths}"] = attempt
     require_working([attempt for several in attempts.values() for attempt in _spread([*several.values()])])
+
+
+def _front_ends(dataset: Dataset) -> list[FrontEndAttempt]:
+    scenarios = [scenario for scenario in dataset.scenario.components if scenario.front_end]
+    return [FrontEndAttempt(scenario.front_end, dataset.length, scenario.sample_rate) for scenario in scenarios]
 
 
 def _lengths(run: Run, tests: tuple[Dataset, ...]) -> tuple[int, ...]:
@@ -30,7 +40,7 @@ def _lengths(run: Run, tests: tuple[Dataset, ...]) -> tuple[int, ...]:
     return tuple(dict.fromkeys([*own, *([run.recipe.min_length] if run.recipe.min_length else [])]))
 
 
-def _spread(attempts: list[Attempt]) -> list[Attempt]:
+def _spread(attempts: list) -> list:
     if len(attempts) <= _MOST_TRIED:
         return attempts
     return [attempts[place * (len(attempts) - 1) // (_MOST_TRIED - 1)] for place in range(_MOST_TRIED)]
@@ -43,7 +53,7 @@ def changes_of_code(plan: Plan, store: Store) -> list[str]:
     """
     missing: dict[str, list[Run]] = {}
     for entry in plan.runs:
-        if entry.run.code and not entry.trained:
+        if isinstance(entry.run.model, OwnCode) and not entry.trained:
             missing.setdefault(str(entry.run.model), []).append(entry.run)
     if not missing:
         return []

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
+from types import MappingProxyType
 
 from amc_core.modulations import is_analogue
 from amc_core.run import Dataset, Run
+from sweeps import rates
 from sweeps.store import Store
-from sweeps.study import Studies, Study
+from sweeps.study import Source, Studies, Study, at_every_scale
 
 _TEST_SIZE = attrgetter("test_size")  # quicker than a generator, over millions of cells
 
@@ -84,21 +87,49 @@ def make_plan(study: Study | Studies, store: Store, few: bool = False) -> Plan:
     return Plan(tuple(ordered), len(listing.damaged))
 
 
-def expected_seconds(plan: Plan, store: Store) -> dict[str, float]:
+def expected_seconds(plan: Plan, store: Store, done: Mapping[str, float] = MappingProxyType({})) -> dict[str, float]:
     """Device → how long the missing work takes one trial at a time there, by what the store's own runs took.
 
-    Only devices are told on which every classifier that is missing has been timed.
+    done: run key → the part of its training that is done. Only devices are told on which every classifier that is
+    missing has been timed.
     """
     speeds, seconds = store.speeds(), {}
     for device in {device for device, _ in speeds}:
         known = [speeds.get((device, entry.run.model)) for entry in plan.incomplete]
         if all(known):
-            seconds[device] = sum(
-                entry.run.dataset.length
-                * (entry.training_work / (trained or math.inf) + entry.evaluation_work / classified)
-                for entry, (trained, classified) in zip(plan.incomplete, known, strict=True)
-            )
+            taken = zip(plan.incomplete, known, strict=True)
+            seconds[device] = sum(_seconds(entry, speed, done.get(entry.run.key, 0.0)) for entry, speed in taken)
     return seconds
+
+
+def shipped_seconds(plan: Plan, done: Mapping[str, float] = MappingProxyType({})) -> float | None:
+    """As `expected_seconds`, by what `rates.MACHINE` took; None where a network of the user's own is missing."""
+    known = [rates.samples_per_second(entry.run) for entry in plan.incomplete]
+    if not all(known):
+        return None
+    taken = zip(plan.incomplete, known, strict=True)
+    return sum(_seconds(entry, speed, done.get(entry.run.key, 0.0)) for entry, speed in taken)
+
+
+def _seconds(entry: RunPlan, speeds: tuple[float, float], done: float) -> float:
+    """How long one run takes. speeds: samples a second, trained on and classified. done: part of its training."""
+    trained, classified = speeds
+    training = entry.training_work * (1 - done) / (trained or math.inf)
+    return entry.run.dataset.length * (training + entry.evaluation_work / classified)
+
+
+def elsewhere(source: Source, store: Store, scale: str | None) -> str:
+    """Where a store has nothing of a study at a scale, at which others it has: "it holds cells at smoke: add …"."""
+    listing = store.listing()
+    trained = listing.trained()
+    held = [
+        study.scale
+        for study in (at_every_scale(source) if trained else ())
+        if study.scale != scale and any(listing.tested(run.key for run in study.runs() if run.key in trained))
+    ]
+    told = " and ".join("the scale as written" if name is None else name for name in held)
+    ways = " or ".join("leave --scale out" if name is None else f"add --scale {name}" for name in held)
+    return f"it holds cells at {told}: {ways}" if held else ""
 
 
 def require_recordings(plan: Plan) -> None:

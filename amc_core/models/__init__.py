@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 from amc_core.errors import AmcError, suggest
+from amc_core.models import scikit
 from amc_core.models.registry import MODELS, ModelSpec
 from amc_core.quantities import require_number
 
@@ -40,7 +41,10 @@ def validate_hyperparameters(name: str, hyperparameters: dict[str, Any]) -> dict
 
     Raises AmcError for an unknown model or hyperparameter or a value that is not allowed.
     """
-    allowed = model_spec(name).hyperparameters
+    spec = model_spec(name)
+    if spec.of_classifier:
+        return _of_classifier(spec, hyperparameters)
+    allowed = spec.hyperparameters
     for key in hyperparameters:
         if key not in allowed:
             choice = suggest(key, allowed) if allowed else "; it has none"
@@ -49,6 +53,28 @@ def validate_hyperparameters(name: str, hyperparameters: dict[str, Any]) -> dict
         key: entry.read(f"model {name!r}: {key}", hyperparameters.get(key, entry.default))
         for key, entry in allowed.items()
     }
+
+
+def _of_classifier(spec: ModelSpec, given: dict[str, Any]) -> dict[str, Any]:
+    """The path of a classifier of scikit-learn, and those of its arguments that are not at their default there."""
+    path = scikit.read_path(given.get("classifier", spec.hyperparameters["classifier"].default))
+    allowed = scikit.parameters_of(path)
+    values = {}
+    for name, value in given.items():
+        if name == "classifier":
+            continue
+        if name not in allowed:
+            why = scikit.reason(name)
+            told = f": {why}" if why else suggest(name, allowed)
+            raise AmcError(f"model {spec.name!r}: {path} has no argument {name!r} that can be given{told}")
+        values[name] = allowed[name].read(name, value)
+    scikit.require_arguments(path, values)
+    changed = {
+        name: value
+        for name, value in sorted(values.items())
+        if value != allowed[name].read(name, allowed[name].default)
+    }
+    return {"classifier": path} | changed
 
 
 def model_title(name: str) -> str:

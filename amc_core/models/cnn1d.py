@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from amc_core.models.initialisers import glorot_uniform
-from amc_core.models.layers import Conv1d, MaxPool1d
+from amc_core.models.layers import BatchNorm1d, Conv1d, MaxPool1d
 
 
 class CNN1D(nn.Module):
@@ -12,15 +12,20 @@ class CNN1D(nn.Module):
 
     Input: [batch, 2, length] float32. Output: [batch, classes] logits. The convolutions are "valid" from 512
     samples; below, where seven of them soon leave nothing, they are "same" (101,972 parameters at N = 128, n
-    = 20).
+    = 20). batch_norm: normalise after every pooling, which the paper's network does not.
     """
 
-    def __init__(self, classes: int, length: int):
+    def __init__(self, classes: int, length: int, batch_norm: bool = False):
         super().__init__()
         padding = "valid" if length >= 512 else "same"
         layers, channels = [], 2
         for _ in range(7):
-            layers += [Conv1d(channels, 64, 3, padding=padding), nn.ReLU(), MaxPool1d(2)]
+            layers += [
+                Conv1d(channels, 64, 3, padding=padding),
+                nn.ReLU(),
+                MaxPool1d(2),
+                *([BatchNorm1d(64)] if batch_norm else []),
+            ]
             channels = 64
             length = (length - 2) // 2 if padding == "valid" else length // 2
         self.features = nn.Sequential(*layers, nn.Flatten())

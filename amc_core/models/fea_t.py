@@ -36,7 +36,7 @@ class FEAT(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         frames = x.unfold(2, self.frame, self.step).transpose(1, 2).flatten(2)  # I of the frame, then Q
-        tokens = torch.cat([self.embedding(frames), self.class_token.expand(len(x), -1, -1)], dim=1)
+        tokens = torch.cat([self.embedding(frames), self.class_token.expand(x.shape[0], -1, -1)], dim=1)
         return self.head(self.encoder(tokens + self.position)[:, -1])
 
 

@@ -4,21 +4,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from amc_core.cumulants import CUMULANTS, cumulants
+from amc_core.cumulants import CUMULANTS, magnitudes
 from amc_core.errors import AmcError
 
 
 class HOCSVM(nn.Module):
     """A one-vs-rest linear SVM on the standardised magnitudes of eleven cumulants (P1 §IV-B).
 
-    Its weights are buffers that `fit_features` fills in one go, so it has no trainable parameters, yet it is
+    Its weights are buffers that `fit` fills in one go, so it has no trainable parameters, yet it is
     evaluated, saved and moved between devices as the networks are. Until it is fitted all scores are zero.
 
     Input: [batch, 2, length] float32, any length. Output: [batch, classes] scores, the largest of which
     decides.
     """
-
-    fits_features = True
 
     def __init__(self, classes: int):
         super().__init__()
@@ -29,9 +27,9 @@ class HOCSVM(nn.Module):
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """Magnitudes of the normalised cumulants in `CUMULANTS`: [batch, 2, length] → [batch, 11] float32."""
-        return cumulants(torch.complex(x[:, 0], x[:, 1])).abs()
+        return magnitudes(x)
 
-    def fit_features(self, features: np.ndarray, labels: np.ndarray, seed: int) -> None:
+    def fit(self, features: np.ndarray, labels: np.ndarray, seed: int) -> None:
         """Fit the SVM to features [instances, 11] and labels [instances], integers from 0 to classes − 1.
 
         Squared hinge loss with C = 1, solved in the primal, since instances far outnumber features. That

@@ -61,10 +61,15 @@ class BatchNorm1d(nn.BatchNorm1d):
     """nn.BatchNorm1d that takes a batch of a single value in training too, and normalises it as in evaluation.
 
     The last batch of an epoch may be one instance. Input and output: [batch, features] or [batch, channels, time].
+    What `Conv1d` and `MaxPool1d` give has the channels of a sample next to each other, which PyTorch normalises a
+    third as fast over time as it does as rows of features.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.training and x.numel() == x.shape[1]:
             statistics = self.running_mean, self.running_var
             return functional.batch_norm(x, *statistics, self.weight, self.bias, eps=self.eps)
+        if x.device.type == "cpu" and x.dim() == 3 and x.stride(1) == 1:
+            rows = super().forward(x.transpose(1, 2).reshape(-1, x.shape[1]))
+            return rows.view(len(x), -1, x.shape[1]).transpose(1, 2)
         return super().forward(x)

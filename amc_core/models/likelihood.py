@@ -17,7 +17,7 @@ from torch import nn
 
 from amc_core.errors import AmcError
 from amc_core.limits import Likelihood
-from amc_core.modulations import MODULATIONS
+from amc_core.modulations import modulation
 from amc_core.pulses import pulse_span, raised_cosine, root_raised_cosine
 from amc_core.simulator import Simulator
 from amc_core.stages import Draws
@@ -97,7 +97,7 @@ class LikelihoodClassifier(nn.Module):
         if len(instances) != len(x) or len(modulations) != self.classes:
             raise AmcError("the likelihood classifier needs the setting of every instance and the modulations' names")
         likelihood = Likelihood(modulations, x.device)
-        points = [MODULATIONS[name].points for name in modulations]
+        points = [modulation(name).points for name in modulations]
         scores = torch.empty(len(x), self.classes, dtype=torch.float64, device=x.device)
         alike: dict[object, list[int]] = {}
         for place, one in enumerate(instances):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from amc_core.fields import Field
+from amc_core.models import scikit
 
 
 @dataclass(frozen=True)
@@ -13,9 +14,10 @@ class ModelSpec:
     `min_length` is the shortest instance, in samples, that the architecture takes (`shortest_length` counts its
     hyperparameters in). With `any_length` the weights do not depend on the length: the same trained network
     classifies instances of every length from there. A model without `epochs` is fitted in one step, by its
-    `fit_features`, and has no use for most of a recipe. One that `knows_setting` needs no training at all: it is told
+    `fit`, and has no use for most of a recipe. One that `knows_setting` needs no training at all: it is told
     the setting of every instance it classifies. `parts` of the network can be retrained by themselves (see
-    `trained_part`).
+    `trained_part`); "statistics" are those of its batch normalisation.
+    With `of_classifier`, the arguments of the hyperparameter `classifier`, a path in scikit-learn, are further ones.
     `feature_maps` names the submodules that end in the last convolutional layer, for `saliency`; there are none
     where `saliency` is not defined.
     """
@@ -32,6 +34,7 @@ class ModelSpec:
     parts: tuple[str, ...] = ("head",)
     feature_maps: tuple[str, ...] = ()
     hyperparameters: dict[str, Field] = field(default_factory=dict)
+    of_classifier: bool = False
 
 
 _CLASSNET = {
@@ -58,6 +61,26 @@ MODELS: dict[str, ModelSpec] = {
             parts=(),
         ),
         ModelSpec(
+            name="hoc",
+            title="HOC",
+            year=2021,
+            source="P1 §II: eleven higher-order cumulants into any classifier of scikit-learn",
+            target="amc_core.models.hoc:HOCClassifier",
+            min_length=8,
+            any_length=True,
+            epochs=False,
+            parts=(),
+            hyperparameters={
+                "classifier": Field(
+                    scikit.USUAL,
+                    reader=scikit.read_path,
+                    schema_of=lambda: {"type": "string", "pattern": r"^sklearn(\.\w+)+$"},
+                    help="The path of a classifier of scikit-learn; its arguments stand beside it.",
+                )
+            },
+            of_classifier=True,
+        ),
+        ModelSpec(
             name="likelihood",
             title="Likelihood",
             year=2000,
@@ -77,7 +100,9 @@ MODELS: dict[str, ModelSpec] = {
             target="amc_core.models.cnn1d:CNN1D",
             min_length=128,
             any_length=False,
+            parts=("head", "statistics"),
             feature_maps=("features",),
+            hyperparameters={"batch_norm": Field(False, help="Batch normalisation after every pooling layer.")},
         ),
         ModelSpec(
             name="stn_resnext",
@@ -210,6 +235,7 @@ MODELS: dict[str, ModelSpec] = {
             target="amc_core.models.iqformer:IQFormer",
             min_length=31,
             any_length=True,
+            parts=("head", "statistics"),
             hyperparameters={
                 "stages": Field("2-3-2", choices=("2-3-2", "3-3-3", "1-2-1"), help="Blocks of the three stages."),
                 "spectrogram": Field(
@@ -225,6 +251,7 @@ MODELS: dict[str, ModelSpec] = {
             target="amc_core.models.amc_net:AMCNet",
             min_length=8,
             any_length=False,
+            parts=("head", "statistics"),
         ),
         ModelSpec(
             name="mcformer",
@@ -324,6 +351,7 @@ MODELS: dict[str, ModelSpec] = {
             target="amc_core.models.dae:DAE",
             min_length=8,
             any_length=True,
+            parts=("head", "statistics"),
         ),
         ModelSpec(
             name="resnet_liu",
@@ -352,6 +380,7 @@ MODELS: dict[str, ModelSpec] = {
             target="amc_core.models.xcit1d_nano:XCiT1DNano",
             min_length=16,
             any_length=True,
+            parts=("head", "statistics"),
             hyperparameters={"patch": Field(16, 2, 64, unit="samples", help="Samples of a patch.")},
         ),
     )

@@ -41,7 +41,7 @@ class XCiT1DNano(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         tokens = self.patches(x).mT
         tokens = self.blocks(tokens + self.position(fourier_position(tokens.shape[1], x.device)))
-        tokens = torch.cat([self.class_token.expand(len(x), 1, -1), tokens], dim=1)
+        tokens = torch.cat([self.class_token.expand(x.shape[0], 1, -1), tokens], dim=1)
         return self.head(self.norm(self.class_blocks(tokens))[:, 0])
 
 

@@ -18,7 +18,7 @@ from amc_core.errors import AmcError
 from amc_core.fingerprint import content_digest
 from amc_core.recordings.atomic import replacing
 from amc_core.recordings.names import modulation_names
-from amc_core.recordings.recording import Recording, instance_length, per_instance
+from amc_core.recordings.recording import Recording, per_instance
 
 # The columns of Y. The classes.txt that comes with the file lists the 24 in another order, which does not fit the
 # signals (github.com/radioML/dataset issue 25: what it calls QPSK is on-off keying). This one is that of the paper
@@ -52,7 +52,7 @@ class _Signals:
     def fetch(self, positions: np.ndarray, length: int) -> np.ndarray:
         order = np.argsort(positions, kind="stable")
         ordered = positions[order]
-        with _opened(self.path) as file:
+        with opened_hdf5(self.path) as file:
             dataset = file[self.field]
             out = np.empty((len(positions), 2, length))
             for rows in np.split(np.arange(len(order)), np.flatnonzero(np.diff(ordered) != 1) + 1):
@@ -71,17 +71,17 @@ class _Signals:
         return {content_digest(self.path): np.stack([positions, positions + 1], axis=1)}
 
 
-def open_hdf5(path: Path, length: int | None) -> Recording:
+def open_hdf5(path: Path) -> Recording:
     """A RadioML 2018.01A or AugMod file, told by its fields."""
-    with _opened(path) as file:
+    with opened_hdf5(path) as file:
         if set(_AUGMOD[:4]) & set(file):
-            return _open_augmod(path, file, length)
+            return _open_augmod(path, file)
         if set(_RADIOML2018) & set(file):
-            return _open_radioml2018(path, file, length)
+            return _open_radioml2018(path, file)
         raise AmcError(f"{path}: the fields are {', '.join(file)[:200]!r}; {_LAYOUTS}")
 
 
-def _open_radioml2018(path: Path, file: h5py.File, length: int | None) -> Recording:
+def _open_radioml2018(path: Path, file: h5py.File) -> Recording:
     x, y, z = (_field(path, file, name) for name in _RADIOML2018)
     if x.ndim != 3 or x.shape[2] != 2:
         raise AmcError(f"{path}: field 'X' has shape {x.shape}; allowed is (instances, samples, 2)")
@@ -92,7 +92,7 @@ def _open_radioml2018(path: Path, file: h5py.File, length: int | None) -> Record
     snr_db = _snr_db(path, "Z", _column(path, "Z", z, len(x)))
     return Recording(
         modulations=modulation_names(path, "modulations", names),
-        length=instance_length(path, length, x.shape[1]),
+        length=x.shape[1],
         modulation=_one_hot(path, y),
         snr_db=snr_db,
         sample_rate=np.full(len(x), np.nan),
@@ -100,7 +100,7 @@ def _open_radioml2018(path: Path, file: h5py.File, length: int | None) -> Record
     )
 
 
-def _open_augmod(path: Path, file: h5py.File, length: int | None) -> Recording:
+def _open_augmod(path: Path, file: h5py.File) -> Recording:
     signals, modulations, snr, classes = (_field(path, file, name) for name in _AUGMOD[:4])
     if signals.ndim != 3 or signals.shape[1] != 2:
         raise AmcError(f"{path}: field 'signals' has shape {signals.shape}; allowed is (instances, 2, samples)")
@@ -112,7 +112,7 @@ def _open_augmod(path: Path, file: h5py.File, length: int | None) -> Recording:
         raise AmcError(f"{path}: {what}; allowed are the class indices 0 to {len(names) - 1}")
     return Recording(
         modulations=names,
-        length=instance_length(path, length, signals.shape[2]),
+        length=signals.shape[2],
         modulation=index.astype(np.int64),
         snr_db=_snr_db(path, "snr", _column(path, "snr", snr, len(signals))),
         sample_rate=np.full(len(signals), np.nan),
@@ -121,7 +121,7 @@ def _open_augmod(path: Path, file: h5py.File, length: int | None) -> Recording:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
+def opened_hdf5(path: Path) -> Iterator[h5py.File]:
     try:
         # File locks are not to be had on every shared disk, and nobody writes while we read.
         with h5py.File(path, "r", locking="best-effort") as file:
@@ -149,11 +149,11 @@ def _field(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
         what = f"field {name!r} has shape {field.shape} and type {field.dtype}"
         allowed = "one or more names" if name == "classes" else "numbers, of one or more instances"
         raise AmcError(f"{path}: {what}; allowed are {allowed}")
-    _require_written(path, name, field)
+    require_written(path, name, field)
     return field
 
 
-def _require_written(path: Path, name: str, field: h5py.Dataset) -> None:
+def require_written(path: Path, name: str, field: h5py.Dataset) -> None:
     """Raise AmcError where a field claims more than the file holds, or chunks that no memory should be made for."""
     if field.chunks:
         chunks = math.prod(-(-size // chunk) for size, chunk in zip(field.shape, field.chunks, strict=True))

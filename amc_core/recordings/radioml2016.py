@@ -26,7 +26,7 @@ import numpy as np
 from amc_core.errors import AmcError
 from amc_core.fingerprint import content_digest
 from amc_core.recordings.names import modulation_name
-from amc_core.recordings.recording import Recording, instance_length
+from amc_core.recordings.recording import Recording
 
 _ALLOWED = "allowed is a pickled dictionary {(modulation, snr): float32 array (n, 2, 128)}"
 
@@ -245,7 +245,7 @@ class _Arrays:
         return {content_digest(self.path): np.stack([positions, positions + 1], axis=1)}
 
 
-def open_radioml2016(path: Path, length: int | None) -> Recording:
+def open_radioml2016(path: Path) -> Recording:
     """A RadioML 2016 pickle, in memory; instances are ordered by modulation, then SNR, then as in the file."""
     entries = _load(path)
     keys = sorted((key for key in entries if len(entries[key])), key=lambda key: (modulation_name(key[0]), key[1]))
@@ -267,11 +267,12 @@ def open_radioml2016(path: Path, length: int | None) -> Recording:
     starts = np.cumsum([0, *counts[:-1]]).tolist()
     return Recording(
         modulations=modulations,
-        length=instance_length(path, length, arrays[0].shape[2]),
+        length=arrays[0].shape[2],
         modulation=np.repeat([modulations.index(name) for name in names], counts),
         snr_db=np.repeat([float(snr_db) for _, snr_db in keys], counts),
         sample_rate=np.full(sum(counts), np.nan),
         source=_Arrays(path, keys, arrays, starts),
+        spelled=tuple(spellings[name] for name in modulations),
     )
 
 

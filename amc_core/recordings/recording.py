@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -32,13 +32,37 @@ class Source(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class _Consecutive:
+    """Instances cut from longer ones of another source: `count` consecutive ones of `length` samples from each."""
+
+    source: Source
+    count: int
+    length: int
+
+    def fetch(self, positions: np.ndarray, length: int) -> np.ndarray:
+        longer, row = np.unique(positions // self.count, return_inverse=True)
+        x = self.source.fetch(longer, self.count * self.length)
+        x = x.reshape(len(longer), 2, self.count, self.length)
+        return x[row, :, positions % self.count, :length]
+
+    def describe(self, position: int) -> str:
+        first = position % self.count * self.length
+        longer = self.source.describe(position // self.count)
+        return f"{longer}, its samples {first} to {first + self.length - 1}"
+
+    def spans(self, positions: np.ndarray) -> dict[str, np.ndarray]:
+        return self.source.spans(positions // self.count)
+
+
 @dataclass(frozen=True, eq=False)
 class Recording:
     """The instances of a file or of several.
 
     modulations: the classes, by our names. length: samples of an instance. modulation: (n,) int64 indices into
     modulations. snr_db: (n,) float64 dB, nan where the file does not say. sample_rate: (n,) float64 Hz, nan
-    where the file does not say. notes: what of the file is passed over, a sentence each.
+    where the file does not say. notes: what of the file is passed over, a sentence each. spelled: the classes as the
+    file has them, nothing where it has none.
     """
 
     modulations: tuple[str, ...]
@@ -48,6 +72,7 @@ class Recording:
     sample_rate: np.ndarray = field(repr=False)
     source: Source = field(repr=False)
     notes: tuple[str, ...] = ()
+    spelled: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.modulation)
@@ -57,9 +82,25 @@ class Recording:
         """The SNRs that occur, ascending; nan comes last."""
         return tuple(np.unique(self.snr_db).tolist())
 
-    def read(self, positions: Sequence[int] | np.ndarray) -> np.ndarray:
+    def first_samples(self, length: int) -> Recording:
+        """The same instances, of which each is its first `length` samples."""
+        return replace(self, length=length)
+
+    def cut(self, length: int) -> Recording:
+        """Instances of `length` samples: as many consecutive ones as go into each of the recording's.
+
+        Those of an instance have consecutive positions.
+        """
+        count = self.length // length
+        if count == 1:
+            return self.first_samples(length)
+        columns = {name: np.repeat(getattr(self, name), count) for name in ("modulation", "snr_db", "sample_rate")}
+        return replace(self, length=length, source=_Consecutive(self.source, count, length), **columns)
+
+    def read(self, positions: Sequence[int] | np.ndarray, normalisation: str = "power") -> np.ndarray:
         """(batch,) positions → (batch, 2, length) float32, each instance scaled to mean power E|x|² = 1.
 
+        normalisation: otherwise, as `Scenario` has it: divided by its energy or by its largest magnitude, or as it is.
         Raises AmcError for a position outside the recording, and for an instance that is all zero or has a
         sample that is not finite.
         """
@@ -71,7 +112,12 @@ class Recording:
         x = self.source.fetch(positions, self.length)
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
             power = np.einsum("bcn,bcn->b", x, x) / self.length
-            scale = np.where(abs(power - 1) < _UNIT_POWER_TOLERANCE, 1, 1 / np.sqrt(power))
+            if normalisation == "power":
+                scale = np.where(abs(power - 1) < _UNIT_POWER_TOLERANCE, 1, 1 / np.sqrt(power))
+            elif normalisation == "energy":
+                scale = 1 / (power * self.length)
+            else:
+                scale = 1 / np.hypot(*x.swapaxes(0, 1)).max(1) if normalisation == "max" else np.ones(len(x))
         unusable = ~np.isfinite(power) | (power == 0)
         if unusable.any():
             place = self.source.describe(int(positions[unusable.argmax()]))
@@ -80,13 +126,17 @@ class Recording:
         return (x * scale[:, None, None]).astype(np.float32)
 
 
-def instance_length(path: Path, asked: int | None, available: int) -> int:
-    """Samples of an instance: those `asked` for (the first of each) of those that the file has."""
-    if available < 1 or (asked is not None and not 1 <= asked <= available):
-        raise AmcError(
-            f"{path}: length is {available if asked is None else asked}; allowed are 1 to {available} samples"
-        )
-    return available if asked is None else asked
+def fitted(path: Path, recording: Recording, length: int | None, cut: bool) -> Recording:
+    """A recording of instances of `length` samples: the first of each, or with `cut` all that go into each.
+
+    Raises AmcError for more samples than its instances have.
+    """
+    asked = recording.length if length is None else length
+    if not 1 <= asked <= recording.length:
+        raise AmcError(f"{path}: length is {asked}; allowed are 1 to {recording.length} samples")
+    if asked == recording.length:
+        return recording
+    return recording.cut(asked) if cut else recording.first_samples(asked)
 
 
 def per_instance(path: Path, name: str, values, count: int) -> np.ndarray:

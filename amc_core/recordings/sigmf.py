@@ -16,13 +16,15 @@ from pathlib import Path
 import numpy as np
 
 from amc_core.errors import AmcError
-from amc_core.fingerprint import piece_digest
-from amc_core.pieces import Piece, pieces_at
+from amc_core.fingerprint import piece_digest, recordings_at
+from amc_core.pieces import Piece
+from amc_core.reading import Reading
 from amc_core.recordings.ranges import Ranges
 from amc_core.recordings.recording import Recording
 from amc_core.recordings.sigmf_meta import Meta
 
 _DEFAULT_LENGTH = 1024
+_AS_WRITTEN = Reading()
 
 
 @dataclass(frozen=True)
@@ -65,15 +67,24 @@ class _Samples:
         }
 
 
-def open_sigmf(paths: Sequence[Path], length: int | None) -> Recording:
+def open_sigmf(paths: Sequence[Path], length: int | None, reading: Reading = _AS_WRITTEN) -> Recording:
     """The annotated instances of .sigmf-meta files and of .sigmf archives.
 
     length: samples of an instance; by default what the files say (`amc:length`), else 1024. Every range of samples
     that annotations name is cut in consecutive instances, and what is left over at its end is dropped; a file without
     annotations that name a modulation has one range, the whole file, if its global object names a modulation.
-    Annotations that reach beyond the samples are passed over and counted in `notes`.
+    Annotations that reach beyond the samples, or that name no modulation, are passed over and counted in `notes`.
+    reading: its classes say what labels mean; its label, snr_db and sample_rate hold where the files have none.
     """
-    metas = [Meta(*pieces) for path in paths for pieces in _recordings(path)]
+    reading.require_only(paths[0], "SigMF", "label", "classes", "snr_db", "sample_rate")
+    if isinstance(reading.label, dict):
+        raise AmcError(f"{paths[0]}: annotations say what samples are; allowed for label is one modulation")
+    classes = reading.classes or {}
+    if not isinstance(classes, dict):
+        raise AmcError(f"{paths[0]}: SigMF names its labels; allowed is classes: {{label: modulation}}")
+    if isinstance(reading.snr_db, str):
+        raise AmcError(f"{paths[0]}: snr_db is {reading.snr_db!r}; allowed for SigMF is a number of dB")
+    metas = [Meta(*pieces, classes, reading.label or "") for path in paths for pieces in _recordings(path)]
     if length is None:
         lengths = {meta.length for meta in metas}
         if len(lengths) > 1:
@@ -94,17 +105,21 @@ def open_sigmf(paths: Sequence[Path], length: int | None) -> Recording:
         modulations=tuple(names[index] for index in occurring),
         length=length,
         modulation=modulation,
-        snr_db=ranges.snr_db[of],
-        sample_rate=np.array([meta.sample_rate for meta in metas])[file],
+        snr_db=_known(ranges.snr_db[of], reading.snr_db),
+        sample_rate=_known(np.array([meta.sample_rate for meta in metas])[file], reading.sample_rate),
         source=_Samples([meta.data for meta in metas], [meta.type for meta in metas], file, start, length),
         notes=tuple(note for meta in metas for note in meta.notes),
     )
 
 
+def _known(values: np.ndarray, otherwise: float | None) -> np.ndarray:
+    return values if otherwise is None else np.where(np.isnan(values), otherwise, values)
+
+
 def _recordings(path: Path) -> list[tuple[Piece, ...]]:
     allowed = "allowed are a .sigmf-meta file with its .sigmf-data file, a .sigmf archive, or a directory of them"
     try:
-        found = pieces_at(path)
+        found = recordings_at(path)
     except AmcError as error:
         raise AmcError(f"{path}: {error}; {allowed}") from None
     if not found:

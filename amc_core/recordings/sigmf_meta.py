@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from array import array
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from amc_core.errors import AmcError
 from amc_core.pieces import Piece
 from amc_core.recordings.details import modulation_of
 from amc_core.recordings.json_stream import JsonStream
+from amc_core.recordings.names import modulation_name
 
 _KINDS = {"f32": "f4", "f64": "f8", "i32": "i4", "u32": "u4", "i16": "i2", "u16": "u2"}
 _DATATYPES = {
@@ -24,20 +26,21 @@ _TO_THE_END = -1  # in place of a sample count that is not given
 
 
 class Meta:
-    """Metadata and samples of one recording.
+    """Metadata and samples of one recording; classes: label of the file → modulation, before any other meaning.
 
     data, type: where the samples lie, and the type of each of their two numbers. sample_rate: Hz, nan where it is not
     given. length: samples of an instance as `amc:length` says, or None. names: the modulations that are named. notes:
-    what is passed over, a sentence each. rows: how many annotations there are.
+    what is passed over, a sentence each. rows: how many annotations there are. unlabelled: what samples are called of
+    which nothing says a modulation; without it they do not count.
     """
 
-    def __init__(self, meta: Piece, data: Piece):
-        self.path, self.data = meta.name, data
+    def __init__(self, meta: Piece, data: Piece, classes: Mapping[str, str], unlabelled: str = ""):
+        self.path, self.data, self.classes = meta.name, data, classes
         self.head: dict[str, Any] | None = None
         self.captures: list[int] = []
         self.names: list[str] = []
         self.notes: list[str] = []
-        self.rows = 0
+        self.rows = self.nameless = 0
         self._where = ""  # which annotation is read, for errors
         self._said: dict[tuple[str, str], str | None] = {}  # label and detail → modulation
         self._kinds: dict[str, int] = {}  # modulation → index in names
@@ -56,7 +59,9 @@ class Meta:
             whole = f"whole {self.head['core:datatype']} samples of {size} bytes"
             raise AmcError(f"{data.name}: the size is {data.size} bytes; allowed are {whole}")
         self.samples = data.size // size
-        if not self._row and (name := self._name(self.head)):  # no annotation says what is there
+        if self.nameless and self._row:
+            self.notes.append(f"{self.nameless} of {self.rows} annotations name no modulation and are passed over")
+        if not self._row and (name := self._name(self.head) or unlabelled):  # no annotation says what is there
             self.rows = 1
             self._add(0, name, self.head | {"core:sample_start": self.offset, "core:sample_count": self.samples})
 
@@ -131,6 +136,8 @@ class Meta:
         name = self._name(fields)
         if name:
             self._add(row, name, fields)
+        else:
+            self.nameless += 1
         self._where = ""
 
     def _add(self, row: int, name: str, fields: dict[str, Any]) -> None:
@@ -156,7 +163,8 @@ class Meta:
         said = label, json.dumps(detail, sort_keys=True) if detail else ""
         if said not in self._said:
             try:
-                self._said[said] = modulation_of(label, detail)
+                own = self.classes.get(label)
+                self._said[said] = modulation_name(own) if own else modulation_of(label, detail)
             except ValueError as error:
                 what = f"annotation {self.rows - 1} says two things: {error}"
                 raise AmcError(f"{self.path}: {what}; allowed are a label and a detail of one modulation") from None

@@ -1,7 +1,8 @@
 """Figures, each made from tables alone."""
 
 from analysis.figures.heat_map import train_test_heat_map
-from analysis.figures.study import study_figures
-from analysis.figures.style import save
+from analysis.figures.over_snr import accuracy_over_snr
+from analysis.figures.study import Wishes, study_figures
+from analysis.figures.style import COLUMN, FORMATS, PAGE, save
 
-__all__ = ["save", "study_figures", "train_test_heat_map"]
+__all__ = ["COLUMN", "FORMATS", "PAGE", "Wishes", "accuracy_over_snr", "save", "study_figures", "train_test_heat_map"]

@@ -6,23 +6,36 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.figures.style import COLOURS, finish, in_order, legend, title_of
+from analysis.figures.style import COLOURS, COLUMN, PAGE, finish, in_order, legend, printed, title_of
 
 
-def bar_groups(table: pd.DataFrame, groups: str, bars: str, value: str = "accuracy", label: str = "accuracy") -> Figure:
-    """A bar per value of `bars` in each of the `groups`, with whiskers from `value`_low to `value`_high."""
+@printed
+def bar_groups(
+    table: pd.DataFrame,
+    groups: str,
+    bars: str,
+    value: str = "accuracy",
+    label: str = "accuracy",
+    width: float | None = None,
+) -> Figure:
+    """A bar per value of `bars` in each of the `groups`, with whiskers from `value`_low to `value`_high.
+
+    width: of the figure in inches; by default one column of a page, or both where there are many bars.
+    """
     names, kinds = in_order(table[groups]), in_order(table[bars])
-    figure = Figure(figsize=(2 + len(names) * (0.5 + 0.33 * len(kinds)), 4.2), layout="constrained")
-    axis, width = figure.subplots(), 0.84 / len(kinds)
+    usual = COLUMN if len(names) * len(kinds) <= 12 else PAGE
+    figure = Figure(figsize=(width or usual, 2.6), layout="constrained")
+    axis, share = figure.subplots(), 0.84 / len(kinds)
     hatches = ("", "//", "..", "xx", "\\\\", "++", "oo")
     for place, kind in enumerate(kinds):
         rows = table[table[bars] == kind].set_index(groups).reindex(names)
-        at = np.arange(len(names)) + (place - (len(kinds) - 1) / 2) * width
+        at = np.arange(len(names)) + (place - (len(kinds) - 1) / 2) * share
         whiskers = [rows[value] - rows[f"{value}_low"], rows[f"{value}_high"] - rows[value]]
         look = {"color": COLOURS[place % 7], "hatch": hatches[place % 7], "edgecolor": "white", "linewidth": 0}
-        axis.bar(at, rows[value], width, yerr=whiskers, ecolor="0.25", capsize=2, label=title_of(kind), **look)
+        look |= {"error_kw": {"elinewidth": 0.7, "capthick": 0.7}}
+        axis.bar(at, rows[value], share, yerr=whiskers, ecolor="0.25", capsize=1.5, label=title_of(kind), **look)
     axis.set_xticks(range(len(names)), [title_of(name) for name in names])
-    axis.axhline(0, color="0.25", linewidth=0.8)
+    axis.axhline(0, color="0.25", linewidth=0.6)
     axis.set_ylabel(label)
     finish(axis)
     axis.grid(axis="x", visible=False)

@@ -4,30 +4,78 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import matplotlib
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from analysis.figures.style import in_order, title_of
+from analysis.figures.style import COLUMN, PAGE, SHADES, in_order, ink_on, minus, printed, text_width, title_of
+
+_RANGES = 3  # of SNRs, at most
 
 
-def confusion_matrices(counts: pd.DataFrame, modulations: Sequence[str]) -> Figure:
-    """What is recognised (columns) of what was sent (rows), in shares of the sent, a panel per model.
+def snr_ranges(snrs: Sequence[float], most: int = _RANGES) -> list[tuple[float, float]]:
+    """The tested SNRs in up to `most` ranges of about as many values: (lowest, highest) of each.
 
-    counts: columns model, sent, recognised, count, each combination once. modulations: in the order to be shown.
+    Unknown SNRs, which are NaN, have a range of their own.
     """
-    names, models = list(modulations), in_order(counts["model"])
-    side = 1.2 + 0.24 * len(names)
-    figure = Figure(figsize=(2.4 + side * len(models), 1.6 + side), layout="compressed")
-    axes = figure.subplots(1, len(models), sharey=True, squeeze=False)[0]
-    for axis, model in zip(axes, models, strict=True):
-        of_model = counts[counts["model"] == model]
-        matrix = of_model.pivot(index="sent", columns="recognised", values="count").loc[names, names].to_numpy(float)
-        image = axis.imshow(matrix / matrix.sum(1, keepdims=True), vmin=0, vmax=1, cmap="cividis")
-        axis.set_xticks(range(len(names)), names, rotation=90, fontsize=8)
-        axis.set_yticks(range(len(names)), names, fontsize=8)
-        axis.set(title=title_of(model), xlabel="recognised")
-    axes[0].set_ylabel("sent")
-    bar = figure.colorbar(image, ax=axes, fraction=0.04, pad=0.01, label="share of the sent")
+    levels = np.unique(np.asarray(snrs, float))
+    known = levels[~np.isnan(levels)]
+    parts = np.array_split(known, min(most, len(known))) if len(known) else []
+    return [(float(part[0]), float(part[-1])) for part in parts] + [(np.nan, np.nan)] * (len(known) < len(levels))
+
+
+@printed
+def confusion_matrices(counts: pd.DataFrame, modulations: Sequence[str], width: float | None = None) -> Figure:
+    """What is recognised (columns) of what was sent (rows), in % of the sent, a panel per model and range of SNRs.
+
+    counts: columns model, snr_db, sent, recognised, count. modulations: in the order to be shown. width: of the figure
+    in inches; by default one column of a page for one panel, else both.
+    """
+    names, models, ranges = list(modulations), in_order(counts["model"]), snr_ranges(counts["snr_db"])
+    label = max(map(text_width, names))
+    shapes = [(len(ranges), len(models)), (len(models), len(ranges))]
+    down, across = min(shapes, key=lambda shape: (shape[1] > 3, shape[0]))
+    width = width or (COLUMN if across * down == 1 else PAGE)
+    side = (width - 0.9 - label) / across - 0.1
+    points = min(7.0, 72 * side / len(names) / 1.25)  # three digits fit
+    height = 0.5 + label + down * (side + 0.35)
+    figure = Figure(figsize=(width, height), layout="compressed")
+    axes = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    for m, model in enumerate(models):
+        for r, (low, high) in enumerate(ranges):
+            axis = axes[r, m] if (down, across) == shapes[0] else axes[m, r]
+            levels = counts["snr_db"]
+            within = levels.between(low, high) if low == low else levels.isna()
+            own = counts[(counts["model"] == model) & within]
+            image = _matrix(axis, own, names, points)
+            told = "unknown SNR" if low != low else f"{minus(low)} dB"
+            told = f"{minus(low)} … {minus(high)} dB" if low < high else told
+            axis.set_title(f"{title_of(model)}, {told}")
+    for axis in axes[-1]:
+        axis.set_xlabel("recognised")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("sent")
+    bar = figure.colorbar(image, ax=axes, fraction=0.03, pad=0.01, label="share of the sent")
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1))
     return figure
+
+
+def _matrix(axis: Axes, counts: pd.DataFrame, names: list[str], points: float):
+    """One matrix with its numbers, those that round to nothing left out; grey rows were not sent."""
+    table = counts.pivot_table(index="sent", columns="recognised", values="count", aggfunc="sum", observed=True)
+    matrix = table.reindex(index=names, columns=names).fillna(0).to_numpy(float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = matrix / matrix.sum(1, keepdims=True)
+    image = axis.imshow(shares, vmin=0, vmax=1, cmap=SHADES)
+    for (row, column), share in np.ndenumerate(shares):
+        if share >= 0.005:
+            ink = ink_on(matplotlib.colormaps[SHADES](share))
+            number = axis.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=ink, fontsize=points)
+            number.set_in_layout(False)  # thousands would take the layout long
+    axis.set_xticks(range(len(names)), names, rotation=90)
+    axis.set_yticks(range(len(names)), names)
+    axis.tick_params(length=0, labelsize=min(7.0, 1.5 * points))
+    return image

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from textwrap import wrap
+from collections.abc import Iterable
+from itertools import pairwise
 
+import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
@@ -13,76 +16,154 @@ from matplotlib.ticker import PercentFormatter
 from amc_core.models import model_order, model_title
 from amc_core.reference import axis as axis_name
 from amc_core.reference import value_text
-from analysis.figures.labels import fixed_in_words, row_label
-from analysis.pivots import train_test
+from analysis.figures.labels import fixed_in_words, heading, value_in_heading
+from analysis.figures.style import COLUMN, PAGE, SHADES, SMALL, ink_on, minus, printed, text_width, titled
+from analysis.pivots import accuracy_by, axes_of, spread
+
+_CELL, _ROW = 0.25, 0.17  # inches, at least, of a column and a row
+_INTERVAL = (0.36, 0.27)  # with intervals
 
 
-def train_test_heat_map(cells: pd.DataFrame, title: str) -> Figure:
-    """Accuracy by training and test setting (rows) and the most varied test field (columns), a panel per model.
+@printed
+def train_test_heat_map(
+    cells: pd.DataFrame,
+    title: str | None = None,
+    intervals: bool = False,
+    rows: list[str] | None = None,
+    column: str | None = None,
+    width: float | None = None,
+) -> Figure:
+    """Accuracy by the most varied test field (columns) and all else that varies (rows), a panel per model.
 
-    Accuracies are pooled over SNRs and seeds. Cells whose test setting is the training setting are framed.
+    Each field has a column of headings, or the axis, to itself. Accuracies are pooled over SNRs and seeds. Cells whose
+    test setting is the training setting are framed; a line on the colour bar marks chance. title: None for one that
+    says what is shown. intervals: below the accuracies. rows, column: other fields, as in `analysis.train_test`. width:
+    of the figure in inches; by default one column of a page, or both.
     """
-    table = train_test(cells)
-    settings, width = table.index.names[1:], len(table.columns)
-    models = sorted(cells["model"].unique(), key=model_order)
-    panels = {model: {} for model in models}  # model → setting → accuracies
-    for (model, *setting), accuracies in zip(_entries(table), table.to_numpy(), strict=True):
-        panels[model][tuple(setting)] = accuracies
-    # The same for all, whatever of it is there of a model; the order is that of the one with most.
-    rows = list(dict.fromkeys(row for panel in sorted(panels.values(), key=len, reverse=True) for row in panel))
-    names = [row_label(settings, row) for row in rows]
-    labels = 0.075 * max(len(line) for name in names for line in name.split("\n"))  # inches
-    size = (max(7.5, 2.0 + labels + 0.58 * width * len(models)), 2.2 + 0.4 * len(rows))
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(1, len(models), sharey=True, squeeze=False)[0]
-    highest = np.ceil(10 * np.nanmax(table.to_numpy())) / 10  # of the colour scale, which starts at 0
-    for axis, model in zip(axes, models, strict=True):
-        panel = np.stack([panels[model].get(row, np.full(width, np.nan)) for row in rows])
-        image = axis.imshow(panel, vmin=0, vmax=highest, cmap="cividis", aspect="auto")
-        axis.set_title(model_title(model), fontsize=11)
-        _write_accuracies(axis, panel, highest)
-        trained = cells[(cells["model"] == model) & (cells["setting"] == "trained")]
-        for *row, column in trained[[*settings, table.columns.name]].drop_duplicates().itertuples(index=False):
-            _frame(axis, rows.index(_known(tuple(row))), table.columns.get_loc(column))
-        axis.set_xticks(range(width), [value_text(table.columns.name, value) for value in table.columns])
-        axis.set_xlabel(f"test {axis_name(table.columns.name)}")
-        axis.set_yticks(range(len(rows)), names)
-    axes[0].set_ylabel("training → test setting")
-    bar = figure.colorbar(image, ax=axes, label="accuracy", fraction=0.04, pad=0.01)
-    bar.ax.yaxis.set_major_formatter(PercentFormatter(1))
-    snrs = cells["snr_db"]
-    note = f"{cells['classes'].max()} modulations, mean over SNR {snrs.min():g} … {snrs.max():g} dB"
-    note = f"Accuracy in %, {note}; {fixed_in_words(cells)}; a frame marks the setting of training."
-    lines = wrap(note, int(size[0] / 0.075))
-    figure.suptitle(title + "\n" * len(lines), fontsize=12)
-    axes[0].annotate(
-        "\n".join(lines),
-        (0.5, 1 - 0.33 / size[1]),  # below the title
-        xycoords=figure.transFigure,
-        ha="center",
-        va="top",
-        fontsize=9,
-        annotation_clip=False,
-    ).set_in_layout(False)
-    return figure
+    cells, hyperparameters = spread(cells)
+    rows, column = axes_of(cells, hyperparameters, rows, column)
+    fields = [name for name in rows if name != "model"]
+    apart = ["model"] if "model" in rows else []
+    accuracy = accuracy_by(cells.assign(**{name: cells[name].map(_known) for name in fields}), [*rows, column])
+    columns = _in_order(accuracy[column])
+    models = sorted(accuracy["model"].unique(), key=model_order) if apart else [None]
+    entries = list(dict.fromkeys(map(tuple, _fields_of(accuracy, fields))))
+    told = [[value_in_heading(name, value) for name, value in zip(fields, entry, strict=True)] for entry in entries]
+    heads = [heading(name) for name in fields]
+    widths = [max(map(text_width, column_texts)) + 0.1 for column_texts in zip(heads, *told, strict=True)]
+    cell, row_height = _INTERVAL if intervals else (_CELL, _ROW)
+    row_height = max(row_height, 0.05 + 0.12 * max(text.count("\n") + 1 for texts in told for text in texts or [""]))
+    cell = max(cell, *(text_width(value_text(column, value)) + 0.04 for value in columns))
+    bar = 0.6
+    if width is None:
+        width = COLUMN if sum(widths) + bar + cell * len(columns) * len(models) <= COLUMN else PAGE
+    across = max(1, min(len(models), int((width - sum(widths) - bar) / (cell * len(columns) + 0.08))))
+    down = -(-len(models) // across)
+    figure = Figure(figsize=(width, 0.75 + down * (0.55 + row_height * max(4, len(entries)))), layout="constrained")
+    panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    highest = np.ceil(10 * accuracy["accuracy"].max()) / 10  # of the colour scale, which starts at 0
+    for place, panel in enumerate(panels.flat):
+        if place >= len(models):
+            panel.set_visible(False)
+            continue
+        model = models[place]
+        own = accuracy if model is None else accuracy[accuracy["model"] == model]
+        tested = cells if model is None else cells[cells["model"] == model]
+        at = {entry: row for row, entry in enumerate(entries)}, {value: k for k, value in enumerate(columns)}
+        image = _paint(panel, own, fields, column, at, highest, intervals)
+        trained = tested[tested["setting"] == "trained"]
+        for *entry, value in trained[[*fields, column]].drop_duplicates().itertuples(index=False):
+            _frame(panel, at[0][tuple(map(_known, entry))], at[1][value])
+        panel.set_title(model_title(model) if model else "")
+        panel.set_xticks(range(len(columns)), [value_text(column, value) or "simulated" for value in columns])
+        panel.tick_params(axis="x", length=0, labelbottom=True)
+        panel.set_yticks([])
+        if place + across >= len(models):
+            side = "test " if column.startswith("test_") else ""
+            panel.set_xlabel(f"{side}{axis_name(column)}")
+        for row in (k for k, (last, own) in enumerate(pairwise(told), 1) if len(heads) > 1 and last[0] != own[0]):
+            panel.axhline(row - 0.5, color="black", linewidth=0.8)
+        if place % across == 0:
+            _headings(panel, heads, told, widths)
+    drawn = [panel for panel in panels.flat if panel.get_visible()]
+    scale = figure.colorbar(image, ax=drawn, label="accuracy", fraction=0.04, pad=0.01)
+    scale.ax.yaxis.set_major_formatter(PercentFormatter(1))
+    chance = 1 / cells["classes"].max()
+    scale.ax.axhline(chance, color=ink_on(image.cmap(image.norm(chance))), linewidth=1)
+    return titled(figure, _title(cells, chance, intervals) if title is None else title)
 
 
-def _write_accuracies(axis, panel: np.ndarray, highest: float) -> None:
-    for (row, column), accuracy in np.ndenumerate(panel):
-        if not np.isnan(accuracy):
-            colour = "black" if accuracy > 0.55 * highest else "white"
-            axis.text(column, row, f"{100 * accuracy:.0f}", ha="center", va="center", color=colour, fontsize=9)
+def _title(cells: pd.DataFrame, chance: float, intervals: bool) -> str:
+    levels = cells["snr_db"].dropna()
+    many = f"mean over SNR {minus(levels.min())} … {minus(levels.max())} dB"
+    told = [many if levels.nunique() > 1 else f"SNR {minus(levels.min())} dB"] if len(levels) else []
+    snr = " and ".join(told + ["unknown SNR"] * (len(levels) < len(cells)))
+    bounds = ", with 95 % intervals" if intervals else ""
+    fixed = fixed_in_words(cells)
+    return (
+        f"Accuracy in %{bounds}; {cells['classes'].max()} modulations, {snr}{'; ' if fixed else ''}{fixed}. A frame "
+        f"marks the setting of training, the line on the scale chance, {100 * chance:.3g} %."
+    )
 
 
-def _frame(axis, row: int, column: int) -> None:
-    axis.add_patch(Rectangle((column - 0.46, row - 0.46), 0.92, 0.92, fill=False, edgecolor="#d1495b", linewidth=2))
+def _paint(
+    panel: Axes,
+    accuracy: pd.DataFrame,
+    fields: list[str],
+    column: str,
+    at: tuple[dict, dict],
+    highest: float,
+    bounds: bool,
+):
+    """Colours and numbers of a model; at: the row of every entry and the column of every value."""
+    shares = np.full((len(at[0]), len(at[1])), np.nan)
+    for entry, row in zip(_fields_of(accuracy, fields), accuracy.to_dict("records"), strict=True):
+        place = at[0][tuple(entry)], at[1][row[column]]
+        shares[place] = row["accuracy"]
+        colour = ink_on(matplotlib.colormaps[SHADES](row["accuracy"] / highest))
+        middle = {"ha": "center", "va": "center", "color": colour}
+        shift = 0.2 if bounds else 0
+        panel.text(place[1], place[0] - shift, f"{100 * row['accuracy']:.0f}", fontsize=SMALL, **middle)
+        if bounds:
+            told = f"{100 * row['accuracy_low']:.0f}–{100 * row['accuracy_high']:.0f}"
+            panel.text(place[1], place[0] + 0.25, told, fontsize=5.5, **middle)
+    return panel.imshow(shares, vmin=0, vmax=highest, cmap=SHADES, aspect="auto")
 
 
-def _entries(table: pd.DataFrame) -> list[tuple]:
-    """What each row stands for, as a tuple even where the model is all there is."""
-    return [_known(entry if isinstance(entry, tuple) else (entry,)) for entry in table.index]
+def _frame(panel: Axes, row: int, column: int) -> None:
+    """Black within white, to be seen on every shade, in grey too."""
+    for colour, inset, line in (("white", 0.06, 2.6), ("black", 0.06, 1.2)):
+        side = 1 - 2 * inset
+        corner = (column - side / 2, row - side / 2)
+        panel.add_patch(Rectangle(corner, side, side, fill=False, edgecolor=colour, linewidth=line))
 
 
-def _known(entry: tuple) -> tuple:
-    """With None for not a number, which equals nothing."""
-    return tuple(None if value != value else value for value in entry)
+def _headings(panel: Axes, heads: list[str], told: list[list[str]], widths: list[float]) -> None:
+    """A column of headings for every field, left of the rows: a value stands where it begins."""
+    left = -72 * sum(widths)
+    look = {"textcoords": "offset points", "fontsize": SMALL, "ha": "left"}
+    for level, (head, width) in enumerate(zip(heads, widths, strict=True)):
+        panel.annotate(head, (0, 1), xycoords="axes fraction", xytext=(left, 2), va="bottom", color="0.35", **look)
+        before = [None, *(texts[: level + 1] for texts in told)]
+        for row, (last, own) in enumerate(pairwise(before)):
+            if own != last:
+                where = {"xycoords": panel.get_yaxis_transform(), "xytext": (left, 0), "va": "center"}
+                panel.annotate(own[level], (0, row), **where, **look)
+        left += 72 * width
+
+
+def _fields_of(table: pd.DataFrame, fields: list[str]) -> list[tuple]:
+    return (
+        [tuple(map(_known, entry)) for entry in table[fields].itertuples(index=False, name=None)]
+        if fields
+        else [()] * len(table)
+    )
+
+
+def _known(value: object) -> object:
+    """None for not a number, which equals nothing."""
+    return None if value != value else value
+
+
+def _in_order(values: Iterable) -> list:
+    return sorted(dict.fromkeys(values), key=lambda value: (isinstance(value, str), value))

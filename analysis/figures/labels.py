@@ -10,7 +10,7 @@ import pandas as pd
 
 from amc_core import reference
 from amc_core.scenario import SCENARIO_FIELDS, Scenario
-from analysis.columns import TEST
+from analysis.columns import TEST, TRAIN
 
 _SHORT = ("channel", "sample_rate", "length")  # whose values tell in the labels of rows what they are of
 _UNSAID = ("", "all", 1.0)  # of what a transfer retrains with which labels, where there is none
@@ -55,3 +55,22 @@ def in_words(columns: dict[str, str | float]) -> str:
     known = {name: value for name, value in columns.items() if value == value and value != ""}
     told = [name for name, value in known.items() if name in _MAIN or value != usual[name]]
     return ", ".join(reference.in_words(name, columns[name]) for name in told)
+
+
+def heading(column: str) -> str:
+    """A column's name above the headings of rows, with its symbol where it has one: "train L", "test channel"."""
+    side = column.partition("_")[0]
+    return (
+        f"{side} {reference.symbol(column)}" if column in (*TRAIN, *TEST, "test_length") else reference.symbol(column)
+    )
+
+
+def value_in_heading(column: str, value: object) -> str:
+    """A value below its heading, in lines of 34 characters at most; nothing where there is none."""
+    if value is None or value == "" or (column in ("start", "retrain", "label_fraction") and value in _UNSAID):
+        return ""
+    text = named(column, value) if column == "start" else reference.value_text(column, value, unit=True)
+    parts = text.split(" + ")
+    different = " + ".join(dict.fromkeys(parts))
+    text = different + (f" ({len(parts)} parts)" if different != text else "")
+    return "\n".join(wrap(text, 34, break_long_words=False))

@@ -7,16 +7,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from amc_core.models import is_trained_in_epochs
-from analysis.figures.style import finish, in_order, legend, look, title_of
+from analysis.figures.style import CHANCE, COLUMN, finish, in_order, legend, look, printed, title_of
 
 
-def learning_curves(epochs: pd.DataFrame) -> Figure:
+@printed
+def learning_curves(epochs: pd.DataFrame, width: float | None = None) -> Figure:
     """Error rate against epochs as in P2 Fig. 2: solid on the validation part, dotted in training.
 
     A curve is the mean over a model's runs, those of transfer by themselves. Models that are fitted in one step have
-    none; the others have the colours of the study's other figures.
+    none; the others have the colours of the study's other figures. width: of the figure in inches; by default one
+    column of a page.
     """
-    figure = Figure(figsize=(6, 4.2), layout="constrained")
+    figure = Figure(figsize=(width or COLUMN, 2.6), layout="constrained")
     axis = figure.subplots()
     for place, model in enumerate(in_order(epochs["model"])):
         if not is_trained_in_epochs(model):
@@ -28,11 +30,10 @@ def learning_curves(epochs: pd.DataFrame) -> Figure:
             style = look(place) | {"linestyle": "-", "markevery": max(1, len(mean) // 8)}
             style |= {"markerfacecolor": "white"} if transferred else {}
             axis.plot(mean.index, 1 - mean["validation_accuracy"], label=label, **style)
-            axis.plot(mean.index, 1 - mean["train_accuracy"], color=style["color"], linestyle=":", linewidth=1.4)
-    chance = 1 - 1 / epochs["classes"].max()
-    axis.axhline(chance, color="0.4", linewidth=1, linestyle=(0, (1, 3)), label="random classifier")
+            axis.plot(mean.index, 1 - mean["train_accuracy"], color=style["color"], linestyle=":", linewidth=1.0)
+    axis.axhline(1 - 1 / epochs["classes"].max(), label="random classifier", **CHANCE)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.set(xlabel="epochs", ylabel="error rate (dotted: training part)", ylim=(0, 1))
+    axis.set(xlabel="epochs", ylabel="error rate, 1 − accuracy\n(dotted: training part)", ylim=(0, 1))
     finish(axis)
     legend(figure, axis)
     return figure

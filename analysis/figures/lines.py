@@ -9,21 +9,30 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from amc_core.reference import axis as axis_name
 from amc_core.reference import factor as factor_of
-from analysis.figures.style import COLOURS, finish, in_order, legend, look, title_of
+from analysis.figures.style import COLOURS, COLUMN, LIMIT, PAGE, finish, in_order, legend, look, printed, title_of
 from analysis.pivots import accuracy_by
 
 
+@printed
 def line_panels(
-    cells: pd.DataFrame, x: str, lines: str, panels: str | None = None, error: bool = False, scale: str = "linear"
+    cells: pd.DataFrame,
+    x: str,
+    lines: str,
+    panels: str | None = None,
+    error: bool = False,
+    scale: str = "linear",
+    width: float | None = None,
 ) -> Figure:
     """Accuracy, or the error rate, against column `x`: a line per value of `lines`, a panel per value of `panels`.
 
-    scale: of the x axis: "linear", "log" (base 2), or "symlog" (decades on both sides of zero). A dotted upright line
-    marks the setting of training, where that is one.
+    scale: of the x axis: "linear", "log" (base 2), or "symlog" (decades on both sides of zero). width: of the figure in
+    inches; by default one column of a page for one panel, else both. A dotted upright line marks the setting of
+    training, where that is one.
     """
     cells = cells.assign(_panel="") if panels is None else cells.rename(columns={panels: "_panel"})
     shown, drawn = in_order(cells["_panel"]), in_order(cells[lines])
-    figure = Figure(figsize=(max(7, 1.2 + 4.2 * len(shown)), 4.2), layout="constrained")
+    width = width or (COLUMN if len(shown) == 1 else PAGE)
+    figure = Figure(figsize=(width, 2.6), layout="constrained")
     axes = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     factor = factor_of(x)
     for axis, panel in zip(axes, shown, strict=True):
@@ -40,7 +49,7 @@ def line_panels(
             axis.fill_between(at, low, high, color=COLOURS[place % len(COLOURS)], alpha=0.15, linewidth=0)
         trained = of_panel.get(x.replace("test_", "train_"), pd.Series(dtype=float)).unique()
         if len(trained) == 1 and x.startswith("test_") and not isinstance(trained[0], str) and scale != "symlog":
-            axis.axvline(factor * trained[0], color="0.5", linestyle=":", linewidth=1, zorder=0)
+            axis.axvline(factor * trained[0], color="0.5", linestyle=":", linewidth=0.8, zorder=0)
         _scaled(axis, scale, factor * cells[x].astype(float))
         axis.set(title=f"{panel} samples" if panels == "length" else title_of(panel), xlabel=axis_name(x))
         finish(axis)
@@ -50,14 +59,25 @@ def line_panels(
     return figure
 
 
+def draw_limit(axis: Axes, cells: pd.DataFrame, limits: pd.DataFrame, x: str = "snr_db") -> None:
+    """The mean limit of the settings of a panel against column `x`, weighted as their instances are.
+
+    limits: of `analysis.limits`. Where it is not known throughout, nothing is drawn.
+    """
+    known = cells.drop_duplicates(["cell", "snr_db"]).merge(limits, on=["cell", "snr_db"], how="left")
+    if known["limit"].notna().all():
+        weighted = known.assign(limit=known["limit"] * known["n"]).groupby(x)[["limit", "n"]].sum()
+        curve = weighted["limit"] / weighted["n"]
+        axis.plot(factor_of(x) * curve.index, curve, label="upper bound of any classifier", **LIMIT)
+
+
 def _scaled(axis: Axes, scale: str, values: pd.Series) -> None:
     if scale == "symlog":
         axis.set_xscale("symlog", linthresh=values.abs()[values != 0].min())
-        axis.tick_params(axis="x", labelsize=7)
+        axis.tick_params(axis="x", labelsize=5)
     elif scale == "log":
         axis.set_xscale("log", base=2)
     if scale != "symlog" and values.nunique() <= 10:
         axis.set_xticks(sorted(values.unique()))
         axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.xaxis.set_minor_formatter(NullFormatter())
-        axis.tick_params(axis="x", labelsize=8)

@@ -7,12 +7,12 @@ from matplotlib.figure import Figure
 
 from amc_core.settings import SETTINGS
 from analysis.figures.labels import row_label
-from analysis.figures.lines import line_panels
-from analysis.figures.style import legend
-from analysis.pivots import varied_settings
+from analysis.figures.lines import draw_limit, line_panels
+from analysis.figures.style import CHANCE, legend, printed
+from analysis.pivots import spread, varied_settings
 
 _PANELS = 4  # at most, else settings are pooled by what they are to the runs
-_KINDS = {
+KINDS = {
     "trained": "in the setting of training",
     "seen": "in settings seen before, or at another length",
     "covered": "in settings that the training could draw",
@@ -20,24 +20,37 @@ _KINDS = {
 }
 
 
-def accuracy_over_snr(cells: pd.DataFrame) -> Figure:
+def by_setting(cells: pd.DataFrame) -> pd.DataFrame:
+    """Cells with the column `where`: in which setting of training and test, if these are few, else in what kind.
+
+    What a network was trained for is never pooled with what it was not. Rows are in the order to be shown.
+    """
+    cells, hyperparameters = spread(cells[cells["snr_db"].notna()])  # what is unknown has no place on the axis
+    fields = [*hyperparameters, *(name for name in varied_settings(cells) if name != "hyperparameters")]
+    told = cells[fields].astype(object).where(cells[fields].notna(), None)  # which equals itself
+    settings = list(dict.fromkeys(told.itertuples(index=False, name=None)))
+    if fields and len(settings) <= _PANELS:
+        words = {setting: row_label(fields, setting) for setting in settings}
+        where = [words[each] for each in told.itertuples(index=False, name=None)]
+        return cells.assign(where=pd.Series(where, cells.index, dtype="str"))
+    cells = cells.assign(where=cells["setting"].map(KINDS))
+    return cells.sort_values("setting", key=lambda kinds: kinds.map(SETTINGS.index), kind="stable")
+
+
+@printed
+def accuracy_over_snr(cells: pd.DataFrame, limits: pd.DataFrame | None = None, width: float | None = None) -> Figure:
     """Accuracy against SNR: a line per model, a panel per setting of training and test, beside chance.
 
     Of more than four settings there is a panel for each of trained, seen, covered and unseen, over the settings that
-    are so: what a network was trained for is never pooled with what it was not.
+    are so. limits: of `analysis.limits`, for a line that no classifier can exceed; in panels of which it is not known
+    throughout there is none. width: of the figure in inches.
     """
-    fields = varied_settings(cells)
-    settings = list(dict.fromkeys(cells[fields].itertuples(index=False, name=None)))
-    if fields and len(settings) <= _PANELS:
-        words = {setting: row_label(fields, setting) for setting in settings}
-        panel = pd.Series([words[each] for each in cells[fields].itertuples(index=False, name=None)], cells.index)
-        cells = cells.assign(_where=panel)
-    else:
-        cells = cells.assign(_where=cells["setting"].map(_KINDS))
-        cells = cells.sort_values("setting", key=lambda kinds: kinds.map(SETTINGS.index), kind="stable")
-    figure = line_panels(cells, "snr_db", "model", "_where")
-    for axis in figure.axes:
-        axis.axhline(1 / cells["classes"].max(), color="0.4", linewidth=1, linestyle=(0, (1, 3)), label="chance")
+    cells = by_setting(cells)
+    figure = line_panels(cells, "snr_db", "model", "where", width=width)
+    for axis, (_, own) in zip(figure.axes, cells.groupby("where", sort=False), strict=True):
+        if limits is not None:
+            draw_limit(axis, own, limits)
+        axis.axhline(1 / cells["classes"].max(), label="chance", **CHANCE)
     figure.legends[0].remove()
     legend(figure, *figure.axes)
     return figure

@@ -12,81 +12,115 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures.bars import bar_groups
-from analysis.figures.lines import line_panels
+from analysis.figures.lines import draw_limit, line_panels
+from analysis.figures.style import PAGE, legend, printed
 from analysis.pivots import accuracy_by, drop_from_training
 
 
-def _drops(cells: pd.DataFrame) -> Figure:
+def _drops(cells: pd.DataFrame, width: float | None = None) -> Figure:
     drops = drop_from_training(cells, ["model", "train_channel", "test_channel"])
     drops = drops[drops["train_channel"] != drops["test_channel"]]
     short = {"awgn": "AWGN", "rayleigh": "Rayleigh", "rician": "Rician"}
     pairs = drops["train_channel"].map(short) + "\n→ " + drops["test_channel"].map(short)
-    return bar_groups(drops.assign(pair=pairs), "pair", "model", "drop", "accuracy drop")
+    return bar_groups(drops.assign(pair=pairs), "pair", "model", "drop", "accuracy drop", width)
 
 
-def _transfers(cells: pd.DataFrame) -> Figure:
+def _transfers(cells: pd.DataFrame, width: float | None = None) -> Figure:
     """P1 Fig. 12: the model as trained, and retrained in one part or another with few labels."""
     parts = {"head": "last dense layers", "stn_block": "last ResNeXt block of the STN"}
     share = (100 * cells["label_fraction"] / 3).map("{:.0f} %".format)  # of each of the mixture's three channels
     variant = (cells["retrain"].map(parts) + ", " + share).where(cells["parent"] != "", "without transfer")
     by = ["parent", "retrain", "label_fraction", "test_channel", "variant"]
     table = accuracy_by(cells.assign(variant=variant, parent=cells["parent"] != ""), by)
-    return bar_groups(table, "test_channel", "variant")
+    return bar_groups(table, "test_channel", "variant", width=width)
 
 
-def _sampling_frequencies(cells: pd.DataFrame) -> Figure:
+def _sampling_frequencies(cells: pd.DataFrame, width: float | None = None) -> Figure:
     """P1 Fig. 13: the network adapted to the channels, and retrained at 1500 kHz with 5 and 10 % of the labels."""
     adapted = cells["stage"] == "transfer-1"
     retrained = (cells["stage"] == "transfer-2") & (cells["ancestors"] == 2)
     share = (100 * cells["label_fraction"] / 3).map("with transfer, {:.0f} %".format)
     cells = cells.assign(variant=share.where(retrained, "without transfer"), retrained=retrained)[adapted | retrained]
     cells = cells.sort_values(["retrained", "label_fraction"], kind="stable")
-    return line_panels(cells, "test_sample_rate", "variant", "test_channel")
+    return line_panels(cells, "test_sample_rate", "variant", "test_channel", width=width)
 
 
-def _across_upsampling(cells: pd.DataFrame, before: str, after: str, ancestors: int) -> Figure:
+def _across_upsampling(
+    cells: pd.DataFrame, before: str, after: str, ancestors: int, width: float | None = None
+) -> Figure:
     """P1 Figs. 14 and 15: a stage without transfer (left), and one that starts from it (right)."""
     last = (cells["stage"] == after) & (cells["ancestors"] == ancestors)
     cells = cells.assign(variant=np.where(last, "with transfer", "without transfer"))[(cells["stage"] == before) | last]
     cells = cells.sort_values("variant", ascending=False, kind="stable").drop(columns="train_upsampling")
-    return line_panels(cells, "test_upsampling", "test_channel", "variant", scale="log")
+    return line_panels(cells, "test_upsampling", "test_channel", "variant", scale="log", width=width)
 
 
-def _lengths(cells: pd.DataFrame) -> Figure:
+def _lengths(cells: pd.DataFrame, width: float | None = None) -> Figure:
     """P2 Fig. 3, right: three ways of training."""
     cells = cells[cells["min_length"].isna() | (cells["length"] == cells["length"].max())]
     fixed = "trained on " + cells["length"].astype("str") + " samples"
     way = fixed.where(cells["min_length"].isna(), "trained on random lengths")
     return line_panels(
-        cells.assign(way=way).sort_values("length", kind="stable"), "test_length", "way", None, True, "log"
+        cells.assign(way=way).sort_values("length", kind="stable"), "test_length", "way", None, True, "log", width
     )
 
 
-def _offsets(cells: pd.DataFrame) -> Figure:
+def _offsets(cells: pd.DataFrame, width: float | None = None) -> Figure:
     """P2 Fig. 4: fixed and random lengths, trained without offsets and retrained with them."""
     lengths = np.where(cells["min_length"].isna(), "fixed length", "random lengths")
     offsets = np.where(cells["parent"] == "", "trained without offsets, ", "retrained with offsets, ")
     way = pd.Series(offsets, cells.index) + lengths
-    return line_panels(cells.assign(way=way), "test_relative_carrier_offset", "way", scale="symlog")
+    return line_panels(cells.assign(way=way), "test_relative_carrier_offset", "way", scale="symlog", width=width)
 
 
-# Shipped study → the published figure of its cells.
-FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
+@printed
+def _remedies(cells: pd.DataFrame, width: float | None = None, limits: pd.DataFrame | None = None) -> Figure:
+    """What a network does at other samples per symbol, by what was done about it; what builds on two is left out."""
+    drawn = cells["train_upsampling"].astype("str").str.startswith("log_uniform")
+    blind, first = cells["train_resample_to"].notna(), cells["stage"] == "training"
+    from_8 = cells["start"].str.match("upsampling=8|the same setting") & ~blind
+    ways = {
+        "trained at 8": first & ~blind & ~drawn,
+        "trained at 8, 5 % of labels at five L": (cells["stage"] == "labelled") & from_8,
+        "trained at 8, adapted without labels": (cells["stage"] == "adapted") & from_8,
+        "trained at 8, blind resampling to 8": first & blind,
+        "trained on 2 to 32, drawn": first & drawn,
+    }
+    parts = [cells[chosen].assign(way=way) for way, chosen in ways.items()]
+    shown = pd.concat(parts).drop(columns="train_upsampling")
+    figure = line_panels(shown, "test_upsampling", "way", scale="log", width=width or PAGE)
+    if limits is not None:
+        draw_limit(figure.axes[0], shown, limits, "test_upsampling")
+        figure.legends[0].remove()
+        legend(figure, *figure.axes)
+    return figure
+
+
+# Shipped study → the published figure of its cells, as wide as is asked for.
+FIGURES: dict[str, Callable[..., Figure]] = {
     **{
-        name: lambda cells: line_panels(cells, "length", "model", scale="log")
+        name: lambda cells, width=None: line_panels(cells, "length", "model", scale="log", width=width)
         for name in ("p1-fig01", "p1-fig01-simple")
     },
-    "p1-fig02": lambda cells: line_panels(cells, "test_upsampling", "model", "test_channel", scale="log"),
-    "p1-fig03": lambda cells: line_panels(cells, "test_rolloff", "model", "test_channel"),
-    "p1-fig04": lambda cells: line_panels(cells, "test_sample_rate", "model", "test_channel"),
+    "p1-fig02": lambda cells, width=None: line_panels(
+        cells, "test_upsampling", "model", "test_channel", scale="log", width=width
+    ),
+    "p1-fig03": lambda cells, width=None: line_panels(cells, "test_rolloff", "model", "test_channel", width=width),
+    "p1-fig04": lambda cells, width=None: line_panels(cells, "test_sample_rate", "model", "test_channel", width=width),
     "p1-fig05": _drops,
-    "p1-fig06": lambda cells: bar_groups(accuracy_by(cells, ["model", "test_channel"]), "model", "test_channel"),
+    "p1-fig06": lambda cells, width=None: bar_groups(
+        accuracy_by(cells, ["model", "test_channel"]), "model", "test_channel", width=width
+    ),
     "p1-fig12": _transfers,
     "p1-fig13": _sampling_frequencies,
-    "p1-fig14": lambda cells: _across_upsampling(cells, "training", "transfer-1", 1),
-    "p1-fig15": lambda cells: _across_upsampling(cells, "transfer-1", "transfer-2", 2),
-    "p2-table3": lambda cells: line_panels(cells, "snr_db", "model", "length", error=True),
+    "p1-fig14": lambda cells, width=None: _across_upsampling(cells, "training", "transfer-1", 1, width),
+    "p1-fig15": lambda cells, width=None: _across_upsampling(cells, "transfer-1", "transfer-2", 2, width),
+    "p2-table3": lambda cells, width=None: line_panels(cells, "snr_db", "model", "length", error=True, width=width),
     "p2-fig03": _lengths,
     "p2-fig04": _offsets,
-    "open-question-fs": lambda cells: line_panels(cells, "test_sample_rate", "model", "test_channel"),
+    "beyond-upsampling": _remedies,
+    "open-question-fs": lambda cells, width=None: line_panels(
+        cells, "test_sample_rate", "model", "test_channel", width=width
+    ),
 }
+WITH_LIMIT = ("beyond-upsampling",)  # whose figures take limits, too

@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
-from analysis.figures.style import COLOURS, MARKERS, finish, in_order, legend, title_of
+from analysis.figures.style import CHANCE, COLOURS, COLUMN, MARKERS, finish, in_order, legend, printed, title_of
 from analysis.pivots import accuracy_by
 
 
-def pareto_front(cells: pd.DataFrame, runs: pd.DataFrame) -> Figure:
-    """Accuracy against trained parameters; the line joins the models that no smaller one is as accurate as."""
-    accuracy = accuracy_by(cells, ["model", "run"]).merge(runs[["run", "parameters"]], on="run")
-    pooled = accuracy.groupby(["model", "parameters"])[["n", "correct"]].sum().reset_index()
-    table = accuracy_by(pooled, ["model", "parameters"]).sort_values(["parameters", "accuracy"])
-    figure = Figure(figsize=(6, 4.2), layout="constrained")
+@printed
+def pareto_front(cells: pd.DataFrame, runs: pd.DataFrame, width: float | None = None) -> Figure:
+    """Accuracy against trained parameters; the line joins the models that no smaller one is as accurate as.
+
+    width: of the figure in inches; by default one column of a page.
+    """
+    cells = cells.merge(runs[["run", "parameters"]], on="run")
+    table = accuracy_by(cells, ["model", "parameters"]).sort_values(["parameters", "accuracy"])
+    figure = Figure(figsize=(width or COLUMN, 2.6), layout="constrained")
     axis = figure.subplots()
     best = table["accuracy"].cummax()
     front = table[(table["accuracy"] == best) & (best > best.shift(fill_value=-1))]
-    axis.step(front["parameters"], front["accuracy"], where="post", color="0.6", linewidth=1, zorder=0)
+    if front["parameters"].max() < table["parameters"].max():  # beyond its last model the front stays as high
+        front = pd.concat([front, front.tail(1).assign(parameters=table["parameters"].max())])
+    look = {"color": "0.5", "linewidth": 0.9, "zorder": 0, "label": "Pareto front"}
+    axis.step(front["parameters"], front["accuracy"], where="post", **look)
     for place, model in enumerate(in_order(table["model"])):
         rows = table[table["model"] == model]
         whiskers = [rows["accuracy"] - rows["accuracy_low"], rows["accuracy_high"] - rows["accuracy"]]
-        look = {"marker": MARKERS[place % 7], "color": COLOURS[place % 7], "linestyle": "none"}
-        axis.errorbar(rows["parameters"], rows["accuracy"], whiskers, capsize=2, label=title_of(model), **look)
-    axis.set(xscale="log", xlabel="parameters", ylabel="accuracy, over all test settings", ylim=(0, None))
+        look = {"marker": MARKERS[place % 7], "color": COLOURS[place % 7], "linestyle": "none", "markersize": 4}
+        look |= {"capsize": 2, "elinewidth": 0.8}
+        axis.errorbar(rows["parameters"], rows["accuracy"], whiskers, label=title_of(model), **look)
+    if "classes" in cells:
+        axis.axhline(1 / cells["classes"].max(), label="chance", **CHANCE)
+    axis.set(xscale="log", xlabel="trained parameters", ylabel="accuracy, all test settings", ylim=(0, None))
+    axis.xaxis.set_major_formatter(EngFormatter())
     finish(axis)
     legend(figure, axis)
     return figure

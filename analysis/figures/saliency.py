@@ -17,6 +17,7 @@ from amc_core import reference
 from amc_core.errors import AmcError, suggest
 from amc_core.instances import Instances
 from amc_core.models import model_spec
+from amc_core.own import OwnCode
 from amc_core.run import Dataset, Recipe, Run
 from amc_core.saliency import IMPORTANT, require_convolutions, saliency, transitions
 from amc_core.settings import descent_of, setting
@@ -89,13 +90,16 @@ def select(
         raise AmcError(f"store {str(store.path)!r} holds no {what} of {study.name}; 'amc run' trains it")
     runs = _spread(list(found.values()), _ROWS // len(modulations))
     for run in runs:
-        if run.code:
+        if isinstance(run.model, OwnCode):
             require_code(run.model, code)
     tests = list(dict.fromkeys(test for run in runs for test in study.tests(run)))
     own = [test for test in tests if any(_trained_in(run, test) for run in runs)][:_COLUMNS]
     others = _spread([test for test in tests if test not in own], _COLUMNS - len(own))
     shown = [test for test in tests if test in own or test in others]
     parts = (("trained networks", runs, found), ("test settings", shown, tests))
+    for scenario in dict.fromkeys(test.scenario for test in shown):
+        if scenario.front_end:
+            require_code(scenario.front_end.function, code)
     left_out = " and ".join(f"{len(some)} of {len(all_)} {of}" for of, some, all_ in parts if len(some) < len(all_))
     return Selection(runs, shown, left_out)
 
@@ -122,12 +126,7 @@ def read(
         network.load_state_dict(store.run(key).weights())
     readings = []
     for test in selection.tests:
-        count = len(test.indices("test"))
-        if instance >= count:
-            raise AmcError(f"instance {instance} is not in the test part: it has instances 0 to {count - 1}")
-        labels = torch.tensor([test.modulations.index(name) for name in modulations])
-        level, index = (torch.full_like(labels, n) for n in (levels.index(snr_db), test.indices("test")[instance]))
-        x = Instances(test, "test").make(labels, level, index)
+        x = Instances(test, "test").of(modulations, snr_db, instance)
         for run in selection.runs:
             if test in study.tests(run):
                 network = networks[run.key]
@@ -136,7 +135,7 @@ def read(
                 importance = saliency(network, x, recognised, layer).numpy()
                 for row, (name, seen) in enumerate(zip(modulations, recognised.tolist(), strict=True)):
                     samples = torch.complex(x[row, 0], x[row, 1]).numpy()
-                    readings.append(Reading(run, test, name, test.modulations[seen], samples, importance[row]))
+                    readings.append(Reading(run, test, name, run.dataset.modulations[seen], samples, importance[row]))
     return readings
 
 

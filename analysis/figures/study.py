@@ -2,43 +2,92 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from amc_core.models import is_trained_in_epochs
 from analysis.figures.confusion import confusion_matrices
+from analysis.figures.heat_map import train_test_heat_map
 from analysis.figures.learning import learning_curves
-from analysis.figures.over_snr import accuracy_over_snr
-from analysis.figures.papers import FIGURES
+from analysis.figures.over_snr import KINDS, accuracy_over_snr, by_setting
+from analysis.figures.papers import FIGURES, WITH_LIMIT
 from analysis.figures.pareto import pareto_front
+from analysis.figures.style import titled
+from analysis.limits import limits_of
+from analysis.pivots import at_snrs
 from analysis.pooling import pool
 from analysis.results import Results
 
 
-def study_figures(results: Results) -> Iterator[tuple[str, Figure]]:
-    """The figures that a study's results allow, each with a word for its kind: "snr", "published", "learning", …"""
+@dataclass(frozen=True)
+class Wishes:
+    """What figures are to be like.
+
+    width: inches; None for what suits each figure, one column of a page or both. title: None for one that says what is
+    shown, "" for none. snrs: lowest and highest in dB. intervals: in the heat map. limit: a line for the upper bound of
+    any classifier, where that is known.
+    """
+
+    width: float | None = None
+    title: str | None = None
+    snrs: tuple[float, float] | None = None
+    intervals: bool = False
+    limit: bool = False
+
+
+def study_figures(results: Results, wishes: Wishes | None = None) -> Iterator[tuple[str, Figure]]:
+    """The figures that a study's results allow, each with a word for its kind; the heat map's is "".
+
+    Others are "snr", "published", "learning", "pareto" and, for every setting or kind of setting, "confusion-…".
+    Raises AmcError where no cell was tested at the SNRs that are wished for.
+    """
+    wishes = wishes or Wishes()
     cells, runs, epochs, name = results.cells, results.runs, results.epochs, results.study.name
+    cells = at_snrs(cells, wishes.snrs)
     told = f"{name}: {cells['instances'].max()} instances × {cells['epochs'].max()} epochs"
 
-    def titled(figure: Figure, more: str = "") -> Figure:
-        figure.suptitle(f"{told}, {cells['classes'].max()} modulations{more}", fontsize=10)
-        return figure
+    def named(figure: Figure, more: str = "") -> Figure:
+        usual = f"{told}, {cells['classes'].max()} modulations{more}"
+        return titled(figure, usual if wishes.title is None else wishes.title)
 
-    covered = f"; 95 % intervals of {_covered(cells)}"
+    width, covered = wishes.width, f"; 95 % intervals of {_covered(cells)}"
+    yield "", train_test_heat_map(cells, wishes.title, wishes.intervals, width=width)
+    limits = limits_of(results, cells) if wishes.limit else None
     if cells["snr_db"].nunique() > 1:
-        yield "snr", titled(accuracy_over_snr(cells), covered)
+        yield "snr", named(accuracy_over_snr(cells, limits, width), covered)
     if name in FIGURES:
-        yield "published", titled(FIGURES[name](cells), covered)
+        more = {"limits": limits} if name in WITH_LIMIT else {}
+        yield "published", named(FIGURES[name](cells, width=width, **more), covered)
     networks = [model for model in epochs["model"].unique() if is_trained_in_epochs(model)]
     if networks and epochs["epoch"].max() > 1:
-        yield "published" if name == "p2-fig02" else "learning", titled(learning_curves(epochs))
+        yield "published" if name == "p2-fig02" else "learning", named(learning_curves(epochs, width))
     if cells["model"].nunique() > 1:
-        yield "pareto", titled(pareto_front(cells, runs), covered)
-    counts = results.query("SELECT model, sent, recognised, sum(count) AS count FROM confusion GROUP BY ALL")
-    modulations = runs["modulations"].iloc[0]
-    yield "confusion", titled(confusion_matrices(counts, modulations), ", all settings and SNRs")
+        yield "pareto", named(pareto_front(cells, runs, width), covered)
+    for where, counts in _confusions(results, cells):
+        figure = confusion_matrices(counts, runs["modulations"].iloc[0], width)
+        yield f"confusion-{_stem(where)}", named(figure, f", {where}; in % of the sent")
+
+
+def _confusions(results: Results, cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Of every setting, or kind of setting, the counts by model, SNR, modulation sent and recognised."""
+    grouped = by_setting(cells)
+    where = grouped[["cell", "where"]].drop_duplicates("cell")
+    counts = results.query(
+        "SELECT cell, model, snr_db, sent, recognised, sum(count) AS count FROM confusion GROUP BY ALL"
+    ).merge(where, on="cell")
+    counts = counts[counts["snr_db"].isin(cells["snr_db"].unique())]
+    for name in dict.fromkeys(where["where"]):
+        yield name, counts[counts["where"] == name]
+
+
+def _stem(where: str) -> str:
+    """A setting in the name of a file: "unseen", "test-rayleigh"."""
+    kinds = {words: kind for kind, words in KINDS.items()}
+    return kinds.get(where) or re.sub(r"[^\w.=]+", "-", where).strip("-")
 
 
 def _covered(cells: pd.DataFrame) -> str:

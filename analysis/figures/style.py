@@ -1,32 +1,69 @@
-"""Looks that figures share, and how they are saved.
+"""Looks that figures share, and how they are saved: sizes and letters of a page in two columns (IEEE).
 
 Colours are those of Okabe and Ito, told apart by the colour-blind; markers and dashes tell them apart in grey print.
+Letters are like Times and come with Matplotlib, so that every machine draws the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
 from pathlib import Path
+from textwrap import wrap
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
-from matplotlib.ticker import PercentFormatter
+from matplotlib.textpath import TextPath
+from matplotlib.ticker import FuncFormatter
 
 from amc_core.models import MODELS
 
-matplotlib.rcParams["svg.hashsalt"] = "amc"  # the same figure is the same file
+COLUMN, PAGE = 3.5, 7.16  # inches: one column, and both
+FORMATS = ("pdf", "png", "svg")
+FONTS = ["STIXGeneral", "DejaVu Sans"]  # the second has the letters that the first lacks
+SMALL = 7.0  # points, of ticks, legends and numbers; all else has 8
+_PRINT = {
+    "font.family": FONTS,
+    "mathtext.fontset": "stix",
+    "font.size": 8.0,
+    "figure.titlesize": 8.0,
+    "legend.fontsize": SMALL,
+    **dict.fromkeys(("axes.titlesize", "axes.labelsize"), 8.0),
+    **dict.fromkeys(("xtick.labelsize", "ytick.labelsize"), SMALL),
+    **dict.fromkeys(("axes.linewidth", "xtick.major.width", "ytick.major.width"), 0.6),
+    **dict.fromkeys(("xtick.minor.width", "ytick.minor.width", "grid.linewidth", "hatch.linewidth"), 0.4),
+    **dict.fromkeys(("pdf.fonttype", "ps.fonttype"), 42),  # TrueType, which can be searched and edited
+    "svg.hashsalt": "amc",  # the same figure is the same file
+}
+_METADATA = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+SHADES = "YlGnBu"  # of maps: the darker the more, in grey print too, and no shade of it is grey
+CHANCE = {"color": "0.35", "linewidth": 0.8, "linestyle": (0, (1, 2.5))}
+LIMIT = {"color": "black", "linewidth": 0.8, "linestyle": (0, (6, 2, 1, 2))}
 CHANNEL_TITLES = {
     "awgn": "AWGN",
     "rayleigh": "Rayleigh + AWGN",
     "rician": "Rician + AWGN",
     "rayleigh_2": "Rayleigh 2 + AWGN",
 }
+
+
+def printed(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """A function that draws a figure, with the letters and lines of a printed page."""
+
+    @wraps(draw)
+    def call(*arguments, **more) -> Figure:
+        with matplotlib.rc_context(_PRINT):
+            return draw(*arguments, **more)
+
+    return call
 
 
 def title_of(value: object) -> str:
@@ -39,33 +76,67 @@ def in_order(values: Iterable) -> list:
     return sorted(dict.fromkeys(values), key=lambda value: usual.index(value) if value in usual else -1)
 
 
+def minus(value: float) -> str:
+    """A number with a minus sign that is none of a hyphen: "−6"."""
+    return f"{value:g}".replace("-", "−")
+
+
 def look(place: int) -> dict:
     return {
         "color": COLOURS[place % 7],
         "marker": MARKERS[place % 7],
         "linestyle": DASHES[place % 7],
-        "linewidth": 1.6,
-        "markersize": 5,
+        "linewidth": 1.1,
+        "markersize": 3.5,
     }
 
 
 def finish(axis: Axes) -> None:
-    axis.yaxis.set_major_formatter(PercentFormatter(1))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.3g}%".replace("-", "−")))
     axis.grid(alpha=0.3)
     axis.set_axisbelow(True)
 
 
+def luminance(colour: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Relative luminance of colours: [..., 3 or 4] sRGB in [0, 1] → [...] (WCAG 2.1)."""
+    rgb = np.asarray(colour, float)[..., :3]
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return linear @ np.array([0.2126, 0.7152, 0.0722])
+
+
+def ink_on(colour: Sequence[float]) -> str:
+    """Black or white, whichever has the higher contrast to a colour; it is never below √21 : 1 (WCAG 2.1)."""
+    return "black" if luminance(colour) + 0.05 > np.sqrt(1.05 * 0.05) else "white"
+
+
+def text_width(text: str, size: float = SMALL) -> float:
+    """The width of a text in inches, at a size in points."""
+    font = FontProperties(family=FONTS, size=size)
+    paths = (TextPath((0, 0), line, prop=font, usetex=False) for line in text.split("\n") if line.strip())
+    return max((path.get_extents().width for path in paths), default=0) / 72
+
+
+def titled(figure: Figure, title: str) -> Figure:
+    """A figure with a title above it, in lines that fit its width; none for an empty title."""
+    if title:
+        characters = int((figure.get_figwidth() - 0.1) / text_width("accuracy of training", 8.0) * 18)
+        figure.suptitle("\n".join(wrap(title, characters)), fontsize=8.0, fontfamily=FONTS)
+    return figure
+
+
 def legend(figure: Figure, *axes: Axes) -> None:
-    """Of all panels, below them."""
+    """Of all panels, below them, in as many columns as fit."""
     entries = [entry for axis in axes for entry in zip(*axis.get_legend_handles_labels(), strict=True)]
     entries = {label: handle for handle, label in entries}
+    widest = 0.5 + max(text_width(label) for label in entries)
     figure.legend(
         entries.values(),
         entries.keys(),
         loc="outside lower center",
-        ncols=min(max(2, int(figure.get_figwidth() // 3)), len(entries)),
+        ncols=max(1, min(len(entries), int(figure.get_figwidth() / widest))),
         handlelength=3.2,  # room for a dash on both sides of the marker
-        fontsize=9,
+        columnspacing=1.2,
+        borderpad=0.1,
         frameon=False,
     )
 
@@ -73,17 +144,18 @@ def legend(figure: Figure, *axes: Axes) -> None:
 def spell_names(figure: Figure) -> Figure:
     """Take no name for mathematics: a recording may be called "a$b$". Matplotlib writes its powers of ten so."""
     for text in figure.findobj(Text):
-        if "\\mathdefault" not in text.get_text():
+        if text.get_text() and "\\mathdefault" not in text.get_text():
             text.set_parse_math(False)
     return figure
 
 
-def save(figure: Figure, path: Path) -> list[Path]:
-    """Write a figure as PNG and SVG, `path` with these endings; returns both paths."""
+def save(figure: Figure, path: Path, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
+    """Write a figure in some of `FORMATS`, `path` with these endings; returns the paths."""
     spell_names(figure)
     path.parent.mkdir(parents=True, exist_ok=True)
-    written = []
-    for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
-        written.append(path.with_name(path.name + suffix))
-        figure.savefig(written[-1], dpi=150, metadata=metadata)
-    return written
+    dots = 300 if figure.get_figwidth() <= 8 else 150  # an inch; the wider ones are for the screen
+    paths = [path.with_name(f"{path.name}.{kind}") for kind in formats]
+    with matplotlib.rc_context(_PRINT):
+        for kind, name in zip(formats, paths, strict=True):
+            figure.savefig(name, dpi=dots, metadata=_METADATA[kind])
+    return paths

@@ -33,18 +33,19 @@ LARGEST_CONFUSION = 10_000_000
 _MOST_SEEDS = 100  # for as many the page knows Student's quantiles; beyond, they are nearly equal
 
 _PAGE = Path(__file__).parent / "page"
-_SCRIPTS = ("data.js", "map.js", "curves.js", "page.js")
+_SCRIPTS = ("data.js", "map.js", "curves.js", "search.js", "page.js")
 
 
-def write(path: str | Path, store: str | Path, studies: Sequence[tuple[str, Study]]) -> Path:
+def write(path: str | Path, store: str | Path, studies: Sequence[tuple[str, Study]], limit: bool = False) -> Path:
     """Write the report of studies as one HTML file, and return its path.
 
-    store: directory. studies: what each is called on the command line (a path or a shipped name), and the study.
-    Raises AmcError for a study of which the store holds no cells.
+    store: directory. studies: what each is called on the command line (a path or a shipped name), and the study. limit:
+    draw the upper bound of any classifier over SNR, where it is known. Raises AmcError for a study of which the store
+    holds no cells.
     """
     room, told = LARGEST_CONFUSION, []
     for name, study in studies:
-        told.append(study_data(name, Results(study, store), room))
+        told.append(study_data(name, Results(study, store), room, limit))
         room -= sum(len(pack["data"]) for pack in told[-1]["confusion"] or ())
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,23 +14,28 @@ import pandas as pd
 from amc_core.models import model_order, model_title
 from amc_core.run import PARTS
 from amc_core.statistics import bonferroni
+from analysis.columns import PROCESS
 from analysis.compare import compared, in_words
+from analysis.limits import limits_of
 from analysis.pooling import accuracy_of, pool
 from analysis.published import PUBLISHED
 from analysis.report.fields import OF_RUN, OF_TEST, field_of, fixed_in_words, telling_hyperparameters, varies
+from analysis.report.search import search_data
 from analysis.results import Results
 from sweeps.study import SHIPPED, run_command
 
+_MOST_BITS = 1_000_000  # characters that the answers to single instances may take
 _LEARNING = ["train_loss", "validation_loss", "train_accuracy", "validation_accuracy"]
 
 
-def study_data(name: str, results: Results, room: int) -> dict:
+def study_data(name: str, results: Results, room: int, limit: bool = False) -> dict:
     """What the page shows of one study, as plain values that JSON can hold.
 
     Cells are numbered run by run: "run", "trained" (in the setting of its test), "test" (equal where the instances are)
     and the codes of every field are arrays over cells, "n" and "correct" over cells × SNRs. "confusion" has, of every
     run, an array over its cells × SNRs × sent × recognised; it is None where these would take more than `room`
-    characters. Raises AmcError where the store holds no cells of the study.
+    characters. "limit" has the upper bound of any classifier over cells × SNRs, if it is asked for. Raises AmcError
+    where the store holds no cells of the study.
     """
     study, runs, cells = results.study, results.runs, results.require_cells(name)
     runs = runs.sort_values("model", key=lambda models: models.map(model_order), kind="stable")
@@ -55,7 +60,7 @@ def study_data(name: str, results: Results, room: int) -> dict:
         "load": {"store": store, "study": name, "scale": study.scale},
         "source": _source(name),
         "modulations": list(file.modulations),
-        "snrs": snrs.tolist(),
+        "snrs": [None if level != level else level for level in snrs.tolist()],  # None: nobody knows it
         "instances": study.instances,
         "parts": {part: len(dataset.indices(part)) for part in PARTS},
         "lengths": list(file.length),
@@ -73,7 +78,10 @@ def study_data(name: str, results: Results, room: int) -> dict:
         "correct": packed(correct),
         "confusion": confusion,
         "confusion_characters": characters,
+        "limit": _limits(results, cells, where, n.shape) if limit else None,
+        "right": _right(results, each, n, room - characters),
         "comparison": _comparison(results),
+        "search": search_data(results),
     }
 
 
@@ -158,14 +166,40 @@ def _runs(runs: pd.DataFrame, fields: list[dict], each: pd.DataFrame, epochs: pd
                 "epochs": len(curve),
                 "validation_accuracy": _plain(run.validation_accuracy),
                 "seconds": _plain(run.seconds),
-                "device": run.device,
-                "torch": run.torch,
-                "finished": "" if pd.isna(run.finished_at) else run.finished_at.strftime("%Y-%m-%d %H:%M"),
+                **{name: _plain(getattr(run, name)) for name in PROCESS},
+                "started": _minute(run.started_at),
+                "finished": _minute(run.finished_at),
                 "parent": run.parent,
                 "curves": {"epoch": curve["epoch"].tolist()} | {name: _short(curve[name]) for name in _LEARNING},
             }
         )
     return told
+
+
+def _limits(results: Results, cells: pd.DataFrame, where: tuple, shape: tuple[int, int]) -> list[list[float | None]]:
+    """Over cells × SNRs, None where no limit is known. where: the place of each row of the cells."""
+    bounds = cells[["cell", "snr_db"]].merge(limits_of(results, cells), on=["cell", "snr_db"], how="left")["limit"]
+    whole = np.full(shape, np.nan)
+    whole[where] = bounds
+    return [[None if bound != bound else round(bound, 4) for bound in row] for row in whole.tolist()]
+
+
+def _minute(time: pd.Timestamp) -> str:
+    return "" if pd.isna(time) else time.strftime("%Y-%m-%d %H:%M")
+
+
+def _right(results: Results, each: pd.DataFrame, n: np.ndarray, room: int) -> dict | None:
+    """Which instances were classified rightly, a bit each, of the cells × SNRs that have some, one after another.
+
+    None where that would take more than `room` characters, or where the store does not tell.
+    """
+    if 4 / 3 * n.sum() / 8 > min(room, _MOST_BITS):
+        return None
+    bits = results.table("cells", ["cell", "snr_db", "right"]).sort_values("snr_db", kind="stable")
+    bits = bits.sort_values("cell", key=lambda cells: cells.map(pd.Series(each.index, each["cell"])), kind="stable")
+    if bits["right"].isna().any():
+        return None
+    return packed(np.frombuffer(b"".join(bits["right"]), np.uint8))
 
 
 def _short(values: pd.Series) -> list[float | None]:

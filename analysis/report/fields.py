@@ -6,22 +6,26 @@ import json
 from collections.abc import Callable, Hashable
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from amc_core.models import MODELS, model_order, model_title, validate_hyperparameters
 from amc_core.reference import called, symbol, value_text
 from amc_core.scenario import SCENARIO_FIELDS, Scenario
 from analysis.columns import RECIPE, TEST, TRAIN
+from analysis.pivots import varied
 
 OF_RUN = ["model", "hyperparameters", "start", *TRAIN, "classes", "instances", "length", *RECIPE, "seed"]
 OF_TEST = [*TEST, "test_length"]
 
 
 def varies(each: pd.DataFrame, column: str) -> bool:
-    """Does a column take several values, those that follow from the model alone left aside?"""
-    by = each.groupby("model") if column != "model" else each
-    return np.max(by[column].nunique(dropna=False)) > 1
+    """Does a column take several values, those that follow from the model alone left aside?
+
+    Of what is simulated in a scenario, those of recordings, which have none of it, are left aside as well.
+    """
+    if column == "model":
+        return each[column].nunique(dropna=False) > 1
+    return bool(varied(each, [column]))
 
 
 def fixed_in_words(each: pd.DataFrame) -> list[str]:

@@ -1,6 +1,6 @@
 """amc …: parsing and printing."""
 
-from sweeps.cli import about, pictures, running, tables
+from sweeps.cli import about, confidence, life, pictures, running, tables, tidying, using
 from sweeps.cli.app import app
 
-__all__ = ["about", "app", "pictures", "running", "tables"]
+__all__ = ["about", "app", "confidence", "life", "pictures", "running", "tables", "tidying", "using"]

@@ -6,23 +6,46 @@ from typing import Annotated
 
 import typer
 
-from sweeps.cli.app import app
+from sweeps.cli.app import app, numeral
 from sweeps.cli.show import show_classifiers
 
 
 @app.command(name="models")
 def show_models(
     model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="The details of this one.")] = None,
-    length: Annotated[int, typer.Option("--length", min=8, max=1 << 14, help="Samples of an instance.")] = 1024,
-    classes: Annotated[int, typer.Option("--classes", min=2, max=10_000, help="Modulations told apart.")] = 20,
+    length: Annotated[
+        int,
+        numeral(
+            "--length",
+            "a whole number of samples from 8 to 16,384",
+            8,
+            1 << 14,
+            whole=True,
+            help="Samples of an instance.",
+        ),
+    ] = 1024,
+    classes: Annotated[
+        int,
+        numeral(
+            "--classes",
+            "a whole number from 2 to 10,000",
+            2,
+            10_000,
+            whole=True,
+            help="Modulations told apart.",
+        ),
+    ] = 20,
 ) -> None:
-    """List the classifiers: size, cost of an instance, accepted lengths, hyperparameters, source.
+    """List the classifiers, also of installed packages: size, cost, accepted lengths, hyperparameters, source.
 
     Example: amc models --length 128 --classes 7, then amc models stn_resnext
     """
+    from amc_core.installed import installed_models
     from amc_core.models import MODELS, model_spec
 
-    show_classifiers(list(MODELS.values()) if model is None else [model_spec(model)], length, classes)
+    installed = installed_models()
+    every = [*MODELS.values(), *(entry.spec for entry in installed.values())]
+    show_classifiers(every if model is None else [model_spec(installed.get(model, model))], length, classes)
 
 
 @app.command()

@@ -2,17 +2,82 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import math
+import re
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+
+from amc_core import quantities
+from amc_core.errors import AmcError
+
+_ORDER = ("plan", "run", "status", "runs", "results", "compare", "query", "figures", "report", "search")  # then others
+
+
+class _Ordered(TyperGroup):
+    """Lists first what is needed first."""
+
+    def list_commands(self, context) -> list[str]:
+        return sorted(super().list_commands(context), key=lambda name: (*_ORDER, name).index(name))
+
+
+def numeral(flag: str, allowed: str, low: float, high: float, whole: bool = False, help: str | None = None) -> Any:
+    """An option of a number from low to high, which is read as studies read theirs.
+
+    allowed: what the AmcError says of any other value.
+    """
+    read = quantities.whole if whole else quantities.number
+
+    def value(text: str | float) -> str | float:
+        infinite = isinstance(text, str) and text.strip().lower() in ("inf", "+inf", ".inf")
+        found = math.inf if infinite else read(text)
+        return text if found is None or not low <= found <= high else found
+
+    def require(found: str | float | None) -> float | None:
+        if isinstance(found, str):  # a ValueError that the parser raises would end in a box
+            raise AmcError(f"{flag} {found!r} is not allowed: it is {allowed}")
+        return found
+
+    metavar = "INTEGER" if whole else "NUMBER"
+    return typer.Option(flag, parser=value, callback=require, metavar=metavar, help=help)
+
 
 app = typer.Typer(
+    cls=_Ordered,
     help="Scenario and hyperparameter sweeps for automatic modulation classification.",
     epilog="Example: amc run quickstart, then amc results quickstart",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        from amc_core import kernels
+        from amc_core.identity import VERSION
+
+        try:
+            release = version("amc-sweeps")
+        except PackageNotFoundError:  # a checkout that is not installed
+            release = "not installed"
+        compiled = "compiled" if kernels.library() else "PyTorch's, slower: the package was built without a C compiler"
+        typer.echo(f"amc-sweeps {release}, definitions of version {VERSION}, kernels: {compiled}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Scenario and hyperparameter sweeps for automatic modulation classification."""
+
+
 StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a shipped study.")]
 StudyNames = Annotated[
     list[str],
@@ -23,3 +88,37 @@ Scale = Annotated[
     str | None,
     typer.Option("--scale", help="smoke, small, paper, or a scale of the study: sets instances, epochs and proposals."),
 ]
+Limit = Annotated[
+    bool,
+    typer.Option("--limit", help="Also the upper bound of any classifier, where known; takes minutes the first time."),
+]
+SnrRange = Annotated[
+    str | None, typer.Option("--snr", metavar="LOW..HIGH", help="Only SNRs in dB from LOW to HIGH; or one: --snr 10.")
+]
+
+
+def snr_range(text: str | None) -> tuple[float, float] | None:
+    """ "0..10" as (0.0, 10.0), "10" as (10.0, 10.0). Raises AmcError for anything else."""
+    if text is None:
+        return None
+    low, dots, high = text.partition("..")
+    bounds = quantities.number(low), quantities.number(high if dots else low)
+    if None in bounds or not bounds[0] <= bounds[1]:
+        raise AmcError(f"--snr {text!r} is not allowed: give one SNR in dB, or two as in 0..10, the lower one first")
+    return bounds
+
+
+def inches(text: str | None) -> float | None:
+    """ "3.5in", "89mm" or "8.9cm" in inches. Raises AmcError for anything else, and outside 1.5 to 20 inches."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(in|cm|mm)", text)
+    width = float(match[1]) / {"in": 1, "cm": 2.54, "mm": 25.4}[match[2]] if match else math.nan
+    if not 1.5 <= width <= 20:
+        raise AmcError(f"--width {text!r} is not allowed: give 1.5in to 20in, such as 3.5in, or mm or cm")
+    return width
+
+
+def listed(text: str | None) -> list[str] | None:
+    """Names with commas between them, in a list."""
+    return text if text is None else [name.strip() for name in text.split(",")]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from amc_core.errors import AmcError
-from sweeps.cli.app import Scale, StoreDir, StudyName, app
+from amc_core.errors import AmcError, require_known
+from sweeps.cli.app import Limit, Scale, SnrRange, StoreDir, StudyName, app, inches, listed, numeral, snr_range
 from sweeps.cli.show import out, written
 from sweeps.words import many
 
@@ -19,28 +21,40 @@ def figures(
     store: StoreDir = "results",
     scale: Scale = None,
     to: Annotated[Path, typer.Option("--to", help="Directory for the figures.")] = Path("figures"),
+    formats: Annotated[str, typer.Option("--format", help="Of pdf, png and svg, with commas.")] = "png,svg",
+    width: Annotated[
+        str | None, typer.Option("--width", help="Such as 3.5in or 89mm; otherwise a column of an IEEE page, or both.")
+    ] = None,
+    snr: SnrRange = None,
+    title: Annotated[str | None, typer.Option("--title", help='Above the figures; "" for none.')] = None,
+    intervals: Annotated[bool, typer.Option("--intervals", help="95 % intervals in the heat map.")] = False,
+    limit: Limit = False,
 ) -> None:
-    """Draw a study's figures as PNG and SVG: the train × test heat map; of a shipped study, the paper's figure.
+    """Draw a study's figures: the train × test heat map, accuracy over SNR; of a shipped study, the paper's figure.
 
     Learning curves, confusion matrices and accuracy against parameters come beside it. p1-fig07, p1-fig08 and
     p1-fig09 are figures of signals, which need no store.
 
-    Example: amc figures quickstart --to figures
+    Example: amc figures quickstart --to figures --format pdf --snr 0..10
     """
     from analysis import Results
-    from analysis.figures import save, study_figures, train_test_heat_map
+    from analysis.figures import FORMATS, Wishes, save, study_figures
     from analysis.figures.signals import SIGNAL_FIGURES
     from sweeps.study import study_name
 
+    kinds = listed(formats)
+    for kind in kinds:
+        require_known("format", [kind], FORMATS)
+    write = partial(save, formats=dict.fromkeys(kinds))
     if study in SIGNAL_FIGURES:
-        written(save, SIGNAL_FIGURES[study](), to / study)
+        written(write, SIGNAL_FIGURES[study](), to / study)
         return
+    wishes = Wishes(inches(width), title, snr_range(snr), intervals, limit)
     results = Results(study, store, scale)
-    cells = results.require_cells(study)
+    results.require_cells(study)
     name = "-".join([study_name(study), *([scale] if scale else [])])
-    written(save, train_test_heat_map(cells, f"Accuracy by training and test setting: {name}"), to / name)
-    for kind, figure in study_figures(results):
-        written(save, figure, to / f"{name}-{kind}")
+    for kind, figure in study_figures(results, wishes):
+        written(write, figure, to / (f"{name}-{kind}" if kind else name))
 
 
 @app.command()
@@ -52,6 +66,7 @@ def report(
     store: StoreDir = "results",
     scale: Scale = None,
     to: Annotated[Path, typer.Option("--to", help="The HTML file to write.")] = Path("report.html"),
+    limit: Limit = False,
 ) -> None:
     """Write studies as one HTML page: heat maps, confusion matrices, curves, and how to reproduce them.
 
@@ -63,7 +78,7 @@ def report(
     named = [] if study == ["all"] else [(name, load_study(name, scale)) for name in expanded(study)]
     studies = named or found(store, scale)
     try:
-        size = write(to, store, studies).stat().st_size
+        size = write(to, store, studies, limit).stat().st_size
     except OSError as error:
         raise AmcError(f"{str(to)!r} cannot be written: {error.strerror or error}") from None
     told = ", ".join(dict.fromkeys(chosen.name for _, chosen in studies))
@@ -78,11 +93,38 @@ def draw_saliency(
     modulations: Annotated[
         str | None, typer.Option("--modulations", help="Names with commas; otherwise the study's first two.")
     ] = None,
-    snr: Annotated[float | None, typer.Option("--snr", help="dB; otherwise the study's highest.")] = None,
+    snr: Annotated[
+        float | None,
+        numeral(
+            "--snr",
+            "a number of dB, from -200, or inf for no noise",
+            -200,
+            math.inf,
+            help="dB; otherwise the study's highest.",
+        ),
+    ] = None,
     model: Annotated[str | None, typer.Option("--model", help="Of this model only.")] = None,
-    instance: Annotated[int, typer.Option("--instance", min=0, help="Which instance of the test part.")] = 0,
+    instance: Annotated[
+        int,
+        numeral(
+            "--instance",
+            "a whole number from 0",
+            0,
+            10**7,
+            whole=True,
+            help="Which instance of the test part.",
+        ),
+    ] = 0,
     layer: Annotated[
-        int, typer.Option("--layer", help="Convolutional layer; 0 is the first and the finest, -1 the last.")
+        int,
+        numeral(
+            "--layer",
+            "a whole number",
+            -(10**6),
+            10**6,
+            whole=True,
+            help="Convolutional layer; 0 is the first and the finest, -1 the last.",
+        ),
     ] = 2,  # the deepest in which single transitions between symbols show
     code: Annotated[
         list[Path] | None,
@@ -121,10 +163,31 @@ def simulate_signals(
             metavar="SCENARIO", help="A channel's name, augmod, augmod_offsets, or fields: '{upsampling: 4}'."
         ),
     ],
-    modulations: Annotated[str, typer.Option("--modulations", help="A set, or names with commas.")] = "complex",
-    snr: Annotated[float, typer.Option("--snr", help="dB; inf for no noise.")] = 30.0,
-    length: Annotated[int, typer.Option("--length", min=8, max=1 << 20, help="Samples of an instance.")] = 1024,
-    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    modulations: Annotated[
+        str, typer.Option("--modulations", help="A set, names with commas, or a list as in a study.")
+    ] = "complex",
+    snr: Annotated[
+        float,
+        numeral(
+            "--snr",
+            "a number of dB, from -200, or inf for no noise",
+            -200,
+            math.inf,
+            help="dB; inf for no noise.",
+        ),
+    ] = 30.0,
+    length: Annotated[
+        int,
+        numeral(
+            "--length",
+            "a whole number of samples from 8 to 1,048,576",
+            8,
+            1 << 20,
+            whole=True,
+            help="Samples of an instance.",
+        ),
+    ] = 1024,
+    seed: Annotated[int, numeral("--seed", "a whole number from 0", 0, (1 << 63) - 1, whole=True)] = 0,
     to: Annotated[Path, typer.Option("--to", help="Directory for the picture.")] = Path("figures"),
     export: Annotated[
         Path | None,
@@ -133,19 +196,32 @@ def simulate_signals(
             help="Also write instances: FILE.h5 (RadioML 2018.01A layout), or the name of a directory for SigMF.",
         ),
     ] = None,
-    instances: Annotated[int, typer.Option("--instances", min=1, help="Exported of each modulation.")] = 100,
+    instances: Annotated[
+        int,
+        numeral(
+            "--instances",
+            "a whole number from 1 to 10,000,000",
+            1,
+            10**7,
+            whole=True,
+            help="Exported of each modulation.",
+        ),
+    ] = 100,
+    code: Annotated[
+        list[Path] | None,
+        typer.Option("--code", help="A file whose function is the scenario's front_end, with its imports; may repeat."),
+    ] = None,
 ) -> None:
     """Draw a scenario's signals: constellation, waveform and spectrum; optionally export them.
 
     Example: amc simulate rayleigh --modulations QPSK,16QAM --snr 20 --export signals.h5
     """
-    from amc_core.modulations import MODULATIONS, modulation_names
     from analysis.figures import save
     from analysis.figures.signals import constellation_grid, signal_figure
-    from sweeps.study import parse_scenario
+    from sweeps.study import parse_modulations, parse_scenario
 
-    chosen = parse_scenario(scenario)
-    names = modulation_names([modulations] if modulations in MODULATIONS else listed(modulations))
+    chosen = parse_scenario(scenario, code or ())
+    names = parse_modulations(modulations)
     chosen.require_length(length)
     if export is not None:
         from amc_core.recordings.export import export_instances, require_exportable
@@ -158,7 +234,3 @@ def simulate_signals(
     if export is not None:
         exported = export_instances(export, chosen, names, snr, instances, length, seed)
         out.print(f"{many(instances * len(names), 'instance')}: {exported}", highlight=False, soft_wrap=True)
-
-
-def listed(modulations: str) -> str | list[str]:
-    return [name.strip() for name in modulations.split(",")] if "," in modulations else modulations

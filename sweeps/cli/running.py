@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,25 +14,32 @@ from rich.table import Table
 
 from amc_core.errors import AmcError
 from amc_core.quantities import written
-from sweeps.cli.app import Scale, StoreDir, StudyName, StudyNames, app
+from sweeps.cli.app import Scale, StoreDir, StudyName, StudyNames, app, numeral
+from sweeps.cli.run_table import show_incomplete
 from sweeps.cli.show import err, out, show_plan, show_search_state, title_of, written_to
 from sweeps.words import many
 
 if TYPE_CHECKING:  # else `amc --help` would take as long as what it tells of
     from sweeps.driver import Outcome
     from sweeps.planning import Plan
+    from sweeps.store import Store
     from sweeps.study import Studies, Study
 
 
 @app.command()
-def plan(study: StudyNames, store: StoreDir = "results", scale: Scale = None) -> None:
+def plan(
+    study: StudyNames,
+    store: StoreDir = "results",
+    scale: Scale = None,
+    listed: Annotated[bool, typer.Option("--list", help="Also name the runs that are incomplete.")] = False,
+) -> None:
     """Show what a study, or several together, still have to compute, before anything runs.
 
-    Example: amc plan quickstart, or amc plan 'p1-*' --scale small
+    Example: amc plan quickstart, or amc plan 'p1-*' --scale small --list
     """
     from sweeps import driver
     from sweeps.own_code import changes_of_code
-    from sweeps.planning import expected_seconds
+    from sweeps.planning import elsewhere
     from sweeps.search import proposed
     from sweeps.store import Store
     from sweeps.study import load_studies
@@ -41,10 +50,34 @@ def plan(study: StudyNames, store: StoreDir = "results", scale: Scale = None) ->
     show_missing(chosen, found)
     for line in changes_of_code(found, place):
         out.print(line, highlight=False, markup=False, soft_wrap=True)
-    for device, seconds in sorted(expected_seconds(found, place).items() if found.incomplete else ()):
-        duration = timedelta(seconds=max(1, round(seconds)))
-        out.print(f"By what runs in the store took, that is {duration} for one trial at a time on {device}.")
+    show_time(found, place)
+    if listed and found.incomplete:
+        show_incomplete(chosen, place)
+    if found.runs and found.untrained == len(found.runs):
+        for name in study:
+            if hint := elsewhere(name, place, scale):
+                out.print(f"Of {name}, the store has nothing at this scale, but {hint}.", highlight=False, markup=False)
     show_search_state(chosen, place)
+
+
+def show_time(plan: Plan, store: Store) -> None:
+    """How long the missing work takes one trial at a time, by the store's own runs, else by rates that are shipped."""
+    from sweeps import rates
+    from sweeps.planning import expected_seconds, shipped_seconds
+
+    if not plan.incomplete:
+        return
+    known = expected_seconds(plan, store)
+    for device, seconds in sorted(known.items()):
+        out.print(f"By what runs in the store took, that is {duration(seconds)} for one trial at a time on {device}.")
+    if not known and (seconds := shipped_seconds(plan)) is not None:
+        told = f"that is about {duration(seconds)} for one trial at a time"
+        out.print(f"The store has not timed these yet: on {rates.MACHINE}, {told}.", highlight=False)
+
+
+def duration(seconds: float) -> timedelta:
+    """In whole seconds, at least one."""
+    return timedelta(seconds=max(1, round(seconds)))
 
 
 @app.command()
@@ -57,11 +90,21 @@ def run(
         typer.Option("--address", help="host:port of a Ray cluster, auto, or local; otherwise RAY_ADDRESS, or here."),
     ] = None,
     gpus_per_trial: Annotated[
-        float | None, typer.Option("--gpus-per-trial", min=0, help="GPUs, or a fraction of one, for each trial.")
+        float | None,
+        numeral(
+            "--gpus-per-trial",
+            "a number of GPUs from 0",
+            0,
+            10**6,
+            help="GPUs, or a fraction of one, for each trial.",
+        ),
     ] = None,
     log: Annotated[
         str | None, typer.Option("--log", help="Also write learning curves: tensorboard, mlflow or wandb, under logs/.")
     ] = None,
+    without_ray: Annotated[
+        bool, typer.Option("--without-ray", help="Compute in this process, one run after another, on one device.")
+    ] = False,
 ) -> None:
     """Compute what a study, or several together, name and the store lacks; run it again to resume.
 
@@ -77,6 +120,7 @@ def run(
         address=address,
         gpus_per_trial=gpus_per_trial,
         log=log,
+        ray=not without_ray,
         console=out,
         planned=show_plan,
         notice=complaint,
@@ -91,8 +135,18 @@ def run(
     told = f"{outcome.study.name} {verb} complete: "
     told += f"{many(counts['runs'], 'run')}, {many(counts['cells'], 'cell')} in {store}."
     out.print(told, highlight=False)
+    show_next(study, store, scale)
 
 
+def show_next(study: list[str], store: str, scale: str | None) -> None:
+    """The commands that show what has been computed, as a shell takes them."""
+    where = [*(["--scale", scale] if scale else []), *(["--store", store] if store != "results" else [])]
+    names = ("results", "figures", "report") if len(study) == 1 and not set("*?[") & set(study[0]) else ("report",)
+    told = " · ".join(shlex.join(["amc", name, *study, *where]) for name in names)
+    out.print(f"Next: {told}", highlight=False, markup=False, soft_wrap=True)
+
+
+_WATCH_SECONDS = 5
 _TRIED = "are incomplete; the same command tries them"
 
 
@@ -112,6 +166,8 @@ def show_failures(outcome: Outcome) -> None:
     for key, reason in outcome.failures.items():
         complaint(f"run {key}{models.get(key, '')}: {reason}")
     incomplete, counts = len(outcome.plan.incomplete), outcome.counts
+    if outcome.failures:
+        complaint("'amc runs' lists them with their states, 'amc runs show KEY' shows one with its log.")
     if incomplete:
         what = "is incomplete; the same command tries it" if counts["runs"] == 1 else _TRIED
         complaint(f"{incomplete} of {many(counts['runs'], 'run')} {what} again.")
@@ -132,33 +188,66 @@ def status(
     ] = None,
     store: StoreDir = "results",
     scale: Scale = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again every 5 s, until all is complete.")] = False,
 ) -> None:
-    """Show what is in a store: finished, begun and failed runs. Works while a study runs.
+    """Show what is in a store: finished, begun and failed runs, and the time left. Works while a study runs.
 
-    Example: amc status quickstart --store results
+    `amc runs` lists the runs one by one.
+
+    Example: amc status quickstart --store results --watch
     """
+    while show_status(study, store, scale) and watch:
+        time.sleep(_WATCH_SECONDS)
+        out.clear()
+
+
+def show_status(study: list[str] | None, store: str, scale: str | None) -> bool:
+    """Print the summary; returns whether there may be something to compute."""
     from sweeps.planning import make_plan
     from sweeps.search import proposed
     from sweeps.store import Store
-    from sweeps.study import load_studies
+    from sweeps.study import SearchStudy, load_studies
 
-    place = Store(store)
+    place, plan, searching = Store(store), None, False
     listing = place.listing()
     trained, training, failures = listing.trained(), listing.training(), listing.failures()
+    begun = listing.begun()
     if study:
         chosen = proposed(load_studies(study, scale), place)
-        show_missing(chosen, make_plan(chosen, place))
+        plan, searching = make_plan(chosen, place), isinstance(chosen, SearchStudy)
+        show_missing(chosen, plan)
         show_search_state(chosen, place)
         keys = {run.key for run in chosen.runs()}
         trained, training = trained & keys, training & keys
         failures = {key: failure for key, failure in failures.items() if key in keys}
+        begun = {key: each for key, each in begun.items() if key in keys}
     out.print(
         f"{many(len(trained), 'run')} trained, {len(training)} begun, {len(failures)} failed in {store}",
         highlight=False,
     )
+    under_way = {key: each for key, each in begun.items() if each.age() is not None}
+    for key, each in under_way.items():
+        what = f"evaluating, {many(each.cells, 'cell')} so far" if key in trained else each.epochs_in_words()
+        line = f"  {key} {each.record.model}: {what}, on {each.host}, sign of life {each.age():.0f} s ago"
+        out.print(line, highlight=False, markup=False)
     for key, failure in failures.items():
         reason = failure["reason"].strip().splitlines()[-1]
         out.print(f"  {key} failed at {failure['failed_at']}: {reason}", highlight=False, markup=False)
+    if plan and under_way:
+        show_time_left(plan, place, {key: each.share() for key, each in begun.items()}, len(under_way))
+    return searching or plan is None or bool(plan.incomplete)
+
+
+def show_time_left(plan: Plan, store: Store, done: dict[str, float], trials: int) -> None:
+    """How long the rest takes with as many trials at a time as there are now. done: run key → part of its training."""
+    from sweeps.planning import expected_seconds, shipped_seconds
+
+    known = expected_seconds(plan, store, done)
+    if not known and (seconds := shipped_seconds(plan, done)) is not None:
+        known = {"a CPU like that of the shipped rates": seconds}
+    for device, seconds in sorted(known.items() if plan.incomplete else ()):
+        told = f"About {duration(seconds / trials)} left on {device}, with {many(trials, 'trial')} at a time as now"
+        out.print(f"{told}.", highlight=False)
 
 
 @app.command(name="search")

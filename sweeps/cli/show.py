@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections import Counter
@@ -11,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
+from rich.box import SIMPLE_HEAD, Box
 from rich.console import Console
 from rich.markup import escape
 from rich.measure import Measurement
@@ -42,7 +41,9 @@ def show_classifiers(specs: list[ModelSpec], length: int, classes: int) -> None:
             table.add_column(name, justify="right" if counted else "left", no_wrap=counted or name in ("model", ""))
         for spec in sorted(specs, key=lambda spec: sizes[spec.name] or (math.inf, 0)):
             size = _size_in_words(sizes[spec.name])
-            table.add_row(spec.name, spec.title, *size, _lengths(spec), _defaults(spec), str(spec.year), spec.source)
+            table.add_row(
+                spec.name, spec.title, *size, _lengths(spec), _defaults(spec), str(spec.year or ""), spec.source
+            )
     else:
         [spec] = specs
         parameters, operations = _size_in_words(sizes[spec.name])
@@ -51,7 +52,7 @@ def show_classifiers(specs: list[ModelSpec], length: int, classes: int) -> None:
             ("parameters", parameters),
             ("MACs", operations),
             ("lengths", _lengths(spec)),
-            ("year", str(spec.year)),
+            ("year", str(spec.year or "")),
             ("source", spec.source),
         ):
             table.add_row(*row)
@@ -68,15 +69,20 @@ def show_classifiers(specs: list[ModelSpec], length: int, classes: int) -> None:
 
 def _size_of(spec: ModelSpec, length: int, classes: int) -> tuple[int, int] | None:
     """Parameters and multiply-accumulates of a classifier, counted from the network; None for too short a length."""
-    from amc_core.models import build_model, shortest_length
+    from amc_core.models import MODELS, build_model, shortest_length
     from amc_core.models.complexity import multiply_accumulates, parameters
 
     if length < shortest_length(spec.name):
         return None
     if spec.knows_setting:  # it solves for the symbols, and has no layers to count
         return 0, 0
-    network = build_model(spec.name, classes, length)
-    return parameters(network), multiply_accumulates(network, length)
+    try:
+        network = build_model(spec.name, classes, length)
+        return parameters(network), multiply_accumulates(network, length)
+    except Exception:
+        if spec.name in MODELS:
+            raise
+        return None  # of an installed package: a run says why it does not work
 
 
 def _size_in_words(size: tuple[int, int] | None) -> tuple[str, str]:
@@ -193,25 +199,69 @@ def _show_parts(studies: Studies) -> None:
     out.print(table)
 
 
-def show_table(table) -> None:
-    """A train × test table on the terminal, accuracies in %."""
-    title = f"accuracy in %, mean over SNRs and seeds; columns: {title_of(table.columns.name)}"
-    shown = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    levels = [table.index.get_level_values(level) for level in range(table.index.nlevels)]
-    for values in levels:
-        several = values.name == "hyperparameters"
-        shown.add_column(
-            title_of(values.name).replace(" ", "\n", 1), no_wrap=not several, max_width=_SEVERAL if several else None
+def show_table(table, trained=None, limits=None, snrs: str = "all SNRs") -> None:
+    """A train × test table on the terminal, accuracies in %, in blocks of columns where it is too wide for one.
+
+    trained: of `analysis.pivots.shares_of_training`. limits: of `analysis.limits.limit_rows`.
+    """
+    width, start = max(out.width, _PAGE), 0
+    while start < len(table.columns):
+        end = len(table.columns)
+        while end > start + 1 and natural_width(_block(table, trained, limits, snrs, start, end)) > width:
+            end -= 1
+        show_whole(_block(table, trained, limits, snrs, start, end))
+        start = end
+    if trained is not None and (trained > 0).any(axis=None):
+        part = ", ° in part the setting of training" if ((trained > 0) & (trained < 1)).any(axis=None) else ""
+        out.print(f"* the setting of training{part}", highlight=False)
+    if limits is not None and limits.isna().any(axis=None):
+        out.print("No upper bound is known where there is none.", highlight=False)
+
+
+_PAGE = 100  # characters that a table may always take
+_BESIDE = 24  # characters of a line of a heading
+
+
+def _block(table, trained, limits, snrs: str, start: int, end: int) -> Table:
+    """Some of the columns of a table, beside the headings of all of its rows."""
+    title = f"accuracy in %, mean over seeds and {snrs}; columns: {table.columns.name}"
+    shown = Table(title=title, box=SIMPLE_HEAD if out.is_terminal else _PLAIN_HEAD, padding=(0, 1, 0, 0))
+    for name in table.index.names:
+        shown.add_column(str(name).replace("_", "_\n", 1), vertical="bottom", max_width=_BESIDE)
+    for value in table.columns[start:end]:
+        shown.add_column(_told(table.columns.name, value), justify="right", no_wrap=True, vertical="bottom")
+    shares = table * 0 if trained is None else trained
+    for entry, accuracies, share in zip(table.index, table.to_numpy(), shares.to_numpy(), strict=True):
+        numbers = (
+            "" if a != a else f"{100 * a:.1f}{'*' if s == 1 else '°' if s > 0 else ' '}"
+            for a, s in zip(accuracies[start:end], share[start:end], strict=True)
         )
-    for value in table.columns:
-        shown.add_column(words(value), justify="right", no_wrap=True, vertical="bottom")
-    told = [_differences(values) if values.name == "hyperparameters" else map(words, values) for values in levels]
-    for entry, accuracies in zip(zip(*told, strict=True), table.to_numpy(), strict=True):
-        shown.add_row(*map(escape, entry), *("" if a != a else f"{100 * a:.1f}" for a in accuracies))
-    show_whole(shown)
+        shown.add_row(*_headings(table.index.names, entry), *numbers)
+    for entry, bounds in () if limits is None else zip(limits.index, limits.to_numpy(), strict=True):
+        told = ("" if a != a else f"{100 * a:.1f} " for a in bounds[start:end])
+        shown.add_row(*_headings(limits.index.names, entry), *told)
+    return shown
 
 
-_SEVERAL = 40  # characters of a line of hyperparameters
+_PLAIN_HEAD = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)  # what other programs read too
+
+
+def _headings(names, entry) -> list[str]:
+    entry = entry if isinstance(entry, tuple) else (entry,)
+    pairs = zip(names, entry, strict=True)
+    return ["" if value is None or value != value else escape(_told(name, value)) for name, value in pairs]
+
+
+def _told(column: object, value: object) -> str:
+    """A value of a column; of recordings, what is none is simulated."""
+    return "simulated" if value == "" and str(column).endswith("_recording") else words(value)
+
+
+def snrs_in_words(snrs) -> str:
+    """ "SNR -6 to 18 dB", of a column."""
+    low, high = snrs.min(), snrs.max()
+    known = [] if low != low else [f"SNR {low:g} dB" if low == high else f"SNR {low:g} to {high:g} dB"]
+    return " and ".join(known + ["unknown SNR"] * snrs.isna().any())
 
 
 def show_whole(table: Table) -> None:
@@ -222,18 +272,6 @@ def show_whole(table: Table) -> None:
 def natural_width(table: Table) -> int:
     """How many characters wide a table is that nothing narrows."""
     return Measurement.get(out, out.options.update(max_width=10_000), table).maximum
-
-
-def _differences(texts: Iterable[str]) -> list[str]:
-    """Hyperparameters, each a mapping in JSON, in words, of those only that are not the same in all."""
-    values = [json.loads(text) if text else {} for text in texts]
-    names = dict.fromkeys(name for entry in values for name in entry)
-    differ = [name for name in names if len({json.dumps(entry.get(name)) for entry in values}) > 1]
-    return [", ".join(f"{name} {_compact(entry[name])}" for name in differ if name in entry) for entry in values]
-
-
-def _compact(value: object) -> str:
-    return json.dumps(value) if isinstance(value, list | dict) else quantities.written(value)
 
 
 def title_of(name: object) -> str:

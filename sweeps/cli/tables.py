@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from amc_core.quantities import written
-from sweeps.cli.app import Scale, StoreDir, StudyName, app
-from sweeps.cli.show import natural_width, out, show_table, show_whole, written_to
+from sweeps.cli.app import Limit, Scale, SnrRange, StoreDir, StudyName, app, listed, snr_range
+from sweeps.cli.show import natural_width, out, show_table, show_whole, snrs_in_words, written_to
 from sweeps.words import many
 
 _MOST_ROWS = 200  # of a query, on the terminal
@@ -28,23 +28,41 @@ def results(
     study: StudyName,
     store: StoreDir = "results",
     scale: Scale = None,
+    rows: Annotated[
+        str | None, typer.Option("--rows", help="Columns of the table cells that tell rows apart, with commas.")
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option("--columns", help="The column of the table cells whose values stand side by side.")
+    ] = None,
+    snr: SnrRange = None,
+    limit: Limit = False,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the cells to this CSV file.")] = None,
     parquet: Annotated[Path | None, typer.Option("--parquet", help="Write the cells to this Parquet file.")] = None,
 ) -> None:
     """Print a study's train × test table; optionally write its cells, a row per run, test scenario and SNR.
 
-    Example: amc results quickstart --csv quickstart.csv
+    Rows are told apart by all that varies, hyperparameters by their own names; --rows and --columns choose others.
+
+    Example: amc results quickstart --rows model,test_channel --columns test_upsampling --snr 0..10
     """
     from analysis import Results, train_test
+    from analysis.limits import limit_rows, limits_of
+    from analysis.pivots import at_snrs, shares_of_training
 
-    cells = Results(study, store, scale).require_cells(study)
-    show_table(train_test(cells))
+    found = Results(study, store, scale)
+    cells = at_snrs(found.require_cells(study), snr_range(snr))
+    table = train_test(cells, listed(rows), columns)
+    fields, column = list(table.index.names), table.columns.name
+    bounds = limit_rows(cells, limits_of(found, cells), fields, column) if limit else None
+    show_table(table, shares_of_training(cells, fields, column), bounds, snrs_in_words(cells["snr_db"]))
     # A Parquet column holds numbers or texts: one where some values are distributions becomes text.
     mixed = {name: "str" for name in cells if cells[name].dtype == object}
     writers = (csv, lambda path: cells.to_csv(path, index=False)), (parquet, cells.astype(mixed).to_parquet)
     for path, write in writers:
         if path is not None:
             written_to(path, write, len(cells))
+    if limit:
+        show_check([found])
 
 
 @app.command()
@@ -120,6 +138,9 @@ def compare(
     store: StoreDir = "results",
     scale: Scale = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the rows, with the papers' words, here.")] = None,
+    limit: Annotated[
+        bool, typer.Option("--limit", help="Look whether a network is above the upper bound; minutes the first time.")
+    ] = False,
 ) -> None:
     """Set results beside the numbers that the two papers report, with the scale at which they were computed.
 
@@ -141,3 +162,17 @@ def compare(
     if set(verdicts.index) != {"not run"}:
         resting, by_luck = by_chance(rows)
         out.print(_COMPARED.format(resting, by_luck), highlight=False)
+    if limit:
+        from analysis.compare import compared_studies
+
+        show_check(compared_studies(study, store, scale))
+
+
+def show_check(studies: list) -> None:
+    """Say whether a network is above the upper bound; then something is wrong, and the command fails."""
+    from analysis.beyond import check
+
+    checked = check(studies)
+    out.print(str(checked), highlight=False, markup=False, soft_wrap=True)
+    if len(checked.above):
+        raise typer.Exit(1)

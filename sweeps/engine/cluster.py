@@ -15,6 +15,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from amc_core.errors import AmcError
+from sweeps.engine.granted import granted_cores
 
 _EVERYWHERE = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial without a GPU sees none
@@ -81,6 +82,7 @@ def connected(address: str | None, named_by: str, folder: Path | None) -> Iterat
             )
         if address is None:  # by default Ray would join whatever cluster it finds on this machine
             settings = {"address": "local", "include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
+            settings["num_cpus"] = granted_cores()
             settings["_temp_dir"] = str(folder / "ray")  # which Ray opens to all users; `folder` is not
         else:
             settings = {"address": address, "runtime_env": {"env_vars": _EVERYWHERE}}

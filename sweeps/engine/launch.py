@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import operator
+import os
 import pickle
 import random
 import socket
@@ -22,6 +23,7 @@ from amc_core.errors import AmcError
 from sweeps.engine.cluster import connected, environment, named_cluster, own_sigterm
 from sweeps.engine.nodes import leave_token
 from sweeps.engine.progress import Progress
+from sweeps.engine.recordings import needed_files
 from sweeps.engine.scratch import scratch_folder
 from sweeps.engine.watch import watched
 from sweeps.engine.worker import UNFIT, trial
@@ -74,8 +76,8 @@ def launch(
 
     share = study.resources.gpus_per_trial
     share = _measured_share(study, plan, store) if share is None else share
-    # Those of equal work in another order on every machine: launches that share a store begin with different runs.
-    runs = random.Random(socket.gethostname()).sample(plan.runs, len(plan.runs))
+    # Break ties differently in each process, so that launches that share a store start with different runs.
+    runs = random.Random(f"{socket.gethostname()} {os.getpid()}").sample(plan.runs, len(plan.runs))
     plan = Plan(tuple(sorted(runs, key=lambda entry: -entry.training_work - entry.evaluation_work)))
     feed = Feed(
         plan,
@@ -107,7 +109,8 @@ def launch(
                         store=store,
                         threads=cpus,
                         work=work,
-                        proof=None if folder else leave_token(store, place),  # of this machine there is no doubt
+                        # Of this machine there is no doubt.
+                        proof=None if folder else leave_token(store, place, needed_files(study, plan)),
                     ),
                     lambda config: _request(cpus, gpus, feed.unfit),
                 ),

@@ -1,4 +1,4 @@
-"""Which nodes of a cluster may have trials: those that see the driver's store, may write there, and have its versions.
+"""Which nodes of a cluster may have trials: those that see the driver's store and have its versions and recordings.
 
 The driver leaves a token in the store. A worker looks for it before its first trial, and writes something beside the
 results. What it cannot do is told with the node's name, and no further trial is sent to that node.
@@ -20,6 +20,7 @@ from pathlib import Path, PurePath
 import amc_core
 from amc_core.errors import AmcError
 from amc_core.identity import VERSION
+from sweeps.engine.recordings import Needed, lacking
 from sweeps.store import Store
 
 _PATIENCE = {True: 60, False: 5}  # seconds, of a bucket and of a directory, until a node is said to be unfit
@@ -27,16 +28,20 @@ _PATIENCE = {True: 60, False: 5}  # seconds, of a bucket and of a directory, unt
 
 @dataclass(frozen=True)
 class Proof:
-    """What a node has to show. file, token: of the store, and what is in it. versions: what → which."""
+    """What a node has to show. file, token: of the store, and what is in it. versions: what → which.
+
+    recordings: files that trials read.
+    """
 
     file: str
     token: str
     versions: dict[str, str] = field(hash=False)
+    recordings: tuple[Needed, ...] = ()
 
 
-def leave_token(store: Store, folder: str) -> Proof:
+def leave_token(store: Store, folder: str, recordings: tuple[Needed, ...] = ()) -> Proof:
     """Write a token in a scratch folder of the store, gone with it."""
-    proof = Proof(f"{PurePath(folder).name}/token", secrets.token_hex(16), versions())
+    proof = Proof(f"{PurePath(folder).name}/token", secrets.token_hex(16), versions(), recordings)
     store.files.write(proof.file, proof.token.encode())
     return proof
 
@@ -68,7 +73,7 @@ def unfitness(store: Store, proof: Proof) -> str | None:
         if time.monotonic() - began > _PATIENCE["://" in str(store.path)]:
             return reason
         time.sleep(1)
-    return None
+    return lacking(proof.recordings)
 
 
 def _unusable(store: Store, proof: Proof) -> str | None:

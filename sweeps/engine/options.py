@@ -11,8 +11,19 @@ from sweeps.study.file import gpu_share
 LOGS = {"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"}  # kind of learning curves → its package
 
 
-def require_options(address: str | None, gpus_per_trial: float | None, log: str | None) -> None:
-    """Raise AmcError for a cluster that nothing listens at, for GPUs that are not here, and for curves of no kind."""
+def require_options(address: str | None, gpus_per_trial: float | None, log: str | None, ray: bool = True) -> None:
+    """Raise AmcError for a cluster that nothing listens at, for GPUs that are not here, and for curves of no kind.
+
+    Also for what is asked of Ray without it, and where Ray is wanted and not installed.
+    """
+    if not ray:
+        options = {"--address": address, "--gpus-per-trial": gpus_per_trial, "--log": log}
+        given = next((name for name, value in options.items() if value is not None), None)
+        if given:
+            raise AmcError(f"{given} is of a launch on Ray: it does not go with --without-ray")
+        return
+    if find_spec("ray") is None:
+        raise AmcError("Ray is not installed: pip install 'ray[tune]', or compute with --without-ray")
     if log is not None:
         require_log(log)
     cluster, named_by = named_cluster(address)

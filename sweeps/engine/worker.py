@@ -29,6 +29,7 @@ def trial(
     from ray import tune
 
     from amc_core.memory import keep_freed_memory
+    from sweeps.engine.life import SignOfLife
     from sweeps.engine.log import RunLog
     from sweeps.engine.trial import compute
 
@@ -43,9 +44,10 @@ def trial(
     device = "cuda" if torch.cuda.is_available() else "cpu"  # a trial without a GPU sees none
     try:
         named = _unpickled(study) if values is None else _unpickled(study).proposal(dict(values))
-        with RunLog(run, store) as log:
+        with RunLog(run, store) as log, SignOfLife(run, store) as life:
             for step in (work or compute)(run, named.tests(run), store, device):
                 log.step(step)
+                life.step(step)
                 tune.report(step)
     except Exception as error:
         kind = blame(error)

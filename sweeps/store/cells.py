@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -31,10 +31,10 @@ CELL_SCHEMA = pa.schema(
         ("cell", pa.string()),
         ("test", pa.string()),  # key of the test dataset: cells of equal keys were evaluated on the same instances
         ("test_scenario", pa.string()),  # JSON of its fields
-        ("test_modulations", pa.list_(pa.string())),  # those sent; null: those of the training
-        ("test_instances", pa.int64()),  # of each of them
+        ("test_modulations", pa.list_(pa.string())),  # those sent at this SNR; null: those of the training
+        ("test_instances", pa.int64()),  # of each of them; null where these are not as many
         ("test_length", pa.int64()),
-        ("snr_db", pa.float64()),
+        ("snr_db", pa.float64()),  # null where nobody knows it
         ("n", pa.int64()),  # instances of modulations that were trained; no accuracy counts others
         ("correct", pa.int64()),
         ("confusion", pa.list_(pa.int32())),  # sent × classes, row by row: sent, then recognised
@@ -57,8 +57,12 @@ class Footer:
 
 
 def cell_table(run: Run, evaluated: Sequence[tuple[Dataset, Evaluation]]) -> pa.Table:
-    """Rows of CELL_SCHEMA, one for each SNR, from test datasets and what the run made of them."""
-    rows = [len(test.snrs_db) for test, _ in evaluated]
+    """Rows of CELL_SCHEMA, one for each SNR, from test datasets and what the run made of them.
+
+    What a recording that is tested as a whole does not have is not in them.
+    """
+    levels = [result.snrs_db or test.snrs_db for test, result in evaluated]
+    rows = list(map(len, levels))
     of_row = pa.array(np.repeat(np.arange(len(rows)), rows))  # which cell each row is of
     trained, now = run.dataset.modulations, datetime.now(UTC)
 
@@ -66,20 +70,19 @@ def cell_table(run: Run, evaluated: Sequence[tuple[Dataset, Evaluation]]) -> pa.
         return pa.array(values, kind).take(of_row)
 
     tests, results = zip(*evaluated, strict=True)
-    right = [row for result in results for row in result.right.numpy()]
-    confusion = [row.ravel() for result in results for row in result.confusion.numpy().astype(np.int32)]
+    right = [row.numpy() for result in results for row in result.right]
+    sent = [part for test, result in evaluated for part in _sent(test, result, trained)]
+    confusion = [row.counts.ravel() for row in sent]
     confidence = [row.ravel() for result in results for row in result.confidence.numpy().astype(np.int32)]
     columns = {
         "run": repeated(pa.string(), [run.key] * len(tests)),
         "cell": repeated(pa.string(), [run.cell_key(test) for test in tests]),
         "test": repeated(pa.string(), [test.key for test in tests]),
         "test_scenario": repeated(pa.string(), [_text(test.scenario) for test in tests]),
-        "test_modulations": repeated(
-            pa.list_(pa.string()), [None if test.modulations == trained else test.modulations for test in tests]
-        ),
-        "test_instances": repeated(pa.int64(), [len(test.indices("test")) for test in tests]),
+        "test_modulations": pa.array([row.modulations for row in sent], pa.list_(pa.string())),
+        "test_instances": pa.array([row.instances for row in sent], pa.int64()),
         "test_length": repeated(pa.int64(), [test.length for test in tests]),
-        "snr_db": np.concatenate([test.snrs_db for test in tests]),
+        "snr_db": pa.array([level for several in levels for level in several], pa.float64()),
         "n": np.array([len(row) for row in right]),
         "correct": np.array([row.sum() for row in right]),
         "confusion": _lists(confusion),
@@ -88,6 +91,25 @@ def cell_table(run: Run, evaluated: Sequence[tuple[Dataset, Evaluation]]) -> pa.
         "evaluated_at": repeated(pa.timestamp("us", "UTC"), [now] * len(tests)),
     }
     return pa.table(columns).cast(CELL_SCHEMA)
+
+
+class _Sent(NamedTuple):
+    """What was sent at an SNR. modulations, instances: as in CELL_SCHEMA. counts: (sent, classes) int32, confusion."""
+
+    modulations: tuple[str, ...] | None
+    instances: int | None
+    counts: np.ndarray
+
+
+def _sent(test: Dataset, result: Evaluation, trained: tuple[str, ...]) -> Iterator[_Sent]:
+    """What was sent at each SNR of a test: modulations of which there is no instance were not."""
+    names = result.modulations or test.modulations
+    for counts in result.confusion.numpy().astype(np.int32):
+        sizes = counts.sum(1, dtype=np.int64)
+        there = sizes > 0
+        sent = tuple(name for name, some in zip(names, there, strict=True) if some)
+        alike = set(sizes[there].tolist())
+        yield _Sent(None if sent == trained else sent, alike.pop() if len(alike) == 1 else None, counts[there])
 
 
 def _lists(rows: list[np.ndarray]) -> pa.ListArray:
@@ -111,7 +133,9 @@ def merge(tables: Iterable[pa.Table]) -> pa.Table:
     table = pa.concat_tables(tables, promote_options="default")
     table = table.take(pc.sort_indices(table, sort_keys=order))
     cell, snr_db = table["cell"].to_numpy(), table["snr_db"].to_numpy()
-    first = np.append(True, (cell[1:] != cell[:-1]) | (snr_db[1:] != snr_db[:-1]))
+    unknown = np.isnan(snr_db)
+    alike = (snr_db[1:] == snr_db[:-1]) | (unknown[1:] & unknown[:-1])
+    first = np.append(True, (cell[1:] != cell[:-1]) | ~alike)
     return table.filter(pa.array(first))
 
 

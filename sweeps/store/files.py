@@ -1,12 +1,14 @@
 """Where the bytes of a store live: a directory, or a bucket that speaks S3. Both offer the same few operations.
 
-list(folder)         file name → when it was written (seconds since 1970), of all files below a folder
+stats(folder)        file name → when it was written (seconds since 1970) and its bytes, of all files below a folder
+list(folder)         the same without the bytes
 read(name, last)     the bytes of a file, or only its last ones; FileNotFoundError where there is none
 for_arrow(names)     Arrow's file system, and the paths there of these files
 write(name, bytes)   all of it or nothing: no reader, at any time, sees a part; durable=False: a power cut may undo it
 write_last(files)    so for several of one folder, name → bytes: the last is never there without the others
 delete(name)         no matter whether it is there
 move(name, to)       under another name
+remove(folder)       a folder with all that is in it, in one step; in a bucket its file `first` goes first
 require_writable()   raises AmcError unless the others can work; removes what killed processes have left
 scratch()            a context: a folder for passing use, as path and Arrow file system, None for the machine's own
 
@@ -25,15 +27,17 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 
+import psutil
 import pyarrow.fs
 
+from amc_core.bucket import bucket_files
 from amc_core.errors import AmcError
 from amc_core.paths import expanded
 
 _SCRATCH = ".scratch-"  # and a name that no other process has
+_TRASH = ".trash-"  # likewise: what has been removed, and is being deleted
 _DAY = 86400  # seconds, after which nobody comes back to what has not changed
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _HOST = re.sub(r"[^\w-]", "_", socket.gethostname())
@@ -80,12 +84,15 @@ class Directory:
                 )
 
     def list(self, folder: str) -> dict[str, float]:
-        found: dict[str, float] = {}
+        return {name: written for name, (written, _) in self.stats(folder).items()}
+
+    def stats(self, folder: str) -> dict[str, tuple[float, int]]:
+        found: dict[str, tuple[float, int]] = {}
         with self._explained("read"):
             self._list(f"{self.path}/{folder}", folder, found)
         return found
 
-    def _list(self, directory: str, prefix: str, found: dict[str, float]) -> None:
+    def _list(self, directory: str, prefix: str, found: dict[str, tuple[float, int]]) -> None:
         with suppress(FileNotFoundError), os.scandir(directory) as entries:
             for entry in entries:
                 # The folder of a run may be a link; further below one might lead in a circle.
@@ -93,7 +100,8 @@ class Directory:
                     self._list(entry.path, f"{prefix}/{entry.name}", found)
                 elif not entry.name.startswith(".") and entry.is_file():  # no pipe or socket, whose reading hangs
                     with suppress(FileNotFoundError):  # another process has deleted it
-                        found[f"{prefix}/{entry.name}"] = entry.stat().st_mtime
+                        status = entry.stat()
+                        found[f"{prefix}/{entry.name}"] = status.st_mtime, status.st_size
 
     def read(self, name: str, last: int | None = None) -> bytes:
         with self._explained("read"), open(self.path / name, "rb", buffering=0, opener=_open_file) as file:
@@ -147,6 +155,21 @@ class Directory:
             _make((self.path / to).parent)
             os.replace(self.path / name, self.path / to)
 
+    def remove(self, folder: str, first: str = "") -> None:
+        trash = self.path / f"{_TRASH}{uuid.uuid4().hex}"
+        with self._explained("written"), suppress(FileNotFoundError):
+            os.rename(self.path / folder, trash)
+            _sync((self.path / folder).parent)
+        self.empty_trash()
+
+    def empty_trash(self) -> None:
+        """Delete what has been removed, also by processes that were killed while they deleted it."""
+        for trash in self.path.glob(f"{_TRASH}*"):
+            if trash.is_symlink():  # the folder of a run may be a link, whose target is not ours to delete
+                trash.unlink(missing_ok=True)
+            else:
+                shutil.rmtree(trash, ignore_errors=True)
+
     def require_writable(self) -> None:
         place = next(path for path in (self.path, *self.path.parents) if path.exists())
         probe = place / f".{_HOST}.{os.getpid()}.{uuid.uuid4().hex}"
@@ -159,6 +182,7 @@ class Directory:
             for left in (*self.path.glob(".*.*.*"), *(self.path / "runs").rglob(".*.*.*")):
                 if _abandoned(left):
                     left.unlink(missing_ok=True)
+            self.empty_trash()
             for left in self.path.glob(f"{_SCRATCH}*"):
                 with suppress(FileNotFoundError):  # its driver has just ended
                     if _is_old(self.list(left.name), left.stat().st_mtime):
@@ -206,6 +230,9 @@ class Bucket:
         self.endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
 
     def list(self, folder: str) -> dict[str, float]:
+        return {name: written for name, (written, _) in self.stats(folder).items()}
+
+    def stats(self, folder: str) -> dict[str, tuple[float, int]]:
         below = pyarrow.fs.FileSelector(f"{self.root}/{folder}", recursive=True, allow_not_found=True)
         with self._explained():
             files = self._filesystem(patient=False)
@@ -213,7 +240,8 @@ class Bucket:
             if not found and files.get_file_info(self.bucket).type == pyarrow.fs.FileType.NotFound:
                 raise OSError("NO_SUCH_BUCKET")
         start = len(self.root) + 1
-        return {info.path[start:]: info.mtime_ns / 1e9 for info in found if info.type == pyarrow.fs.FileType.File}
+        files = [info for info in found if info.type == pyarrow.fs.FileType.File]
+        return {info.path[start:]: (info.mtime_ns / 1e9, info.size) for info in files}
 
     def read(self, name: str, last: int | None = None) -> bytes:
         with self._explained(), self._filesystem().open_input_file(f"{self.root}/{name}") as file:
@@ -240,6 +268,10 @@ class Bucket:
         with self._explained():
             self._filesystem().move(f"{self.root}/{name}", f"{self.root}/{to}")
 
+    def remove(self, folder: str, first: str = "") -> None:
+        for name in sorted(self.list(folder), key=lambda name: name != f"{folder}/{first}"):
+            self.delete(name)
+
     def require_writable(self) -> None:
         probe = f"{self.root}/.{uuid.uuid4().hex}"
         with self._explained():
@@ -262,7 +294,7 @@ class Bucket:
                 self._filesystem().delete_dir(place)
 
     def _filesystem(self, patient: bool = True) -> pyarrow.fs.S3FileSystem:
-        return _s3(self.bucket, self.endpoint, attempts=8 if patient else 3)
+        return bucket_files(self.bucket, self.endpoint, attempts=8 if patient else 3)
 
     @contextmanager
     def _explained(self):
@@ -277,22 +309,6 @@ class Bucket:
             reasons = (reason for pattern, reason in _BUCKET_ERRORS.items() if re.search(pattern, text))
             reason = next(reasons, " ".join(text.split())).replace("{endpoint}", self.endpoint or "Amazon S3")
             raise AmcError(f"store {self.path!r}: {reason}") from None
-
-
-@cache
-def _s3(bucket: str, endpoint: str | None, attempts: int) -> pyarrow.fs.S3FileSystem:
-    """attempts: 3 take a second or two, to tell what is wrong at once; 8 outlast a short failure of the network."""
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    if region is None:
-        region = "us-east-1" if endpoint else pyarrow.fs.resolve_s3_region(bucket)
-    return pyarrow.fs.S3FileSystem(
-        endpoint_override=endpoint,
-        region=region,
-        connect_timeout=5,
-        request_timeout=30,
-        allow_delayed_open=True,  # one put for a small file
-        retry_strategy=pyarrow.fs.AwsStandardS3RetryStrategy(max_attempts=attempts),
-    )
 
 
 def _write_through(path: Path, content: bytes, durable: bool = True) -> None:
@@ -340,7 +356,7 @@ def _abandoned(temporary: Path) -> bool:
         return False
     if owner is None or age < 60:  # containers may share a name and not their processes
         return False
-    ended = owner["host"] == _HOST and Path("/proc/self").exists() and not Path("/proc", owner["process"]).exists()
+    ended = owner["host"] == _HOST and not psutil.pid_exists(int(owner["process"]))
     return ended or age > _DAY
 
 

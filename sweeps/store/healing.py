@@ -36,6 +36,14 @@ def verify(store: Store, keys: Iterable[str]) -> list[str]:
     ]
 
 
+def damages(store: Store) -> dict[str, list[str]]:
+    """Run key → its files that `verify` would set aside, of all runs that have any; nothing is changed."""
+    folders = [store.run(key) for key in store.listing().names]
+    suspects = zip(folders, store.map(lambda folder: _damage(store, folder), folders), strict=True)
+    # A second look, as `verify` takes it.
+    return {folder.key: damage for folder, first in suspects if first and (damage := _damage(store, folder))}
+
+
 def set_aside_results(folder: RunFolder) -> None:
     """Set aside a run's record, weights, epochs and cells, which are to be computed again."""
     for name in folder.names():

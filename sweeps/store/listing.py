@@ -6,8 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from sweeps.store.begun import Begun, read_begun
 from sweeps.store.complaints import Damaged, OtherVersion, tell
 from sweeps.store.record import RunRecord
+from sweeps.store.removal import removed_record
 from sweeps.store.run_folder import KEY, kind_of
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ class Listing:
         self.names: dict[str, dict[str, float]] = defaultdict(dict)  # run key → file name → when it was written
         self.damaged: set[str] = set()  # files of cells, as far as `cells` has looked: what they held counts as missing
         self._read: dict[str, RunRecord | None] = {}  # run key → its record, None where there is none to be read
+        self._removed: dict[str, RunRecord] = {}  # those of removed runs from which others have started
         for file, written in files.items():
             _, key, *names = file.split("/")
             if len(names) == 1 and KEY.fullmatch(key) and kind_of(names[0]):
@@ -34,16 +37,30 @@ class Listing:
 
         A run counts if its record can be read and is of this version, its files are there, and the run that it started
         from, if any, counts and has the weights that it started from. Of what does not count for another reason than
-        the last the path is told.
+        the last the path is told. A removed run counts for those that started from it, and is not among the records.
         """
-        finished = [key for key, names in self.names.items() if "run.json" in names]
-        keys = (
-            finished if keys is None else [key for key in dict.fromkeys(keys) if "run.json" in self.names.get(key, ())]
-        )
-        while unread := {key for key in keys if key not in self._read}:
+        return {key: self._read[key] for key in self._known(keys) if self._read[key] and self._counts(key)}
+
+    def lineage(self, keys: Iterable[str] | None = None) -> dict[str, RunRecord]:
+        """As `records`, with the removed runs that these descend from."""
+        return {key: self._read[key] or self._removed[key] for key in self._known(keys) if self._counts(key)}
+
+    def _known(self, keys: Iterable[str] | None) -> list[str]:
+        """The runs among `keys` that are finished, and all that they descend from, whose records are then read."""
+        keys = self.names if keys is None else keys
+        known: dict[str, None] = {}
+        new = {key: None for key in keys if "run.json" in self.names.get(key, ())}
+        while new:
+            unread = [key for key in new if key not in self._read]
             self._read |= dict(zip(unread, self.store.map(self._record, unread), strict=True))
-            keys = [*keys, *{record.parent for key in unread if (record := self._read[key]) and record.parent}]
-        return {key: self._read[key] for key in keys if self._counts(key)}
+            lacking = [key for key in unread if self._read[key] is None]
+            removed = self.store.map(lambda key: removed_record(self.store, key), lacking)
+            self._removed |= {key: record for key, record in zip(lacking, removed, strict=True) if record}
+            known |= new
+            read = [self._read[key] or self._removed.get(key) for key in new]
+            parents = {record.parent: None for record in read if record and record.parent}
+            new = {key: None for key in parents if key not in known}
+        return list(known)
 
     def _record(self, key: str) -> RunRecord | None:
         folder = self.store.run(key)
@@ -74,7 +91,7 @@ class Listing:
         weights, passed = None, set()
         while key not in passed:  # a record may say that a run descends from itself
             passed.add(key)
-            record = self._read.get(key)
+            record = self._read.get(key) or self._removed.get(key)
             if record is None or weights not in (None, record.weights):
                 return False
             if record.parent is None:
@@ -90,6 +107,12 @@ class Listing:
         """Keys of the runs that have a checkpoint and are not finished."""
         begun = {key for key, names in self.names.items() if any(kind_of(name) == "checkpoint" for name in names)}
         return {key for key in begun if "run.json" not in self.names[key]}
+
+    def begun(self, keys: Iterable[str] | None = None) -> dict[str, Begun]:
+        """Run key → what its trial says or has said: of all runs, or those among `keys`."""
+        keys = [key for key in (self.names if keys is None else keys) if "progress.json" in self.names.get(key, ())]
+        found = zip(keys, self.store.map(lambda key: read_begun(self.store.run(key)), keys), strict=True)
+        return {key: begun for key, begun in found if begun}
 
     def failures(self) -> dict[str, dict[str, str]]:
         """Run key → when and why it last failed, of the runs that have not been completed since."""

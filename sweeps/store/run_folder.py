@@ -3,9 +3,11 @@
 run.json                        what was run and how it went; names the next two, and is written after them
 weights-<digest>.pt             the weights that were kept
 epochs-<digest>.parquet         a row per epoch
-code-<digest>.json              the text of a network of the user's own: a record, which nothing imports
+code-<digest>.json              the text of code of the user's own: a record, which nothing imports
 cells-<digest>.parquet          counts of some cells, a row per test scenario and SNR
-checkpoint-<epoch>-<digest>.pt  while it is being trained: the newest two
+checkpoint-<epochs>-<steps>-<digest>.pt  while it is being trained: the newest two, after so many epochs and steps
+progress.json                   while a trial computes it: how far that is, see `begun`
+label.json                      tags and a note that somebody gave it, see `labels`
 failure.json                    why it last failed
 log-<time>-<process>.txt        what one of its trials did, and when
 
@@ -29,6 +31,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from amc_core.errors import AmcError
+from amc_core.identity import key
+from amc_core.own import OwnCode
 from amc_core.run import Dataset, Run
 from sweeps.store.cells import (
     CELL_SCHEMA,
@@ -54,7 +58,9 @@ _KINDS = {  # of files → their names
     "epochs": re.compile(r"epochs-[0-9a-f]{32}\.parquet"),
     "code": re.compile(r"code-[0-9a-f]{32}\.json"),
     "cells": re.compile(r"cells-[0-9a-f]{32}\.parquet"),
-    "checkpoint": re.compile(r"checkpoint-[0-9]{6,9}-[0-9a-f]{32}\.pt"),
+    "checkpoint": re.compile(r"checkpoint-[0-9]{6,9}-[0-9]{8}-[0-9a-f]{32}\.pt"),
+    "progress": re.compile(r"progress\.json"),
+    "label": re.compile(r"label\.json"),
     "failure": re.compile(r"failure\.json"),
     "log": re.compile(r"log(-[\w.-]+)?\.txt"),
 }
@@ -66,6 +72,12 @@ _PARTS = 16  # files with cells that a run may have before they become one
 def kind_of(name: str) -> str | None:
     """What a file of a run's folder is, by its name: "run", "weights", …; None for what is none of ours."""
     return next((kind for kind, pattern in _KINDS.items() if pattern.fullmatch(name)), None)
+
+
+def trained_by(name: str) -> tuple[int, int]:
+    """The epochs, and steps of the next one, after which a checkpoint of this name was written."""
+    _, epochs, steps, _ = name.split("-")
+    return int(epochs), int(steps)
 
 
 class RunFolder:
@@ -121,9 +133,9 @@ class RunFolder:
     def code(self) -> dict[str, str]:
         """Path → text of the network of the user's own that was trained, to be compared; {} where it cannot be read."""
         for name in self.names("code"):
-            with suppress(FileNotFoundError, AmcError, ValueError):
+            with suppress(FileNotFoundError, AmcError, ValueError, TypeError):
                 texts = json.loads(self._read(name))
-                if isinstance(texts, dict) and all(isinstance(text, str) for text in texts.values()):
+                if key(texts) == self._finished().code:  # and not that of a front end
                     return texts
         return {}
 
@@ -178,12 +190,12 @@ class RunFolder:
                 continue
         return None
 
-    def checkpoints(self) -> dict[str, tuple[int, float]]:
-        """Name of each checkpoint → the epoch that it is of, and minus when it was written.
+    def checkpoints(self) -> dict[str, tuple[int, int, float]]:
+        """Name of each checkpoint → the epochs and steps that it is after, and minus when it was written.
 
-        Of two by different processes, the greater pair is that of the one that is ahead.
+        Of two by different processes, the greater one is that of the process that is ahead.
         """
-        return {name: (int(name.split("-")[1]), -written) for name, written in self.names("checkpoint").items()}
+        return {name: (*trained_by(name), -written) for name, written in self.names("checkpoint").items()}
 
     def failure(self) -> dict[str, str] | None:
         """When and why the run last failed, None where it has not or that cannot be read."""
@@ -209,8 +221,9 @@ class RunFolder:
     # -- writing ---------------------------------------------------------------------------------------
 
     def save_checkpoint(self, state: dict) -> str:
-        """Record the state of training after an epoch; state["epochs"] has a row for each so far. Returns its name."""
-        name = self._write(f"checkpoint-{len(state['epochs']):06d}", "pt", _tensor_bytes(state))
+        """Record a state of training, after an epoch or within one, as `amc_core.training` has it; returns its name."""
+        epochs, step = len(state["epochs"]), state.get("step", 0)
+        name = self._write(f"checkpoint-{epochs:06d}-{step:08d}", "pt", _tensor_bytes(state))
         self.delete([*self.names("checkpoint")][:-_CHECKPOINTS])
         return name
 
@@ -223,12 +236,10 @@ class RunFolder:
 
         outcome: the fields of `RunRecord` that the others do not tell.
         """
+        self._save_code([run.model, *_front_ends([run.dataset])])
         weights, epochs = _tensor_bytes(state["kept"]), parquet_bytes(pa.Table.from_pylist(state["epochs"]))
         written = {_named("weights", "pt", weights): weights, _named("epochs", "parquet", epochs): epochs}
         weights_name, epochs_name = written
-        if run.code:
-            code = json.dumps(run.model.sources, indent=1).encode()
-            written[_named("code", "json", code)] = code
         record = RunRecord(
             model=str(run.model),
             code=run.code or None,
@@ -253,11 +264,20 @@ class RunFolder:
 
         seconds: that evaluating them took.
         """
+        self._save_code(_front_ends([test for test, _ in evaluated]))
         table = cell_table(run, evaluated)
         instances = sum(int(result.confusion.sum()) for _, result in evaluated)
         self._write_cells(table, instances, seconds)
         if len(self.names("cells")) > _PARTS:
             self.compact()
+
+    def _save_code(self, used: Iterable[object]) -> None:
+        """Keep the text of each that is code of the user's own, once."""
+        texts = {json.dumps(code.sources, indent=1): None for code in used if isinstance(code, OwnCode)}
+        there = self.names("code") if texts else ()
+        for content in map(str.encode, texts):
+            if f"code-{digest(content)}.json" not in there:
+                self._write("code", "json", content)
 
     def compact(self) -> None:
         """Make one file of those that hold the cells, so that files grow with runs.
@@ -298,6 +318,12 @@ class RunFolder:
         """Keep what a trial tells, where the store can still be written."""
         with suppress(AmcError):
             self.files.write(f"runs/{self.key}/{name}", text.encode(), durable=False)
+
+    def copy(self, name: str, target: RunFolder) -> int:
+        """Copy a file into the folder of another store; returns its bytes. Raises Damaged where it is not sound."""
+        content = self._read(name)
+        target.files.write(f"runs/{target.key}/{name}", content)
+        return len(content)
 
     def set_aside(self, name: str) -> bool:
         """Move a file away; False where another process has been faster."""
@@ -355,6 +381,12 @@ class RunFolder:
 
 def _named(stem: str, suffix: str, content: bytes) -> str:
     return f"{stem}-{digest(content)}.{suffix}"
+
+
+def _front_ends(datasets: Iterable[Dataset]) -> list[OwnCode]:
+    """The code of the front ends of datasets."""
+    scenarios = {scenario: None for dataset in datasets for scenario in dataset.scenario.components}
+    return [scenario.front_end.function for scenario in scenarios if scenario.front_end]
 
 
 def _tensor_bytes(state: dict) -> bytes:

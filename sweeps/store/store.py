@@ -2,11 +2,12 @@
 
 <store>/runs/<run key>/…                  what it holds of a run: see `run_folder`
 <store>/damaged/<run key>/<time>-<name>   what was found torn, altered or outdated, set aside
+<store>/removed/<run key>.json            the record of a run that was removed, for those that started from it
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -70,6 +71,13 @@ class Store:
     def gpu_shares(self) -> dict[str, list[tuple[tuple[int, int], float]]]:
         """As `timing.gpu_shares`."""
         return timing.gpu_shares(self)
+
+    def sizes(self) -> dict[str, int]:
+        """Run key → bytes of all files in its folder."""
+        sizes = Counter()
+        for file, (_, size) in self.files.stats("runs").items():
+            sizes[file.split("/")[1]] += size
+        return dict(sizes)
 
     # -- tables of many runs ---------------------------------------------------------------------------
 

@@ -13,8 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from amc_core.errors import AmcError
+from amc_core.front_end import OwnFunction
+from amc_core.installed import installed_models
 from amc_core.models import MODELS
-from amc_core.own import OwnModel, parsed, path_of
+from amc_core.own import OwnCode, OwnModel, parsed, path_of
 
 _LARGEST = 1 << 20  # bytes of a file
 _INSTALLED = ("amc_core", "analysis", "sweeps")  # a study beside the sources of this program means the installed ones
@@ -28,11 +30,13 @@ class Code:
     imports: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def model(self, name: Any) -> Any:
-        """A class of the files as a model, "my_net.MyNet"; any name of another kind as it is.
+        """A class of the files as a model, "my_net.MyNet", or one of an installed package; any other name as it is.
 
         Raises AmcError for a class that is not there or cannot be a model.
         """
         module, dot, _ = name.rpartition(".") if isinstance(name, str) else ("", "", "")
+        if isinstance(name, str) and name not in MODELS and name in installed_models():
+            return installed_models()[name]
         if not dot or name in MODELS:
             return name
         path = path_of(module, self.texts)
@@ -42,6 +46,17 @@ class Code:
         model = OwnModel(name, {part: self.texts[part] for part in self._closure(path)})
         assert model.spec  # which raises for what it does not understand
         return model
+
+    def function(self, name: Any) -> OwnFunction:
+        """A function of the files as a front end, "my_rx.clip". Raises AmcError where it is not there or is none."""
+        module = name.rpartition(".")[0] if isinstance(name, str) else ""
+        path = path_of(module, self.texts) if module else None
+        if path is None:
+            named = f"code names {', '.join(self.texts)}" if self.texts else "the study has no code"
+            raise AmcError(f"front_end {name!r} is not known: file.function is one of a file in code, and {named}")
+        function = OwnFunction(name, {part: self.texts[part] for part in self._closure(path)})
+        assert function.signature is not None  # which raises for what it does not understand
+        return function
 
     def _closure(self, path: str) -> list[str]:
         """A file and all that it imports, directly or not."""
@@ -70,8 +85,8 @@ def read_code(content: Any, folder: Path) -> Code:
         raise AmcError(f"code: {error}") from None
 
 
-def require_code(model: OwnModel, files: Sequence[str | Path]) -> None:
-    """Raise AmcError unless the files are those, by name and content, that a network of the user's own is made of."""
+def require_code(model: OwnCode, files: Sequence[str | Path]) -> None:
+    """Raise AmcError unless the files are those, by name and content, that code of the user's own is made of."""
     given = [Path(file) for file in files]
     texts = {}
     for path in model.sources:
@@ -79,9 +94,9 @@ def require_code(model: OwnModel, files: Sequence[str | Path]) -> None:
         file = next((file for file in given if file.absolute().parts[-len(parts) :] == parts), None)
         if file is None:
             named = " ".join(f"--code {each}" for each in model.sources)
-            raise AmcError(f"{model} is a network of your own, and nothing imports it unless you say so: give {named}")
+            raise AmcError(f"{model} is code of your own, and nothing imports it unless you say so: give {named}")
         texts[path] = _text(file.name, file.parent)
-    digest = OwnModel(model, texts).digest
+    digest = type(model)(model, texts).digest
     if digest != model.digest:
         told = f"has been trained by code of digest {model.digest[:8]}…, and what is given has {digest[:8]}…"
         raise AmcError(f"{model} {told}: weights are only used by the code that trained them")

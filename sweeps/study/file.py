@@ -18,13 +18,14 @@ from pydantic import (
     field_validator,
 )
 
-from amc_core.errors import AmcError, suggest
+from amc_core.errors import AmcError, require_known, suggest
 from amc_core.modulations import MODULATION_SETS, modulation_names
 from amc_core.quantities import require_number, whole
 from sweeps.search.objectives import OBJECTIVES
 from sweeps.study.code import Code
 from sweeps.study.grid import (
     LARGEST,
+    Beside,
     Grid,
     ModelEntry,
     each,
@@ -71,7 +72,8 @@ def _grids(content: Any, info: ValidationInfo, train: tuple[Grid, ...] | None = 
     grids = content if isinstance(content, list) else [content]
     if not grids:
         raise AmcError("the grid is empty: name scenario fields and their values")
-    read = tuple(scenario_grid(grid, info.context["folder"], train) for grid in grids)
+    beside = Beside(info.context["folder"], info.context["code"], info.context.get("modulations", ()))
+    read = tuple(scenario_grid(grid, beside, train) for grid in grids)
     settings = sum(grid.size for grid in read)
     if settings > LARGEST:
         raise AmcError(f"the grid has {settings:,} scenarios: at most {LARGEST:,} are allowed")
@@ -139,12 +141,19 @@ class TransferSection(_Section):
     """By which tables know its runs; by default transfer-1, transfer-2, and so on."""
     models: Annotated[tuple[str, ...], BeforeValidator(_model_names)] = ()
     """The models that it takes, by default all that are trained in epochs."""
+    after: tuple[str, ...] = ()
+    """The stages whose runs it starts from, by default all above it; the first is called training."""
     train: _TrainGrids = (Grid(),)
     """The scenarios it trains in; fields that are left out are as in the run that it starts from."""
     recipe: _Recipes = ({},)
     """Fields of its recipe; those that are left out are as in the run that it starts from."""
     test: _TestGrids | None = None
     """The scenarios its runs are tested in; by default the study's."""
+
+    @field_validator("after", mode="before")
+    @classmethod
+    def _one_or_more_stages(cls, value: Any) -> Any:
+        return value if isinstance(value, list) else (value,)
 
 
 class SearchSection(_Section):
@@ -178,8 +187,8 @@ class StudyFile(_Section):
 
     description: str = ""
     """What the study is for."""
-    modulations: tuple[str, ...] = Field(validate_default=True, default="complex")
-    """The classes: the name of a set, or a list of modulations."""
+    modulations: tuple[SkipValidation[str], ...] = Field(validate_default=True, default="complex")
+    """The classes: the name of a set, or a list of modulations, of one's own such as {MY4: {points: [[1, 0], …]}}."""
     snr_db: tuple[_number(-200, 200), ...] = tuple(float(snr) for snr in range(-6, 19, 2))
     """SNRs in dB: a list, or a range {from, to, step}."""
     instances: _Instances = 1000
@@ -190,8 +199,10 @@ class StudyFile(_Section):
     """Samples of an instance in tests; by default those of training."""
     dataset_seed: _Seed = 0
     """Seed of the simulated instances."""
+    split: Literal["tenths", "amr_benchmark"] = "tenths"
+    """Parts for training, validation and test: 80:10:10, or 60:20:20 as AMR-Benchmark draws them of a recording."""
     code: _Code = Field(validate_default=True, default=())
-    """Python files in the study's folder, or below it, whose classes may be models: my_net.py has my_net.MyNet."""
+    """Python files in the study's folder, or below it, whose classes may be models, and whose functions front ends."""
     models: tuple[SkipValidation[ModelEntry], ...]
     """Names of models, or names with hyperparameters, beside which there may be a recipe of that model alone."""
     recipe: _Recipes = ({},)
@@ -219,14 +230,15 @@ class StudyFile(_Section):
 
     @field_validator("modulations", mode="before")
     @classmethod
-    def _modulations(cls, value: Any) -> tuple[str, ...]:
+    def _modulations(cls, value: Any, info: ValidationInfo) -> tuple[str, ...]:
         if not isinstance(value, str | list):
             raise AmcError(f"{value!r} is not allowed: name a set ({', '.join(MODULATION_SETS)}) or list modulations")
         if isinstance(value, list):
             each(lambda name: modulation_names([name]), value)
         names = modulation_names(value)
         if len(names) < 2:
-            raise AmcError(f"{list(names)} is not allowed: a classifier needs at least two")
+            raise AmcError(f"{list(map(str, names))} is not allowed: a classifier needs at least two")
+        info.context["modulations"] = names  # which test grids may name
         return names
 
     @field_validator("snr_db", mode="before")
@@ -266,6 +278,7 @@ class StudyFile(_Section):
                 raise AmcError(f"name {name!r} of a stage is not allowed: it has {allowed}")
             if name in (FIRST_STAGE, *names[:place]):
                 raise AmcError(f"two stages are called {name!r}: give each a name of its own")
+            require_known("stage", stages[place].after, (FIRST_STAGE, *names[:place]))
         return tuple(stage.model_copy(update={"name": name}) for stage, name in zip(stages, names, strict=True))
 
     @field_validator("snr_db", "seeds", "models", "length", "test_length", mode="after")

@@ -10,18 +10,21 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from amc_core.errors import AmcError, require_known, suggest
 from amc_core.fields import Field, fields_of
-from amc_core.fingerprint import DigestedPath
+from amc_core.fingerprint import BUCKET, DigestedPath
+from amc_core.front_end import FrontEnd, front_end
 from amc_core.identity import canonical
 from amc_core.models import MODELS, model_spec, validate_hyperparameters
 from amc_core.modulations import modulation_names
 from amc_core.paths import expanded
 from amc_core.quantities import number, require_number
+from amc_core.recipes import RECIPES
 from amc_core.run import Recipe
 from amc_core.scenario import FILE_FIELDS, SCENARIO_FIELDS, Channel, Mixture, Scenario
 from sweeps.study.code import Code
@@ -60,7 +63,7 @@ class Grid:
     def scenarios(self, base: Scenario = _USUAL) -> Iterator[Scenario | Mixture]:
         """The scenarios of the grid, fields that it leaves out taken from `base`; the first axis is the slowest."""
         if "recording" in self.given or (base.recording and self.axes):  # nothing of it is shared with a simulated one
-            base = _USUAL
+            base = Scenario(normalisation=base.normalisation)
         for settings in product(*self.axes):
             setting = {name: value for part in settings for name, value in part.items()}
             mixture = setting.pop("mixture", None)
@@ -78,12 +81,20 @@ class Grid:
             yield components[0] if same else Mixture(components, base.weights)
 
 
-def scenario_grid(content: Any, folder: Path, train: Iterable[Grid] | None = None) -> Grid:
-    """Read a grid of scenario fields, paths taken from `folder`.
+class Beside(NamedTuple):
+    """What a grid may name: files in the study's folder, functions of its code, and modulations of its own."""
+
+    folder: Path
+    code: Code
+    modulations: tuple[str, ...] = ()
+
+
+def scenario_grid(content: Any, beside: Beside, train: Iterable[Grid] | None = None) -> Grid:
+    """Read a grid of scenario fields.
 
     A training grid may have a `mixture`; a test grid, for which `train` has the training grids, may `vary` fields
-    over all values they have there, and have `instances`, `snr_db` and `modulations` of its own. Raises AmcError for
-    what is not a grid.
+    over all values they have there, and have `instances`, `snr_db` and `modulations` of its own, among which it may
+    name those of one's own that are among the study's. Raises AmcError for what is not a grid.
     """
     if not isinstance(content, dict):
         raise AmcError(
@@ -95,13 +106,13 @@ def scenario_grid(content: Any, folder: Path, train: Iterable[Grid] | None = Non
 
     def axes_of(name: str, values: Any) -> list[tuple[Setting, ...]]:
         if name == "zip":
-            return [_zipped(values, folder)]
+            return [_zipped(values, beside)]
         if name == "mixture" and train is None:
-            return [({"mixture": _mixture(values, folder)},)]
+            return [({"mixture": _mixture(values, beside)},)]
         if name == "vary" and train is not None:
             return _varied(values, train)
         require_known("scenario field", [name], (*SCENARIO_FIELDS, *special))
-        return [tuple({name: value} for value in _values(name, values, folder))]
+        return [tuple({name: value} for value in _values(name, values, beside))]
 
     axes = [axis for part in each(lambda entry: axes_of(*entry), content.items()) for axis in part]
     decided: list[str] = []
@@ -110,7 +121,9 @@ def scenario_grid(content: Any, folder: Path, train: Iterable[Grid] | None = Non
         if twice:
             raise AmcError(f"{twice} is given twice in one grid")
         decided += _decided(axis)
-    return Grid(tuple(axes), **{_OF_TESTS[name][0]: _OF_TESTS[name][1](value) for name, value in own.items()})
+    readers = {"instances": _own_instances, "snr_db": _own_snrs}
+    readers["modulations"] = partial(modulation_names, own=beside.modulations)
+    return Grid(tuple(axes), **{_OF_TESTS[name]: readers[name](value) for name, value in own.items()})
 
 
 def snr_levels(value: Any) -> tuple[float, ...]:
@@ -139,12 +152,8 @@ def _own_instances(value: Any) -> int:
     return require_number("instances", value, 1, 10**7, integer=True)
 
 
-# What a test grid may have of its own → the attribute of the grid, and how it is read.
-_OF_TESTS = {
-    "instances": ("instances", _own_instances),
-    "snr_db": ("snrs_db", _own_snrs),
-    "modulations": ("modulations", modulation_names),
-}
+# What a test grid may have of its own → the attribute of the grid.
+_OF_TESTS = {"instances": "instances", "snr_db": "snrs_db", "modulations": "modulations"}
 
 
 def require_one_meaning(grids: Iterable[Grid]) -> None:
@@ -165,7 +174,7 @@ def digests_of(grids: Iterable[Grid]) -> dict[str, str]:
     """Path → digest of the content, of all files that grids name."""
     parts = [part for grid in grids for axis in grid.axes for setting in axis for part in _parts(setting)]
     paths = [part[name] for part in parts for name in FILE_FIELDS if part.get(name)]
-    return {str(path): path.digest for path in paths}
+    return {str(path): path.content for path in paths}
 
 
 def _parts(setting: Setting) -> list[Setting]:
@@ -179,7 +188,10 @@ def _decided(axis: tuple[Setting, ...]) -> list[str]:
 
 
 def recipe_grid(content: Any) -> list[Setting]:
-    """Read fields of a recipe, or a list of such, any of which may have a list of values: every combination."""
+    """Read fields of a recipe, or a list of such, any of which may have a list of values: every combination.
+
+    `like` among them names one of `RECIPES`, whose fields hold where they are not given.
+    """
     combinations = []
     for section in content if isinstance(content, list) else [content]:
         if not isinstance(section, dict):
@@ -188,7 +200,7 @@ def recipe_grid(content: Any) -> list[Setting]:
             )
         lists = {name: value if isinstance(value, list) else [value] for name, value in section.items()}
         each(lambda entry: _require_recipe_field(*entry), lists.items())
-        combinations += _product(lists)
+        combinations += [_as(**combination) for combination in _product(lists)]
     if not combinations:
         raise AmcError("the recipe has an empty list: give at least one value")
     for combination in combinations:
@@ -196,8 +208,16 @@ def recipe_grid(content: Any) -> list[Setting]:
     return combinations
 
 
+def _as(like: str = "", **fields: Any) -> Setting:
+    """The fields of a recipe, those that are left out as in the one that it is like."""
+    return RECIPES.get(like, {}) | fields
+
+
 def _require_recipe_field(name: str, values: list) -> None:
-    require_known("recipe field", [name], _RECIPE_FIELDS)
+    require_known("recipe field", [name], (*_RECIPE_FIELDS, "like"))
+    if name == "like":
+        require_known("recipe", values, RECIPES)
+        return
     field = fields_of(Recipe)[name]
     for value in values:
         require_value(name, value, field.optional)
@@ -289,7 +309,15 @@ def _product(lists: dict[str, list]) -> list[Setting]:
     return [dict(zip(lists, values, strict=True)) for values in product(*lists.values())]
 
 
-def _values(name: str, values: Any, folder: Path) -> list:
+# Field → others without which it does nothing, as any values of them; the grid gives its own.
+_PARTNERS = {
+    "impulsive_index": {"impulsive_ratio": 1.0},
+    "impulsive_ratio": {"impulsive_index": 1.0},
+    "amplifier_smoothness": {"amplifier_backoff_db": 0.0},
+}
+
+
+def _values(name: str, values: Any, beside: Beside) -> list:
     """The values of a field, each of them allowed."""
     values = values if isinstance(values, list) else [values]
     if not values:
@@ -297,18 +325,45 @@ def _values(name: str, values: Any, folder: Path) -> list:
     if name in FILE_FIELDS:  # a path in a study is meant from where the study is
         if "" in values:
             raise AmcError(f"{name} '' is not allowed: it is the path of a file; leave it out where there is none")
-        values = [DigestedPath(str(folder / expanded(value))) if isinstance(value, str) else value for value in values]
+        values = [_from_folder(value, beside.folder) for value in values]
+    if name == "front_end":
+        values = [one for value in values for one in front_ends(value, beside.code)]
     for value in values:
         require_value(name, value, fields_of(Scenario)[name].optional)
-        Scenario(**{name: value}).definition()  # which looks at files, whose digests the values keep
-    return values
+    partners = _PARTNERS.get(name, {})
+    read = [Scenario(**{name: value} | (partners if value is not None else {})) for value in values]
+    for scenario in read:
+        scenario.definition()  # which looks at files, whose digests the values keep
+    return [getattr(scenario, name) for scenario in read] if name in FILE_FIELDS else values
 
 
-def _zipped(content: Any, folder: Path) -> tuple[Setting, ...]:
+def _from_folder(value: Any, folder: Path) -> Any:
+    """A path, or a mapping with the path of a file, as it is meant from a folder."""
+    if isinstance(value, str):
+        return DigestedPath(value if value.startswith(BUCKET) else str(folder / expanded(value)))
+    if isinstance(value, dict) and isinstance(value.get("file"), str) and value["file"]:
+        return value | {"file": str(_from_folder(value["file"], folder))}
+    return value
+
+
+def front_ends(content: Any, code: Code) -> list[FrontEnd | str]:
+    """Read a front end: a function's name, or its name with parameters, which may have lists; "" for none."""
+    if content == "" or isinstance(content, FrontEnd):
+        return [content]
+    [(name, given)] = content.items() if isinstance(content, dict) and len(content) == 1 else [(content, {})]
+    if not isinstance(name, str) or not isinstance(given, dict):
+        form = "'file.function', or {file.function: {parameter: value}}"
+        raise AmcError(f"front_end {content!r} is not allowed: it is {form}")
+    function = code.function(name)
+    lists = {key: _alternatives(function.signature.get(key), value) for key, value in given.items()}
+    return [front_end(function, combination) for combination in _product(lists)]
+
+
+def _zipped(content: Any, beside: Beside) -> tuple[Setting, ...]:
     if not isinstance(content, dict) or not content:
         raise AmcError("zip is not understood: map scenario fields to lists of the same length")
     require_known("scenario field", content, SCENARIO_FIELDS)
-    lists = {name: _values(name, values, folder) for name, values in content.items()}
+    lists = {name: _values(name, values, beside) for name, values in content.items()}
     lengths = {name: len(values) for name, values in lists.items()}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
@@ -316,7 +371,7 @@ def _zipped(content: Any, folder: Path) -> tuple[Setting, ...]:
     return tuple(dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True))
 
 
-def _mixture(content: Any, folder: Path) -> tuple[tuple[Setting, float], ...]:
+def _mixture(content: Any, beside: Beside) -> tuple[tuple[Setting, float], ...]:
     components = []
     for entry in content if isinstance(content, list) else [content]:
         if not isinstance(entry, dict):
@@ -327,9 +382,10 @@ def _mixture(content: Any, folder: Path) -> tuple[tuple[Setting, float], ...]:
                 continue
             if name not in SCENARIO_FIELDS:
                 raise AmcError(f"scenario field {name!r} is not known{suggest(name, (*SCENARIO_FIELDS, 'weight'))}")
-            if isinstance(value, list):
+            values = [] if isinstance(value, list) else _values(name, value, beside)
+            if len(values) != 1:
                 raise AmcError(f"{name} {value!r} is not allowed in a mixture: give one value")
-            [setting[name]] = _values(name, value, folder)
+            [setting[name]] = values
         components.append((setting, entry.get("weight", 1.0)))
     Mixture(tuple(Scenario(**setting) for setting, _ in components), tuple(weight for _, weight in components))
     return tuple(components)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from fnmatch import filter as matching
 from pathlib import Path, PurePath
 from typing import Any
@@ -15,10 +16,11 @@ from pydantic import ValidationError
 from amc_core import paths
 from amc_core.errors import AmcError, require_known, suggest
 from amc_core.models import model_spec
+from amc_core.modulations import MODULATIONS, modulation_names
 from amc_core.scenario import AUGMOD, AUGMOD_OFFSETS, CHANNELS, FILE_FIELDS, SCENARIO_FIELDS, Scenario
 from sweeps.study.code import Code, read_code
 from sweeps.study.file import StudyFile, parse_yaml, read_content, require_content, sentence, text_content, validated
-from sweeps.study.grid import digests_of
+from sweeps.study.grid import digests_of, front_ends
 from sweeps.study.space import Space, read_space
 from sweeps.study.study import SCALED, SearchStudy, Studies, Study, strided
 
@@ -118,6 +120,21 @@ def _content(source: Source) -> tuple[dict, str, Path, str]:
     return read_content(path), study_name(path), path.absolute().parent, str(path)
 
 
+def at_every_scale(source: Source, scale: str | None = None) -> list[Study]:
+    """A study as it is written and at each scale that it can be run at; or at one scale alone.
+
+    Raises AmcError as `load_study` does for the study as it is written.
+    """
+    if scale is not None:
+        return [load_study(source, scale)]
+    written = load_study(source)
+    studies = [written]
+    for name in dict.fromkeys([*SCALES, *written.file.scales]):
+        with suppress(AmcError):  # it has no such runs
+            studies.append(load_study(source, name))
+    return studies
+
+
 def _is_text(source: str) -> bool:
     """Is this the text of a study, and not a path or a name?"""
     return "\n" in source or re.match(r"\s*(\{|\w+:\s)", source) is not None
@@ -142,8 +159,11 @@ def _require_starts(file: StudyFile) -> None:
             raise AmcError(f"transfer.{place}: no run above can start it: the study has none of its models")
 
 
-def parse_scenario(text: str) -> Scenario:
-    """A scenario as it stands on a command line: a channel, a shipped scenario, or fields in YAML's braces."""
+def parse_scenario(text: str, files: Sequence[str | Path] = ()) -> Scenario:
+    """A scenario as it stands on a command line: a channel, a shipped scenario, or fields in YAML's braces.
+
+    files: Python files, all in one folder, whose functions may be its front end.
+    """
     named = {name: Scenario(channel=name) for name in CHANNELS} | {"augmod": AUGMOD, "augmod_offsets": AUGMOD_OFFSETS}
     if text in named:
         return named[text]
@@ -154,8 +174,26 @@ def parse_scenario(text: str) -> Scenario:
     if not isinstance(fields, dict):
         raise AmcError(f"scenario {text!r} is not known{suggest(text, named)}, nor fields such as '{{upsampling: 4}}'")
     require_known("scenario field", fields, SCENARIO_FIELDS)
-    files = {name: str(paths.expanded(fields[name])) for name in FILE_FIELDS if isinstance(fields.get(name), str)}
-    return Scenario(**fields | files)
+    given = {name: str(paths.expanded(fields[name])) for name in FILE_FIELDS if isinstance(fields.get(name), str)}
+    if "front_end" in fields:
+        folder = Path(files[0]).parent if files else Path.cwd()
+        several = front_ends(fields["front_end"], read_code([Path(file).name for file in files], folder))
+        if len(several) != 1:
+            raise AmcError(f"front_end {fields['front_end']!r} is not allowed here: give one value of each parameter")
+        given["front_end"] = several[0]
+    return Scenario(**fields | given)
+
+
+def parse_modulations(text: str) -> tuple[str, ...]:
+    """Modulations as they stand on a command line: a name, a set, names with commas, or a list in YAML."""
+    if not text.lstrip().startswith(("[", "{")):
+        several = "," in text or text in MODULATIONS
+        return modulation_names([name.strip() for name in text.split(",")] if several else text)
+    try:
+        content = parse_yaml(text)
+    except AmcError as error:
+        raise AmcError(f"modulations {text!r} are not YAML: {error}") from None
+    return modulation_names(content if isinstance(content, list) else [content])
 
 
 def _search_study(name: str, space: Space, folder: Path, code: Code, scale: str | None) -> SearchStudy:

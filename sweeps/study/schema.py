@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from amc_core.fields import fields_of
+from amc_core.installed import installed_models
 from amc_core.models import MODELS
 from amc_core.modulations import MODULATION_SETS, MODULATIONS
+from amc_core.own_signals import Cpm
+from amc_core.recipes import RECIPES
 from amc_core.run import Recipe
 from amc_core.scenario import SCENARIO_FIELDS, Scenario
 from sweeps.search.objectives import OBJECTIVES
@@ -32,6 +35,7 @@ def study_schema() -> dict[str, Any]:
     sections = {"$defs": known["$defs"], "properties": known["properties"]}
     sections["$defs"]["Dimension"] = _dimension()
     _replace(sections["$defs"]["SearchSection"], {"objective": _one_or_list({"enum": list(OBJECTIVES)})})
+    _replace(sections["$defs"]["TransferSection"], {"after": _one_or_list({"type": "string"})})
     for section in (sections["$defs"]["TransferSection"], sections):
         _replace(section, {name: _GRIDS[name] for name in _GRIDS if name in section["properties"]})
     exact = {
@@ -74,7 +78,9 @@ def _object(properties: dict[str, dict]) -> dict:
 
 def _recipe() -> dict:
     """A recipe, each field one value, several, or searched."""
-    return _object({name: _described(_searched(_one_or_list(value))) for name, value in _schemas(Recipe).items()})
+    fields = {name: _described(_searched(_one_or_list(value))) for name, value in _schemas(Recipe).items()}
+    told = "A recipe of the literature, whose fields hold where they are not given."
+    return _object(fields | {"like": _one_or_list({"enum": list(RECIPES)}) | {"description": told}})
 
 
 def _schemas(cls: type) -> dict[str, dict]:
@@ -114,14 +120,16 @@ def _model() -> dict:
             {key: _described(_searched(_one_or_list(entry.schema()))) for key, entry in spec.hyperparameters.items()}
         )
         | {"description": f"{spec.title}: {spec.source}"}
+        | ({"additionalProperties": True} if spec.of_classifier else {})
         for name, spec in MODELS.items()
     }
     told = "Fields of the recipe in which this model differs from the others."
     recipe = {"recipe": _one_or_list(_recipe()) | {"description": told}}
-    known = _either({"enum": list(MODELS)}, {"pattern": _OWN})
+    known = _either({"enum": [*MODELS, *installed_models()]}, {"pattern": _OWN})
     one_name = {"propertyNames": known, "minProperties": 1, "maxProperties": 1}
     beside = {"required": ["recipe"], "minProperties": 2, "maxProperties": 2}
     own = {"patternProperties": {_OWN: {"type": "object", "description": "A class of a file in code."}}}
+    models |= {name: {"type": "object", "description": model.digest} for name, model in installed_models().items()}
     return _either({"type": "string"} | known, _object(models | recipe) | own | {"anyOf": [one_name, beside]})
 
 
@@ -152,12 +160,18 @@ _VARY = {
     | {"description": "Fields that go through all values that they have in train."}
 }
 _SNRS = _one_or_list(_NUMBER, _object({name: _NUMBER | {"description": told} for name, told in _RANGE.items()}))
-_MODULATIONS = _either({"enum": list(MODULATION_SETS)}, _list({"enum": list(MODULATIONS)}))
+_POINT = {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}
+_POINTS = {"type": "array", "items": _POINT, "minItems": 2, "description": "Points [I, Q], scaled to unit mean power."}
+_CPM = _object(_schemas(Cpm)) | {"description": "Continuous phase modulation: M-FSK, MSK, GMSK and others."}
+_SIGNAL = _object({"points": _POINTS, "cpm": _CPM}) | {"minProperties": 1, "maxProperties": 1}
+_SIGNALS = {"type": "object", "additionalProperties": _SIGNAL, "minProperties": 1, "maxProperties": 1}
+_KNOWN = {"enum": list(MODULATIONS)}
+_MODULATIONS = _either({"enum": list(MODULATION_SETS)}, _list(_either(_KNOWN, _SIGNALS)))
+_TESTED = _either({"enum": list(MODULATION_SETS)}, _list(_either({"type": "string"}, _SIGNALS)))
 _OF_TESTS = {
     "instances": _COUNT | {"description": "Tested, of every modulation and SNR; by default a tenth of the study's."},
     "snr_db": _SNRS | {"description": "SNRs tested, in dB; by default those of the training."},
-    "modulations": _MODULATIONS
-    | {"description": "Modulations tested, also untrained ones; by default the training's."},
+    "modulations": _TESTED | {"description": "Modulations tested, also untrained ones; by default the training's."},
 }
 _GRIDS = {
     "train": _one_or_list(_object(_TRAINED | _ZIP | _MIXTURE)),

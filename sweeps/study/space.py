@@ -205,7 +205,13 @@ def _hyperparameters(content: Any, model: str, place: tuple, code: Code) -> list
     if not isinstance(content, dict):
         return []
     content = {key: value for key, value in content.items() if key != "recipe"}  # which `model_grid` refuses
-    return _section(content, f"models.{model}", place, lambda field, value: model_grid({model: {field: value}}, code))
+    # By which classifier it is decides what else a model of scikit-learn takes.
+    fixed = {key: value for key, value in content.items() if key == "classifier" and isinstance(value, str)}
+
+    def accept(field: str, value: Any) -> None:
+        model_grid({model: fixed | {field: value}}, code)
+
+    return _section(content, f"models.{model}", place, accept)
 
 
 def _recipe(content: Any, place: tuple, name: str = "") -> list[tuple[Dimension, dict]]:

@@ -35,6 +35,7 @@ from sweeps.study.file import (
     validated,
 )
 from sweeps.study.grid import Grid, require_one_meaning
+from sweeps.study.recorded import recorded_test, trained_recordings
 from sweeps.study.space import Space, Values
 
 SCALED = {"epochs": Recipe.epochs, "batch_size": Recipe.batch_size}  # fields of a recipe, and their defaults
@@ -80,6 +81,7 @@ class Study:
             length,
             file.dataset_seed,
             own,
+            file.split,
         )
 
     def runs(self) -> list[Run]:
@@ -131,7 +133,8 @@ class Study:
         parents = [entry.run for entry in named.values() if model_spec(entry.run.model).epochs]
         for place, stage in enumerate(file.transfer):
             try:
-                stage_runs = {run.key: run for run in self._transferred(stage, parents)}
+                chosen = [run for run in parents if not stage.after or named[run.key].stage in stage.after]
+                stage_runs = {run.key: run for run in self._transferred(stage, chosen)}
                 for run in stage_runs.values():
                     tested = file.test if stage.test is None else stage.test
                     known = named.get(run.key, _Named(run, (), stage.name))
@@ -166,16 +169,26 @@ class Study:
         if min(lengths) < (shortest := shortest_length(run.model, run.hyperparameters)):
             raise AmcError(f"test_length: {min(lengths)} is too short: {run.model} needs at least {shortest} samples")
         usual = {field: getattr(_USUAL, field) for field in grid.given}
-        place = grid, replace(base, **usual), lengths
+        known = trained_recordings(run)
+        place = grid, replace(base, **usual), lengths, tuple(known.items())
         if place not in self._expansions:
             found = dict.fromkeys(grid.scenarios(base))
             if model_spec(run.model).knows_setting:
                 for scenario in found:
                     require_likelihood(scenario)
             self._expansions[place] = tuple(
-                self.dataset(scenario, length, grid) for scenario in found for length in lengths
+                self._test(scenario, length, grid, known) for scenario in found for length in lengths
             )
         return self._expansions[place]
+
+    def _test(self, scenario: Scenario, length: int, grid: Grid, known: dict[str, int]) -> Dataset:
+        """A test dataset; at a scale, at most as many instances of a recording as are simulated there."""
+        test = self.dataset(scenario, length, grid)
+        if not scenario.recording:
+            return test
+        most = self.instances if grid.instances is None else test.test_instances
+        scaled = grid.instances is not None or self.instances != self.file.instances
+        return recorded_test(test, known, grid.snrs_db is not None, most if scaled else None)
 
     @cached_property
     def _expansions(self) -> dict[tuple, tuple[Dataset, ...]]:

@@ -84,3 +84,49 @@ def test_it_ends_after_a_time(monkeypatch):
     monkeypatch.setattr(dry_run, "_SECONDS_EACH", 1)
     with pytest.raises(AmcError, match=r"the dry run of net\.Net on two instances took more than 1 s"):
         require_working([attempt(network(), imports="import time\ntime.sleep(60)\n")])
+
+
+def classifier(fit: str, forward: str, more: str = "") -> Attempt:
+    """A class that is fitted: nearest means of its features, which are cumulants where it has none of its own."""
+    return attempt(f"""
+    def __init__(self, classes, length, power: float = 1):
+        super().__init__()
+        self.register_buffer("means", torch.zeros(classes, 11))
+    def fit(self, features, labels, seed):
+        {fit}
+    def forward(self, x):
+        {forward}
+    {more}
+""")
+
+
+FIT = "for k in range(len(self.means)): self.means[k] = torch.as_tensor(features[labels == k].mean(0))"
+NEAREST = "return -torch.cdist(magnitudes(x), self.means)"
+
+
+@pytest.mark.parametrize(
+    ("fit", "forward", "more", "told"),
+    [
+        (FIT, NEAREST, "", None),
+        (
+            "self.kept = torch.as_tensor(features)",
+            "return x[:, 0, :3] * self.kept[0, 1]",
+            "",
+            "after its weights are sav",
+        ),
+        ("1 / 0", NEAREST, "", "fails when it is fitted: ZeroDivisionError"),
+        (FIT, NEAREST, "def features(self, x): return 3", "computes features that are no tensor of shape (24, …)"),
+        (FIT, "return x[:, 0, :2]", "", "gives shape (2, 2) for two instances"),
+    ],
+)
+def test_a_class_that_is_fitted_is_tried_as_such(fit, forward, more, told):
+    tried = classifier(fit, forward, more)
+    source = tried.model.sources["net.py"].replace(HEAD, HEAD + "from amc_core.cumulants import magnitudes\n")
+    tried = Attempt(OwnModel("net.Net", {"net.py": source}), *(tried.classes, tried.lengths, tried.hyperparameters))
+    assert not tried.model.spec.epochs
+    if told is None:
+        dry_run._try(tried)
+        return
+    with pytest.raises(AmcError) as refused:
+        dry_run._try(tried)
+    assert told in str(refused.value)

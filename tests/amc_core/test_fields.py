@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from amc_core import AmcError, Scenario, impairments, simulate
+from amc_core.errors import suggest
 from amc_core.fields import Field, declared, fields_of, read_fields
 from amc_core.models import MODELS
 from amc_core.noise import Noise, NoiseAndUnitPower, Scaling
@@ -143,3 +144,10 @@ def test_every_field_has_help_and_stands_on_the_reference_page():
         for name, field in fields.items():
             assert field.help.endswith("."), name
             assert f"| `{name}` | {field.default_text} |" in everything
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"), [("4PSK", "QPSK"), ("2-psk", "BPSK"), ("QAM16", "16QAM"), ("1dcnn", "cnn1d"), ("cnn", "cnn1d")]
+)
+def test_names_of_other_usage_are_known_for_what_they_mean(said, meant):
+    assert f"did you mean {meant!r}?" in suggest(said, ["OQPSK", "8PSK", "BPSK", "QPSK", "16QAM", "scrnn", "cnn1d"])

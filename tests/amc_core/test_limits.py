@@ -12,6 +12,7 @@ from amc_core.evaluation import evaluate
 from amc_core.instances import Instances
 from amc_core.limits import _receive, recognition, upper_bound
 from amc_core.models.likelihood import Known, LikelihoodClassifier, _solve, known
+from amc_core.modulations import MODULATIONS
 from amc_core.run import Dataset, Run
 from amc_core.scenario import AUGMOD_OFFSETS, Distribution, Mixture
 from amc_core.training import new_model, train
@@ -295,3 +296,27 @@ def test_a_run_of_it_is_trained_on_nothing_and_evaluated_in_every_setting():
 def test_what_it_cannot_classify_is_refused_when_a_run_is_described(scenario, modulations, sentence):
     with pytest.raises(AmcError, match=sentence):
         Run("likelihood", Dataset(scenario, modulations, (0,), 10, 64))
+
+
+@pytest.mark.parametrize("pair", [("BPSK", "QPSK"), ("QPSK", "8PSK")])
+def test_of_one_symbol_of_unknown_phase_nothing_but_its_size_can_be_told(pair):
+    assert recognition(pair, 1, 10, 0.01, phase_known=False).accuracy == pytest.approx(0.5, abs=1e-6)
+    known = recognition(("QPSK", "16QAM"), 1, 10, 0.002).accuracy
+    unknown = recognition(("QPSK", "16QAM"), 1, 10, 0.002, phase_known=False).accuracy
+    assert 0.5 < unknown < known
+
+
+def test_with_an_unknown_phase_three_symbols_are_told_apart_as_often_as_a_sum_over_all_sequences_says():
+    draw, gamma, phases = np.random.default_rng(0), 10**0.6, 2 * np.pi * np.arange(64) / 64
+    sets = [MODULATIONS[name].points for name in ("BPSK", "QPSK")]
+    right = []
+    for sent in sets:
+        noise = draw.normal(size=(4000, 3, 2)) @ [1, 1j] / math.sqrt(2 * gamma)
+        z = draw.choice(sent, (4000, 3)) + noise
+        turned = z[:, None, :, None] * np.exp(1j * phases)[:, None, None]
+        per_set = [np.exp(-gamma * np.abs(turned - points) ** 2).mean(3).prod(2).mean(1) for points in sets]
+        right.append(np.maximum(*per_set) / sum(per_set))
+    expected = np.mean(right)
+    estimate = recognition(("BPSK", "QPSK"), 3, 6, 0.003, phase_known=False)
+    assert estimate.accuracy == pytest.approx(expected, abs=0.015)
+    assert estimate.accuracy < recognition(("BPSK", "QPSK"), 3, 6, 0.003).accuracy

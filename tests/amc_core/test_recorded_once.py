@@ -120,6 +120,15 @@ def test_a_directory_that_holds_a_training_recording_does_not_test_it(field, tmp
     require_unseen_tests(run, [dataset(site(tmp_path / "apart", other))])
 
 
+def test_names_in_a_directory_of_recordings_decide_nothing(field, tmp_path):
+    other = write_sigmf(tmp_path / "other", instances(40), 1e6, np.repeat(NAMES, 20), 10)
+    first, second = (
+        dataset(site(tmp_path / name, *paths)) for name, paths in (("a", (field, other)), ("b", (other, field)))
+    )
+    assert first.key == second.key
+    assert all(rows(first, part) == rows(second, part) for part in PARTS)
+
+
 def test_a_transfer_does_not_test_on_what_trained_its_parent(field, tmp_path):
     other = write_sigmf(tmp_path / "other", instances(40), 1e6, np.repeat(NAMES, 20), 10)
     folder = site(tmp_path / "site", field, other)
@@ -206,7 +215,7 @@ def test_fresh_instances_are_those_of_no_dataset():
 # -- SNR unknown ---------------------------------------------------------------------------------------
 
 
-def test_a_recording_without_snr_is_of_the_one_level_that_the_study_names(field):
+def test_a_recording_without_snr_is_of_one_level_which_a_study_of_one_names(field):
     def forget(content):
         for annotation in content["annotations"]:
             del annotation["amc:snr_db"]
@@ -215,9 +224,10 @@ def test_a_recording_without_snr_is_of_the_one_level_that_the_study_names(field)
     parts = [rows(dataset(field, snrs_db=(3.0,)), part) for part in PARTS]
     assert [len(part) for part in parts] == [32, 4, 4] and len(set.union(*parts)) == 40
     assert [rows(dataset(field, snrs_db=(10.0,)), part) for part in PARTS] == parts  # whatever their level
-    with pytest.raises(AmcError, match=r"field.*amc:snr_db.*give snr_db one value") as refusal:
-        Recorded(dataset(field, snrs_db=(0.0, 10.0)), str(field))
-    assert "\n" not in str(refusal.value)
+    assert Recorded(dataset(field, snrs_db=(3.0,)), str(field)).snrs_db == (3.0,)
+    several = dataset(field, snrs_db=(0.0, 10.0))
+    assert [rows(several, part) for part in PARTS] == parts  # still one level, which is nobody's
+    assert Recorded(several, str(field)).snrs_db == (None,)
 
 
 # -- planned and read ----------------------------------------------------------------------------------

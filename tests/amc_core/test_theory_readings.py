@@ -60,13 +60,15 @@ def test_average_noise_does_not_depend_on_how_the_instance_fades():
     assert mean_power(noise).numpy() == pytest.approx(np.ones(3), rel=0.08)
 
 
-def test_an_instance_is_scaled_to_unit_power_divided_by_its_energy_or_left():
+def test_an_instance_is_scaled_to_unit_power_divided_by_its_energy_or_its_largest_magnitude_or_left():
     signal = torch.randn(5, 2, 512, generator=torch.Generator().manual_seed(1)) * torch.arange(1, 6)[:, None, None]
     left = noisy(signal, 0.1, normalisation="none")
     power = mean_power(left)
     assert torch.allclose(noisy(signal, 0.1), left / power.sqrt()[:, None, None], rtol=1e-5)
     by_energy = noisy(signal, 0.1, normalisation="energy")
     assert torch.allclose(by_energy, left / (512 * power)[:, None, None], rtol=1e-5, atol=1e-9)
+    by_magnitude = noisy(signal, 0.1, normalisation="max")
+    assert torch.allclose(by_magnitude, left / left.norm(dim=1).amax(1)[:, None, None], rtol=1e-5)
 
 
 @pytest.mark.parametrize(

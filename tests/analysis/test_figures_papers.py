@@ -48,6 +48,7 @@ PANELS_AND_LINES = {
     "p2-table3": (2, 5),
     "p2-fig03": (1, 3),
     "p2-fig04": (1, 4),
+    "beyond-upsampling": (1, 5),
 }
 
 
@@ -111,7 +112,7 @@ def test_the_pareto_front_leaves_out_models_that_a_smaller_one_beats():
 
 def test_a_confusion_matrix_has_shares_of_what_was_sent():
     counts = [("BPSK", "BPSK", 3), ("BPSK", "QPSK", 1), ("QPSK", "BPSK", 0), ("QPSK", "QPSK", 5)]
-    rows = pd.DataFrame(counts, columns=["sent", "recognised", "count"]).assign(model="cnn1d")
+    rows = pd.DataFrame(counts, columns=["sent", "recognised", "count"]).assign(model="cnn1d", snr_db=0.0)
     figure = confusion_matrices(rows.sample(frac=1, random_state=0), ["QPSK", "BPSK"])
     assert figure.axes[0].images[0].get_array().tolist() == [[1, 0], [0.25, 0.75]]
 

@@ -11,6 +11,7 @@ import subprocess
 import zlib
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -18,15 +19,17 @@ import pytest
 import torch
 
 from amc_core import AmcError
-from analysis import Results, accuracy_by, load, train_test
+from analysis import Results, accuracy_by, load, significance, train_test
 from analysis import compare as compare_module
 from analysis import report as report_module
 from analysis.published import Published
 from analysis.report import LARGEST_CONFUSION, found, study_data, write
 from sweeps.engine.trial import compute
 from sweeps.planning import make_plan
+from sweeps.search import proposal_table
 from sweeps.store import Store
 from sweeps.study import load_study
+from tests.sweeps.searching import drive
 
 TITLES = {"hoc_svm": "HOC-SVM", "mod_lcnn": "Mod-LCNN"}
 DESCRIPTION = "</script><script>alert(1)</script><img src=x onerror=alert(2)><!-- ü & 'so' on"
@@ -319,14 +322,14 @@ def visit(browser):
     """Opens a report; at the end nothing was asked of the network, and no error came."""
     pages, complaints, requests = [], [], []
 
-    def open_page(path: Path):
+    def open_page(path: Path, fragment: str = ""):
         page = browser.new_page(viewport={"width": 1300, "height": 900})
         page.set_default_timeout(5000)
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("dialog", lambda dialog: complaints.append(dialog.message))
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(path.as_uri())
+        page.on("request", lambda request: requests.append(request.url.partition("#")[0]))
+        page.goto(path.as_uri() + fragment)
         page.wait_for_selector("#confusion > *")
         pages.append((page, path.as_uri()))
         return page
@@ -502,6 +505,137 @@ def test_the_snippet_gives_the_number_that_is_chosen(visit, written):
         exec(page.locator("#snippet").inner_text(), {})
     assert f"{100 * float(printed.getvalue()):.1f} %" == page.locator("#chosen strong").inner_text()
     assert page.locator("#reproduce pre").first.inner_text().startswith("amc run ")
+
+
+def test_the_difference_of_two_squares_is_that_of_the_paired_test(visit, written, place):
+    page, settings = visit(written), {"train_channel": "awgn", "test_channel": "awgn", "test_upsampling": 8}
+    square(page, "HOC-SVM", "train channel awgn", "test channel awgn", "test L 8").click()
+    square(page, "Mod-LCNN", "train channel awgn", "test channel awgn", "test L 8").click(modifiers=["Shift"])
+    columns = ["run", "model", "seed", "weights", "test", "snr_db", "n", "correct", "right"]
+    cells = load("cells", place / "store", columns=columns, filters=settings)
+    row = significance(cells, "model").iloc[0]  # of HOC-SVM against Mod-LCNN; the page has it the other way round
+    numbers = [-row["difference"], -row["high"], -row["low"]]
+    told = [f"{'+' if value > 0 else ''}{100 * value:.1f}".replace("-", "−") for value in numbers]
+    shown = page.locator("#difference").inner_text()
+    assert shown.startswith(f"{told[0]} points against HOC-SVM") and f"{told[1]} … {told[2]}" in shown
+    assert f"paired on {row['n']} instances" in shown
+    square(page, "Mod-LCNN", "train channel awgn", "test channel rician", "test L 8").click()
+    square(page, "Mod-LCNN", "train channel awgn", "test channel awgn", "test L 8").click(modifiers=["Shift"])
+    assert "not paired" in page.locator("#difference").inner_text()
+
+
+def test_the_address_keeps_what_is_chosen(visit, written):
+    page = visit(written)
+    page.select_option("#rows", "model")
+    page.select_option("#columns", "train_channel")
+    page.select_option("#filter-seed", label="1")
+    set_snr(page, "range", 1, 2)
+    page.check("#counts")
+    page.locator("#panels td").nth(1).click()
+    chosen = page.locator("#chosen").inner_text()
+    page = visit(written, "#" + page.url.partition("#")[2])
+    page.wait_for_selector("#confusion table")
+    assert page.locator("#chosen").inner_text() == chosen and "SNR 6 … 18 dB" in chosen
+    assert [page.locator(name).input_value() for name in ("#rows", "#columns", "#filter-seed")] == [
+        "model",
+        "train_channel",
+        "1",
+    ]
+    assert page.locator("#counts").is_checked()
+
+
+def test_an_address_of_something_else_shows_the_page_as_it_opens(visit, written):
+    page = visit(written)
+    opened = page.locator("#chosen").inner_text()
+    asked = "#study-7?rows=nonsense&columns=train_channel2&model=99&snr=one,77,78&chosen=9999,x&only.seed=12"
+    page = visit(written, asked)
+    page.wait_for_selector("#confusion table")
+    assert page.locator("#chosen").inner_text() == opened
+
+
+def test_curves_are_saved_as_files_with_one_click(visit, written, place, tmp_path):
+    page = visit(written)
+    square(page, "Mod-LCNN", "train channel awgn", "test channel awgn", "test L 8").click()
+    files = {}
+    for kind in ("SVG", "PNG", "CSV"):
+        with page.expect_download() as started:
+            page.locator(f"#snr-curves [data-save={kind}]").click()
+        started.value.save_as(tmp_path / f"curve.{kind}")
+        files[kind] = (tmp_path / f"curve.{kind}").read_bytes()
+    assert files["PNG"].startswith(b"\x89PNG") and b"class=" not in files["SVG"]
+    assert "http://www.w3.org/2000/svg" in ElementTree.fromstring(files["SVG"]).tag
+    table = pd.read_csv(io.BytesIO(files["CSV"])).set_index("SNR in dB")
+    cells = load(
+        "cells", place / "store", filters={"model": "mod_lcnn", "train_channel": "awgn", "test_channel": "awgn"}
+    )
+    expected = accuracy_by(cells[cells["test_upsampling"] == 8], "snr_db").set_index("snr_db")
+    name = next(column for column in table if column.endswith("8"))
+    for column, own in ((name, "accuracy"), (f"{name}, low", "accuracy_low"), (f"{name}, high", "accuracy_high")):
+        assert table[column].tolist() == pytest.approx(expected[own].tolist())
+
+
+def test_models_are_compared_by_the_names_at_the_ends_of_their_curves(visit, written):
+    page = visit(written)
+    square(page, "HOC-SVM", "train channel awgn", "test channel awgn", "test L 8").click()
+    square(page, "Mod-LCNN", "train channel awgn", "test channel awgn", "test L 8").click(modifiers=["Shift"])
+    texts = page.locator("#snr-curves svg text").evaluate_all("texts => texts.map(text => text.textContent)")
+    assert {"HOC-SVM", "Mod-LCNN"} <= set(texts) and page.locator("#snr-curves .legend").count() == 0
+
+
+def test_the_limit_is_a_curve_beside_cells_of_the_same_tests(visit, place, study, tmp_path, monkeypatch):
+    def limits(results, cells):
+        known = cells[cells["test_upsampling"] != 4][["cell", "snr_db"]].drop_duplicates()
+        return known.assign(limit=0.7 + known["snr_db"] / 100)
+
+    monkeypatch.setattr(report_module.data, "limits_of", limits)
+    page = visit(write(tmp_path / "report.html", place / "store", [study], limit=True))
+    square(page, "HOC-SVM", "train channel awgn", "test channel awgn", "test L 8").click()
+    square(page, "Mod-LCNN", "train channel awgn", "test channel awgn", "test L 8").click(modifiers=["Shift"])
+    assert page.locator("#snr-curves svg text", has_text="upper bound").count() == 1
+    page.locator("#snr-curves summary").click()
+    last = [line.split("\t")[-1] for line in page.locator("#snr-curves tbody").inner_text().splitlines()]
+    assert last == ["70.0 %", "76.0 %", "88.0 %"]
+    for where in ("test L 4", "test L 10.67"):  # of which it is not known, and another test beside that of L = 8
+        square(page, "Mod-LCNN", "train channel awgn", "test channel awgn", where).click(
+            modifiers=[] if where == "test L 4" else ["Shift"]
+        )
+        assert page.locator("#snr-curves svg text", has_text="upper bound").count() == 0
+
+
+def test_letters_stand_out_from_every_colour_of_the_map(visit, written):
+    page = visit(written)
+    worst = page.evaluate(
+        """() => Math.min(...Array.from({ length: 201 }, (_, i) => {
+             const cell = document.createElement("td"), rgb = shade(i / 200);
+             paint(cell, i / 200);
+             const light = luminance(rgb) + 0.05;
+             return cell.classList.contains("light") ? light / 0.05 : 1.05 / light;
+           }))"""
+    )
+    assert worst >= 4.5
+
+
+def test_a_search_has_a_section_with_its_proposals_and_what_mattered(visit, tmp_path):
+    path = tmp_path / "search.yaml"
+    path.write_text(
+        "{modulations: [BPSK, GFSK], snr_db: 10, instances: 20, length: 128, models: hoc_svm, train: {}, "
+        "recipe: {batch_size: {choice: [16, 32, 64]}, label_fraction: {float: [0.1, 1]}}, "
+        "test: {channel: [awgn, rician]}, search: {proposals: 6, objective: accuracy}}"
+    )
+    study, store = load_study(str(path)), Store(tmp_path / "store")
+    drive(study, store)
+    page = visit(write(tmp_path / "report.html", store.path, [(str(path), study)]))
+    table = proposal_table(study, store)
+    shown = page.locator("#proposals tbody tr").evaluate_all("rows => rows.map(row => +row.dataset.proposal)")
+    assert shown == table["proposal"].tolist() == list(range(6))
+    page.locator("#proposals th button", has_text="accuracy").click()
+    shown = page.locator("#proposals tbody tr").evaluate_all("rows => rows.map(row => +row.dataset.proposal)")
+    values = table.set_index("proposal")["accuracy"]
+    assert [values[number] for number in shown] == sorted(values)
+    assert page.locator("#search path.proposal").count() == 6
+    assert page.locator("#search circle.dot").count() == 6
+    if values.nunique() > 1:
+        assert page.locator("#search .importances tbody tr").count() >= 1
 
 
 def test_runs_are_sorted_by_the_column_that_is_clicked(visit, written, place):

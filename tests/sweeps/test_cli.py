@@ -12,9 +12,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from amc_core.errors import AmcError
 from amc_core.run import Run
 from analysis import load
 from benchmarks.faults import files
+from sweeps.cli import app
 from sweeps.cli.show import show_table, words
 from sweeps.engine.trial import compute
 from sweeps.planning import make_plan
@@ -137,7 +139,42 @@ def test_figures_are_written_as_png_and_svg(amc, filled, tmp_path):
     assert (tmp_path / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (tmp_path / "figures" / f"{name}.svg").read_text()
     kinds = {file.stem.removeprefix(f"{name}-") for file in (tmp_path / "figures").glob(f"{name}-*.png")}
-    assert kinds == {"confusion", "snr"}  # one model, which is fitted in one step
+    assert kinds == {"confusion-trained", "confusion-unseen", "snr"}  # one model, which is fitted in one step
+
+
+WRONG_FIGURES = {
+    "an unknown format": (["--format", "pdf,gif"], "format 'gif' is not known"),
+    "a width without a unit": (["--width", "3.5"], "--width '3.5' is not allowed"),
+    "a width that is too large": (["--width", "3m"], "--width '3m' is not allowed"),
+    "SNRs the wrong way round": (["--snr", "10..0"], "--snr '10..0' is not allowed"),
+    "an SNR that was not tested": (["--snr", "3..5"], "at 0, 18 dB"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_FIGURES)
+def test_a_wish_for_figures_that_cannot_be_met_is_refused_in_one_sentence(amc, filled, tmp_path, case):
+    path, store = filled
+    asked, said = WRONG_FIGURES[case]
+    refused = amc("figures", path, "--store", store, "--to", str(tmp_path / "figures"), *asked)
+    assert refused.returncode == 2 and said in refused.stderr and "Traceback" not in refused.stderr
+    assert not (tmp_path / "figures").exists()
+
+
+def test_results_have_the_rows_columns_and_snrs_that_are_asked_for(amc, filled):
+    path, store = filled
+    asked = ["--rows", "test_channel", "--columns", "train_channel", "--snr", "18"]
+    shown = amc("results", path, "--store", store, *asked)
+    cells = load("cells", store, path, filters={"snr_db": 18})
+    lines = {line.split()[0]: line.split()[1:] for line in shown.stdout.splitlines() if line.split()}
+    for channel, own in cells.groupby("test_channel"):
+        pooled = own.groupby("train_channel")[["correct", "n"]].sum()
+        accuracies = [f"{100 * c / n:.1f}" for c, n in pooled.to_numpy()]
+        assert [number.rstrip("*°") for number in lines[channel]] == accuracies
+    assert "SNR 18 dB" in shown.stdout and lines["awgn"][0].endswith("°") and not lines["awgn"][1].endswith("°")
+    refused = amc("results", path, "--store", store, "--rows", "test_chanel")
+    assert refused.returncode == 2 and "did you mean 'test_channel'" in refused.stderr
+    refused = amc("results", path, "--store", store, "--rows", "model", "--columns", "model")
+    assert refused.returncode == 2 and "rows and the columns" in refused.stderr
 
 
 def test_a_figure_needs_no_more_than_one_varied_field(amc, study_file, tmp_path):
@@ -251,7 +288,7 @@ def test_a_run_that_is_resumed_was_started_when_it_first_was(study_file, tmp_pat
 def test_a_damaged_checkpoint_does_not_keep_a_run_from_being_trained(study_file, tmp_path):
     study, store = load_study(study_file(models="mod_lcnn", train="{}")), Store(tmp_path / "store")
     [run] = study.runs()
-    checkpoint = tmp_path / "store" / "runs" / run.key / f"checkpoint-000001-{'0' * 32}.pt"
+    checkpoint = tmp_path / "store" / "runs" / run.key / f"checkpoint-000001-00000000-{'0' * 32}.pt"
     checkpoint.parent.mkdir(parents=True)
     checkpoint.write_bytes(b"PK not a checkpoint")
     list(compute(run, study.tests(run), store))
@@ -349,3 +386,21 @@ def test_a_trial_that_fails_is_recorded_the_others_go_on_and_the_next_launch_tri
     both = amc("run", path, other, "--store", str(store))
     assert both.returncode == 0 and "2 studies are complete: 4 runs, 18 cells" in both.stdout
     assert "4 runs trained, 0 begun, 0 failed" in amc("status", path, "--store", str(store)).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("simulate", "awgn", "--snr", "1:18"), "--snr '1:18' is not allowed: it is a number of dB"),
+        (("simulate", "awgn", "--snr", "1_0"), "--snr '1_0' is not allowed: it is a number of dB"),
+        (("simulate", "awgn", "--length", "8.5"), "--length '8.5' is not allowed: it is a whole number of samples"),
+        (("simulate", "awgn", "--seed", "-1"), "--seed '-1' is not allowed: it is a whole number from 0"),
+        (("run", "quickstart", "--gpus-per-trial", "nan"), "--gpus-per-trial 'nan' is not allowed: it is a number"),
+        (("saliency", "quickstart", "--instance", "x"), "--instance 'x' is not allowed: it is a whole number from 0"),
+        (("models", "--classes", "1"), "--classes '1' is not allowed: it is a whole number from 2 to 10,000"),
+    ],
+)
+def test_numbers_of_options_are_read_as_those_of_studies(arguments, sentence):
+    with pytest.raises(AmcError) as refusal:
+        app(arguments)
+    assert str(refusal.value).startswith(sentence)

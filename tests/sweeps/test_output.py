@@ -10,7 +10,10 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from amc_core import Scenario
 from amc_core.errors import AmcError
+from analysis import train_test
+from analysis.columns import RECIPE
 from sweeps.cli import show
 from sweeps.cli.show import show_table
 from sweeps.cli.tables import show_rows
@@ -130,20 +133,26 @@ def test_rows_wider_than_the_terminal_are_shown_as_lists_with_every_value(capsys
     assert max(map(len, printed.splitlines())) <= 80
 
 
-def test_results_of_a_search_are_told_by_what_differs_in_a_hundred_columns(capsys, monkeypatch):
+def test_results_of_a_search_have_a_column_for_every_hyperparameter_in_a_hundred_columns(capsys, monkeypatch):
     monkeypatch.setattr(show.out, "_width", 80)
     usual = {"activation": "leaky_relu", "fully_connected": 128, "kernel": 7, "localizer_constant": [1, 0, 0, 0, 1, 0]}
-    models = [
-        json.dumps(usual | {"blocks": blocks, "transform": transform})
-        for blocks in (2, 3)
-        for transform in ("time_iq", "frequency_time_iq")
+    scenario = {f"{side}_{name}": value for side in ("train", "test") for name, value in Scenario().columns().items()}
+    rows = [
+        scenario
+        | {"model": "stn_resnext", "hyperparameters": json.dumps(usual | {"blocks": blocks, "transform": transform})}
+        | {"learning_rate": rate, "test_upsampling": upsampling, "test_length": 128, "setting": "unseen"}
+        | {"snr_db": 0.0, "seed": 0, "n": 10, "correct": 5}
+        for blocks, transform, rate in ((2, "time_iq", 1.5e-4), (3, "frequency_time_iq", 2e-4))
+        for upsampling in (2.0, 2.5, 3.0, 3.2, 4.0, 5.0, 6.4, 8.0, 10.67, 12.0, 16.0, 20.0, 24.0, 32.0)
     ]
-    names = ["model", "hyperparameters", "learning_rate", "train_channel"]
-    entries = [("stn_resnext", text, 1.23456789e-4, "rayleigh_2") for text in models]
-    columns = pd.Index([2.0, 4.0, 8.0], name="test_upsampling")
-    show_table(pd.DataFrame([[0.5] * 3] * 4, pd.MultiIndex.from_tuples(entries, names=names), columns))
+    cells = pd.DataFrame(rows)
+    for name in ("code", "classes", "modulation_set", "instances", "length", "dataset_seed", "start", *RECIPE):
+        cells[name] = cells[name] if name in cells else 0
+    table = train_test(cells)
+    assert list(table.index.names) == ["model", "blocks", "transform", "learning_rate"]
+    show_table(table)
     printed = capsys.readouterr().out
-    assert "blocks 3, transform frequency_time_iq" in printed and "stn_resnext" in printed and "rayleigh_2" in printed
+    assert printed.count("frequency_time_iq") > 1 and printed.count("50.0") == 2 * 14  # in blocks of columns
     assert "leaky" not in printed and "{" not in printed
     assert max(map(len, printed.splitlines())) <= 100
 

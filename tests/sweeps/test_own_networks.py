@@ -253,3 +253,64 @@ def test_an_own_model_is_a_text_that_travels_with_its_sources():
     sent = pickle.loads(pickle.dumps(model))
     assert sent == "my_net.MyNet" and sent.sources == model.sources and sent.digest == model.digest
     assert sent.spec.any_length and sent.spec.parts == ("head",) and sent.spec.min_length == 8
+
+
+NEAREST = """
+import torch
+from torch import nn
+from amc_core.cumulants import magnitudes
+
+class Nearest(nn.Module):
+    any_length = True
+
+    def __init__(self, classes, length, power: float = 1):
+        super().__init__()
+        self.power = power
+        self.register_buffer("means", torch.zeros(classes, 11))
+
+    def fit(self, features, labels, seed):
+        for k in range(len(self.means)):
+            self.means[k] = torch.as_tensor(features[labels == k].mean(0))
+
+    def forward(self, x):
+        return -torch.cdist(magnitudes(x), self.means) ** self.power
+"""
+
+
+def test_a_class_with_fit_is_fitted_in_one_step_and_evaluated_as_any_other(own_study, store):
+    path = own_study(
+        {"my_fit.py": NEAREST}, code="my_fit.py", models="{my_fit.Nearest: {power: [1, 2]}}", snr_db="[18]"
+    )
+    study = load_study(path)
+    for run in study.runs():
+        assert run.recipe.epochs == 1
+        for _ in compute(run, [*study.tests(run)], store):
+            pass
+    cells = load("cells", store.path, path)
+    assert (cells[cells["test_channel"] == "awgn"]["accuracy"] > 0.6).all() and cells["code"].nunique() == 1
+    with pytest.raises(AmcError, match="cannot start from another run"):
+        load_study(own_study({"my_fit.py": NEAREST}, code="my_fit.py", models="my_fit.Nearest",
+                             transfer="{models: my_fit.Nearest}"))  # fmt: skip
+
+
+def test_classifiers_of_scikit_learn_stand_beside_the_svm_in_one_study(own_study, store):
+    trees = "{hoc: {classifier: sklearn.tree.DecisionTreeClassifier, max_depth: [2, 5]}}"
+    near = "{hoc: {classifier: sklearn.neighbors.KNeighborsClassifier}}"
+    path = own_study(code=None, models=f"[hoc_svm, {trees}, {near}]", snr_db="[18]")
+    study = load_study(path)
+    Draft202012Validator(study_schema()).validate({"models": [{"hoc": {"classifier": "sklearn.svm.SVC", "C": 2}}]})
+    for run in study.runs():
+        for _ in compute(run, [*study.tests(run)], store):
+            pass
+    cells = load("cells", store.path, path)
+    assert cells["hyperparameters"].nunique() == 4
+    assert (cells[cells["test_channel"] == "awgn"]["accuracy"] > 0.6).all()
+    with pytest.raises(AmcError, match="no argument 'n_estimators' that can be given"):
+        load_study(own_study(code=None, models="{hoc: {classifier: sklearn.svm.SVC, n_estimators: 3}}"))
+
+
+def test_an_argument_of_scikit_learns_can_be_searched(own_study):
+    models = "{hoc: {classifier: sklearn.neighbors.KNeighborsClassifier, n_neighbors: {int: [1, 9]}}}"
+    study = load_study(own_study(code=None, models=models, search="{proposals: 2}", test="{channel: rician}"))
+    [run] = study.proposal({"models.hoc.n_neighbors": 3}).runs()
+    assert run.hyperparameters == {"classifier": "sklearn.neighbors.KNeighborsClassifier", "n_neighbors": 3}

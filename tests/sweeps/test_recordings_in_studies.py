@@ -98,7 +98,7 @@ def test_a_recording_that_holds_what_trained_is_refused_before_any_work(study, t
     record(tmp_path / "site", 1, "more")
     path = study("{recording: site/rec.sigmf-meta}", "{recording: site}")
     with pytest.raises(
-        AmcError, match=r"of its 4 test instances have samples that are in the train or validation part"
+        AmcError, match=r"36 of its 80 test instances have samples that are in the train or validation part"
     ):
         require_recordings(make_plan(load_study(path), Store(tmp_path / "store")))
 
@@ -140,12 +140,12 @@ def test_a_recording_without_snr_tests_a_run_of_many_levels_at_the_one_that_the_
     meta.write_text(meta.read_text().replace("amc:snr_db", "own:snr_db"))
     levels = {"snr_db": "[0, 10, 18]"}
     store = Store(tmp_path / "store")
-    with pytest.raises(AmcError, match=r"amc:snr_db.*a test may have its own"):
-        computed(study("{channel: awgn}", "{recording: rec.sigmf-meta}", **levels), store)
+    with pytest.raises(AmcError, match=r"no SNR is recorded: give snr_db one value here"):
+        computed(study("{channel: awgn}", "{recording: rec.sigmf-meta, snr_db: [0, 10]}", **levels), store)
     path = study("{channel: awgn}", "{recording: rec.sigmf-meta, snr_db: [10]}", **levels)
     computed(path, store)
     cells = load("cells", store.path, path)
-    assert cells["snr_db"].tolist() == [10] and cells["n"].tolist() == [4]
+    assert cells["snr_db"].tolist() == [10] and cells["n"].tolist() == [40]
 
 
 @pytest.mark.parametrize("searched", [False, True])

@@ -28,6 +28,8 @@ def test_the_schema_itself_is_valid_and_knows_every_key():
     [
         "models: [cnn1d, {stn_resnext: {blocks: [2, 4], localizer_constant: [paper, [1, 0, 0, 0, 1, 0]]}}]",
         "{models: hoc_svm, train: {upsampling: 32/3, rolloff: {uniform: [0, 1]}}, snr_db: {from: 0, to: 4, step: 2}}",
+        "{models: lstm, train: {recording: {file: a.npz, iq: [I, Q], label: Y, classes: {x: BPSK}}}}",
+        "{models: lstm, test: {recording: a.h5, normalisation: max}}",
         "{models: lstm, train: {zip: {upsampling: [4, 8], rolloff: [0.1, 0.2]}}, test: [{vary: upsampling}, {}]}",
         "{models: lstm, train: {mixture: [{channel: awgn, weight: 3}, {channel: {name: own, max_doppler: 5}}]}}",
         "{models: {classnet: {blocks: {int: [1, 4]}}}, search: {proposals: 9, objective: [accuracy, parameters]}}",
@@ -54,6 +56,7 @@ def test_every_way_of_writing_a_study_passes(text):
         "{models: cnn1d, test: {channel: raleigh}}",
         "{models: cnn1d, recipe: {optimiser: sgd}}",
         "{models: cnn1d, seed: 1}",
+        "{models: cnn1d, test: {recording: {file: a.npz, iqq: X}}}",
         "{models: {lstm: {}, cnn1d: {}}}",
         "{models: {recipe: {epochs: 1}}}",
         "{models: cnn1d, test: {upsampling: {int: [2, 4]}}, search: {proposals: 9}}",

@@ -604,7 +604,7 @@ def test_a_full_bucket_is_told_in_one_sentence(s3, monkeypatch):
         def open_output_stream(self, name):
             raise OSError("AWS Error UNKNOWN (HTTP status 507) during PutObject operation: XMinioStorageFull")
 
-    monkeypatch.setattr(files, "_s3", lambda *arguments, **settings: Full())
+    monkeypatch.setattr(files, "bucket_files", lambda *arguments, **settings: Full())
     with pytest.raises(AmcError, match="'s3://measurements': it is full: free some space"):
         fill(Store("s3://measurements"))
 

@@ -449,6 +449,17 @@ def test_stages_have_the_names_that_the_study_gives_them_or_count(study_file):
     assert {both.stage_of(run) for run in other.runs()} == {"training", "indoors"}
 
 
+@pytest.mark.parametrize(("after", "parents"), [("training", ["training"]), ("[indoors, training]", None)])
+def test_a_stage_may_start_from_the_runs_of_some_stages_alone(study_file, after, parents):
+    stages = f"[{{train: {{channel: rician}}, name: indoors}}, {{train: {{channel: rayleigh}}, after: {after}}}]"
+    study = load_study(study_file(models="mod_lcnn", train="{}", transfer=stages))
+    starts = [study.stage_of(run.parent) for run in study.runs() if study.stage_of(run) == "transfer-2"]
+    assert starts == (parents or ["training", "indoors"])
+    late = "{train: {channel: rician}, after: outdoors, name: indoors}"
+    with pytest.raises(AmcError, match=r"transfer: stage 'outdoors' is not known.*known: training"):
+        load_study(study_file("late", models="mod_lcnn", train="{}", transfer=late))
+
+
 def test_the_name_of_a_stage_changes_no_key_and_a_run_that_two_stages_name_is_of_the_first(study_file):
     transfers = ("[{train: {channel: rician}}]", "[{train: {channel: rician}, name: a}, {train: {channel: rician}}]")
     plain, named = (load_study(study_file(models="mod_lcnn", train="{}", transfer=text)) for text in transfers)
@@ -501,3 +512,11 @@ def test_a_bad_recipe_of_a_model_is_refused(study_file, models, said):
     with pytest.raises(AmcError) as refused:
         load_study(study_file(models=models))
     assert said in str(refused.value)
+
+
+def test_fields_that_need_each_other_are_given_together(study_file):
+    noise = "impulsive_index: [0.1, 1], impulsive_ratio: 0.1"
+    study = load_study(study_file(train=f"{{{noise}, amplifier_backoff_db: 3, amplifier_smoothness: 2}}", test="{}"))
+    assert {run.dataset.scenario.impulsive_index for run in study.runs()} == {0.1, 1}
+    with pytest.raises(AmcError, match=r"impulsive_index 0\.1 needs impulsive_ratio beside it"):
+        load_study(study_file("alone", train="{impulsive_index: 0.1}"))

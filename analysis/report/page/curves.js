@@ -13,12 +13,13 @@ function ticks(low, high, wanted) {
 /**
  * A line chart with legend and, folded, its numbers as a table.
  * curves: [{name, x, y, low?, high?, colour?, dashed?, unlisted?, other?, end?, dot? (a place in x)}]; missing values
- * are null; `end` is written where the curve ends, if every curve has one and they are few; others are grey.
+ * are null; `end` is written where the curve ends, if every curve has one and they are few, in place of a legend;
+ * others are grey; `points` has a dot at every value. file: the name of files to save, where there are to be buttons.
  */
-function chart({ label, curves, xLabel, yLabel, yRange, yTold, range, chance }) {
+function chart({ label, curves, xLabel, yLabel, yRange, yTold, range, chance, file }) {
   const ends = curves.length <= 10 && curves.every((c) => c.end != null);
-  const longest = Math.max(...curves.map((c) => c.end?.length ?? 0)); // room for about 7.5 a character
-  const [W, H, left, right, top, bottom] = [640, 340, 68, ends ? 16 + 7.5 * longest : 14, 14, 46];
+  const longest = Math.max(...curves.map((c) => c.end?.length ?? 0)); // room for about 8.6 a character, in bold
+  const [W, H, left, right, top, bottom] = [640, 340, 68, ends ? 16 + 8.6 * longest : 14, 14, 46];
   const xs = [...new Set(curves.flatMap((c) => c.x))].sort((a, b) => a - b),
     ys = curves.flatMap((c) => c.y).filter((v) => v != null);
   const [xLow, xHigh] = xs.length > 1 ? [xs[0], xs.at(-1)] : [xs[0] - 1, xs[0] + 1];
@@ -35,9 +36,9 @@ function chart({ label, curves, xLabel, yLabel, yRange, yTold, range, chance }) 
   const groups = curves.map((c) => svg("g", {},
     c.low && !c.other && c.x.length > 1 && svg("path",
       { class: "interval", d: interval(c), style: { fill: c.colour } }),
-    svg("path", { class: `curve ${c.dashed ? "dashed" : ""} ${c.other ? "other" : ""}`, d: path(c), style: c.other ? {}
+    !c.points && svg("path", { class: `curve ${c.dashed ? "dashed" : ""} ${c.other ? "other" : ""}`, d: path(c), style: c.other ? {}
       : { stroke: c.colour } }),
-    c.x.map((x, i) => c.y[i] != null && (c.x.length === 1 || c.dot === i) &&
+    c.x.map((x, i) => c.y[i] != null && (c.points || c.x.length === 1 || c.dot === i) &&
       svg("circle", { class: "dot", cx: X(x), cy: Y(c.y[i]), r: 5, style: { fill: c.colour ?? "var(--muted)" } }))));
   const places = []; // of the labels at the ends of curves, moved down where they would overlap
   for (const [y, k] of ends ? curves.map((c, k) => [Y(c.y.at(-1)), k]).sort((a, b) => a[0] - b[0]) : [])
@@ -87,43 +88,124 @@ function chart({ label, curves, xLabel, yLabel, yRange, yTold, range, chance }) 
         return el("td", { class: "number" }, y == null ? "" : yTold(y, 1));
       })))))));
   });
-  return [drawing, curves.length <= 24 && legend, numbers];
+  const saves = file && el("div", { class: "saves unprinted" }, "Save as",
+    [["SVG", () => saveSvg(drawing, file)], ["PNG", () => savePng(drawing, file)],
+      ["CSV", () => saveText(asCsv(xLabel, curves), `${file}.csv`, "text/csv")]]
+      .map(([kind, onclick]) => el("button", { type: "button", onclick, "data-save": kind }, kind)));
+  return [drawing, !ends && curves.length <= 24 && legend, saves, numbers];
+}
+
+// -- files --------------------------------------------------------------------------------------------------
+
+function saveBlob(blob, name) {
+  const link = el("a", { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+const saveText = (text, name, type) => saveBlob(new Blob([text], { type }), name);
+
+/** A drawing that needs no style sheet: what is computed for each of its elements stands in it. */
+function standalone(drawing) {
+  const copy = drawing.cloneNode(true), [, , width, height] = drawing.getAttribute("viewBox").split(" ");
+  const names = ["fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "opacity", "font-size",
+    "font-weight", "font-family"];
+  const originals = [drawing, ...drawing.querySelectorAll("*")];
+  for (const [i, element] of [copy, ...copy.querySelectorAll("*")].entries()) {
+    const style = getComputedStyle(originals[i]);
+    for (const name of names) element.setAttribute(name, style.getPropertyValue(name));
+    element.removeAttribute("style");
+    element.removeAttribute("class");
+  }
+  for (const [name, value] of Object.entries({ xmlns: "http://www.w3.org/2000/svg", width, height }))
+    copy.setAttribute(name, value);
+  copy.prepend(svg("rect", { width, height, fill: getComputedStyle(document.body).backgroundColor }));
+  return new XMLSerializer().serializeToString(copy);
+}
+const saveSvg = (drawing, name) => saveText(standalone(drawing), `${name}.svg`, "image/svg+xml");
+
+/** At three times the size, for print. */
+function savePng(drawing, name) {
+  const image = new Image(), canvas = document.createElement("canvas");
+  const [, , width, height] = drawing.getAttribute("viewBox").split(" ").map(Number);
+  Object.assign(canvas, { width: 3 * width, height: 3 * height });
+  image.onload = () => {
+    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+    canvas.toBlob((blob) => saveBlob(blob, `${name}.png`));
+  };
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(standalone(drawing))}`;
+}
+
+/** A row per value of x, and of every curve its values with their bounds. */
+function asCsv(xLabel, curves) {
+  const quoted = (text) => (/[",\n]/.test(text) ? `"${String(text).replaceAll('"', '""')}"` : text);
+  const xs = [...new Set(curves.flatMap((c) => c.x))].sort((a, b) => a - b);
+  const head = [xLabel, ...curves.flatMap((c) => [c.name, ...(c.low ? [`${c.name}, low`, `${c.name}, high`] : [])])];
+  const rows = xs.map((x) => [x, ...curves.flatMap((c) => {
+    const i = c.x.indexOf(x);
+    return (c.low ? ["y", "low", "high"] : ["y"]).map((key) => c[key][i] ?? "");
+  })]);
+  return [head, ...rows].map((row) => row.map(quoted).join(",")).join("\n") + "\n";
 }
 
 const asPercent = (share, digits = 0) => `${percent(share, digits)} %`;
 
-/** Accuracy against SNR of the chosen squares, and of the others in their rows. */
+/** Accuracy against SNR of the chosen squares, and of the others in their row, if it is one. */
 function drawSnrCurves() {
   const rows = new Set(state.chosen.map((square) => `${squareRow(square)}`));
-  const others = squares.filter((square) => !state.chosen.includes(square) && rows.has(squareRow(square)));
-  const several = rows.size > 1, severalPanels = new Set(state.chosen.map((square) => square.panel)).size > 1;
+  const others = rows.size > 1 ? [] // the chosen ones are enough to look at
+    : squares.filter((square) => !state.chosen.includes(square) && rows.has(squareRow(square)));
+  // A curve's name has what is not the same for all of them.
+  const parts = (square) => [square.panel.title, told(square.panel.rowNames, square.panel.rows[square.row].codes, "short"),
+    told(square.panel.columnNames, square.panel.columns[square.column].codes, "short")];
+  const drawn = [...state.chosen, ...others].map(parts);
+  const telling = [0, 1, 2].filter((i) => drawn.some((each) => each[i] !== drawn[0][i]));
+  const onlyColumns = telling.length === 1 && telling[0] === 2;
   const curve = (square, i) => {
     const points = study.snrs.map((x, level) => ({ x, ...tally(square.cells, level, level) }))
-      .filter((point) => point.n);
-    const row = told(square.panel.rowNames, square.panel.rows[square.row].codes, "short");
-    const column = told(square.panel.columnNames, square.panel.columns[square.column].codes, "short");
-    const name = [several && severalPanels && square.panel.title, (several || !column) && row, column]
-      .filter(Boolean).join(", ") || square.panel.title;
+      .filter((point) => point.n && point.x !== null);
+    const own = parts(square), name = telling.map((part) => own[part]).filter(Boolean).join(", ")
+      || own.findLast(Boolean) || "all";
     const values = (key) => points.map((point) => point[key]);
+    const short = onlyColumns
+      ? square.panel.columnNames.map((field) => valueOf(square.cells[0], field)).join(", ") : name;
     return { name, x: values("x"), y: values("accuracy"), low: values("low"), high: values("high"), other: i === null,
-      colour: LINES[i % LINES.length],
-      end: several || !column ? null : square.panel.columnNames
-        .map((field) => valueOf(square.cells[0], field)).join(", ").replace(/^(.{20}).{2,}$/, "$1…") };
+      colour: LINES[i % LINES.length], end: short.replace(/^(.{20}).{2,}$/, "$1…") };
   };
-  const row = state.chosen.at(-1);
+  const row = state.chosen.at(-1), known = study.snrs.filter((snr) => snr !== null);
+  const near = (level) => known[Math.min(level, known.length - 1)];
+  if (!known.length) return fill(byId("snr-curves"), el("p", { class: "muted small" }, "The SNR is not known."));
   fill(byId("snr-curves"),
-    el("p", { class: "muted small" }, [row.panel.title,
-      told(row.panel.rowNames, row.panel.rows[row.row].codes, "short")].filter(Boolean).join(", "),
-      others.length ? ": " + (state.chosen.length > 1 ? "the chosen cells" : "the chosen cell") +
-        " (coloured, with 95 % intervals) and the others in the row (grey)." : "."),
+    el("p", { class: "muted small" }, rows.size > 1 ? "The chosen cells, with 95 % intervals."
+      : [row.panel.title, told(row.panel.rowNames, row.panel.rows[row.row].codes, "short")].filter(Boolean).join(", "),
+      rows.size === 1 && (others.length ? ": " + (state.chosen.length > 1 ? "the chosen cells" : "the chosen cell") +
+        " (coloured, with 95 % intervals) and the others in the row (grey)." : ".")),
     ...chart({
       label: "Accuracy against SNR of the chosen cells", xLabel: "SNR in dB", yLabel: "accuracy", yRange: [0, 1],
         yTold: asPercent,
-      curves: [...state.chosen.map(curve), ...others.map((square) => curve(square, null))],
+      curves: [...state.chosen.map(curve), ...limitCurve(), ...others.map((square) => curve(square, null))],
       range: state.from === 0 && state.to === study.snrs.length - 1 ? null
-        : [study.snrs[state.from], study.snrs[state.to]],
-      chance: 1 / study.modulations.length,
+        : [near(state.from), near(state.to)],
+      chance: 1 / study.modulations.length, file: `${study.name}-snr`,
     }));
+}
+
+/**
+ * What no classifier can exceed, in a list of one curve: where all chosen squares have the same tests and it is known. Over
+ * several tests it is weighted as their instances are.
+ */
+function limitCurve() {
+  const tests = (square) => [...new Set(square.cells.map((cell) => study.test[cell]))].sort().join(" ");
+  if (!study.limit || new Set(state.chosen.map(tests)).size > 1) return [];
+  const { cells } = state.chosen[0], levels = study.snrs.length, points = [];
+  for (const [level, x] of study.snrs.entries()) {
+    const tested = cells.filter((cell) => study.n[cell * levels + level]);
+    const sum = (value) => tested.reduce((total, cell) => total + value(cell) * study.n[cell * levels + level], 0);
+    if (!tested.length || x === null) continue;
+    if (tested.some((cell) => study.limit[cell][level] == null)) return [];
+    points.push([x, sum((cell) => study.limit[cell][level]) / sum(() => 1)]);
+  }
+  return [{ name: "upper bound of any classifier", end: "upper bound", dashed: true, colour: "var(--ink)",
+    x: points.map(([x]) => x), y: points.map(([, y]) => y) }];
 }
 
 const squareRow = (square) => `${square.panel.title}|${square.rowKey}`;

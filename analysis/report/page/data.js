@@ -1,6 +1,6 @@
 "use strict";
 // The page of a report, drawn from the JSON in the element "data" (see report/data.py, study_data).
-// The files data.js, map.js, curves.js and page.js stand in this order in one script.
+// The files data.js, map.js, curves.js, search.js and page.js stand in this order in one script.
 // Every text from a study becomes a text node, so that no description can be taken for HTML.
 
 const content = JSON.parse(document.getElementById("data").textContent);
@@ -21,13 +21,15 @@ async function unpack({ type, data }) {
 
 /** A study with its arrays unpacked; confusion counts stay packed until a cell of their run is chosen. */
 async function open(packed) {
-  const [run, trained, test, n, correct] = await Promise.all(["run", "trained", "test", "n", "correct"]
-    .map((name) => unpack(packed[name])));
+  const [run, trained, test, n, correct, right] = await Promise.all(
+    ["run", "trained", "test", "n", "correct", "right"].map((name) => packed[name] && unpack(packed[name])));
+  const bitsAt = [0]; // where the bits of a cell at an SNR begin in `right`, whole bytes
+  for (const count of n) bitsAt.push(bitsAt.at(-1) + Math.ceil(count / 8));
   const fields = await Promise.all(packed.fields.map(async (f) => ({ ...f, codes: await unpack(f.codes) })));
   const firstCell = []; // of every run: the cells of a run are numbered one after another
   run.forEach((r, cell) => (firstCell[r] ??= cell));
   const byName = Object.fromEntries(fields.map((field) => [field.name, field]));
-  return { ...packed, run, trained, test, n, correct, fields, byName, firstCell, confusions: new Map() };
+  return { ...packed, run, trained, test, n, correct, right, bitsAt, fields, byName, firstCell, confusions: new Map() };
 }
 
 /** Confusion counts of a run, over its cells × SNRs × sent × recognised. */
@@ -39,30 +41,33 @@ function confusionOf(of, run) {
 // -- statistics ---------------------------------------------------------------------------------------------
 
 /**
- * What each training made of cells, over the SNRs from one place to another: a map for each seed, from a stratum (the
- * instances of a test at an SNR) to {n, correct, once}. Seeds whose runs ended in the same weights are one training.
+ * Of every training, by its seed, a map over the strata of cells (the instances of a test at an SNR), from one SNR's place
+ * to another's: what `add(before, place)` makes of the places of counts. Seeds whose runs ended in the same weights are one
+ * training.
  */
-function trainings(cells, from, to) {
-  const levels = study.snrs.length, seeds = new Map();
+function strataOf(cells, from, to, add) {
+  const levels = study.snrs.length, seeds = new Map(), known = new Set();
   for (const cell of cells) {
     const run = study.runs[study.run[cell]];
     if (!seeds.has(run.seed)) seeds.set(run.seed, { weights: new Set(), strata: new Map() });
     const { weights, strata } = seeds.get(run.seed);
     weights.add(run.weights);
     for (let level = from; level <= to; level++) {
-      const n = study.n[cell * levels + level], stratum = study.test[cell] * levels + level;
-      if (!n) continue;
-      if (!strata.has(stratum)) strata.set(stratum, { n: 0, correct: 0, once: n });
-      const counts = strata.get(stratum);
-      counts.n += n;
-      counts.correct += study.correct[cell * levels + level];
+      const place = cell * levels + level, stratum = study.test[cell] * levels + level;
+      if (study.n[place]) strata.set(stratum, add(strata.get(stratum), place));
     }
   }
-  const known = new Set();
-  return [...seeds].sort(([a], [b]) => a - b).map(([, each]) => each).filter(({ weights, strata }) => {
+  return new Map([...seeds].sort(([a], [b]) => a - b).filter(([, { weights, strata }]) => {
     const key = [...weights].sort().join(" ");
     return strata.size && !known.has(key) && known.add(key);
-  }).map(({ strata }) => strata);
+  }).map(([seed, { strata }]) => [seed, strata]));
+}
+
+/** What each training made of cells: of each a map from stratum to {n, correct, once}. */
+function trainings(cells, from, to) {
+  const add = (sum = { n: 0, correct: 0 }, place) => ({ n: sum.n + study.n[place], once: sum.once ?? study.n[place],
+    correct: sum.correct + study.correct[place] });
+  return [...strataOf(cells, from, to, add).values()];
 }
 
 /** Counts of cells, pooled over the SNRs from one place to another, with the accuracy's 95 % interval. */
@@ -110,8 +115,73 @@ function wilson(p, n) {
   return { low: centre - half, high: centre + half };
 }
 
+/** The places of counts, by seed and stratum; null where a training was tested twice on the same instances. */
+function answers(cells, from, to) {
+  let twice = false;
+  const places = strataOf(cells, from, to, (before, place) => {
+    twice ||= before !== undefined;
+    return place;
+  });
+  return twice ? null : places;
+}
+
+const ONES = Uint8Array.from({ length: 256 }, (_, byte) => byte.toString(2).replaceAll("0", "").length);
+
+/** Of trainings of two sides on the same instances: how many only the first got right, only the second, of how many. */
+function discordant(own, other) {
+  if (own.size !== other.size) return null;
+  const sum = { first: 0, second: 0, n: 0 };
+  for (const [stratum, place] of own) {
+    const against = other.get(stratum);
+    if (against === undefined || study.n[place] !== study.n[against]) return null;
+    sum.n += study.n[place];
+    for (let i = 0; i < study.bitsAt[place + 1] - study.bitsAt[place]; i++) {
+      const [a, b] = [study.right[study.bitsAt[place] + i], study.right[study.bitsAt[against] + i]];
+      sum.first += ONES[a & ~b & 255];
+      sum.second += ONES[b & ~a & 255];
+    }
+  }
+  return sum;
+}
+
+/**
+ * Accuracy of cells minus that of others, with its 95 % interval: paired where both were tested on the same instances,
+ * as analysis.significance has it, else from the bounds of both (Newcombe 1998, method 10).
+ */
+function difference(cells, others, from = state.from, to = state.to) {
+  const sides = study.right ? [answers(cells, from, to), answers(others, from, to)] : [null, null];
+  if (sides.every(Boolean)) {
+    const [own, other] = sides, single = Math.min(own.size, other.size) === 1;
+    const seeds = single ? null : [...own.keys()].filter((seed) => other.has(seed));
+    const pairs = single ? [...own.values()].flatMap((a) => [...other.values()].map((b) => [a, b]))
+      : seeds.map((seed) => [own.get(seed), other.get(seed)]);
+    const counts = pairs.map(([a, b]) => discordant(a, b));
+    if (counts.length && counts.every(Boolean)) return paired(counts);
+  }
+  const [a, b] = [tally(cells, from, to), tally(others, from, to)], value = a.accuracy - b.accuracy;
+  return { value, low: value - Math.hypot(a.accuracy - a.low, b.high - b.accuracy),
+    high: value + Math.hypot(a.high - a.accuracy, b.accuracy - b.low), trainings: 0 };
+}
+
+/** Of one training Bonett and Price 2012, of several the interval of another training of both. */
+function paired(counts) {
+  const each = counts.map(({ first, second, n }) => (first - second) / n), seeds = counts.length;
+  const value = each.reduce((a, b) => a + b) / seeds;
+  const once = counts.reduce((sum, { n }) => sum + n, 0) / seeds;
+  const share = (name) => (counts.reduce((sum, count) => sum + count[name] / count.n, 0) / seeds * once + 1) / (once + 2);
+  const [own, other] = [share("first"), share("second")], variance = own + other - (own - other) ** 2;
+  const bounds = (centre, half) => ({ low: Math.max(-1, centre - half), high: Math.min(1, centre + half) });
+  if (seeds === 1) return { value, n: once, trainings: 1,
+    ...bounds(own - other, content.normal * Math.sqrt(variance / (once + 2))) };
+  const spread = each.reduce((sum, d) => sum + (d - value) ** 2, 0) / (seeds - 1) / seeds;
+  const student = content.student[Math.min(seeds - 1, content.student.length) - 1];
+  return { value, n: once, trainings: seeds,
+    ...bounds(value, Math.sqrt(student ** 2 * spread + content.normal ** 2 * variance / once)) };
+}
+
 const percent = (share, digits = 1) => (100 * share).toFixed(digits);
 const decibels = (snr) => String(snr).replace("-", "−");
+const inDecibels = (snr) => snr === null ? "unknown" : `${decibels(snr)} dB`; // of an SNR that nobody knows
 const count = (number) => number.toLocaleString("en");
 const plural = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
 
@@ -123,7 +193,8 @@ function duration(seconds) {
 
 function snrWords() {
   const [from, to] = [study.snrs[state.from], study.snrs[state.to]];
-  return state.from === state.to ? `SNR ${decibels(from)} dB` : `SNR ${decibels(from)} … ${decibels(to)} dB`;
+  if (state.from === state.to) return `SNR ${inDecibels(from)}`;
+  return `SNR ${to === null ? inDecibels(from) : decibels(from)} … ${inDecibels(to)}`;
 }
 
 // -- elements -----------------------------------------------------------------------------------------------
@@ -173,15 +244,25 @@ function tipsOn(table, words) {
   for (const name of ["mouseleave", "focusout"]) table.addEventListener(name, () => tip(null));
 }
 
-// cividis at 0, 0.1, … 1: dark blue to yellow, of even lightness steps, the same to colour-blind eyes
-const CIVIDIS = [[0, 34, 78], [8, 51, 112], [53, 69, 108], [79, 87, 108], [102, 105, 112], [125, 124, 120],
-  [148, 142, 119], [174, 163, 113], [200, 184, 102], [229, 207, 82], [254, 232, 56]];
+// viridis at 0, 0.1, … 1: lightness rises evenly, the same to colour-blind eyes, and nothing of it is grey
+const SHADES = [[68, 1, 84], [72, 36, 117], [65, 68, 135], [53, 95, 141], [42, 120, 142], [33, 145, 140],
+  [34, 168, 132], [68, 191, 112], [122, 209, 81], [189, 223, 38], [253, 231, 37]];
 
-/** Paints a cell by a share in [0, 1], with letters that stand out. */
-function paint(cell, share) {
+/** Relative luminance of a colour (WCAG 2.1). */
+function luminance(rgb) {
+  const [r, g, b] = rgb.map((value) => (value <= 10 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}
+
+function shade(share) {
   const x = 10 * Math.min(1, Math.max(0, share)), i = Math.min(9, Math.floor(x));
-  const rgb = CIVIDIS[i].map((value, k) => Math.round(value + (x - i) * (CIVIDIS[i + 1][k] - value)));
+  return SHADES[i].map((value, k) => Math.round(value + (x - i) * (SHADES[i + 1][k] - value)));
+}
+
+/** Paints a cell by a share in [0, 1], with black or white letters, whichever stand out more: at least 4.5 : 1. */
+function paint(cell, share) {
+  const rgb = shade(share), light = luminance(rgb) + 0.05 > Math.sqrt(1.05 * 0.05);
   cell.style.background = `rgb(${rgb.join(" ")})`;
-  cell.classList.toggle("light", x > 5.2);
-  cell.classList.toggle("deep", x <= 5.2);
+  cell.classList.toggle("light", light);
+  cell.classList.toggle("deep", !light);
 }

@@ -117,7 +117,9 @@ function drawHeatMap() {
   // To begin with, where a network was trained: there all that follows has something to show.
   const learnt = (square) => square.cells.some((cell) => study.runs[study.run[cell]].epochs > 1);
   const trained = squares.filter((square) => square.cells.every((cell) => study.trained[cell]));
-  choose([trained.find(learnt) ?? trained[0] ?? squares[0]].filter(Boolean));
+  const asked = (state.asked ?? []).map((place) => squares[place]).filter(Boolean);
+  state.asked = null;
+  choose(asked.length ? asked : [trained.find(learnt) ?? trained[0] ?? squares[0]].filter(Boolean));
 }
 
 function drawPanel(panel) {
@@ -293,14 +295,28 @@ function drawChosen() {
     counts.n > 0 && ` 95 % interval ${percent(counts.low)} … ${percent(counts.high)} %, of ` +
       `${covers(counts.trainings)}; `,
     counts.n > 0 && `${count(counts.correct)} of ${count(counts.n)} right`,
+    state.chosen.length === 2 && againstOther(square, state.chosen[0]),
     el("br"), `${square.label || "all settings"}, ${snrWords()}. `,
     el("span", { class: "unprinted small" }, "Below: ",
       [["confusion", "confusion matrix"], ["snr-curves", "SNR curves"], ["learning", "learning curves"],
       ["reproduce", "how to reproduce"]]
-      .map(([id, text], i) => [i ? ", " : "", el("a", { href: `#at-${id}` }, text)])));
+      .map(([id, text], i) => [i ? ", " : "", el("button", { class: "link", type: "button",
+        onclick: () => byId(`at-${id}`).scrollIntoView() }, text)])));
+  remember();
   drawConfusion(square);
   drawSnrCurves();
   drawReproduction(square);
+}
+
+/** The difference of the two chosen squares, in a sentence of its own. */
+function againstOther(square, other) {
+  const { value, low, high, n, trainings } = difference(square.cells, other.cells);
+  if (Number.isNaN(value)) return "";
+  const points = (share) => `${share > 0 ? "+" : ""}${percent(share)}`.replace("-", "−");
+  const basis = trainings > 1 ? `paired on ${count(n)} instances, of another training of both, from ${trainings}`
+    : trainings ? `paired on the same ${count(n)} instances, of these networks` : "from both intervals, not paired";
+  return [el("br"), el("span", { id: "difference" }, el("strong", {}, `${points(value)} points`),
+    ` against ${other.label || "all settings"}: 95 % interval ${points(low)} … ${points(high)}, ${basis}.`)];
 }
 
 // -- confusion matrix ---------------------------------------------------------------------------------------
@@ -353,7 +369,7 @@ async function drawConfusion(square) {
       el("tr", {}, el("th", { class: "name" }), names
         .map((name) => el("th", { scope: "col", class: "upright" }, el("span", {}, name))),
         el("th", { scope: "col" }, "n"))),
-    el("tbody", {}, names.map((name, sent) => el("tr", {}, el("th", { scope: "row" }, name),
+    el("tbody", {}, names.map((name, sent) => totals[sent] > 0 && el("tr", {}, el("th", { scope: "row" }, name),
       names.map((_, seen) => cellAt(sent, seen)), el("th", { class: "total" }, count(totals[sent]))))));
   tipsOn(table, (cell) => words(+cell.dataset.sent, +cell.dataset.seen));
   const mistakes = names.flatMap((_, sent) => names.map((_, seen) => [sent, seen]))

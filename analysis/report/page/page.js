@@ -1,42 +1,49 @@
 // -- tables -------------------------------------------------------------------------------------------------
 
-/** The table of runs, sorted by the column that was clicked last; runs of the chosen row are shaded. */
+/**
+ * A table whose rows are sorted by the column that was clicked last. columns: [heading, value, order of values or null,
+ * words for a value]. sort: {column, descending}, kept by the caller. attributes: of a row.
+ */
+function sortable(target, label, columns, entries, sort, attributes) {
+  const rank = (entry) => {
+    const [, value, order] = columns[sort.column] ?? [null, () => 0];
+    return order ? order.indexOf(value(entry)) : value(entry);
+  };
+  const order = entries.map((entry, i) => [entry, i]), sign = sort.descending ? -1 : 1;
+  if (sort.column !== null)
+    order.sort(([a], [b]) => (rank(a) < rank(b) ? -1 : rank(a) > rank(b) ? 1 : 0) * sign);
+  const isNumber = (i) => entries.some((entry) => typeof columns[i][1](entry) === "number");
+  const sortBy = (i) => {
+    Object.assign(sort, { descending: sort.column === i && !sort.descending, column: i });
+    sortable(target, label, columns, entries, sort, attributes);
+    target.querySelectorAll("th button")[i].focus();
+  };
+  fill(target, el("div", { class: "scroll tall", tabindex: 0, role: "region", "aria-label": label },
+    el("table", { class: "plain" },
+      el("thead", {}, el("tr", {}, columns.map(([heading], i) =>
+        el("th", { scope: "col", class: isNumber(i) ? "number" : null,
+          "aria-sort": sort.column === i ? (sort.descending ? "descending" : "ascending") : null },
+          el("button", { type: "button", onclick: () => sortBy(i) }, heading))))),
+      el("tbody", {}, order.map(([entry, place]) => el("tr", attributes(entry, place),
+        columns.map(([, value, , words = String], i) => el("td", { class: isNumber(i) ? "number" : null },
+          words(value(entry) ?? "", entry)))))))));
+}
+
+/** The table of runs; runs of the chosen row are shaded. */
 function drawRuns() {
-  const chosen = new Set(runsOfRows());
-  const columns = [
+  const chosen = new Set(runsOfRows()), code = (text) => text && el("code", {}, text);
+  sortable(byId("runs"), "Runs", [
     ["model", (run) => run.model],
     ...settingFields().map((field, i) => [field.short, (run) => run.settings[i] ?? "–", field.values]),
     ["seed", (run) => run.seed], ["parameters", (run) => run.parameters, null, count],
     ["kept epoch", (run) => run.kept_epoch, null, (value, run) => `${value} of ${run.epochs}`],
-    ["validation accuracy", (run) => run.validation_accuracy, null,
-      (value) => (value == null ? "" : `${percent(value)} %`)],
-    ["training time", (run) => run.seconds, null, duration], ["device", (run) => run.device],
-      ["finished (UTC)", (run) => run.finished], ["key", (run) => run.key],
-  ];
-  const { column, descending } = state.sort;
-  const rank = (run) => {
-    const [, value, order] = columns[column] ?? [null, () => 0];
-    return order ? order.indexOf(value(run)) : value(run);
-  };
-  const order = study.runs.map((run, i) => [run, i]);
-  if (column !== null) order.sort(([a], [b]) => (rank(a) < rank(b) ? -1 : rank(a) > rank(b) ? 1 : 0) * (descending ? -1
-    : 1));
-  const isNumber = (i) => typeof columns[i][1](study.runs[0]) === "number";
-  const sortBy = (i) => {
-    state.sort = { column: i, descending: column === i && !descending };
-    drawRuns();
-    byId("runs").querySelectorAll("th button")[i].focus();
-  };
-  fill(byId("runs"), el("div", { class: "scroll tall", tabindex: 0, role: "region", "aria-label": "Runs" },
-    el("table", { class: "plain" },
-    el("thead", {}, el("tr", {}, columns.map(([label], i) =>
-      el("th", { scope: "col", class: isNumber(i) ? "number" : null,
-      "aria-sort": column === i ? (descending ? "descending" : "ascending") : null },
-        el("button", { type: "button", onclick: () => sortBy(i) }, label))))),
-    el("tbody", {}, order.map(([run, place]) => el("tr",
-      { class: chosen.has(place) ? "chosen" : null, "data-run": run.key },
-      columns.map(([label, value, , format = String], i) => el("td", { class: isNumber(i) ? "number" : null },
-        label === "key" ? el("code", {}, run.key) : format(value(run), run)))))))));
+    ["validation accuracy", (run) => run.validation_accuracy, null, (value) => (value === "" ? "" : `${percent(value)} %`)],
+    ["training time", (run) => run.seconds, null, duration], ["started (UTC)", (run) => run.started],
+    ["finished (UTC)", (run) => run.finished], ["device", (run) => run.device], ["host", (run) => run.host],
+    ["threads", (run) => run.threads], ["vector instructions", (run) => run.vector_instructions],
+    ["torch", (run) => run.torch], ["weights", (run) => run.weights, null, code],
+    ["started from", (run) => run.parent, null, code], ["key", (run) => run.key, null, code],
+  ], study.runs, state.sort, (run, place) => ({ class: chosen.has(place) ? "chosen" : null, "data-run": run.key }));
 }
 
 function drawReproduction(square) {
@@ -54,7 +61,7 @@ function drawReproduction(square) {
     el("pre", { id: "snippet", tabindex: 0 },
       "from analysis import load\n\n" +
       `cells = load("cells", store=${quoted(store)}, study=${quoted(name)}${atScale})\n` +
-      `snrs = cells["snr_db"].between(${study.snrs[state.from]}, ${study.snrs[state.to]})\n` +
+      `snrs = ${snrsInPython()}\n` +
       `chosen = cells[snrs & cells["cell"].isin(${list(cells)})]\n` +
       `print(chosen["correct"].sum() / chosen["n"].sum())  # ${tally(square.cells).accuracy.toFixed(6)}`),
     el("p", {}, `Its ${runs.length === 1 ? "run is" : `${runs.length} runs are`} `,
@@ -98,7 +105,7 @@ function summary() {
       tile("Runs", `${count(runs.length)} of ${count(total.runs)}`, "trained"),
       tile("Cells", `${count(study.cells.length)} of ${count(total.cells)}`, "runs × test settings"),
       tile("Modulations", count(study.modulations.length), study.modulations.join(", ")),
-      tile("SNR", snrs.length > 1 ? `${decibels(snrs[0])} … ${decibels(snrs.at(-1))} dB` : `${decibels(snrs[0])} dB`,
+      tile("SNR", snrs.length > 1 ? `${decibels(snrs[0])} … ${inDecibels(snrs.at(-1))}` : inDecibels(snrs[0]),
         plural(snrs.length, "value")),
       tile("Instances", count(study.instances), "per modulation, SNR and setting: " +
         `${count(parts.train)} to train, ${count(parts.validation)} to validate, ${count(parts.test)} to test`),
@@ -167,15 +174,22 @@ function drawControls() {
     ...free.map(filter));
 }
 
+/** The SNRs that are chosen, as pandas selects them. */
+function snrsInPython() {
+  const chosen = study.snrs.slice(state.from, state.to + 1), known = chosen.filter((snr) => snr !== null);
+  const parts = known.length ? [`cells["snr_db"].between(${known[0]}, ${known.at(-1)})`] : [];
+  return [...parts, ...(known.length < chosen.length ? ['cells["snr_db"].isna()'] : [])].join(" | ");
+}
+
 /** SNRs: all, one, or a range, chosen with sliders. */
 function snrControls() {
   const last = study.snrs.length - 1;
   const slider = (id, label) => el("input", { type: "range", id, min: 0, max: last, step: 1, value: id === "snr-to"
-    ? last : 0, "aria-label": label, oninput: () => moved(id) });
+    ? state.to : state.from, "aria-label": label, oninput: () => moved(id) });
   const from = slider("snr-from", "lowest SNR"), to = slider("snr-to", "highest SNR"),
     out = el("output", { id: "snr-told", for: "snr-from snr-to" });
   const modes = ["all", "one", "range"].map((mode) =>
-    el("label", {}, el("input", { type: "radio", name: "snr-mode", value: mode, checked: mode === "all",
+    el("label", {}, el("input", { type: "radio", name: "snr-mode", value: mode, checked: mode === state.snrMode,
     onchange: () => turned(mode) }),
     { all: "all, pooled", one: "one", range: "from … to" }[mode]));
   const update = () => {
@@ -184,7 +198,7 @@ function snrControls() {
     from.value = state.from;
     to.value = state.to;
     from.setAttribute("aria-label", state.snrMode === "one" ? "SNR" : "lowest SNR");
-    for (const each of [from, to]) each.setAttribute("aria-valuetext", `${study.snrs[each.value]} dB`);
+    for (const each of [from, to]) each.setAttribute("aria-valuetext", inDecibels(study.snrs[each.value]));
     out.textContent = snrWords();
     paintHeatMap();
     drawChosen();
@@ -202,19 +216,49 @@ function snrControls() {
     else [state.from, state.to] = [Math.min(state.from, +to.value), +to.value];
     update();
   };
-  from.hidden = to.hidden = true;
+  from.hidden = state.snrMode === "all";
+  to.hidden = state.snrMode !== "range";
   out.textContent = snrWords();
   return el("div", { id: "snr", class: "group", role: "group", "aria-label": "SNR" }, el("span", {}, "SNR"), last > 0
     && [modes, from, to], out);
 }
 
-async function show(index) {
+/** Keeps what is chosen in the address, so that it leads back there. */
+function remember() {
+  const known = { rows: state.rows, columns: state.columns, model: state.model, snr: state.snrMode === "all" ? "all"
+    : `${state.snrMode},${state.from},${state.to}`, fitted: +state.fitted, counts: +state.counts,
+    chosen: state.chosen.map((square) => squares.indexOf(square)).join(",") };
+  for (const [name, code] of Object.entries(state.filters)) known[`only.${name}`] = code;
+  follow.query = new URLSearchParams(known).toString();
+  history.replaceState(null, "", `#study-${content.studies.indexOf(follow.shown)}?${follow.query}`);
+}
+
+/** Takes from an address what it knows of this study; what is not there stays as it is. */
+function recall(query) {
+  const asked = new URLSearchParams(query), whole = (text, most) => /^\d+$/.test(text ?? "") && +text <= most;
+  const [mode, from, to] = (asked.get("snr") ?? "").split(","), last = study.snrs.length - 1;
+  for (const which of ["rows", "columns"])
+    if (axis(asked.get(which)) || (which === "rows" && asked.get(which) === "rest")) state[which] = asked.get(which);
+  separate("columns");
+  if (whole(asked.get("model"), (study.byName.model?.values.length ?? 0) - 1)) state.model = +asked.get("model");
+  if (["one", "range"].includes(mode) && whole(from, last) && whole(to, last) && +from <= +to)
+    Object.assign(state, { snrMode: mode, from: +from, to: +to });
+  for (const field of study.fields)
+    if (whole(asked.get(`only.${field.name}`), field.values.length - 1))
+      state.filters[field.name] = +asked.get(`only.${field.name}`);
+  if (asked.has("fitted")) state.fitted = asked.get("fitted") === "1";
+  state.counts = asked.get("counts") === "1";
+  state.asked = (asked.get("chosen") ?? "").split(",").filter((text) => text !== "").map(Number);
+}
+
+async function show(index, query) {
   const opened = await open(content.studies[index]), last = opened.snrs.length - 1;
   if (follow.shown !== content.studies[index]) return; // another was asked for meanwhile
   study = opened;
   state = { model: "all", filters: {}, snrMode: "all", from: 0, to: last, fitted: true, chosen: [], counts: false,
-    sort: { column: null, descending: false } };
+    sort: { column: null, descending: false }, sortProposals: { column: null, descending: false } };
   Object.assign(state, usualAxes());
+  recall(query);
   document.title = `Report: ${study.name}`;
   const section = (title, id, ...before) => el("section", { id: `at-${id}` }, el("h2", {}, title), ...before,
     el("div", { id }));
@@ -225,8 +269,8 @@ async function show(index) {
       el("div", { id: "controls", class: "controls" }),
       el("div", { class: "controls", style: { marginTop: ".4rem" } }, snrControls(),
         el("div", { class: "group" }, el("label", {},
-          el("input", { type: "checkbox", id: "fitted", checked: true,
-          onchange: (event) => { state.fitted = event.target.checked; paintHeatMap(); } }),
+          el("input", { type: "checkbox", id: "fitted", checked: state.fitted,
+          onchange: (event) => { state.fitted = event.target.checked; paintHeatMap(); remember(); } }),
           "colours fitted to the numbers"))),
       el("div", { class: "key" },
         el("span", {}, el("span", { id: "scale-low" }), el("i", { class: "bar" }), el("span", { id: "scale-high" }),
@@ -239,25 +283,29 @@ async function show(index) {
     el("div", { class: "beside" },
       section("Confusion matrix", "confusion", el("div", { class: "group unprinted" },
         el("label", {}, el("input", { type: "checkbox", id: "counts",
-        onchange: (event) => { state.counts = event.target.checked; drawConfusion(state.chosen.at(-1)); } }),
+        checked: state.counts,
+        onchange: (event) => { state.counts = event.target.checked; drawConfusion(state.chosen.at(-1)); remember(); } }),
           "show counts instead of %"))),
       section("Accuracy against SNR", "snr-curves")),
     section("Learning curves", "learning"),
+    study.search && section("Search", "search"),
     section("Runs", "runs"),
     study.comparison && el("section", {}, el("h2", {}, "Beside the papers"), drawComparison()),
     section("How to reproduce", "reproduce"));
   drawControls();
   drawHeatMap();
+  if (study.search) drawSearch();
   for (const [i, link] of [...document.querySelectorAll("#studies a")].entries())
     i === index ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
 }
 
-/** With several studies, the address's fragment says which is shown. */
+/** The address's fragment says which study is shown, and what is chosen of it. */
 function follow() {
-  const asked = /^#study-(\d+)$/.exec(location.hash)?.[1] ?? 0;
-  if (study === null || content.studies[asked] !== follow.shown) {
+  const [, asked, query] = /^#study-(\d+)(?:\?(.*))?$/.exec(location.hash) ?? [null, 0, ""];
+  if (study === null || content.studies[asked] !== follow.shown || (query ?? "") !== follow.query) {
     follow.shown = content.studies[asked] ?? content.studies[0];
-    show(content.studies.indexOf(follow.shown));
+    follow.query = query ?? "";
+    show(content.studies.indexOf(follow.shown), query);
   }
 }
 

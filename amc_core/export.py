@@ -1,0 +1,219 @@
+"""Trained networks as files that other programs run: ONNX, PyTorch's .pt2, and safetensors with a loader in Python.
+
+Every file is run on a hundred instances before it takes its name, and its outputs are compared with the network's.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import logging
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from amc_core.errors import AmcError
+from amc_core.instances import Instances
+from amc_core.models.real_arithmetic import in_real_arithmetic
+from amc_core.recordings.atomic import replacing
+from amc_core.run import Dataset
+from amc_core.scenario import FILE_FIELDS
+
+INSTANCES = 100  # on which a file is compared with the network
+TOLERANCE = 1e-4  # of scores, relative to the largest where that is above 1
+_OPSET = 17  # of ONNX
+_LOADER = '''\
+"""Loads {file}: run {run}, {model} for {classes} classes."""
+
+import json
+from pathlib import Path
+
+from safetensors import safe_open
+
+{imports}
+
+
+def load(path=Path(__file__).with_name({file!r})):
+    """The network in evaluation mode, (batch, 2, {length}) float32 of unit mean power to scores, and its classes."""
+    with safe_open(path, framework="pt") as file:
+        about = {{name: json.loads(text) for name, text in file.metadata().items()}}
+        weights = {{name: file.get_tensor(name) for name in file.keys()}}
+    network = {build}
+    network.load_state_dict(weights)
+    return network.eval(), about["classes"]
+'''
+
+
+@dataclass(frozen=True)
+class About:
+    """What an exported file says of its network.
+
+    run: its key. model: by name. classes: in the order of the scores. length: samples of an instance. own: is the
+    network one of the user's own?
+    """
+
+    run: str
+    model: str
+    hyperparameters: dict
+    classes: Sequence[str]
+    length: int
+    own: bool = False
+
+    def texts(self) -> dict[str, str]:
+        """The fields as JSON, by name."""
+        return {name: json.dumps(value) for name, value in asdict(self).items() if name != "own"}
+
+
+def require_exportable(path: Path) -> None:
+    """Raise AmcError unless the ending of a path is that of a format and the packages of that are installed."""
+    if path.suffix not in _FORMATS:
+        raise AmcError(f"{str(path)!r} is no format for networks: the name ends in {', '.join(_FORMATS)}")
+    missing = [name for name in _FORMATS[path.suffix][0] if importlib.util.find_spec(name) is None]
+    if missing:
+        raise AmcError(f"{path.suffix} needs {' and '.join(missing)}: pip install 'amc-sweeps[export]'")
+
+
+def export_network(path: Path, network: nn.Module, about: About, x: torch.Tensor) -> tuple[list[Path], float]:
+    """Write a network to a file, run that file, and compare.
+
+    path: see `require_exportable`. network: (batch, 2, length) float32 → (batch, classes) scores, in evaluation mode on
+    a CPU. x: (batch, 2, length), the instances that it is compared on. Returns the files written, and the largest
+    difference of a score. Raises AmcError where the network cannot be exported or the file cannot be written, and
+    leaves no file where the scores differ by more than `TOLERANCE` or, of a model fitted in one step, the classes do.
+    """
+    require_exportable(path)
+    _, write, run = _FORMATS[path.suffix]
+    paths = [path.with_suffix(".py"), path] if path.suffix == ".safetensors" else [path]
+    with torch.no_grad():
+        expected = network(x)
+    with replacing(*paths) as partial:
+        with _explained(about.model, path.suffix):
+            write(partial, path, network, about, x)
+            scores = run(partial, x)
+        difference = (scores - expected).abs().max().item()
+        fitted = hasattr(network, "fit_features")  # whose eighth powers are rounded otherwise in another order
+        same = torch.equal(scores.argmax(1), expected.argmax(1))
+        near = difference <= TOLERANCE * max(1.0, expected.abs().max().item())
+        if not (same if fitted else near):
+            raise AmcError(
+                f"{about.model} cannot be exported as {path.suffix}: the file's scores differ by {difference:.2g}"
+            )
+    return paths[::-1], difference
+
+
+def check_instances(dataset: Dataset, length: int) -> torch.Tensor:
+    """A hundred instances of the test part, evenly chosen; noise where that is read from files.
+
+    Returns (100, 2, length) float32 of unit mean power.
+    """
+    if any(getattr(scenario, name) for scenario in dataset.scenario.components for name in FILE_FIELDS):
+        noise = torch.randn(INSTANCES, 2, length, generator=torch.Generator().manual_seed(0))
+        return noise / math.sqrt(2)
+    instances = Instances(replace(dataset, length=length), "test")
+    positions = torch.arange(INSTANCES) * len(instances) // INSTANCES
+    return instances.make(*instances.address(positions))
+
+
+@contextmanager
+def _explained(model: str, ending: str) -> Iterator[None]:
+    """Turns what an exporter makes of a network that it does not understand into a sentence, and keeps it quiet."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    except (AmcError, OSError, MemoryError):
+        raise
+    except Exception as error:  # exporters raise whatever a network leads them to
+        reason = " ".join(str(error).split())[:300]
+        raise AmcError(f"{model} cannot be exported as {ending}: {type(error).__name__}: {reason}") from None
+    finally:
+        logging.disable(level)
+
+
+# -- ONNX ----------------------------------------------------------------------------------------------
+
+
+def _write_onnx(partial: list[Path], path: Path, network: nn.Module, about: About, x: torch.Tensor) -> None:
+    """By PyTorch's tracing exporter, which takes a tenth of the time of the other and needs no further package."""
+    import onnx
+
+    torch.onnx.register_custom_op_symbolic("aten::mT", _transposed, _OPSET)
+    content, names = io.BytesIO(), {"input_names": ["iq"], "output_names": ["scores"]}
+    axes = {name: {0: "batch"} for name in ("iq", "scores")}
+    real = in_real_arithmetic(network)
+    torch.onnx.export(real, (x[:2],), content, dynamo=False, dynamic_axes=axes, opset_version=_OPSET, **names)
+    model = onnx.load_from_string(content.getvalue())
+    for name, text in about.texts().items():
+        model.metadata_props.add(key=name, value=text)
+    onnx.checker.check_model(model)
+    partial[0].write_bytes(model.SerializeToString())
+
+
+def _transposed(graph, x):
+    """The last two axes exchanged."""
+    order = list(range(x.type().dim()))
+    return graph.op("Transpose", x, perm_i=[*order[:-2], order[-1], order[-2]])
+
+
+def _run_onnx(partial: list[Path], x: torch.Tensor) -> torch.Tensor:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(partial[0]), providers=["CPUExecutionProvider"])
+    return torch.as_tensor(session.run(None, {"iq": x.numpy()})[0])
+
+
+# -- PyTorch's own -------------------------------------------------------------------------------------
+
+
+def _write_pt2(partial: list[Path], path: Path, network: nn.Module, about: About, x: torch.Tensor) -> None:
+    shapes = ({0: torch.export.Dim("batch")},)
+    program = torch.export.export(network, (x[:2],), dynamic_shapes=shapes)
+    with open(partial[0], "wb") as file:
+        torch.export.save(program, file, extra_files={"about.json": json.dumps(asdict(about))})
+
+
+def _run_pt2(partial: list[Path], x: torch.Tensor) -> torch.Tensor:
+    with open(partial[0], "rb") as file, torch.no_grad():
+        return torch.export.load(file).module()(x)
+
+
+# -- safetensors ---------------------------------------------------------------------------------------
+
+
+def _write_safetensors(partial: list[Path], path: Path, network: nn.Module, about: About, x: torch.Tensor) -> None:
+    from safetensors.torch import save_file
+
+    weights = {name: tensor.contiguous().clone() for name, tensor in network.state_dict().items()}
+    save_file(weights, partial[1], about.texts())
+    module, _, name = about.model.rpartition(".")
+    sizes = 'len(about["classes"]), about["length"], **about["hyperparameters"]'
+    imports, build = "from amc_core import build_model", f'build_model(about["model"], {sizes})'
+    if about.own:
+        imports, build = f"from {module} import {name}", f"{name}({sizes})"
+    filled = {"classes": len(about.classes), "run": about.run, "model": about.model, "length": about.length}
+    partial[0].write_text(_LOADER.format(file=path.name, imports=imports, build=build, **filled))
+
+
+def _run_safetensors(partial: list[Path], x: torch.Tensor) -> torch.Tensor:
+    names = {"__file__": str(partial[0])}
+    exec(compile(partial[0].read_text(), partial[0].name, "exec"), names)
+    network, _ = names["load"](partial[1])
+    with torch.no_grad():
+        return network(x)
+
+
+_Write = Callable[[list[Path], Path, nn.Module, About, torch.Tensor], None]
+_FORMATS: dict[str, tuple[tuple[str, ...], _Write, Callable[[list[Path], torch.Tensor], torch.Tensor]]] = {
+    ".onnx": (("onnx", "onnxruntime"), _write_onnx, _run_onnx),
+    ".pt2": ((), _write_pt2, _run_pt2),
+    ".safetensors": (("safetensors",), _write_safetensors, _run_safetensors),
+}

@@ -1,0 +1,164 @@
+"""Landmarks of samples, by which two instances that share a stretch are known, wherever each of them begins.
+
+A landmark is a hash of a short window. Content chooses the windows: of every few neighbouring ones the one with the
+largest hash of two samples in it (winnowing: Schleimer, Wilkerson and Aiken, SIGMOD 2003). Two instances with `SHARED`
+samples in common have a landmark in common, at any gain and any offset.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.ndimage import maximum_filter1d, minimum_filter1d
+
+_WINDOW = 48  # samples that a landmark is of
+_CHOICE = 17  # neighbouring windows, one of which is a landmark
+SHARED = _WINDOW + _CHOICE - 1  # samples in common that are always found, but for rounding
+_STEPS = 1 << 13  # of a window's largest component: coarser than single precision, finer than a receiver's noise
+_UNPREDICTED = 2.0**-14  # of a window's energy: below it the window is a tone, be it rounded to 8 bits
+_MOST = 1 << 24  # landmarks of a recording that are kept
+_SAMPLES = 1 << 16  # looked at at a time, so that they stay in a processor's cache
+_FACTORS = np.random.default_rng(0).integers(0, 1 << 63, 2 * _WINDOW, dtype=np.uint64) * 2 + 1
+
+
+@dataclass(frozen=True, eq=False)
+class Landmarks:
+    """The landmarks of instances, by instance and place.
+
+    length: samples of an instance. one_of: of how many landmarks one is kept, by its hash, so that memory is bounded.
+    instance, first: (n,) int64, which instance each is in, and the first sample of its window. hash: (n,) uint64.
+    """
+
+    length: int
+    one_of: int
+    instance: np.ndarray
+    first: np.ndarray
+    hash: np.ndarray
+
+    def __getitem__(self, chosen: np.ndarray) -> Landmarks:
+        return replace(self, instance=self.instance[chosen], first=self.first[chosen], hash=self.hash[chosen])
+
+    def of(self, instances: np.ndarray) -> Landmarks:
+        """Those of some instances."""
+        return self[np.isin(self.instance, instances)]
+
+    def repeats(self) -> np.ndarray:
+        """(k, 2) instances, the earlier first, that share a stretch. Of three that share one, two pairs are told."""
+        order = np.lexsort((self.instance, self.hash))
+        equal = np.flatnonzero(self.hash[order][1:] == self.hash[order][:-1])
+        return self._agreeing(self, order[equal], order[equal + 1])
+
+    def shared(self, other: Landmarks) -> np.ndarray:
+        """(k, 2) instances of the one and of the other that share a stretch: for each of the one, one or more."""
+        one_of = max(self.one_of, other.one_of)
+        here, there = (marks[marks.hash % np.uint64(one_of) == 0] for marks in (self, other))
+        order = np.argsort(there.hash, kind="stable")
+        pairs = []
+        for side in ("left", "right"):  # the first and the last of those that are equal
+            place = np.searchsorted(there.hash[order], here.hash, side) - (side == "right")
+            place = order[place.clip(0, max(0, len(order) - 1))] if len(order) else place[:0]
+            rows = np.flatnonzero(there.hash[place] == here.hash[: len(place)])
+            pairs.append(here._agreeing(there, rows, place[rows]))
+        return np.unique(np.concatenate(pairs), axis=0)
+
+    def _agreeing(self, other: Landmarks, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Of pairs of equal landmarks the pairs of instances that agree wherever they overlap.
+
+        Signals without noise repeat short windows by chance; pieces of one recording agree up to where one ends.
+        """
+        shift = self.first[rows] - other.first[others]
+        found = np.stack([self.instance[rows], other.instance[others], shift], axis=1)
+        found, votes = np.unique(found, axis=0, return_counts=True)
+        begin, end = found[:, 2].clip(0), np.minimum(self.length, other.length + found[:, 2]) - _WINDOW
+        width = self.length + 1
+        places = self.instance * width + self.first
+        count = np.searchsorted(places, found[:, 0] * width + end, "right")
+        count -= np.searchsorted(places, found[:, 0] * width + begin)
+        # Near the ends of what they share, each chooses windows by what the other does not have.
+        agree = (3 * votes >= count) & (end - begin + _WINDOW >= SHARED)
+        return np.unique(found[agree, :2], axis=0)
+
+
+def landmarks(batches: Iterable[tuple[np.ndarray, np.ndarray]], length: int, kind: np.ndarray) -> Landmarks:
+    """The landmarks of instances, given as (positions, x), with x (batch, 2, length).
+
+    kind: (n,) int64 of all positions, what each is an instance of. Windows that are silent, hold their level, or are a
+    tone are no landmarks, nor are those that are in an instance twice, as periods are; where those occur, which are not
+    of noise, the kind has none.
+    """
+    one_of = 1 << max(0, math.ceil(math.log2(max(1, 2 * len(kind) * length / (_CHOICE + 1) / _MOST))))
+    nothing = np.empty(0, dtype=np.int64)
+    parts, repeating = [(nothing, nothing, nothing.view(np.uint64))], set()
+    step = max(1, _SAMPLES // length)
+    for positions, x in batches:
+        for start in range(0, len(x), step):
+            row, first, hashes = _landmarks(x[start : start + step])
+            instance = positions[start + row]
+            order = np.lexsort((hashes, row))
+            twice = (np.diff(row[order]) == 0) & (np.diff(hashes[order]) == 0)
+            repeating.update(kind[instance[order][1:][twice]].tolist())
+            kept = hashes % np.uint64(one_of) == 0
+            parts.append((instance[kept], first[kept], hashes[kept]))
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    kept = np.flatnonzero(~np.isin(kind[columns[0]], list(repeating)))
+    kept = kept[np.lexsort((columns[1][kept], columns[0][kept]))]
+    return Landmarks(length, one_of, *(column[kept] for column in columns))
+
+
+def _landmarks(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Instance (row of x), first sample and hash of each landmark of x (batch, 2, n)."""
+    count = x.shape[2] - _WINDOW + 1
+    if count < 1:
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0, dtype=np.uint64)
+    samples = x[:, 0] + 1j * x[:, 1]
+    power = samples.real**2 + samples.imag**2
+    product = samples[:, 1:] * samples[:, :-1].conj()  # of each two neighbours
+    middle = slice(_WINDOW // 2, _WINDOW // 2 + count)
+    level = power[:, 1:] + power[:, :-1]
+    chosen = _chosen(_order(product[:, middle], level[:, middle])) if count > 1 else np.ones((len(x), 1), dtype=bool)
+    instance, first = np.nonzero(chosen & _telling(samples, power, product, count))
+    windows = np.lib.stride_tricks.sliding_window_view(x, _WINDOW, axis=2)[instance, :, first]
+    windows = windows.reshape(len(windows), 2 * _WINDOW)
+    rounded = np.rint(windows * (_STEPS / abs(windows).max(axis=1, keepdims=True))).astype(np.int64)
+    return instance, first, _mixed(rounded.view(np.uint64) @ _FACTORS)
+
+
+def _order(product: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """(batch, n) uint32: a hash of the change between two samples, whatever their gain."""
+    scale = _STEPS / np.where(level > 0, level, 1)
+    real, imag = (np.rint(part * scale).astype(np.int64).view(np.uint64) for part in (product.real, product.imag))
+    return (_mixed(real * _FACTORS[0] + imag * _FACTORS[1]) >> np.uint64(32)).astype(np.uint32)
+
+
+def _mixed(value: np.ndarray) -> np.ndarray:
+    value = (value ^ (value >> np.uint64(32))) * _FACTORS[0]
+    return value ^ (value >> np.uint64(29))
+
+
+def _chosen(order: np.ndarray) -> np.ndarray:
+    """Is a value the largest of some `_CHOICE` neighbours? (batch, n) uint32 → bool."""
+    size = min(_CHOICE, order.shape[1])
+    left = size // 2
+    largest = maximum_filter1d(order, size, axis=1)[:, left : order.shape[1] - (size - 1 - left)]
+    padded = np.pad(largest, ((0, 0), (size - 1, size - 1)), constant_values=np.iinfo(np.uint32).max)
+    return order >= minimum_filter1d(padded, size, axis=1)[:, left : padded.shape[1] - (size - 1 - left)]
+
+
+def _telling(samples: np.ndarray, power: np.ndarray, product: np.ndarray, count: int) -> np.ndarray:
+    """(batch, count) bool: do most samples of a window differ from those before, and from what a tone would be?"""
+
+    def over(values: np.ndarray, begin: int = 0) -> np.ndarray:
+        """Sums of the `_WINDOW` - 1 values of each window from its `begin`-th."""
+        sums = np.cumsum(values, axis=1)
+        ends = sums[:, begin + _WINDOW - 2 :][:, :count]
+        return ends - (sums - values)[:, begin:][:, :count]
+
+    change = samples[:, 1:] - samples[:, :-1]
+    moving = change.real**2 + change.imag**2 > _STEPS**-2.0 * power[:, 1:]
+    predicted = over(product)
+    predicted = predicted.real**2 + predicted.imag**2
+    energies = over(power) * over(power, 1)
+    return (over(moving.astype(np.int32)) > _WINDOW // 2) & (energies - predicted > _UNPREDICTED * energies)

@@ -1,0 +1,203 @@
+"""How a recording is read whose format does not say what its fields are: told beside the path, part of what it is.
+
+Imports no reader of any format, so that studies can be planned without one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from amc_core.errors import AmcError, require_known
+from amc_core.fingerprint import DigestedPath
+from amc_core.identity import canonical
+from amc_core.quantities import require_number
+
+DATATYPES = ("complex64", "int16")  # of raw files: I and Q in turn, little-endian
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the fields of a file are, None where it is not told.
+
+    iq: name of the field with the samples, or of two, I and Q. label: name of the field with the modulations, the one
+    modulation of all (in SigMF, of files that name none), or of a long capture modulation → [first sample, the one
+    after the last], or a list of such.
+    snr_db: name of a field, or dB. classes: names of modulations, which whole numbers and one-hot labels count from 0;
+    the name of a field with these; or label as the file has it → modulation. sample_rate: Hz. datatype: of a raw file.
+    Raises AmcError for anything else.
+    """
+
+    iq: str | tuple[str, str] | None = None
+    label: str | dict[str, list] | None = None
+    snr_db: str | float | None = None
+    classes: str | tuple[str, ...] | dict[str, str] | None = None
+    sample_rate: float | None = None
+    datatype: str | None = None
+
+    def __post_init__(self):
+        for name, read in _READERS.items():
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, read(value))
+
+    def __hash__(self) -> int:
+        return hash(canonical(self.told))
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What is told, as JSON can hold it."""
+        values = ((f.name, getattr(self, f.name)) for f in fields(self))
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in values if v is not None}
+
+    def require_only(self, path: object, kind: str, *allowed: str) -> None:
+        """Raise AmcError where something is told that a format knows by itself."""
+        for name in self.told:
+            if name not in allowed:
+                may = " and ".join(allowed)
+                raise AmcError(f"{path}: {name} is not for {kind}, which says it itself; allowed beside file: {may}")
+
+
+class ReadPath(DigestedPath):
+    """The path of a file together with how it is read; two are equal where content and reading are."""
+
+    __slots__ = ("reading",)
+
+    def __new__(cls, path: str, reading: Reading, content: str = "") -> ReadPath:
+        self = super().__new__(cls, str(path), content)
+        self.reading = reading
+        return self
+
+    @property
+    def digest(self) -> str:
+        both = f"{self.content} {canonical(self.reading.told)}"
+        return hashlib.blake2b(both.encode(), digest_size=12).hexdigest()
+
+    def as_dict(self) -> dict[str, Any]:
+        return super().as_dict() | {"reading": self.reading.told}
+
+    def elsewhere(self, path: str) -> ReadPath:
+        return ReadPath(path, self.reading, self.content)
+
+    def __reduce__(self):
+        return ReadPath, (str(self), self.reading, self.content)
+
+
+def reading_of(path: object) -> Reading:
+    """How a path is read: as its format says, unless it is a `ReadPath`."""
+    return path.reading if isinstance(path, ReadPath) else Reading()
+
+
+def read_recording(value: Any) -> str:
+    """The value of a scenario's field `recording`: a path, {"file": path, …} with fields of a `Reading`, or `as_dict`.
+
+    Raises AmcError for anything else.
+    """
+    if isinstance(value, str):
+        return DigestedPath(value) if value else ""
+    if not isinstance(value, Mapping):
+        raise AmcError(f"recording {value!r} is not allowed: it is the path of a file, or {{file: path, iq: field, …}}")
+    if set(value) <= {"path", "content", "reading"} and "path" in value:
+        path, content, told = value["path"], value.get("content", ""), value.get("reading", {})
+    else:
+        require_known("key of recording", value, ("file", *_READERS))
+        path, content = value.get("file", ""), ""
+        told = {name: entry for name, entry in value.items() if name != "file"}
+    if not (isinstance(path, str) and path and isinstance(content, str) and isinstance(told, Mapping)):
+        raise AmcError(f"recording {dict(value)!r:.200} is not allowed: file is the path of a file")
+    return ReadPath(path, Reading(**told), content) if told else DigestedPath(path, content)
+
+
+def recording_schema() -> dict[str, Any]:
+    """JSON Schema of the field `recording`."""
+    text, number = {"type": "string"}, {"type": ["number", "string"]}
+    texts = {"type": "array", "items": text, "minItems": 1}
+    told = {
+        "file": text | {"description": "The path of the file."},
+        "iq": {"anyOf": [text, texts | {"minItems": 2, "maxItems": 2}]}
+        | {"description": "The field with the samples, or two fields, I and Q."},
+        "label": {"anyOf": [text, {"type": "object"}]}
+        | {"description": "The field with the modulations, one modulation, or modulation → samples of a capture."},
+        "snr_db": number | {"description": "The field with the SNRs, or dB."},
+        "classes": {"anyOf": [text, texts, {"type": "object", "additionalProperties": text}]}
+        | {"description": "Modulations that labels count, or label as the file has it → modulation."},
+        "sample_rate": number | {"description": "In Hz."},
+        "datatype": {"enum": list(DATATYPES)} | {"description": "Of a raw file of I and Q in turn."},
+    }
+    mapping = {"type": "object", "properties": told, "additionalProperties": False, "required": ["file"]}
+    return {"anyOf": [text, mapping]}
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) > 0 and all(isinstance(v, str) and v for v in value)
+
+
+def _refused(name: str, value: Any, allowed: str) -> AmcError:
+    return AmcError(f"{name} {value!r:.200} of a recording is not allowed: it is {allowed}")
+
+
+def _iq(value: Any) -> str | tuple[str, str]:
+    if isinstance(value, str) and value:
+        return value
+    if not _texts(value) or len(value) != 2:
+        raise _refused("iq", value, "the name of a field, or of two, [I, Q]")
+    return tuple(value)
+
+
+def _label(value: Any) -> str | dict[str, list]:
+    if isinstance(value, str) and value:
+        return value
+    if not isinstance(value, Mapping) or not value:
+        allowed = "the name of a field, one modulation, or modulation → [first sample, the one after the last]"
+        raise _refused("label", value, allowed)
+    return {str(name): _ranges(name, ranges) for name, ranges in value.items()}
+
+
+def _ranges(name: Any, value: Any) -> list[list[int]]:
+    listed = value if isinstance(value, list | tuple) and value and isinstance(value[0], list | tuple) else [value]
+    for entry in listed:
+        whole = isinstance(entry, list | tuple) and len(entry) == 2 and all(type(end) is int for end in entry)
+        if not whole or not 0 <= entry[0] < entry[1] < 1 << 62:
+            raise _refused(f"label {name}", value, "[first sample, the one after the last], or a list of such")
+    return [list(entry) for entry in listed]
+
+
+def _snr_db(value: Any) -> str | float:
+    if isinstance(value, str) and value:
+        try:
+            value = float(value)
+        except ValueError:
+            return value
+    return float(require_number("snr_db of a recording", value, -1000, 1000, "dB"))
+
+
+def _classes(value: Any) -> str | tuple[str, ...] | dict[str, str]:
+    if isinstance(value, str) and value:
+        return value
+    if isinstance(value, Mapping) and value and _texts([*value.values()]):
+        return {str(name): own for name, own in value.items()}
+    if not _texts(value):
+        raise _refused("classes", value, "a list of modulations, or label of the file → modulation")
+    return tuple(value)
+
+
+def _sample_rate(value: Any) -> float:
+    return float(require_number("sample_rate of a recording", value, 1e-6, 1e15, "Hz"))
+
+
+def _datatype(value: Any) -> str:
+    if value not in DATATYPES:
+        raise _refused("datatype", value, " or ".join(DATATYPES))
+    return value
+
+
+_READERS = {
+    "iq": _iq,
+    "label": _label,
+    "snr_db": _snr_db,
+    "classes": _classes,
+    "sample_rate": _sample_rate,
+    "datatype": _datatype,
+}

@@ -1,0 +1,118 @@
+"""Arrays of files by name, of which no more is read than is asked for, and what they hold: I/Q, labels, SNRs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from amc_core.errors import AmcError, suggest
+
+
+class Array(Protocol):
+    """An array in a file. It holds no open file, so that a recording can be sent to another process."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    def read(self, *index: slice) -> np.ndarray:
+        """What slices along the first axes select; with none, all of it."""
+
+
+Arrays = Mapping[str, Array]  # by the names of the fields
+
+
+@dataclass(frozen=True, eq=False)
+class InMemory:
+    """An array that has been read as a whole, as of a file that is compressed or a text."""
+
+    values: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.values.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.values.dtype
+
+    def read(self, *index: slice) -> np.ndarray:
+        return self.values[index]
+
+
+@dataclass(frozen=True, eq=False)
+class Mapped:
+    """An array that lies in a file as it is in memory, from `offset` bytes on.
+
+    stored, extent: type and shape there, in Fortran's order or not. column: the one that is meant of a structured type.
+    """
+
+    path: Path
+    offset: int
+    stored: np.dtype
+    extent: tuple[int, ...]
+    fortran: bool = False
+    column: str | None = None
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.stored if self.column is None else self.stored[self.column].base
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.extent if self.column is None else self.extent + self.stored[self.column].shape
+
+    def read(self, *index: slice) -> np.ndarray:
+        order = "F" if self.fortran else "C"
+        try:
+            whole = np.memmap(self.path, self.stored, "r", self.offset, self.extent, order)
+        except (OSError, ValueError) as error:
+            raise AmcError(f"{self.path}: cannot be read ({error}); allowed is the file as it was opened") from None
+        part = np.array(whole[index])
+        return part if self.column is None else part[self.column]
+
+
+def named(path: Path, arrays: Arrays, name: str, what: str) -> Array:
+    """The array of a name that `what` is told to be. Raises AmcError, with the names that there are."""
+    if name not in arrays:
+        fields = ", ".join(arrays) or "none"
+        raise AmcError(f"{path}: {what} is told to be field {name!r}, which is not there{suggest(name, [*arrays])}"
+                       f"; allowed are its fields: {fields:.300}")  # fmt: skip
+    return arrays[name]
+
+
+def untold(path: Path, arrays: Arrays) -> AmcError:
+    """What is said of a file of which nobody has said what its fields are."""
+    fields = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+    how = f"recording: {{file: {path.name}, iq: FIELD, label: FIELD, snr_db: FIELD, classes: [BPSK, …]}}"
+    return AmcError(f"{path}: its fields do not say what they are ({fields:.300}); allowed is to say it, {how}")
+
+
+def is_complex(dtype: np.dtype) -> bool:
+    """Complex numbers, or pairs of numbers, as other programs write them."""
+    pair = dtype.names is not None and len(dtype.names) == 2
+    return dtype.kind == "c" or (pair and all(dtype[name].kind in "fiu" for name in dtype.names))
+
+
+def as_iq(x: np.ndarray, axis: int | None) -> np.ndarray:
+    """Complex (..., n), or real with I and Q along `axis`, → (..., 2, n) float64."""
+    if axis is not None:
+        return np.moveaxis(x, axis, -2).astype(np.float64)
+    if x.dtype.names is not None:
+        i, q = (x[name] for name in x.dtype.names)
+    else:
+        i, q = x.real, x.imag
+    return np.stack([i, q], axis=-2).astype(np.float64)
+
+
+def texts(values: np.ndarray) -> list[str] | None:
+    """The texts of an array of them, bytes among them; None of an array of anything else."""
+    flat = values.ravel()
+    if values.dtype.kind == "S" or (values.dtype.kind == "O" and all(isinstance(v, bytes) for v in flat)):
+        return [value.decode("utf-8", "replace") for value in flat]
+    if values.dtype.kind == "U" or (values.dtype.kind == "O" and all(isinstance(v, str) for v in flat)):
+        return [str(value) for value in flat]
+    return None

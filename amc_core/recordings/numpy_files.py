@@ -1,0 +1,83 @@
+"""Arrays of .npy and .npz files, mapped where they are not compressed; nothing in them is unpickled."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from amc_core.errors import AmcError
+from amc_core.recordings.arrays import Array, Arrays, InMemory, Mapped
+
+MAGIC = b"\x93NUMPY"
+_LOCAL_HEADER = 30  # bytes of a ZIP member's own header, before its name and its extra field
+_MOST_DEFLATED = 1100  # times that anything can be compressed by deflation
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def npy_arrays(path: Path) -> Arrays:
+    """The array of a .npy file, called "array"; of a structured one, each of its fields."""
+    with open(path, "rb") as file:
+        shape, fortran, kind = _header(path, "the array", file)
+        array = Mapped(path, file.tell(), kind, shape, fortran)
+    _require_whole(path, "the array", shape, kind, path.stat().st_size - array.offset)
+    if kind.names is None or (len(kind.names) == 2 and set(kind.names) in ({"r", "i"}, {"real", "imag"})):
+        return {"array": array}
+    return {name: Mapped(path, array.offset, kind, shape, fortran, name) for name in kind.names}
+
+
+def npz_arrays(path: Path) -> Arrays:
+    """The arrays of a .npz file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+            if not members:
+                raise AmcError(f"{path}: the archive has no .npy files; allowed is what numpy.savez writes")
+            return {member.filename.removesuffix(".npy"): _member(path, archive, member) for member in members}
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, zipfile.zlib.error) as error:
+        raise AmcError(f"{path}: the archive is damaged or cut short ({error}); allowed is a whole one") from None
+
+
+def _member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Array:
+    name = member.filename
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or member.flag_bits & 1:
+        raise AmcError(f"{path}: {name} is encrypted or compressed in another way; allowed is what numpy.savez writes")
+    with archive.open(member) as file:
+        shape, fortran, kind = _header(path, name, file)
+        header = file.tell()
+        most = member.compress_size * (_MOST_DEFLATED if member.compress_type else 1)
+        _require_whole(path, name, shape, kind, min(member.file_size, most + 1024) - header)
+        if member.compress_type:
+            content = file.read()
+            values = np.frombuffer(content, kind, math.prod(shape))
+            return InMemory(values.reshape(shape, order="F" if fortran else "C"))
+    with open(path, "rb") as file:
+        file.seek(member.header_offset)
+        local = file.read(_LOCAL_HEADER)
+    behind = int.from_bytes(local[26:28], "little") + int.from_bytes(local[28:30], "little")
+    return Mapped(path, member.header_offset + _LOCAL_HEADER + behind + header, kind, shape, fortran)
+
+
+def _header(path: Path, name: str, file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, order and type of an array, whose numbers follow."""
+    try:
+        version = np.lib.format.read_magic(file)
+        if version not in _HEADERS:
+            raise ValueError(f"version {version[0]}.{version[1]}")
+        shape, fortran, kind = _HEADERS[version](file)
+    except (ValueError, EOFError, TypeError, SyntaxError) as error:
+        what = str(error).splitlines()[0][:200]
+        raise AmcError(f"{path}: {name} is damaged or cut short ({what}); allowed is what NumPy writes") from None
+    if kind.hasobject:
+        raise AmcError(f"{path}: {name} holds Python objects, which are programs; allowed are numbers and texts")
+    return shape, fortran, kind
+
+
+def _require_whole(path: Path, name: str, shape: tuple[int, ...], kind: np.dtype, there: int) -> None:
+    claimed = math.prod(shape) * kind.itemsize
+    if claimed > there or kind.itemsize == 0:
+        what = f"{name} claims the shape {shape} of {kind}, {claimed} bytes, and {max(there, 0)} are there"
+        raise AmcError(f"{path}: {what}; allowed is a whole array")

@@ -1,0 +1,93 @@
+"""Whether classifiers know what they do not know: calibration and open set, from the histograms that cells keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from amc_core import confidence
+from amc_core.confidence import Roc
+from amc_core.errors import AmcError
+from analysis.columns import TEST
+from analysis.results import Results
+
+SURE = 0.9  # from which probability a classifier counts as sure
+_OUTCOMES, _BINS = 3, 20  # of a histogram: right, wrong, of a modulation never trained
+_TESTED = ["run", *TEST, "test_length", "snr_db"]
+
+
+class Histograms:
+    """Counts by the largest probability of all cells of some results, model by model.
+
+    Raises AmcError where there are no cells.
+    """
+
+    def __init__(self, results: Results):
+        columns = [*_TESTED, "model", "setting", "confidence"]
+        self.cells = results.table("cells", columns).reset_index(drop=True)
+        if self.cells.empty:
+            raise AmcError(f"store {str(results.store.path)!r} holds no cells of this study: 'amc run' computes them")
+        self.counts = np.stack([np.asarray(counts) for counts in self.cells["confidence"]])
+        self.counts = self.counts.reshape(-1, _OUTCOMES, _BINS)
+        self.models = list(dict.fromkeys(self.cells["model"]))
+
+    def of(self, model: str) -> np.ndarray:
+        """(3, 20) counts of a model, over all its cells: right, wrong, of a modulation never trained."""
+        return self.counts[(self.cells["model"] == model).to_numpy()].sum(0)
+
+    def by_setting(self, model: str) -> Roc:
+        """Settings that a model knows from training against unseen ones, run by run and SNR by SNR where it has both.
+
+        Modulations that it knows in both. What its distributions cover counts as known.
+        """
+        own = (self.cells["model"] == model).to_numpy()
+        unseen = own & (self.cells["setting"] == "unseen").to_numpy()
+        return self._roc(own & ~unseen, unseen, ["run", "snr_db"], (0, 1))
+
+    def by_modulation(self, model: str) -> Roc:
+        """Modulations that a model was trained on against others, in the same settings and at the same SNRs."""
+        own = (self.cells["model"] == model).to_numpy()
+        known, other = self.counts[:, :2].sum((1, 2)) > 0, self.counts[:, 2].sum(1) > 0
+        return self._roc(own & known, own & other, _TESTED, (2,))
+
+    def _roc(self, known: np.ndarray, unknown: np.ndarray, same: list[str], outcomes: tuple[int, ...]) -> Roc:
+        """known, unknown: which cells; same: the columns in which both have to be; outcomes: of the unknown."""
+        places = self.cells.groupby(same, dropna=False).ngroup().to_numpy()
+        both = np.isin(places, np.intersect1d(places[known], places[unknown]))
+        return confidence.roc(
+            self.counts[known & both][:, :2].sum((0, 1)), self.counts[unknown & both][:, list(outcomes)].sum((0, 1))
+        )
+
+
+def calibration(results: Results) -> pd.DataFrame:
+    """A row per model: how far its probabilities can be believed, pooled over all cells.
+
+    Columns: model; n; accuracy; confidence, its mean largest probability; calibration_error, the expected one (Guo et
+    al. 2017, Eq. 3, to half the width of a bin, 0.025); sure_accuracy and sure, the accuracy where the largest
+    probability is at least 0.9, and how many are so; unseen_auc and open_set_auc, the area under the ROC by which it
+    tells known settings from unseen ones and trained modulations from others (see `Histograms`); NaN where these were
+    not tested.
+    """
+    histograms = Histograms(results)
+    return pd.DataFrame(_rows(histograms))
+
+
+def _rows(histograms: Histograms) -> Iterator[dict]:
+    for model in histograms.models:
+        right, wrong, _ = histograms.of(model)
+        middle, _, n = confidence.reliability(right, wrong)
+        accuracy, share = confidence.sure(right, wrong, SURE)
+        total = n.sum()
+        yield {
+            "model": model,
+            "n": int(total),
+            "accuracy": right.sum() / total if total else np.nan,
+            "confidence": (middle * n).sum() / total if total else np.nan,
+            "calibration_error": float(confidence.calibration_error(right, wrong)) if total else np.nan,
+            "sure_accuracy": float(accuracy),
+            "sure": float(share),
+            "unseen_auc": histograms.by_setting(model).area,
+            "open_set_auc": histograms.by_modulation(model).area,
+        }

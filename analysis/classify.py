@@ -1,0 +1,99 @@
+"""What a trained network makes of a recording, segment by segment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from amc_core.errors import AmcError
+from amc_core.pieces import ARCHIVE, DATA, META
+from amc_core.reading import Reading, ReadPath, read_recording
+from amc_core.recordings import Recording, open_recording
+from analysis.networks import TrainedNetwork
+
+UNKNOWN = "UNKNOWN"  # the label of samples of which a file says nothing
+NONE = "none"  # the class of a segment that is silent, or has samples that are not finite
+_BATCH = 256  # segments at a time
+COLUMNS = ["file", "segment", "place", "label", "snr_db", "class", "probability"]
+
+
+def classify(trained: TrainedNetwork, paths: Sequence[str | Path | Mapping], length: int | None = None) -> pd.DataFrame:
+    """A row for each segment of recordings, with the class that a network gives it and the probability of that.
+
+    paths: whatever `open_recording` reads, a directory of SigMF recordings being as many files; or {"file": path, …} as
+    a scenario's recording has it. length: samples of a segment, by default those that the network was trained on;
+    longer signals are cut in consecutive segments. Columns: file; segment, its number there; place, where that is;
+    label and snr_db, what the file says of it; class, "none" of a silent segment; probability. Raises AmcError for what
+    cannot be read and for a length that the network does not take.
+    """
+    length = trained.length if length is None else length
+    trained.require_length(length)
+    files = [file for path in paths for file in _files(path)]
+    scale = {scenario.normalisation for scenario in trained.record.dataset.scenario.components}
+    normalisation = scale.pop() if len(scale) == 1 else "power"
+    tables = [_classified(trained, str(file), open_recording(file, length, cut=True), normalisation) for file in files]
+    return pd.concat(tables, ignore_index=True)[COLUMNS]
+
+
+def shares(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of each file the segments and the share of them that each class has, the largest first.
+
+    Columns: file, class, segments, share, labelled (segments of that class which the file labels so).
+    """
+    labelled = rows["label"] == rows["class"]
+    table = rows.assign(labelled=labelled).groupby(["file", "class"], sort=False)
+    table = table.agg(segments=("segment", "size"), labelled=("labelled", "sum")).reset_index()
+    table["share"] = table["segments"] / table.groupby("file")["segments"].transform("sum")
+    order = {file: place for place, file in enumerate(dict.fromkeys(rows["file"]))}
+    table = table.assign(_order=table["file"].map(order))
+    table = table.sort_values(["_order", "segments"], ascending=[True, False], kind="stable", ignore_index=True)
+    return table[["file", "class", "segments", "share", "labelled"]]
+
+
+def _files(path: str | Path | Mapping) -> list[str | Path]:
+    """The files under a path, each with how it is read: those that need no label have one."""
+    if isinstance(path, Mapping):
+        return [read_recording({"label": UNKNOWN, **path})]
+    path = Path(path)
+    found = [path]
+    if path.is_dir():
+        named = sorted(file for file in path.iterdir() if file.name.endswith((META, ARCHIVE)))
+        found = [file for file in named if not file.name.startswith(".")] or [path]  # which is refused when it is read
+    unlabelled = (META, DATA, ARCHIVE, ".cfile")
+    return [ReadPath(str(file), Reading(label=UNKNOWN)) if file.name.endswith(unlabelled) else file for file in found]
+
+
+def _classified(trained: TrainedNetwork, file: str, recording: Recording, normalisation: str) -> pd.DataFrame:
+    found, highest = [], []
+    for positions in np.split(np.arange(len(recording)), range(_BATCH, len(recording), _BATCH)):
+        usable, x = _read(recording, positions, normalisation)
+        names, probability = np.full(len(positions), NONE, dtype=object), np.full(len(positions), np.nan)
+        if usable.any():
+            values, classes = trained.probabilities_of(x)
+            names[usable], probability[usable] = np.array(trained.classes, dtype=object)[classes], values
+        found.append(names)
+        highest.append(probability)
+    return pd.DataFrame(
+        {
+            "file": file,
+            "segment": np.arange(len(recording)),
+            "place": [recording.source.describe(place).rpartition(": ")[2] for place in range(len(recording))],
+            "label": pd.Series(recording.modulations, dtype="str").take(recording.modulation).array,
+            "snr_db": recording.snr_db,
+            "class": pd.Series(np.concatenate(found), dtype="str"),
+            "probability": np.concatenate(highest),
+        }
+    )
+
+
+def _read(recording: Recording, positions: np.ndarray, normalisation: str) -> tuple[np.ndarray, np.ndarray]:
+    """Which segments can be classified [segments], and their samples [of those, 2, length] float32."""
+    try:
+        return np.ones(len(positions), bool), recording.read(positions, normalisation)
+    except AmcError:  # some are silent, or broken
+        samples = recording.source.fetch(positions, recording.length)
+        usable = np.isfinite(samples).all((1, 2)) & samples.any((1, 2))
+        return usable, recording.read(positions[usable], normalisation)

@@ -1,0 +1,55 @@
+"""Reliability diagram, and the ROC of what is known against what is not."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from amc_core.confidence import Roc, reliability
+from analysis.calibration import Histograms
+from analysis.figures.style import finish, in_order, legend, look, title_of
+
+_FEWEST = 10  # instances of a bin that is drawn
+
+
+def calibration_figure(histograms: Histograms) -> Figure:
+    """A line per model: accuracy against confidence (left), and ROCs by the largest probability of those that have one.
+
+    Of a model below the diagonal of the reliability diagram, probabilities promise too much. Bins of fewer than ten
+    instances are left out.
+    """
+    models = in_order(histograms.models)
+    rocs = {
+        "known against unseen settings": [histograms.by_setting(model) for model in models],
+        "trained against other modulations": [histograms.by_modulation(model) for model in models],
+    }
+    rocs = {title: curves for title, curves in rocs.items() if any(curve.area == curve.area for curve in curves)}
+    figure = Figure(figsize=(1 + 4.2 * (1 + len(rocs)), 4.9), layout="constrained")
+    axes = figure.subplots(1, 1 + len(rocs), squeeze=False)[0]
+    for place, model in enumerate(models):
+        right, wrong, _ = histograms.of(model)
+        confidence, accuracy, n = reliability(right, wrong)
+        shown = n >= _FEWEST
+        axes[0].plot(confidence[shown], accuracy[shown], label=title_of(model), **look(place))
+    _prepare(axes[0], "reliability", "largest probability", "accuracy")
+    for axis, (title, curves) in zip(axes[1:], rocs.items(), strict=True):
+        for place, (model, curve) in enumerate(zip(models, curves, strict=True)):
+            _draw(axis, curve, title_of(model), place)
+        _prepare(axis, title, "unknown above the threshold", "known above the threshold")
+    legend(figure, *axes)
+    return figure
+
+
+def _draw(axis: Axes, curve: Roc, title: str, place: int) -> None:
+    if np.isfinite(curve.area):
+        looks = look(place) | {"markersize": 3}
+        axis.plot(curve.false, curve.true, label=title, **looks)
+
+
+def _prepare(axis: Axes, title: str, x: str, y: str) -> None:
+    axis.plot([0, 1], [0, 1], color="0.6", linewidth=1, zorder=0)
+    axis.set(title=title, xlabel=x, ylabel=y, xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axis.xaxis.set_major_formatter(PercentFormatter(1))
+    finish(axis)

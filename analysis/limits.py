@@ -1,0 +1,91 @@
+"""What no classifier can exceed in the test settings of a study, worked out once and kept on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from amc_core.coverage import why_unknown
+from analysis.columns import TEST
+from analysis.results import Results
+
+STANDARD_ERROR = 0.005  # of the limit at one SNR
+
+
+def limits_of(results: Results, cells: pd.DataFrame, standard_error: float = STANDARD_ERROR) -> pd.DataFrame:
+    """The upper bound on the accuracy of any classifier on the test data of cells: columns cell, snr_db, limit.
+
+    See `amc_core.limits.upper_bound`; rows of which none is known are left out. What is worked out is kept in the
+    directory for caches of this user, XDG_CACHE_HOME, so that it is there at once the next time.
+    """
+    wanted = {cell: set(rows["snr_db"]) for cell, rows in cells.groupby("cell", sort=False)}
+    tests = {}  # of equal tests one
+    for run in results.study.runs():
+        for test in results.study.tests(run):
+            key = run.cell_key(test)
+            if key in wanted and why_unknown(test.scenario, test.modulations, test.length) is None:
+                tests.setdefault((test.scenario, test.modulations, test.length), (test, []))[1].append(key)
+    rows = []
+    with _kept() as known:
+        for test, keys in tests.values():
+            from amc_core.limits import upper_bound  # which needs torch
+
+            snrs = sorted(set().union(*(wanted[key] for key in keys)))
+            bound = upper_bound(test.scenario, test.modulations, snrs, test.length, standard_error, known=known)
+            by_snr = dict(zip(snrs, bound.accuracy.tolist(), strict=True))
+            rows += [(key, snr, by_snr[snr]) for key in keys for snr in wanted[key]]
+    return pd.DataFrame(rows, columns=["cell", "snr_db", "limit"])
+
+
+def limit_rows(cells: pd.DataFrame, limits: pd.DataFrame, rows: Sequence[str], column: str) -> pd.DataFrame:
+    """Rows below those of `train_test`: the limit in each test setting, pooled over SNRs as the accuracies are.
+
+    limits: of `limits_of`. In the rows all but fields of the tests is left blank, but for the first, which says what
+    they are. A limit is NaN where it is not known throughout.
+    """
+    settings = [*TEST, "test_modulation_set", "test_length", "snr_db"]
+    told = [name for name in rows if name in (*TEST, "test_length")]
+    known = cells.drop_duplicates(list(dict.fromkeys([*settings, column])))
+    known = known.merge(limits, on=["cell", "snr_db"], how="left").assign(
+        right=lambda table: table["limit"] * table["n"]
+    )
+    sums = known.groupby([*told, column], dropna=False)[["right", "n"]].agg(lambda values: values.sum(skipna=False))
+    flat = (sums["right"] / sums["n"]).rename("limit").reset_index()
+    first = next((name for name in rows if name not in told), rows[0])
+    for name in rows:
+        if name not in told:
+            flat[name] = ""
+    flat[first] = flat[first].map(lambda value: f"upper bound {value}".strip())
+    return flat.pivot(index=list(rows), columns=column, values="limit")
+
+
+@contextmanager
+def _kept() -> Iterator[dict]:
+    """What was worked out before, by key; what comes to it is written back, whole, at the end or an interruption."""
+    path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "amc-sweeps" / "limits.json"
+    known = _read(path)
+    before = len(known)
+    try:
+        yield known
+    finally:
+        if len(known) > before:
+            with suppress(OSError):  # then it is worked out again
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+                    json.dump({key: asdict(value) for key, value in (_read(path) | known).items()}, file)
+                os.replace(file.name, path)
+
+
+def _read(path: Path) -> dict:
+    from amc_core.limits import Recognition
+
+    with suppress(OSError, ValueError, TypeError, AttributeError):  # none yet, or of another version
+        return {key: Recognition(**value) for key, value in json.loads(path.read_text()).items()}
+    return {}

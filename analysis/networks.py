@@ -1,0 +1,99 @@
+"""Trained networks out of a store, ready to be used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from amc_core.errors import AmcError
+from amc_core.models import build_model, model_spec
+from amc_core.own import OwnModel
+from analysis.choose import choose_one
+from analysis.results import Results
+from sweeps.store import RunRecord, Store
+from sweeps.study.code import require_code
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+_BATCH = 256  # instances at a time
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A finished run's network: key and record of the run, and the network in evaluation mode with its weights.
+
+    model: a name in `MODELS`, or an `OwnModel`. network: (batch, 2, length) float32, rows I and Q of unit mean power →
+    (batch, classes) scores, whose softmax are probabilities.
+    """
+
+    key: str
+    record: RunRecord
+    model: str
+    network: torch.nn.Module
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The modulations that it tells apart, in the order of its scores."""
+        return self.record.dataset.modulations
+
+    @property
+    def length(self) -> int:
+        """Samples of an instance as it was trained on; of several lengths, the longest."""
+        return self.record.dataset.length
+
+    def require_length(self, length: int) -> None:
+        """Raise AmcError where the network does not take instances of so many samples."""
+        spec = model_spec(self.model)
+        if length != self.length and not spec.any_length:
+            raise AmcError(f"length {length} is not allowed: {self.model} takes {self.length} samples, as in training")
+        if length < spec.min_length:
+            raise AmcError(f"length {length} is too short: {self.model} needs at least {spec.min_length} samples")
+
+    def probabilities(self, x: torch.Tensor) -> torch.Tensor:
+        """(batch, 2, length) float32 → (batch, classes) float32 that add up to 1."""
+        import torch
+
+        with torch.inference_mode():
+            return torch.cat([self.network(part).float().softmax(1) for part in x.split(_BATCH)])
+
+    def probabilities_of(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(batch, 2, length) float32 → the largest probability of each, and the place of its class: (batch,) each."""
+        import torch
+
+        values, classes = self.probabilities(torch.from_numpy(x)).max(1)
+        return values.numpy(), classes.numpy()
+
+
+def load_run(
+    key: str = "",
+    store: str | Path | Store = "results",
+    code: Sequence[str | Path] | str | Path | None = None,
+    *,
+    where: str | None = None,
+) -> TrainedNetwork:
+    """The network of a finished run, with its weights and the names of its classes.
+
+    key: of the run, or its first digits; where: a condition over the table "runs" in its place, or beside it. code: the
+    files of a network of the user's own, which are imported only here and have the content that trained it. Raises
+    AmcError where no run or several are meant, for a classifier without weights, and for code of another content.
+    """
+    results = Results(None, store)
+    key = choose_one(results, key, where)
+    folder, files = results.store.run(key), [code] if isinstance(code, str | Path) else list(code or ())
+    record = results.store.records([key])[key]
+    model: str = record.model
+    if record.code:
+        texts = folder.code()
+        model = OwnModel(record.model, texts)
+        if not texts or model.digest != record.code:
+            raise AmcError(f"run {key} has lost the text of {record.model}: 'amc run' of its study computes it again")
+        require_code(model, files)
+    if model_spec(model).knows_setting:
+        raise AmcError(f"{model} has no weights: it is told the setting of every instance that it classifies")
+    network = build_model(model, len(record.dataset.modulations), record.dataset.length, **record.hyperparameters)
+    network.load_state_dict(folder.weights())
+    return TrainedNetwork(key, record, model, network.eval().requires_grad_(False))

@@ -1,0 +1,131 @@
+"""Every run that a study names or a store holds: what it is, how far it is, what it takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import pandas as pd
+
+from amc_core.errors import AmcError
+from amc_core.run import Run
+from analysis.columns import COLUMNS
+from analysis.runs import described
+from sweeps.planning import Plan, make_plan
+from sweeps.store import RunRecord, Store
+from sweeps.store.begun import Begun, record_of
+from sweeps.store.labels import Label, read_label
+from sweeps.store.listing import Listing
+from sweeps.store.run_folder import kind_of, trained_by
+from sweeps.study import Studies, Study
+
+# What a run can be. training, evaluating: a trial is at it now. begun: it has a checkpoint, and no trial. outdated: it
+# has results that count for nothing, since what it started from is gone or another, or they are of another version.
+STATES = ("waiting", "training", "evaluating", "begun", "trained", "failed", "outdated")
+ADDED = ("state", "epoch", "evaluated", "named", "host_now", "silence", "failure", "bytes", "tags", "note")
+
+
+def run_states(study: Study | Studies | None, store: Store) -> pd.DataFrame:
+    """The columns of the table "runs" for every run in whatever state, and these.
+
+    state: one of `STATES`. epoch: finished so far. evaluated, named: cells, of those that the study names; without a
+    study, of those that there are. host_now: where its trial is. silence: seconds since that gave a sign of life.
+    failure: why it failed last. bytes: that the store holds of it. tags, with commas, and note: its label. A run
+    of a store without a study of which nothing tells what it is has no model.
+    """
+    listing, plan = store.listing(), make_plan(study, store) if study else None
+    keys = [entry.run.key for entry in plan.runs] if plan else list(listing.names)
+    trained = listing.records(keys)
+    begun = listing.begun(keys)
+    planned: dict[str, Run] = {entry.run.key: entry.run for entry in plan.runs} if plan else {}
+    records = {key: record_of(run) for key, run in planned.items()}
+    records |= {key: each.record for key, each in begun.items()} | trained
+    lineage = records | listing.lineage()
+    stages = {key: study.stage_of(run) for key, run in planned.items()} if study else None
+    rows = described({key: records[key] for key in keys if key in records}, lineage, stages)
+    unknown = [key for key in keys if key not in records]
+    rows = pd.concat([rows, pd.DataFrame({"run": unknown})], ignore_index=True) if unknown else rows
+    added = _added(list(rows["run"]), store, listing, plan, trained, begun)
+    texts = {name: rows[name].fillna("").astype("str") for name in ("model", "stage", "host", "device")}
+    return rows[COLUMNS["runs"]].assign(**texts, **added)
+
+
+def _added(
+    keys: list[str],
+    store: Store,
+    listing: Listing,
+    plan: Plan | None,
+    trained: dict[str, RunRecord],
+    begun: dict[str, Begun],
+) -> dict[str, list]:
+    """Column → its values, of `ADDED`."""
+    failures, sizes = listing.failures(), store.sizes()
+    labelled = [key for key in keys if "label.json" in listing.names.get(key, ())]
+    labels = dict(zip(labelled, store.map(lambda key: read_label(store.run(key)), labelled), strict=True))
+    cells = {entry.run.key: (entry.cells - len(entry.missing), entry.cells) for entry in plan.runs} if plan else {}
+    if plan is None:
+        tested = zip(trained, map(len, listing.tested(trained)), strict=True)
+        cells = {key: (count, count) for key, count in tested}
+    columns: dict[str, list] = {name: [] for name in ADDED}
+    for key in keys:
+        at = begun.get(key)
+        silence, label = at.age() if at else None, labels.get(key, Label())
+        evaluated, named = cells.get(key, (0, 0))
+        state = _state(key, listing, key in trained, evaluated < named, silence is not None, key in failures)
+        if key in trained:
+            epoch = trained[key].recipe.epochs
+        else:
+            epoch = max([len(at.rows) if at else 0, *_epochs_saved(listing, key)])
+        values = (state, epoch, evaluated, named, at.host if at and silence is not None else "", silence)
+        values += (failures[key]["reason"].strip().splitlines()[-1] if key in failures else "", sizes.get(key, 0))
+        for column, value in zip(columns.values(), (*values, ", ".join(label.tags), label.note), strict=True):
+            column.append(value)
+    return columns | {"silence": pd.array(columns["silence"], "Float64")}
+
+
+def _state(key: str, listing: Listing, trained: bool, lacking: bool, alive: bool, failed: bool) -> str:
+    names = listing.names.get(key, ())
+    if alive and not (trained and not lacking):
+        return "evaluating" if trained else "training"
+    if failed:
+        return "failed"
+    if trained:
+        return "trained"
+    if "run.json" in names:
+        return "outdated"
+    return "begun" if any(kind_of(name) in ("checkpoint", "progress") for name in names) else "waiting"
+
+
+def _epochs_saved(listing: Listing, key: str) -> list[int]:
+    return [trained_by(name)[0] for name in listing.names.get(key, ()) if kind_of(name) == "checkpoint"]
+
+
+def choose_states(
+    rows: pd.DataFrame, keys: Sequence[str] = (), where: str | None = None, failed: bool = False
+) -> pd.DataFrame:
+    """The rows of runs whose keys begin with one of some digits, on which a condition holds, and which have failed.
+
+    keys: first digits, each of one run alone; none for all. where: a condition in SQL over the columns of `run_states`.
+    Raises AmcError for digits that are of no run or of several, and for what is no condition.
+    """
+    chosen = {_one(rows, key) for key in keys}
+    rows = rows[rows["run"].isin(chosen)] if keys else rows
+    if failed:
+        rows = rows[rows["state"] == "failed"]
+    if where is not None:
+        from analysis.query import keys_where  # DuckDB takes a while to import
+
+        rows = rows[rows["run"].isin(keys_where(where, rows))]
+    return rows.reset_index(drop=True)
+
+
+def _one(rows: pd.DataFrame, key: str) -> str:
+    if not re.fullmatch("[0-9a-f]{1,24}", key):
+        raise AmcError(f"run {key!r} is not allowed: give the first digits of a key, up to 24 of 0-9 and a-f")
+    matches = list(rows["run"][rows["run"].str.startswith(key)])
+    if not matches:
+        raise AmcError(f"no run's key begins with {key!r}: 'amc runs' lists those that there are")
+    if len(matches) > 1:
+        told = ", ".join(sorted(matches)[:4])
+        raise AmcError(f"{len(matches)} runs' keys begin with {key!r}: give more digits ({told}, …)")
+    return matches[0]

@@ -1,0 +1,174 @@
+"""The documentation's site, which Sphinx builds, and its tables that follow from the code.
+
+A line `<!-- scenario -->` in a page stands for the table that `TABLES` makes under that name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from amc_core.fields import Field, fields_of
+from amc_core.quantities import written
+
+project = "amc-sweeps"
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+myst_enable_extensions = ["deflist", "fieldlist"]
+myst_heading_anchors = 3
+exclude_patterns = ["findings/README.md"]
+html_theme = "furo"
+html_title = "amc-sweeps"
+html_copy_source = False
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+default_role = "code"
+
+_MARKER = re.compile(r"^<!-- ([a-z]+) -->$", re.MULTILINE)
+
+
+def setup(app) -> None:
+    """Called by Sphinx."""
+    app.connect("source-read", _with_tables)
+    app.connect("autodoc-process-docstring", _as_written)
+
+
+def _with_tables(app, page: str, source: list[str]) -> None:
+    """Replaces the markers of a page. Raises KeyError for one that names no table."""
+    source[0] = _MARKER.sub(lambda match: TABLES[match[1]](), source[0])
+
+
+def _as_written(app, what: str, name: str, object_: object, options: object, lines: list[str]) -> None:
+    """Keeps what reStructuredText would take for a mark, outside of `names`: docstrings are plain sentences."""
+    parts = "\n".join(lines).split("`")
+    parts[::2] = [re.sub(r"([*|]|_\b|\b_)", r"\\\1", part) for part in parts[::2]]
+    lines[:] = "`".join(parts).split("\n")
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [list(head), ["---"] * len(list(head)), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _default(field: Field) -> str:
+    if field.default is None or field.default in ("", ()):
+        return "none"
+    if isinstance(field.default, bool):
+        return str(field.default).lower()
+    return written(field.default) if isinstance(field.default, int | float) else f"`{field.default}`"
+
+
+def _fields(fields: dict[str, Field]) -> str:
+    return _table(
+        ["field", "means", "allowed", "default"],
+        (
+            [f"`{name}`", field.help, ("" if field.reader else field.allowed) + _drawn(field), _default(field)]
+            for name, field in fields.items()
+        ),
+    )
+
+
+def _drawn(field: Field) -> str:
+    return ", or a distribution" if field.varies else ""
+
+
+def _scenario() -> str:
+    from amc_core.scenario import Scenario
+
+    return _fields(fields_of(Scenario))
+
+
+def _channel() -> str:
+    from amc_core.delay_lines import Channel
+
+    return _fields(fields_of(Channel))
+
+
+def _channels() -> str:
+    from amc_core.delay_lines import CHANNELS
+
+    return _table(
+        ["channel", "delays in µs", "powers in dB", "largest Doppler shift in Hz", "K"],
+        (
+            [
+                f"`{name}`",
+                ", ".join(written(round(delay * 1e6, 9)) for delay in channel.path_delays) or "none",
+                ", ".join(map(written, channel.path_gains_db)) or "none",
+                written(channel.max_doppler),
+                written(channel.k_factor),
+            ]
+            for name, channel in CHANNELS.items()
+        ),
+    )
+
+
+def _recipe() -> str:
+    from amc_core.run import Recipe
+
+    return _fields(fields_of(Recipe))
+
+
+def _study() -> str:
+    from sweeps.study.file import StudyFile
+
+    return _sections(StudyFile)
+
+
+def _search() -> str:
+    from sweeps.study.file import SearchSection
+
+    return _sections(SearchSection)
+
+
+def _sections(section: type) -> str:
+    described = section.model_json_schema()["properties"]
+    return _table(["key", "means"], ([f"`{name}`", told["description"]] for name, told in described.items()))
+
+
+def _classifiers() -> str:
+    from amc_core.models import MODELS
+
+    return _table(
+        ["name", "title", "source", "hyperparameters"],
+        (
+            [f"`{name}`", spec.title, spec.source, ", ".join(f"`{key}`" for key in spec.hyperparameters)]
+            for name, spec in MODELS.items()
+        ),
+    )
+
+
+def _commands() -> str:
+    import typer
+
+    from sweeps.cli import app
+
+    group = typer.main.get_command(app)
+    return "\n\n".join(_command(f"amc {name}", command) for name, command in group.commands.items())
+
+
+def _command(name: str, command) -> str:
+    """A section of one command: what it does, an example, its options. A group is the sections of its commands."""
+    if hasattr(command, "commands"):
+        return "\n\n".join(_command(f"{name} {inner}", part) for inner, part in command.commands.items())
+    told, _, example = (command.help or "").partition("Example:")
+    arguments = [part for part in command.params if part.param_type_name == "argument"]
+    usage = " ".join([name, *(part.metavar or part.name.upper() for part in arguments)])
+    options = [
+        [f"`{', '.join(part.opts)}`", part.help or ""] for part in command.params if part.param_type_name == "option"
+    ]
+    text = f"## `{name}`\n\n```text\n{usage}\n```\n\n{' '.join(told.split())}\n"
+    if example:
+        text += f"\nExample: {' '.join(example.split())}\n"
+    return text + ("\n" + _table(["option", "means"], options) if options else "")
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "scenario": _scenario,
+    "channel": _channel,
+    "channels": _channels,
+    "recipe": _recipe,
+    "study": _study,
+    "search": _search,
+    "classifiers": _classifiers,
+    "commands": _commands,
+}

@@ -1,0 +1,67 @@
+"""amc calibration: whether classifiers know what they do not know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from sweeps.cli.app import Scale, StoreDir, StudyName, app
+from sweeps.cli.show import out, show_whole, written, written_to
+
+
+@app.command(name="calibration")
+def show_calibration(
+    study: StudyName,
+    store: StoreDir = "results",
+    scale: Scale = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Also write the table to this CSV file.")] = None,
+    to: Annotated[Path, typer.Option("--to", help="Directory for the figure.")] = Path("figures"),
+) -> None:
+    """Print how far the probabilities of a study's classifiers can be believed, and draw it as PNG and SVG.
+
+    Expected calibration error, accuracy where they are sure, and the area under the ROC by which the largest
+    probability tells known settings from unseen ones, and trained modulations from others.
+
+    Example: amc calibration quickstart
+    """
+    from analysis import Results
+    from analysis.calibration import SURE, Histograms, calibration
+    from analysis.figures import save
+    from analysis.figures.calibration import calibration_figure
+    from sweeps.study import study_name
+
+    results = Results(study, store, scale)
+    results.require_cells(study)
+    rows = calibration(results)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("model")
+    headings = {
+        "accuracy": "accuracy\nin %",
+        "confidence": "confidence\nin %",
+        "calibration_error": "calibration\nerror in %",
+        "sure_accuracy": f"accuracy in %\nfrom {100 * SURE:.0f} %",
+        "sure": "so sure\nin %",
+        "unseen_auc": "AUC, unseen\nsettings",
+        "open_set_auc": "AUC, other\nmodulations",
+    }
+    for heading in headings.values():
+        table.add_column(heading, justify="right")
+    for row in rows.to_dict("records"):
+        told = [_in_words(name, row[name]) for name in headings]
+        table.add_row(row["model"], *told)
+    show_whole(table)
+    out.print("The calibration error is known to half the width of a bin, 2.5 %.", highlight=False)
+    if csv is not None:
+        written_to(csv, lambda path: rows.to_csv(path, index=False), len(rows))
+    name = "-".join([study_name(study), *([scale] if scale else []), "calibration"])
+    written(save, calibration_figure(Histograms(results)), to / name)
+
+
+def _in_words(name: str, value: float) -> str:
+    if value != value:
+        return ""
+    return f"{value:.3f}" if name.endswith("auc") else f"{100 * value:.1f}"

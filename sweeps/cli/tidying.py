@@ -1,0 +1,102 @@
+"""amc store: tidying, merging and checking a store."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from amc_core.errors import AmcError
+from sweeps.cli.app import StoreDir, app
+from sweeps.cli.run_table import Yes, opened, remove_runs, states_of
+from sweeps.cli.show import err, out
+from sweeps.words import bytes_in_words, many
+
+_TOLD = 8  # runs that a line names
+
+tidying = typer.Typer(
+    help="Tidy, merge and check a store.",
+    epilog="Example: amc store gc --keep quickstart, then the same with --yes",
+    no_args_is_help=True,
+)
+app.add_typer(tidying, name="store")
+
+
+@tidying.command()
+def gc(
+    keep: Annotated[list[str], typer.Option("--keep", metavar="STUDY", help="Keep what it names; may repeat.")],
+    store: StoreDir = "results",
+    scale: Annotated[
+        str | None, typer.Option("--scale", help="Keep what they name at this scale alone; otherwise at any.")
+    ] = None,
+    yes: Yes = False,
+) -> None:
+    """Remove all runs that none of some studies names, at any scale. Without --yes, say what would go.
+
+    Example: amc store gc --keep quickstart --keep 'p1-*'
+    """
+    from sweeps.search import proposed
+    from sweeps.study import at_every_scale, expanded
+
+    place = opened(store)
+    kept = {
+        run.key
+        for name in expanded(list(keep))
+        for study in at_every_scale(name, scale)
+        for run in proposed(study, place).runs()
+    }
+    rows = states_of(None, store, None)
+    remove_runs(rows[~rows["run"].isin(kept)], place, yes)
+
+
+@tidying.command()
+def merge(
+    source: Annotated[str, typer.Argument(metavar="SRC", help="A directory, or s3://bucket/prefix, to take from.")],
+    store: StoreDir = "results",
+) -> None:
+    """Copy into the store what another one holds and it lacks: runs, cells, checkpoints, labels. Searches stay apart.
+
+    Example: amc store merge /mnt/usb/results
+    """
+    from sweeps.store import Store
+    from sweeps.store.merging import merge_stores
+
+    target, origin = opened(store, exists=False), Store(source)
+    if str(target.path) == str(origin.path):
+        raise AmcError(f"{source!r} is the store itself: name another to take from")
+    if not origin.files.list("runs"):
+        raise AmcError(f"store {source!r} holds no runs")
+    target.require_writable()
+    merged = merge_stores(target, origin, lambda line: err.print(line, highlight=False, markup=False, soft_wrap=True))
+    out.print(
+        f"{many(merged.runs, 'run')} and {many(merged.cells, 'cell')} taken over from {source}, "
+        f"{bytes_in_words(merged.size)}.",
+        highlight=False,
+    )
+    if merged.left_out:
+        told = f"{many(len(merged.left_out), 'run')} left out, whose weights or whose parent's are others here"
+        out.print(f"{told}: {', '.join(merged.left_out[:_TOLD])}", highlight=False, soft_wrap=True)
+
+
+@tidying.command()
+def check(store: StoreDir = "results") -> None:
+    """Read every file of a store and name what is damaged. Changes nothing; the exit code is 1 if there is damage.
+
+    Example: amc store check --store results
+    """
+    from sweeps.store.healing import damages
+
+    place = opened(store)
+    found, sizes = damages(place), place.sizes()
+    for key, names in found.items():
+        for name in names:
+            err.print(f"damaged or outdated: {place.path}/runs/{key}/{name}", highlight=False, soft_wrap=True)
+    listing = place.listing()
+    records = listing.records()
+    cells = sum(map(len, listing.tested(records)))
+    told = f"{many(len(sizes), 'run')}, {len(records)} of them trained, {many(cells, 'cell')}, "
+    out.print(f"{told}{bytes_in_words(sum(sizes.values()))} in {place.path}.", highlight=False, soft_wrap=True)
+    if found:
+        out.print("'amc run' of a study that needs them sets them aside and computes them again.", highlight=False)
+        raise typer.Exit(1)
+    out.print("Every file is what was written.", highlight=False)

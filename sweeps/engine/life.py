@@ -1,0 +1,66 @@
+"""A trial's signs of life: beside the results of its run, how far it is, for those who look from elsewhere."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import TracebackType
+
+from amc_core.errors import AmcError
+from amc_core.run import Run
+from sweeps.store import Store
+from sweeps.store.begun import Begun, read_begun, record_of, save_begun
+
+_BEAT_SECONDS = 15  # between signs of life, at most
+_WRITE_SECONDS = 2  # between them, at least
+
+
+class SignOfLife:
+    """Writes how far the trial of a run is, now and then and after every epoch. Use as a context.
+
+    At the end of a trial that has done all it was to do nothing is left of it. Where the store cannot be written, the
+    run goes on without.
+    """
+
+    def __init__(self, run: Run, store: Store):
+        self.folder = store.run(run.key)
+        known = read_begun(self.folder)
+        self.begun = Begun(record_of(run), known.rows if known else (), host=socket.gethostname())
+        self.written = float("-inf")
+        self.ended, self.lock = threading.Event(), threading.Lock()
+
+    def __enter__(self) -> SignOfLife:
+        self._write()
+        threading.Thread(target=self._beat, name="sign of life", daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.ended.set()
+        with self.lock, suppress(AmcError, OSError):
+            if kind is None:
+                self.folder.delete(["progress.json"])
+            else:
+                save_begun(self.folder, replace(self.begun, seen=None))
+
+    def step(self, progress: dict) -> None:
+        """Take up what `trial.compute` yields."""
+        rows, row = self.begun.rows, progress.get("curves")
+        if row is not None:
+            rows = (*(earlier for earlier in rows if earlier["epoch"] < row["epoch"]), row)
+        self.begun = replace(self.begun, rows=rows, cells=progress["cells"])
+        if time.monotonic() - self.written > _WRITE_SECONDS:
+            self._write()
+
+    def _beat(self) -> None:
+        while not self.ended.wait(_BEAT_SECONDS):
+            self._write()
+
+    def _write(self) -> None:
+        with self.lock, suppress(AmcError, OSError):
+            if not self.ended.is_set():
+                self.written = time.monotonic()
+                save_begun(self.folder, replace(self.begun, seen=datetime.now(UTC)))

@@ -1,0 +1,90 @@
+"""Run what is missing in this process, one run after another, on one device: for a machine that has no Ray.
+
+What a run comes to is the work of `trial.compute`, as under Ray, and so are its results in the store. Several such
+processes, each of which sees another GPU, may share a store; each then begins with another run.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+from contextlib import contextmanager
+
+from amc_core.errors import AmcError
+from amc_core.run import Run
+from sweeps.engine.progress import Progress
+from sweeps.planning import Plan
+from sweeps.store import Store
+from sweeps.study import Studies, Study
+
+_ATTEMPTS = 2
+
+
+def compute_in_turn(study: Study | Studies, plan: Plan, store: Store, progress: Progress) -> None:
+    """Do everything in `plan` that is incomplete; results are in the store at the return.
+
+    A run that fails is tried once more from its last checkpoint, unless the study is to blame, and is then recorded as
+    failed; the others go on, but for those that start from it. A CUDA device is used if there is one.
+    """
+    import torch
+
+    from amc_core.memory import keep_freed_memory
+
+    store.require_writable()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    # Break ties of equal work differently in each process, so that two of them start with different runs.
+    entries = random.Random(f"{socket.gethostname()} {os.getpid()}").sample(plan.incomplete, len(plan.incomplete))
+    entries.sort(key=lambda entry: -entry.training_work - entry.evaluation_work)
+    waiting = {entry.run.key: entry.run for entry in entries}
+    untrained = {entry.run.key for entry in entries if not entry.trained}
+    keep_freed_memory()
+    with _threads(study.resources.cpus_per_trial):
+        while run := _next(waiting, untrained):
+            del waiting[run.key]
+            if _compute(run, study, store, device, progress):
+                untrained.discard(run.key)
+
+
+def _next(waiting: dict[str, Run], untrained: set[str]) -> Run | None:
+    """The next run whose parent is trained."""
+    ready = (run for run in waiting.values() if run.parent is None or run.parent.key not in untrained)
+    return next(ready, None)
+
+
+def _compute(run: Run, study: Study | Studies, store: Store, device: str, progress: Progress) -> bool:
+    """Do one run; returns whether its weights are in the store."""
+    from sweeps.engine.log import RunLog
+    from sweeps.engine.trial import compute
+    from sweeps.engine.worker import STUDY, blame
+
+    trained = False
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            with RunLog(run, store) as log:
+                for step in compute(run, study.tests(run), store, device):
+                    log.step(step)
+                    trained = step["trained"]
+                    progress.advance(run.key, step["epoch"], step["cells"], step["accuracy"])
+            progress.finish(run.key)
+            return True
+        except Exception as error:
+            reason = str(error) if isinstance(error, AmcError) else f"{type(error).__name__}: {error}"
+            if attempt == _ATTEMPTS or blame(error) == STUDY:
+                store.run(run.key).save_failure(reason)
+                progress.fail(run.key, reason)
+                return trained
+            progress.note(f"run {run.key} is tried again: {reason}")
+
+
+@contextmanager
+def _threads(number: int):
+    """Let torch compute in so many threads, as a trial does."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

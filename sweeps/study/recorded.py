@@ -1,0 +1,27 @@
+"""What a test of a recording tests: the part for tests of one that trained the run, all of any other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from amc_core.run import Dataset, Run
+
+
+def trained_recordings(run: Run) -> dict[str, int]:
+    """Recording → samples of an instance in training, of all that a run, or one that it descends from, trained on."""
+    known = trained_recordings(run.parent) if run.parent else {}
+    components = run.dataset.scenario.components
+    return known | {part.recording: run.dataset.length for part in components if part.recording}
+
+
+def recorded_test(test: Dataset, known: dict[str, int], levels: bool, most: int | None) -> Dataset:
+    """The test dataset of a recording.
+
+    test: as of a simulated scenario. known: what has trained the run, see `trained_recordings`. levels: whether the
+    test names its SNRs. most: instances of each modulation and SNR that are tested of a whole recording, None for all.
+    """
+    [scenario] = test.scenario.components
+    split = known.get(scenario.recording)
+    if split is None:
+        return replace(test, whole=True, test_instances=most, snrs_db=test.snrs_db if levels else ())
+    return replace(test, split_length=split) if test.length < split else test

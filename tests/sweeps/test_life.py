@@ -1,0 +1,283 @@
+"""The life of a store: which runs there are and how far they are; removing, merging, checking and labelling them."""
+
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis import load
+from analysis.states import run_states
+from benchmarks.faults import files
+from sweeps.engine.life import SignOfLife
+from sweeps.engine.trial import compute
+from sweeps.store import Store
+from sweeps.store.begun import read_begun, save_begun
+from sweeps.store.healing import damages
+from sweeps.store.merging import merge_stores
+from sweeps.store.removal import remove
+from sweeps.study import load_study
+from sweeps.words import bytes_in_words
+
+MEASURED = ["seconds", "started_at", "finished_at", "evaluated_at", "instances_per_second", "host", "device"]
+
+
+@pytest.fixture(scope="module")
+def computed(tmp_path_factory):
+    """A small study with a transfer, all of it computed once: its path and its store, to be copied."""
+    folder = tmp_path_factory.mktemp("computed")
+    path = folder / "small.yaml"
+    path.write_text(
+        "{modulations: [BPSK, GFSK], snr_db: [18], instances: 20, length: 128, models: [hoc_svm, mod_lcnn],\n"
+        " recipe: {epochs: 2, batch_size: 16}, train: {channel: [awgn, rayleigh]}, test: {upsampling: [4, 8]},\n"
+        " transfer: [{train: {channel: rician}}]}\n"
+    )
+    complete(str(path), Store(folder / "store"))
+    return str(path), folder / "store"
+
+
+@pytest.fixture
+def filled(computed, tmp_path):
+    """The path of the study, and a copy of its store."""
+    path, origin = computed
+    return path, Store(shutil.copytree(origin, tmp_path / "store"))
+
+
+def complete(path: str, store: Store, models: tuple[str, ...] = ("hoc_svm", "mod_lcnn")) -> None:
+    """Compute the runs of a study's models."""
+    study = load_study(path)
+    for run in study.runs():
+        if run.model in models:
+            list(compute(run, study.tests(run), store))
+
+
+def tables(store: Store, path: str) -> list[pd.DataFrame]:
+    """All four tables without what was measured on the way."""
+    names = ("runs", "epochs", "cells", "confusion")
+    return [load(name, store.path, path).drop(columns=MEASURED, errors="ignore") for name in names]
+
+
+def states(store: Store, path: str | None = None) -> dict[str, str]:
+    rows = run_states(load_study(path) if path else None, store)
+    return dict(zip(rows["run"], rows["state"], strict=True))
+
+
+def test_runs_lists_every_run_with_its_state(amc, study_file, tmp_path):
+    path, store = study_file(train="{}", models="[hoc_svm, mod_lcnn]"), Store(tmp_path / "store")
+    fitted, trained = load_study(path).runs()
+    assert states(store, path) == {fitted.key: "waiting", trained.key: "waiting"}
+    complete(path, store, models=("hoc_svm",))
+    with SignOfLife(trained, store) as life:
+        for step in compute(trained, load_study(path).tests(trained), store):
+            life.step(step)
+            if step["epoch"] == 2:
+                save_begun(life.folder, replace(life.begun, seen=datetime.now(UTC) - timedelta(seconds=12)))
+                break
+        shown = amc("runs", path, "--store", str(store.path))
+        assert "training epoch 2/3 on " in shown.stdout and "sign of life 12 s ago" in shown.stdout
+        assert "2 runs: 1 training, 1 trained" in shown.stdout
+        assert "training, epoch 2/3" in amc("status", path, "--store", str(store.path)).stdout
+        epochs = load("epochs", store.path, path)
+        assert list(epochs["epoch"][epochs["run"] == trained.key]) == [1, 2]
+        assert set(epochs["weights"][epochs["run"] == trained.key]) == {""}
+        refused = amc("runs", "rm", trained.key, "--yes", "--store", str(store.path))
+        assert refused.returncode == 2 and "is being computed on" in refused.stderr
+        save_begun(life.folder, replace(life.begun, seen=datetime.now(UTC) - timedelta(minutes=5)))
+        assert states(store, path)[trained.key] == "begun"  # its trial was killed
+    store.run(trained.key).save_failure("Traceback\nMemoryError: no memory")
+    failed = amc("runs", path, "--where", "state = 'failed'", "--store", str(store.path))
+    assert "failed: MemoryError: no memory" in failed.stdout and "1 run: 1 failed" in failed.stdout
+    removed = amc("runs", "rm", "--failed", "--yes", "--store", str(store.path))
+    assert removed.stdout.startswith("Removed 1 run, ") and states(store) == {fitted.key: "trained"}
+
+
+def test_a_trial_that_has_done_its_work_leaves_no_sign_of_life_and_one_that_fails_leaves_its_epochs(study_file, store):
+    study = load_study(study_file(models="mod_lcnn", train="{}"))
+    [run] = study.runs()
+    with pytest.raises(ZeroDivisionError), SignOfLife(run, store) as life:
+        life.step(next(compute(run, study.tests(run), store)))
+        raise ZeroDivisionError
+    left = read_begun(store.run(run.key))
+    assert left.age() is None and [row["epoch"] for row in left.rows] == [1]
+    with SignOfLife(run, store) as life:
+        assert read_begun(store.run(run.key)).age() < 30
+        for step in compute(run, study.tests(run), store):
+            life.step(step)
+        assert [row["epoch"] for row in life.begun.rows] == [1, 2, 3]
+    assert read_begun(store.run(run.key)) is None
+
+
+def test_runs_are_sorted_written_to_csv_and_chosen_by_a_condition(amc, filled, tmp_path):
+    path, store = filled
+    where = ("--store", str(store.path))
+    assert amc("runs", *where, "--csv", str(tmp_path / "runs.csv")).stdout.startswith("6 rows written")
+    rows = pd.read_csv(tmp_path / "runs.csv")
+    assert set(rows["state"]) == {"trained"} and rows["bytes"].sum() == sum(
+        file.stat().st_size for file in (store.path / "runs").rglob("*.*")
+    )
+    shown = amc("runs", path, *where, "--sort", "-seconds", "--where", "model = 'hoc_svm'").stdout
+    assert "mod_lcnn" not in shown and "2 runs: 2 trained" in shown
+    for arguments, told in (
+        (("--sort", "second"), "did you mean 'seconds'"),
+        (("--where", "state ="), "the condition 'state ='"),
+    ):
+        refused = amc("runs", path, *where, *arguments)
+        assert refused.returncode == 2 and told in refused.stderr and refused.stderr.count("\n") == 1
+
+
+def test_show_tells_what_a_run_is_how_it_went_and_what_its_log_says(amc, filled):
+    path, store = filled
+    run = next(run for run in load_study(path).runs() if run.model == "mod_lcnn" and not run.parent)
+    store.run(run.key).save_log(store.run(run.key).new_log(), "begun on a host\nended\n")
+    shown = amc("runs", "show", run.key[:9], "--store", str(store.path)).stdout
+    assert run.key in shown and "mod_lcnn" in shown and "begun on a host\nended" in shown
+    assert "Accuracy on the validation part" in shown and "augment" not in shown
+    assert "no run's key begins with 'fffff'" in amc("runs", "show", "fffff", "--store", str(store.path)).stderr
+
+
+def test_tags_and_notes_are_kept_and_found(amc, filled):
+    path, store = filled
+    key, where = load_study(path).runs()[0].key, ("--store", str(store.path))
+    assert amc("runs", "tag", key, "--tag", "baseline", "--tag", "August", *where).stdout.endswith("August, baseline\n")
+    amc("runs", "note", key, "--text", "for the talk", *where)
+    found = amc("runs", *where, "--where", "tags LIKE '%baseline%' AND note = 'for the talk'").stdout
+    assert key[:8] in found and "1 run: " in found
+    amc("runs", "tag", key, "--tag", "baseline", "--tag", "August", "--remove", *where)
+    amc("runs", "note", key, "--text", "", *where)
+    assert "label.json" not in store.run(key).names()
+    assert "no comma" in amc("runs", "tag", key, "--tag", "a,b", *where).stderr
+
+
+def test_what_started_from_a_removed_run_still_answers(amc, filled):
+    path, store = filled
+    before = load("cells", store.path, path)
+    parent = next(run.parent for run in load_study(path).runs() if run.parent)
+    shown = amc("runs", "rm", parent.key[:10], "--store", str(store.path))
+    assert shown.stdout.count("Would remove 1 run") == 1 and parent.key in store.trained()
+    amc("runs", "rm", parent.key[:10], "--store", str(store.path), "--yes")
+    assert not (store.path / "runs" / parent.key).exists() and parent.key not in store.trained()
+    after = load("cells", store.path, path)
+    pd.testing.assert_frame_equal(after, before[before["run"] != parent.key].reset_index(drop=True))
+    assert set(after["start"]) >= {"channel=awgn", "channel=rayleigh"}
+    complete(path, store)  # on this machine with the same weights again
+    again = load("cells", store.path, path).drop(columns=MEASURED, errors="ignore")
+    pd.testing.assert_frame_equal(again, before.drop(columns=MEASURED, errors="ignore"))
+
+
+def test_gc_says_what_would_go_and_keeps_what_the_studies_name_at_any_scale(amc, filled, tmp_path):
+    path, store = filled
+    part = tmp_path / "part.yaml"
+    part.write_text(Path(path).read_text().replace("[hoc_svm, mod_lcnn]", "hoc_svm").partition(" transfer")[0] + "}")
+    complete(str(part), store)
+    kept = {run.key for run in load_study(str(part)).runs()}
+    gone = sum(size for key, size in store.sizes().items() if key not in kept)
+    where = ("--keep", str(part), "--store", str(store.path))
+    assert f"Would remove 4 runs, {bytes_in_words(gone)}" in amc("store", "gc", *where).stdout
+    assert len(store.trained()) == 6
+    assert amc("store", "gc", *where, "--yes").stdout == f"Removed 4 runs, {bytes_in_words(gone)}.\n"
+    assert store.trained() == set(store.sizes()) == kept
+    assert amc("store", "gc", *where, "--scale", "smoke").stdout.count("Would remove 2 runs") == 1
+
+
+_KILLED = """
+import os, shutil, signal, sys
+from sweeps.store import Store
+from sweeps.store.removal import remove
+
+left = int(sys.argv[2])
+
+def killed(step, when):
+    def run(*arguments, **more):
+        global left
+        left -= 1
+        if not left and when == "before": os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            return step(*arguments, **more)
+        finally:
+            if not left: os.kill(os.getpid(), signal.SIGKILL)
+    return run
+
+store = Store(sys.argv[1])
+os.replace, os.rename = killed(os.replace, sys.argv[3]), killed(os.rename, sys.argv[3])
+os.unlink = shutil.os.unlink = killed(os.unlink, sys.argv[3])
+remove(store, sys.argv[4:])
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", [1, 2, 3, 5, 8])  # a record kept, a run moved away, its files deleted, the next one
+def test_a_kill_while_runs_are_removed_leaves_each_whole_or_gone(filled, step, when):
+    path, store = filled
+    before, cells = files(store.path / "runs"), load("cells", store.path, path)
+    keys = sorted(store.trained())
+    killed = subprocess.run([sys.executable, "-c", _KILLED, str(store.path), str(step), when, *keys[:3]])
+    assert killed.returncode == -signal.SIGKILL
+    left = store.trained()
+    assert set(keys[3:]) <= left
+    assert files(store.path / "runs") == {file for file in before if any(key in str(file) for key in left)}
+    pd.testing.assert_frame_equal(
+        load("cells", store.path, path), cells[cells["run"].isin(left)].reset_index(drop=True)
+    )
+    remove(store, keys[:3])
+    assert store.trained() == set(keys[3:]) and not list(store.path.glob(".*"))
+
+
+def test_two_stores_merged_equal_one_in_which_all_was_computed(amc, computed, tmp_path):
+    path, whole = computed
+    one, two = Store(tmp_path / "one"), Store(tmp_path / "two")
+    complete(path, one, models=("hoc_svm",))
+    complete(path, two, models=("mod_lcnn",))
+    fitted = load_study(path).runs()[0]
+    next(compute(fitted, load_study(path).tests(fitted), two))  # it has no cells there
+    shown = amc("store", "merge", str(two.path), "--store", str(one.path))
+    assert shown.stdout.startswith("4 runs and 8 cells taken over from ")
+    for merged, computed_at_once in zip(tables(one, path), tables(Store(whole), path), strict=True):
+        pd.testing.assert_frame_equal(merged, computed_at_once)
+    kept = files(one.path)
+    assert merge_stores(one, two)[:3] == (0, 0, 0) and files(one.path) == kept
+    assert not damages(one)
+
+
+def test_a_merge_takes_over_what_is_begun_and_leaves_out_other_weights(study_file, tmp_path, monkeypatch):
+    path = study_file(models="mod_lcnn", train="{}", transfer="[{train: {channel: rician}}]")
+    one, two, three = (Store(tmp_path / name) for name in ("one", "two", "three"))
+    first, second = load_study(path).runs()
+    list(islice(compute(first, load_study(path).tests(first), two), 2))
+    assert merge_stores(one, two).runs == 0
+    assert [len(one.run(first.key).checkpoint()["epochs"]), one.trained()] == [2, set()]
+    complete(path, one)
+    monkeypatch.setattr("amc_core.training._seed", lambda *values: len(str(values)))  # as another GPU would
+    complete(path, three)
+    merged = merge_stores(one, three)
+    assert merged.runs == 0 and set(merged.left_out) == {first.key, second.key}
+
+
+def test_check_names_what_is_damaged_and_changes_nothing(amc, filled):
+    _, store = filled
+    assert amc("store", "check", "--store", str(store.path)).stdout.endswith("Every file is what was written.\n")
+    victim = next(store.path.glob("runs/*/cells*"))
+    victim.write_bytes(victim.read_bytes()[:-20])
+    before = files(store.path)
+    shown = amc("store", "check", "--store", str(store.path))
+    assert shown.returncode == 1 and str(victim) in shown.stderr and files(store.path) == before
+
+
+def test_a_study_that_is_there_at_another_scale_says_so(amc, study_file, tmp_path):
+    path, where = study_file(models="hoc_svm", train="{}"), ("--store", str(tmp_path / "store"))
+    study = load_study(path, "smoke")
+    list(compute(study.runs()[0], study.tests(study.runs()[0]), Store(tmp_path / "store")))
+    refused = amc("results", path, *where)
+    assert refused.returncode == 2 and "it holds cells at smoke: add --scale smoke" in refused.stderr
+    assert "it holds cells at smoke: add --scale smoke" in amc("plan", path, *where).stdout
+
+
+def test_a_plan_names_the_runs_and_estimates_their_time_before_anything_has_run(amc, study_file, tmp_path):
+    shown = amc("plan", study_file(), "--list", "--store", str(tmp_path / "store")).stdout
+    assert "The store has not timed these yet: on one core of an AMD EPYC with AVX2, that is about 0:00:0" in shown
+    assert [shown.count(f"  {model} ") for model in ("hoc_svm", "mod_lcnn")] == [2, 2]

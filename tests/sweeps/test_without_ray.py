@@ -1,0 +1,104 @@
+"""Studies computed in one process, where Ray is not installed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+from amc_core import AmcError
+from benchmarks.faults import tables
+from sweeps.driver import run
+from sweeps.engine import trial
+from sweeps.planning import make_plan
+from sweeps.store import Store
+from sweeps.study import load_study
+from tests.sweeps.test_driver import QUIET
+
+_WITHOUT_RAY = """if True:
+    import sys
+
+    sys.modules["ray"] = None  # importing it raises ImportError, as where it is not installed
+    from sweeps.__main__ import main
+
+    sys.argv = ["amc", *sys.argv[1:]]
+    main()
+"""
+
+
+def command(*arguments: str) -> list[str]:
+    """amc with these arguments, in a process that has no Ray."""
+    return [sys.executable, "-c", _WITHOUT_RAY, *arguments]
+
+
+@pytest.fixture
+def study(study_file) -> str:
+    """A study with two stages, which takes some seconds."""
+    transfer = "{train: {channel: rician}, recipe: {retrain: head}}"
+    return study_file(recipe="{epochs: 20, batch_size: 16}", seeds="[0, 1]", transfer=transfer)
+
+
+def kill_in_mid_training(study: str, store: str) -> None:
+    """Start a launch, and kill -9 it as soon as a checkpoint is there."""
+    process = subprocess.Popen(command("run", study, "--store", store, "--without-ray"), stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not Store(store).training() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def test_killed_and_run_again_without_ray_a_study_ends_in_the_tables_and_keys_of_ray(amc, study, tmp_path):
+    with_ray, without = str(tmp_path / "with"), str(tmp_path / "without")
+    assert amc("run", study, "--store", with_ray).returncode == 0
+    kill_in_mid_training(study, without)
+    plan = make_plan(load_study(study), Store(without))
+    assert plan.untrained and Store(without).training()
+    ended = subprocess.run(command("run", study, "--store", without, "--without-ray"), capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert "small is complete: 12 runs, 48 cells" in ended.stdout
+    expected = tables(study, with_ray)
+    for name, table in tables(study, without).items():
+        assert len(table) > 0
+        pd.testing.assert_frame_equal(table, expected[name])  # keys, digests of weights, counts
+    assert "Nothing is missing" in amc("run", study, "--store", without, "--without-ray").stdout
+
+
+def test_a_launch_on_ray_where_it_is_not_installed_is_refused_in_a_sentence(study, tmp_path):
+    refused = subprocess.run(command("run", study, "--store", str(tmp_path / "s")), capture_output=True, text=True)
+    assert refused.returncode == 2 and refused.stderr.count("\n") == 1
+    assert "Ray is not installed" in refused.stderr and "--without-ray" in refused.stderr
+    assert not os.path.exists(tmp_path / "s")
+
+
+def test_a_run_that_fails_without_ray_does_not_end_the_others(study, tmp_path, monkeypatch):
+    compute, tried = trial.compute, []
+
+    def failing(run, tests, store, device):
+        tried.append(run.key)
+        if run.model == "mod_lcnn" and run.seed == 1 and run.parent is None:
+            raise RuntimeError("a fault")
+        yield from compute(run, tests, store, device)
+
+    monkeypatch.setattr(trial, "compute", failing)
+    outcome = run(study, tmp_path / "store", ray=False, console=QUIET)
+    failed = {key: reason for key, reason in outcome.failures.items() if "a fault" in reason}
+    assert len(failed) == 2 and all(tried.count(key) == 2 for key in failed)
+    waited = outcome.failures.keys() - failed.keys()  # runs that start from those
+    assert len(waited) == 2 and not waited & set(tried)
+    assert outcome.counts["trained"] == 12 - 4
+    assert Store(tmp_path / "store").failures().keys() == failed.keys()
+
+
+@pytest.mark.parametrize("option", [{"address": "127.0.0.1:1"}, {"gpus_per_trial": 0.5}, {"log": "wandb"}])
+def test_what_ray_alone_can_do_is_refused_without_it(study, option, tmp_path):
+    with pytest.raises(AmcError, match=f"--{next(iter(option)).replace('_', '-')} .* --without-ray"):
+        run(study, tmp_path / "store", ray=False, **option)
+
+
+def test_a_search_is_refused_without_ray(search_file, tmp_path):
+    with pytest.raises(AmcError, match="is a search, whose proposals Ray starts"):
+        run(search_file(), tmp_path / "store", ray=False, console=QUIET)
