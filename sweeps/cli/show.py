@@ -261,7 +261,7 @@ def snrs_in_words(snrs) -> str:
     """ "SNR -6 to 18 dB", of a column."""
     low, high = snrs.min(), snrs.max()
     known = [] if low != low else [f"SNR {low:g} dB" if low == high else f"SNR {low:g} to {high:g} dB"]
-    return " and ".join(known + ["unknown SNR"] * snrs.isna().any())
+    return " and ".join(known + ["unknown SNR"] * bool(snrs.isna().any()))
 
 
 def show_whole(table: Table) -> None:

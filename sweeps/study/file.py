@@ -22,9 +22,9 @@ from amc_core.errors import AmcError, require_known, suggest
 from amc_core.modulations import MODULATION_SETS, modulation_names
 from amc_core.quantities import require_number, whole
 from sweeps.search.objectives import OBJECTIVES
+from sweeps.study.alternatives import LARGEST
 from sweeps.study.code import Code
 from sweeps.study.grid import (
-    LARGEST,
     Beside,
     Grid,
     ModelEntry,

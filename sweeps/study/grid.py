@@ -16,22 +16,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from amc_core.errors import AmcError, require_known, suggest
-from amc_core.fields import Field, fields_of
-from amc_core.fingerprint import BUCKET, DigestedPath
-from amc_core.front_end import FrontEnd, front_end
+from amc_core.fields import fields_of
 from amc_core.identity import canonical
 from amc_core.models import MODELS, model_spec, validate_hyperparameters
 from amc_core.modulations import modulation_names
-from amc_core.paths import expanded
 from amc_core.quantities import number, require_number
 from amc_core.recipes import RECIPES
 from amc_core.run import Recipe
 from amc_core.scenario import FILE_FIELDS, SCENARIO_FIELDS, Channel, Mixture, Scenario
+from sweeps.study.alternatives import alternatives, front_ends
+from sweeps.study.alternatives import combinations as combinations_of
 from sweeps.study.code import Code
+from sweeps.study.recorded import from_folder
 
 Setting = dict[str, Any]  # field → value; "mixture" → components and their weights
-
-LARGEST = 20_000  # settings in all grids of a key
 
 _USUAL = Scenario()
 _RECIPE_FIELDS = tuple(fields_of(Recipe))
@@ -200,7 +198,7 @@ def recipe_grid(content: Any) -> list[Setting]:
             )
         lists = {name: value if isinstance(value, list) else [value] for name, value in section.items()}
         each(lambda entry: _require_recipe_field(*entry), lists.items())
-        combinations += [_as(**combination) for combination in _product(lists)]
+        combinations += [_as(**combination) for combination in combinations_of(lists)]
     if not combinations:
         raise AmcError("the recipe has an empty list: give at least one value")
     for combination in combinations:
@@ -278,10 +276,10 @@ def model_grid(content: Any, code: Code) -> list[ModelEntry]:
     known = model_spec(name).hyperparameters
     if "recipe" in hyperparameters and "recipe" not in known:
         raise AmcError(f"the recipe of {name} stands beside it, not in it: {{{name}: {{}}, recipe: {{}}}}")
-    lists = {key: _alternatives(known.get(key), value) for key, value in hyperparameters.items()}
+    lists = {key: alternatives(known.get(key), value) for key, value in hyperparameters.items()}
     return [
         ModelEntry(name, validate_hyperparameters(name, combination), fields)
-        for combination, fields in product(_product(lists), recipe_grid(recipe))
+        for combination, fields in product(combinations_of(lists), recipe_grid(recipe))
     ]
 
 
@@ -295,18 +293,6 @@ def model_names(content: Any, code: Code) -> tuple[str, ...]:
                 f"{name!r} cannot start from another run: name models that are trained in epochs ({trained})"
             )
     return tuple(names)
-
-
-def _alternatives(known: Field | None, value: Any) -> list:
-    """A list is one value where the hyperparameter takes it as such, else a list of values."""
-    several = isinstance(value, list) and len(value) > 0 and (known is None or not known.takes(value))
-    return value if several and (known is None or any(map(known.takes, value))) else [value]
-
-
-def _product(lists: dict[str, list]) -> list[Setting]:
-    if math.prod(len(values) for values in lists.values()) > LARGEST:
-        raise AmcError(f"these lists have more than {LARGEST:,} combinations")
-    return [dict(zip(lists, values, strict=True)) for values in product(*lists.values())]
 
 
 # Field → others without which it does nothing, as any values of them; the grid gives its own.
@@ -325,7 +311,7 @@ def _values(name: str, values: Any, beside: Beside) -> list:
     if name in FILE_FIELDS:  # a path in a study is meant from where the study is
         if "" in values:
             raise AmcError(f"{name} '' is not allowed: it is the path of a file; leave it out where there is none")
-        values = [_from_folder(value, beside.folder) for value in values]
+        values = [from_folder(value, beside.folder) for value in values]
     if name == "front_end":
         values = [one for value in values for one in front_ends(value, beside.code)]
     for value in values:
@@ -335,28 +321,6 @@ def _values(name: str, values: Any, beside: Beside) -> list:
     for scenario in read:
         scenario.definition()  # which looks at files, whose digests the values keep
     return [getattr(scenario, name) for scenario in read] if name in FILE_FIELDS else values
-
-
-def _from_folder(value: Any, folder: Path) -> Any:
-    """A path, or a mapping with the path of a file, as it is meant from a folder."""
-    if isinstance(value, str):
-        return DigestedPath(value if value.startswith(BUCKET) else str(folder / expanded(value)))
-    if isinstance(value, dict) and isinstance(value.get("file"), str) and value["file"]:
-        return value | {"file": str(_from_folder(value["file"], folder))}
-    return value
-
-
-def front_ends(content: Any, code: Code) -> list[FrontEnd | str]:
-    """Read a front end: a function's name, or its name with parameters, which may have lists; "" for none."""
-    if content == "" or isinstance(content, FrontEnd):
-        return [content]
-    [(name, given)] = content.items() if isinstance(content, dict) and len(content) == 1 else [(content, {})]
-    if not isinstance(name, str) or not isinstance(given, dict):
-        form = "'file.function', or {file.function: {parameter: value}}"
-        raise AmcError(f"front_end {content!r} is not allowed: it is {form}")
-    function = code.function(name)
-    lists = {key: _alternatives(function.signature.get(key), value) for key, value in given.items()}
-    return [front_end(function, combination) for combination in _product(lists)]
 
 
 def _zipped(content: Any, beside: Beside) -> tuple[Setting, ...]:

@@ -18,9 +18,10 @@ from amc_core.errors import AmcError, require_known, suggest
 from amc_core.models import model_spec
 from amc_core.modulations import MODULATIONS, modulation_names
 from amc_core.scenario import AUGMOD, AUGMOD_OFFSETS, CHANNELS, FILE_FIELDS, SCENARIO_FIELDS, Scenario
+from sweeps.study.alternatives import front_ends
 from sweeps.study.code import Code, read_code
 from sweeps.study.file import StudyFile, parse_yaml, read_content, require_content, sentence, text_content, validated
-from sweeps.study.grid import digests_of, front_ends
+from sweeps.study.grid import digests_of
 from sweeps.study.space import Space, read_space
 from sweeps.study.study import SCALED, SearchStudy, Studies, Study, strided
 

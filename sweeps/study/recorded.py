@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+from amc_core.fingerprint import BUCKET, DigestedPath
+from amc_core.paths import expanded
 from amc_core.run import Dataset, Run
 
 
@@ -25,3 +29,12 @@ def recorded_test(test: Dataset, known: dict[str, int], levels: bool, most: int 
     if split is None:
         return replace(test, whole=True, test_instances=most, snrs_db=test.snrs_db if levels else ())
     return replace(test, split_length=split) if test.length < split else test
+
+
+def from_folder(value: Any, folder: Path) -> Any:
+    """A path, or a mapping with the path of a file, as it is meant from a folder."""
+    if isinstance(value, str):
+        return DigestedPath(value if value.startswith(BUCKET) else str(folder / expanded(value)))
+    if isinstance(value, dict) and isinstance(value.get("file"), str) and value["file"]:
+        return value | {"file": str(from_folder(value["file"], folder))}
+    return value

@@ -18,8 +18,9 @@ from typing import Any
 from amc_core.distributions import DISTRIBUTIONS
 from amc_core.errors import AmcError, require_known, suggest
 from amc_core.quantities import require_number
+from sweeps.study.alternatives import LARGEST
 from sweeps.study.code import Code
-from sweeps.study.grid import LARGEST, model_grid, model_name, recipe_grid
+from sweeps.study.grid import model_grid, model_name, recipe_grid
 
 MODEL = "model"  # the dimension that chooses among several models
 

@@ -29,6 +29,7 @@ from sweeps.planning import make_plan
 from sweeps.search import proposal_table
 from sweeps.store import Store
 from sweeps.study import load_study
+from tests.needs import needs, needs_package
 from tests.sweeps.searching import drive
 
 TITLES = {"hoc_svm": "HOC-SVM", "mod_lcnn": "Mod-LCNN"}
@@ -219,9 +220,7 @@ def test_equal_results_give_the_same_file(place, study, written, tmp_path):
 
 
 def test_the_page_works_out_the_intervals_of_the_tables(written, place, tmp_path):
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("no Node.js is installed")
+    node = needs("Node.js", "node")
     page = Path(report_module.__file__).parent / "page" / "data.js"
     script = f"""
     const document = {{ getElementById: () => ({{ textContent: {json.dumps(json.dumps(embedded(written)))} }}) }};
@@ -307,10 +306,8 @@ def test_a_report_that_cannot_be_written_is_one_sentence(amc, place, tmp_path):
 
 @pytest.fixture(scope="module")
 def browser():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if chromium is None:
-        pytest.skip("no Chromium is installed")
+    sync_api = needs_package("playwright.sync_api")
+    chromium = needs("Chromium", "chromium", "chromium-browser", "google-chrome")
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield browser

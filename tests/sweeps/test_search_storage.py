@@ -22,17 +22,15 @@ from sweeps.engine.trial import compute
 from sweeps.search import Search, trials
 from sweeps.search.liveness import driver_name
 from sweeps.study import load_study
+from tests.needs import needs, needs_package
 from tests.sweeps.searching import RATE, drive, states
 
 
 @pytest.fixture(scope="session")
 def postgresql():
     """The URL of a PostgreSQL server of our own."""
-    programs = [shutil.which("initdb"), *sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb")))]
-    initdb = next((program for program in programs if program), None)
-    if initdb is None:
-        pytest.skip("no PostgreSQL server is installed")
-    pytest.importorskip("psycopg", reason="no PostgreSQL driver is installed")
+    initdb = needs("a PostgreSQL server", "initdb", folders=("/usr/lib/postgresql/*/bin",))
+    needs_package("psycopg")
     root = os.geteuid() == 0  # as whom the server refuses to run
     folder = Path(f"/tmp/amc-postgresql-{os.getpid()}")
     folder.mkdir()
