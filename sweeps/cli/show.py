@@ -215,7 +215,7 @@ def show_table(table, trained=None, limits=None, snrs: str = "all SNRs") -> None
         rows.append((*_headings(limits.index.names, entry), *(_marked(bound, 0) for bound in bounds)))
     levels = table.index.nlevels
     heads = [_told(table.columns.name, value) for value in table.columns]
-    widths = [1 + max(map(cell_len, column)) for column in zip(heads, *(row[levels:] for row in rows), strict=True)]
+    widths = [_GAP + max(map(cell_len, column)) for column in zip(heads, *(row[levels:] for row in rows), strict=True)]
     left = natural_width(_block(title, table.index.names, [], rows, slice(0, 0)))
     for part in _parts_within(max(out.width, _PAGE) - left, widths):
         show_whole(_block(title, table.index.names, heads, rows, part))
@@ -228,6 +228,7 @@ def show_table(table, trained=None, limits=None, snrs: str = "all SNRs") -> None
 
 _PAGE = 100  # characters that a table may always take
 _BESIDE = 24  # characters of a line of a heading
+_GAP = 2  # characters between two columns
 
 
 def _marked(accuracy: float, trained: float) -> str:
