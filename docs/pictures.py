@@ -1,8 +1,8 @@
 """Draw the pictures of docs/ from the tables committed there: python docs/pictures.py [--to DIRECTORY]
 
 `tables/quickstart.parquet` is what `amc run quickstart` and `amc results quickstart --parquet` gave;
-`findings/small-cells.parquet` has the studies of P1 at the small scale, `findings/beyond-upsampling*.parquet` the study of
-that name.
+`findings/small-cells.parquet` has the studies of P1 at the small scale, `findings/beyond-upsampling*.parquet` the study
+of that name.
 """
 
 from __future__ import annotations
