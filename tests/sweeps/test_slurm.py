@@ -140,13 +140,13 @@ def test_a_job_on_one_node_uses_the_cores_that_it_is_granted(slurm, study_file, 
 def test_two_jobs_share_a_node_each_with_a_ray_of_its_own(slurm, study_file, tmp_path):
     studies = [study_file(name, models="mod_lcnn", recipe="{epochs: 40, batch_size: 8}") for name in ("one", "two")]
     stores = [tmp_path / "first", tmp_path / "second"]
-    jobs = [slurm.submit("slurm.sbatch", study, "--store", str(store)) for study, store in zip(studies, stores)]
+    jobs = [slurm.submit("slurm.sbatch", study, "--store", str(store)) for study, store in zip(studies, stores, strict=True)]
     deadline = time.monotonic() + 60
     while [slurm.states()[job] for job in jobs] != ["RUNNING", "RUNNING"]:
         assert time.monotonic() < deadline, slurm.states()
         time.sleep(0.2)
     slurm.wait(*jobs)
-    for job, study, store in zip(jobs, studies, stores):
+    for job, study, store in zip(jobs, studies, stores, strict=True):
         assert "is complete" in slurm.log(job)
         assert len(load("cells", store, study)) == 2 * 4 * 2
 
