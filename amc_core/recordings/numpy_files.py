@@ -37,6 +37,8 @@ def npz_arrays(path: Path) -> Arrays:
             if not members:
                 raise AmcError(f"{path}: the archive has no .npy files; allowed is what numpy.savez writes")
             return {member.filename.removesuffix(".npy"): _member(path, archive, member) for member in members}
+    except AmcError:
+        raise
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, zipfile.zlib.error) as error:
         raise AmcError(f"{path}: the archive is damaged or cut short ({error}); allowed is a whole one") from None
 
