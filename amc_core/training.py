@@ -1,8 +1,8 @@
-"""Training: a run's definition → weights, one epoch at a time, stoppable and continuable after any of them.
+"""Training: a run's definition → weights, one epoch at a time, stoppable and continuable after any step.
 
-`train` yields its state after every epoch: a dictionary of plain values and tensors that
-``torch.load(weights_only=True)`` reads. Given back, it goes on from there and ends in the same weights as a
-training that was never interrupted: initial weights, order of instances, lengths of batches and dropout follow from
+`train` yields its state after every epoch, and within one where it is asked to: a dictionary of plain values and
+tensors that ``torch.load(weights_only=True)`` reads. Given back, it goes on from there and ends in the same weights as
+a training that was never interrupted: initial weights, order of instances, lengths of batches and dropout follow from
 (seed, epoch), and the learning rate from the number of steps and the losses so far.
 """
 
@@ -13,7 +13,7 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -39,11 +39,17 @@ def new_model(run: Run, device: torch.device | str = "cpu") -> torch.nn.Module:
 
 
 def train(
-    run: Run, device: torch.device | str = "cpu", state: dict | None = None, start: dict | None = None
+    run: Run,
+    device: torch.device | str = "cpu",
+    state: dict | None = None,
+    start: dict | None = None,
+    pause: Callable[[], bool] | None = None,
 ) -> Iterator[dict]:
     """Train a run, yielding the state after every epoch.
 
     state: one yielded earlier by the same run, to go on from. start: the weights of the run's parent, where it has one.
+    pause: asked between the steps of an epoch whether to yield the state there, too; that state holds "step", how many
+    steps of the epoch it is after, and "kept" is None in the first epoch.
     A state holds "epochs" (a row per epoch: loss and accuracy on both parts, learning rate, instances a second, and how
     many instances went through the device at once), "kept" (the weights that the recipe keeps of the epochs so far)
     and "kept_epoch" (of which they are), besides what is needed to go on. The last state is that of the finished run.
@@ -65,7 +71,7 @@ def train(
     session = _Session(run, device)
     session.begin(state, start)
     while not finished(run.recipe, session.rows):
-        yield session.epoch()
+        yield from session.epoch(pause)
 
 
 def finished(recipe: Recipe, rows: list[dict]) -> bool:
@@ -115,6 +121,7 @@ class _Session:
             _log.warning("%s", run.doubt)
         self.micro_batch = recipe.batch_size
         self.rows, self.kept, self.kept_epoch = [], None, 0
+        self.within = None  # where in an epoch the state is that was given back
 
     def begin(self, state: dict | None, start: dict | None) -> None:
         """Take the weights to start from: those of a state, of the parent, or the initial ones."""
@@ -124,15 +131,15 @@ class _Session:
             for group in self.optimiser.param_groups:
                 group.update(self.settings)  # the rate itself, of which it has made a copy
             self.rows, self.kept, self.kept_epoch = state["epochs"], state["kept"], state["kept_epoch"]
-            self.micro_batch = self.rows[-1]["micro_batch"]
+            self.within = state.get("within")
+            self.micro_batch = (self.within or self.rows[-1])["micro_batch"]
         elif self.run.parent is not None:
             _take_start(self.model, self.run, start)
 
-    def epoch(self) -> dict:
-        """Train and validate for one epoch; returns the state after it."""
-        number, began = len(self.rows) + 1, time.perf_counter()
-        loss, accuracy, rate = self._pass(number)
-        seconds = time.perf_counter() - began
+    def epoch(self, pause: Callable[[], bool] | None) -> Iterator[dict]:
+        """Train and validate for one epoch; yields the states within it that `pause` asks for, and that after it."""
+        number = len(self.rows) + 1
+        loss, accuracy, rate, seconds = yield from self._pass(number, pause)
         self._require_number(loss, number)
         result = evaluate(self.model, self.validation, self.device)
         self._require_number(result.loss, number)
@@ -151,6 +158,9 @@ class _Session:
         best = _best_epoch(self.rows, "loss" if self.recipe.keep == "lowest_loss" else "accuracy")
         if self.recipe.keep == "last" or best == number:
             self.kept, self.kept_epoch = weights, number
+        yield self._state(weights, rate)
+
+    def _state(self, weights: dict[str, torch.Tensor], rate: float) -> dict:
         return {
             "weights": weights,
             "optimiser": self._optimiser_state(rate),
@@ -158,6 +168,18 @@ class _Session:
             "kept": self.kept,
             "kept_epoch": self.kept_epoch,
         }
+
+    def _state_within(self, step: int, rate: float, seconds: float) -> dict:
+        """The state after so many steps of an epoch, with what the rest of it depends on."""
+        within = {
+            "loss_sum": self.loss_sum.cpu().clone(),
+            "correct": self.correct.cpu().clone(),
+            "random": _random_state(self.device),
+            "step": step,
+            "micro_batch": self.micro_batch,
+            "seconds": seconds,
+        }
+        return self._state(_weights(self.model), rate) | {"step": step, "within": within}
 
     def _require_number(self, loss: float, epoch: int) -> None:
         if not math.isfinite(loss):
@@ -169,8 +191,12 @@ class _Session:
         state = copy.deepcopy(self.optimiser.state_dict())
         return _with_settings(state, {"lr": rate, "fused": None, "capturable": False} if self.settings else {})
 
-    def _pass(self, number: int) -> tuple[float, float, float]:
-        """One pass over the training instances in an order of its own; returns mean loss, accuracy and last rate."""
+    def _pass(self, number: int, pause: Callable[[], bool] | None) -> Generator[dict, None, tuple[float, ...]]:
+        """One pass over the training instances in an order of its own, from where the state is within it.
+
+        Returns mean loss, accuracy, last rate and seconds, without those in which whoever asked for a state had it.
+        """
+        began = time.perf_counter()
         _training_mode(self.model)
         torch.manual_seed(_seed(self.run.seed, "dropout", number))
         draw = np.random.default_rng(_seed(self.run.seed, "order", number))
@@ -178,10 +204,19 @@ class _Session:
         steps = -(-len(order) // self.recipe.batch_size)
         self.loss_sum.zero_()
         self.correct.zero_()
-        batches = self.training.batches(order, self.recipe.batch_size, epoch=number if self.recipe.fresh else 0)
+        first, within, self.within = 0, self.within, None
+        if within is not None:
+            first, began = within["step"], began - within["seconds"]
+            self.loss_sum.copy_(within["loss_sum"])
+            self.correct.copy_(within["correct"])
+            if self.recipe.min_length is not None:  # the lengths of the steps that are done
+                draw.integers(self.recipe.min_length, self.run.dataset.length, size=first, endpoint=True)
+            _set_random_state(within["random"], self.device)
+        rest = order[first * self.recipe.batch_size :]
+        batches = self.training.batches(rest, self.recipe.batch_size, epoch=number if self.recipe.fresh else 0)
         plateau = plateau_rate(self.recipe, [row["validation_loss"] for row in self.rows])
         for step, (positions, (x, labels, _)) in enumerate(
-            zip(order.split(self.recipe.batch_size), batches, strict=True)
+            zip(rest.split(self.recipe.batch_size), batches, strict=True), start=first
         ):
             x = self.augment(x, *self.training.address(positions), epoch=number)
             if self.recipe.min_length is not None:
@@ -190,7 +225,12 @@ class _Session:
             rate = plateau if self.recipe.schedule == "plateau" else learning_rate(self.recipe, progress)
             self._set_rate(rate)
             self.step(x, labels)
-        return self.loss_sum.item() / len(order), self.correct.item() / len(order), rate
+            if pause is not None and step + 1 < steps and pause():
+                stopped = time.perf_counter()
+                yield self._state_within(step + 1, rate, stopped - began)
+                began += time.perf_counter() - stopped
+        loss, accuracy = self.loss_sum.item() / len(order), self.correct.item() / len(order)
+        return loss, accuracy, rate, time.perf_counter() - began
 
     def _set_rate(self, rate: float) -> None:
         if self.settings:
@@ -362,6 +402,18 @@ def _untrained(run: Run, device) -> dict:
     model = new_model(run, device)
     result = evaluate(model, Instances(run.dataset, "validation", device), device)
     return _one_row(model, math.nan, math.nan, result, instances_per_second=0.0, micro_batch=0)
+
+
+def _random_state(device: torch.device | str) -> dict[str, torch.Tensor]:
+    """Of the generators that dropout draws from."""
+    state = {"cpu": torch.get_rng_state()}
+    return state | ({"cuda": torch.cuda.get_rng_state(device)} if torch.device(device).type == "cuda" else {})
+
+
+def _set_random_state(state: dict[str, torch.Tensor], device: torch.device | str) -> None:
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state and torch.device(device).type == "cuda":
+        torch.cuda.set_rng_state(state["cuda"], device)
 
 
 def _weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:

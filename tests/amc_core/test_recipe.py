@@ -87,6 +87,26 @@ def test_fresh_training_that_was_stopped_ends_in_the_same_weights():
     assert not torch.equal(fixed["weights"]["head.0.weight"], whole["head.0.weight"])
 
 
+@pytest.mark.parametrize("fields", [{}, {"fresh": True}, {"min_length": 32}, {"augment_paste": 0.3}])
+@pytest.mark.parametrize("steps", [1, 8, 23])
+def test_training_that_was_cut_within_an_epoch_ends_in_the_same_weights_and_rows(fields, steps, tmp_path):
+    described = run(epochs=3, batch_size=8, schedule="cosine", **fields)
+    whole = list(train(described))[-1]
+    asked = itertools.count(1)
+    states = train(described, pause=lambda: next(asked) == steps)
+    state = next(state for state in states if "step" in state)
+    torch.save(state, tmp_path / "state.pt")
+    torch.manual_seed(5)
+    rest = list(train(described, state=torch.load(tmp_path / "state.pt", weights_only=True)))[-1]
+    assert "step" not in rest
+    assert all(torch.equal(whole["weights"][name], rest["weights"][name]) for name in whole["weights"])
+    timeless = [
+        [{name: value for name, value in row.items() if name != "instances_per_second"} for row in each["epochs"]]
+        for each in (whole, rest)
+    ]
+    assert timeless[0] == timeless[1]
+
+
 # -- lengths --------------------------------------------------------------------------------------------
 
 
