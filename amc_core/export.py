@@ -89,6 +89,11 @@ def export_network(path: Path, network: nn.Module, about: About, x: torch.Tensor
     leaves no file where the scores differ by more than `TOLERANCE` or, of a model fitted in one step, the classes do.
     """
     require_exportable(path)
+    if path.suffix != ".safetensors" and any(map(_keeps_more, network.modules())):
+        raise AmcError(
+            f"{about.model} cannot be exported as {path.suffix}: its fitted classifier is no arithmetic of tensors; "
+            "NAME.safetensors keeps it"
+        )
     _, write, run = _FORMATS[path.suffix]
     paths = [path.with_suffix(".py"), path] if path.suffix == ".safetensors" else [path]
     with torch.no_grad():
@@ -98,7 +103,7 @@ def export_network(path: Path, network: nn.Module, about: About, x: torch.Tensor
             write(partial, path, network, about, x)
             scores = run(partial, x)
         difference = (scores - expected).abs().max().item()
-        fitted = hasattr(network, "fit_features")  # whose eighth powers are rounded otherwise in another order
+        fitted = hasattr(network, "fit")  # whose eighth powers are rounded otherwise in another order
         same = torch.equal(scores.argmax(1), expected.argmax(1))
         near = difference <= TOLERANCE * max(1.0, expected.abs().max().item())
         if not (same if fitted else near):
@@ -106,6 +111,11 @@ def export_network(path: Path, network: nn.Module, about: About, x: torch.Tensor
                 f"{about.model} cannot be exported as {path.suffix}: the file's scores differ by {difference:.2g}"
             )
     return paths[::-1], difference
+
+
+def _keeps_more(layer: nn.Module) -> bool:
+    """Does a layer compute with what no parameter or buffer holds?"""
+    return type(layer).get_extra_state is not nn.Module.get_extra_state
 
 
 def check_instances(dataset: Dataset, length: int) -> torch.Tensor:

@@ -19,6 +19,10 @@ _CHOICE = 17  # neighbouring windows, one of which is a landmark
 SHARED = _WINDOW + _CHOICE - 1  # samples in common that are always found, but for rounding
 _STEPS = 1 << 13  # of a window's largest component: coarser than single precision, finer than a receiver's noise
 _UNPREDICTED = 2.0**-14  # of a window's energy: below it the window is a tone, be it rounded to 8 bits
+_ROUNDING = 1e-6  # that a correlation of the same samples may lack to 1
+_OCCUPIED = 1e-5  # of the largest spectral line, what counts as one: below a receiver's noise, above a filter's leakage
+_COMPONENTS = 32  # spectral lines that an overlap needs: fewer are met again by chance
+_APART, _PERIODIC = 0.9, 0.99  # correlations of an instance with itself
 _MOST = 1 << 24  # landmarks of a recording that are kept
 _SAMPLES = 1 << 16  # looked at at a time, so that they stay in a processor's cache
 _FACTORS = np.random.default_rng(0).integers(0, 1 << 63, 2 * _WINDOW, dtype=np.uint64) * 2 + 1
@@ -46,13 +50,16 @@ class Landmarks:
         return self[np.isin(self.instance, instances)]
 
     def repeats(self) -> np.ndarray:
-        """(k, 2) instances, the earlier first, that share a stretch. Of three that share one, two pairs are told."""
+        """(k, 3) instances, the earlier first, that agree where they overlap, and the shift: `same_samples` decides.
+
+        Sample n + shift of the first is sample n of the second. Of three that share a stretch, two pairs are told.
+        """
         order = np.lexsort((self.instance, self.hash))
         equal = np.flatnonzero(self.hash[order][1:] == self.hash[order][:-1])
         return self._agreeing(self, order[equal], order[equal + 1])
 
     def shared(self, other: Landmarks) -> np.ndarray:
-        """(k, 2) instances of the one and of the other that share a stretch: for each of the one, one or more."""
+        """(k, 3) as `repeats`, of instances of the one and of the other: for each of the one, one or more."""
         one_of = max(self.one_of, other.one_of)
         here, there = (marks[marks.hash % np.uint64(one_of) == 0] for marks in (self, other))
         order = np.argsort(there.hash, kind="stable")
@@ -65,9 +72,10 @@ class Landmarks:
         return np.unique(np.concatenate(pairs), axis=0)
 
     def _agreeing(self, other: Landmarks, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
-        """Of pairs of equal landmarks the pairs of instances that agree wherever they overlap.
+        """Of pairs of equal landmarks the pairs of instances that agree wherever they overlap, and the shift.
 
         Signals without noise repeat short windows by chance; pieces of one recording agree up to where one ends.
+        Instances that agree at several shifts are periodic, which tells nothing of where they come from.
         """
         shift = self.first[rows] - other.first[others]
         found = np.stack([self.instance[rows], other.instance[others], shift], axis=1)
@@ -79,7 +87,40 @@ class Landmarks:
         count -= np.searchsorted(places, found[:, 0] * width + begin)
         # Near the ends of what they share, each chooses windows by what the other does not have.
         agree = (3 * votes >= count) & (end - begin + _WINDOW >= SHARED)
-        return np.unique(found[agree, :2], axis=0)
+        pairs, inverse, shifts = np.unique(found[:, :2], axis=0, return_inverse=True, return_counts=True)
+        return found[agree & (shifts[inverse.reshape(-1)] == 1)] if len(pairs) else found
+
+
+def same_samples(one: np.ndarray, other: np.ndarray, shift: int) -> bool:
+    """Are two instances (2, n) and (2, m) the same samples at some gain, wherever they overlap at this shift?
+
+    Their normalised correlation over the whole overlap, of `SHARED` samples or more, is 1 within 1e-6 (Cauchy-Schwarz:
+    1 holds for proportional signals alone). The overlap has to tell: a few symbols without noise are the same by
+    chance, a periodic signal is its own at several shifts.
+    """
+    whole = [part[0] + 1j * part[1] for part in (one, other)]
+    x, y = whole[0][max(0, shift) :], whole[1][max(0, -shift) :]
+    size = min(len(x), len(y))
+    if size < SHARED:
+        return False
+    x, y = x[:size], y[:size]
+    scale = np.linalg.norm(x) * np.linalg.norm(y)
+    if not abs(np.vdot(x, y)) >= (1 - _ROUNDING) * scale > 0:
+        return False
+    spectrum = abs(np.fft.fft(x * np.hanning(size))) ** 2
+    return np.sum(spectrum > _OCCUPIED * spectrum.max()) >= _COMPONENTS and not any(map(_periodic, whole))
+
+
+def _periodic(x: np.ndarray) -> bool:
+    """Is x (n,) its own at a lag of up to n/2, beyond the lags at which it still resembles itself?"""
+    size, lags = len(x), np.arange(1, len(x) // 2 + 1)
+    spectrum = np.fft.fft(x, 2 * size)
+    products = abs(np.fft.ifft(spectrum * spectrum.conj()))[lags]
+    energy = np.concatenate([[0], np.cumsum(abs(x) ** 2)])
+    energies = (energy[size] - energy[lags]) * energy[size - lags]
+    correlation = products / np.sqrt(np.maximum(energies, np.finfo(float).tiny))
+    apart = np.logical_or.accumulate(correlation < _APART)
+    return bool((apart & (correlation > _PERIODIC)).any())
 
 
 def landmarks(batches: Iterable[tuple[np.ndarray, np.ndarray]], length: int, kind: np.ndarray) -> Landmarks:

@@ -15,7 +15,7 @@ from amc_core.copies import located
 from amc_core.errors import AmcError
 from amc_core.fingerprint import DigestedPath, keep, recall
 from amc_core.identity import address_key
-from amc_core.landmarks import Landmarks, landmarks
+from amc_core.landmarks import Landmarks, landmarks, same_samples
 from amc_core.recorded_labels import Asked, Selection, asked_by, opened
 from amc_core.recordings import Recording
 from amc_core.run import Dataset, Run
@@ -150,7 +150,7 @@ def _each_once(content: _Content, used: np.ndarray, kind: np.ndarray) -> _Conten
         told.append(f"{len(dropped)} instances equal others of the file and do not count again")
     marks = content.landmarks.of(np.setdiff1d(used, dropped))
     overlapping: set[int] = set()
-    while len(pairs := marks.repeats()):
+    while len(pairs := _verified(content.recording, content.recording, marks.repeats())):
         _require_one_label(content, cell_of, pairs)
         for first, second in pairs.tolist():
             if first not in overlapping:
@@ -163,6 +163,20 @@ def _each_once(content: _Content, used: np.ndarray, kind: np.ndarray) -> _Conten
     dropped = np.union1d(dropped, np.array(sorted(overlapping), dtype=np.int64))
     selection = replace(content.selection, cells=tuple(np.setdiff1d(cell, dropped) for cell in content.selection.cells))
     return replace(content, selection=selection, landmarks=marks, notes=(*content.notes, *told))
+
+
+def _verified(one: Recording, other: Recording, pairs: np.ndarray) -> np.ndarray:
+    """(n, 2) of pairs (k, 3) of instances of two recordings, with their shift: those of the same samples."""
+    kept = [np.empty((0, 2), dtype=np.int64)]
+    step = max(1, _BLOCK_SAMPLES // max(one.length, other.length))
+    for block in np.split(pairs, range(step, len(pairs), step)):
+        if len(block):
+            here, first = np.unique(block[:, 0], return_inverse=True)
+            there, second = np.unique(block[:, 1], return_inverse=True)
+            x, y = one.source.fetch(here, one.length), other.source.fetch(there, other.length)
+            same = [same_samples(x[i], y[j], k) for i, j, k in zip(first, second, block[:, 2], strict=True)]
+            kept.append(block[np.array(same, dtype=bool), :2])
+    return np.concatenate(kept)
 
 
 def _require_one_label(content: _Content, cell_of: np.ndarray, pairs: np.ndarray) -> None:
@@ -275,7 +289,8 @@ class _Use:
     def shared_with(self, other: _Use) -> int:
         """How many instances here have samples that are there as well."""
         marks, others = (use.recorded.content.landmarks.of(use.positions) for use in (self, other))
-        shared = len(np.unique(marks.shared(others)[:, 0]))
+        recordings = (use.recorded.content.recording for use in (self, other))
+        shared = len(np.unique(_verified(*recordings, marks.shared(others))[:, 0]))
         if self.spans.keys() != other.spans.keys() or self.length == other.length:
             length = min(self.length, other.length)
             shared = max(shared, np.isin(self.digests(length), other.digests(length)).any(axis=1).sum())

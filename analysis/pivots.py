@@ -49,16 +49,22 @@ def varied(cells: pd.DataFrame, columns: Sequence[str]) -> list[str]:
 
     Of what is simulated in a scenario, those alone count that are: a recording has none of it, and its name tells.
     """
-    by_model = ((name, _with(cells, name).groupby("model")) for name in columns if name in cells)
-    return [name for name, groups in by_model if (groups[name].nunique(dropna=False) > 1).any()]
+    return [name for name in columns if name in cells and _varies(_with(cells, name, ["model", name]), name)]
 
 
-def _with(cells: pd.DataFrame, name: str) -> pd.DataFrame:
-    """The cells of scenarios that have a field of this name: simulated ones, where recordings have no such field."""
+def _varies(cells: pd.DataFrame, name: str) -> bool:
+    """Does a column take more than one value for some model?"""
+    if cells[name].nunique(dropna=False) < 2:  # quicker than model by model, and true of most columns
+        return False
+    return bool((cells.groupby("model")[name].nunique(dropna=False) > 1).any())
+
+
+def _with(cells: pd.DataFrame, name: str, columns: Sequence[str]) -> pd.DataFrame:
+    """Columns of the cells whose scenarios have a field of this name: recordings have none of what is simulated."""
     side, _, field = name.partition("_")
     if name in (*TRAIN, *TEST) and field not in OF_RECORDINGS and f"{side}_recording" in cells:
-        return cells[cells[f"{side}_recording"] == ""]
-    return cells
+        return cells.loc[cells[f"{side}_recording"] == "", columns]
+    return cells[columns]
 
 
 def varied_settings(cells: pd.DataFrame) -> list[str]:
@@ -99,7 +105,7 @@ def axes_of(
     """
     if column is None:
         free = [name for name in [*TEST, "test_length"] if name not in (rows or ())]
-        column = max(free, key=lambda name: _with(cells, name)[name].nunique())
+        column = max(free, key=lambda name: _with(cells, name, [name])[name].nunique())
     if rows is None:
         settings = [name for name in varied_settings(cells) if name != "hyperparameters"]
         told = [name for name in settings if not _as_trained(cells, name)]
@@ -113,9 +119,11 @@ def axes_of(
 
 def _as_trained(cells: pd.DataFrame, name: str) -> bool:
     """Is a test field in every cell what it is in training?"""
-    cells = _with(cells, name)
-    own = cells.get("length" if name == "test_length" else name.replace("test_", "train_", 1))
-    return name.startswith("test_") and own is not None and bool((own == cells[name]).all())
+    trained = "length" if name == "test_length" else name.replace("test_", "train_", 1)
+    if not name.startswith("test_") or trained not in cells:
+        return False
+    cells = _with(cells, name, [name, trained])
+    return bool((cells[trained] == cells[name]).all())
 
 
 def train_test(cells: pd.DataFrame, rows: Sequence[str] | None = None, column: str | None = None) -> pd.DataFrame:

@@ -25,7 +25,7 @@ def by_setting(cells: pd.DataFrame) -> pd.DataFrame:
 
     What a network was trained for is never pooled with what it was not. Rows are in the order to be shown.
     """
-    cells, hyperparameters = spread(cells[cells["snr_db"].notna()])  # what is unknown has no place on the axis
+    cells, hyperparameters = spread(cells)
     fields = [*hyperparameters, *(name for name in varied_settings(cells) if name != "hyperparameters")]
     told = cells[fields].astype(object).where(cells[fields].notna(), None)  # which equals itself
     settings = list(dict.fromkeys(told.itertuples(index=False, name=None)))
@@ -45,7 +45,7 @@ def accuracy_over_snr(cells: pd.DataFrame, limits: pd.DataFrame | None = None, w
     are so. limits: of `analysis.limits`, for a line that no classifier can exceed; in panels of which it is not known
     throughout there is none. width: of the figure in inches.
     """
-    cells = by_setting(cells)
+    cells = by_setting(cells[cells["snr_db"].notna()])  # what is unknown has no place on the axis
     figure = line_panels(cells, "snr_db", "model", "where", width=width)
     for axis, (_, own) in zip(figure.axes, cells.groupby("where", sort=False), strict=True):
         if limits is not None:

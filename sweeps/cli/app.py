@@ -48,7 +48,7 @@ app = typer.Typer(
     help="Scenario and hyperparameter sweeps for automatic modulation classification.",
     epilog="Example: amc run quickstart, then amc results quickstart",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 

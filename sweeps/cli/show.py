@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD, Box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.measure import Measurement
@@ -204,42 +205,57 @@ def show_table(table, trained=None, limits=None, snrs: str = "all SNRs") -> None
 
     trained: of `analysis.pivots.shares_of_training`. limits: of `analysis.limits.limit_rows`.
     """
-    width, start = max(out.width, _PAGE), 0
-    while start < len(table.columns):
-        end = len(table.columns)
-        while end > start + 1 and natural_width(_block(table, trained, limits, snrs, start, end)) > width:
-            end -= 1
-        show_whole(_block(table, trained, limits, snrs, start, end))
-        start = end
+    title = f"accuracy in %, mean over seeds and {snrs}; columns: {table.columns.name}"
+    shares = table * 0 if trained is None else trained
+    rows = [
+        (*_headings(table.index.names, entry), *map(_marked, accuracies, parts))
+        for entry, accuracies, parts in zip(table.index, table.to_numpy(), shares.to_numpy(), strict=True)
+    ]
+    for entry, bounds in () if limits is None else zip(limits.index, limits.to_numpy(), strict=True):
+        rows.append((*_headings(limits.index.names, entry), *(_marked(bound, 0) for bound in bounds)))
+    levels = table.index.nlevels
+    heads = [_told(table.columns.name, value) for value in table.columns]
+    widths = [_GAP + max(map(cell_len, column)) for column in zip(heads, *(row[levels:] for row in rows), strict=True)]
+    left = natural_width(_block(title, table.index.names, [], rows, slice(0, 0)))
+    for part in _parts_within(max(out.width, _PAGE) - left, widths):
+        show_whole(_block(title, table.index.names, heads, rows, part))
     if trained is not None and (trained > 0).any(axis=None):
-        part = ", ° in part the setting of training" if ((trained > 0) & (trained < 1)).any(axis=None) else ""
-        out.print(f"* the setting of training{part}", highlight=False)
+        some = ", ° in part the setting of training" if ((trained > 0) & (trained < 1)).any(axis=None) else ""
+        out.print(f"* the setting of training{some}", highlight=False)
     if limits is not None and limits.isna().any(axis=None):
         out.print("No upper bound is known where there is none.", highlight=False)
 
 
 _PAGE = 100  # characters that a table may always take
 _BESIDE = 24  # characters of a line of a heading
+_GAP = 2  # characters between two columns
 
 
-def _block(table, trained, limits, snrs: str, start: int, end: int) -> Table:
+def _marked(accuracy: float, trained: float) -> str:
+    """An accuracy in %, with the mark of a setting of training."""
+    return "" if accuracy != accuracy else f"{100 * accuracy:.1f}{'*' if trained == 1 else '°' if trained > 0 else ' '}"
+
+
+def _parts_within(room: int, widths: list[int]) -> Iterator[slice]:
+    """Columns in parts that fit into so many characters, each of one column at least."""
+    start = used = 0
+    for column, width in enumerate(widths):
+        if column > start and used + width > room:
+            yield slice(start, column)
+            start, used = column, 0
+        used += width
+    yield slice(start, len(widths))
+
+
+def _block(title: str, names: list, heads: list[str], rows: list[tuple[str, ...]], part: slice) -> Table:
     """Some of the columns of a table, beside the headings of all of its rows."""
-    title = f"accuracy in %, mean over seeds and {snrs}; columns: {table.columns.name}"
     shown = Table(title=title, box=SIMPLE_HEAD if out.is_terminal else _PLAIN_HEAD, padding=(0, 1, 0, 0))
-    for name in table.index.names:
+    for name in names:
         shown.add_column(str(name).replace("_", "_\n", 1), vertical="bottom", max_width=_BESIDE)
-    for value in table.columns[start:end]:
-        shown.add_column(_told(table.columns.name, value), justify="right", no_wrap=True, vertical="bottom")
-    shares = table * 0 if trained is None else trained
-    for entry, accuracies, share in zip(table.index, table.to_numpy(), shares.to_numpy(), strict=True):
-        numbers = (
-            "" if a != a else f"{100 * a:.1f}{'*' if s == 1 else '°' if s > 0 else ' '}"
-            for a, s in zip(accuracies[start:end], share[start:end], strict=True)
-        )
-        shown.add_row(*_headings(table.index.names, entry), *numbers)
-    for entry, bounds in () if limits is None else zip(limits.index, limits.to_numpy(), strict=True):
-        told = ("" if a != a else f"{100 * a:.1f} " for a in bounds[start:end])
-        shown.add_row(*_headings(limits.index.names, entry), *told)
+    for head in heads[part]:
+        shown.add_column(escape(head), justify="right", no_wrap=True, vertical="bottom")
+    for row in rows:
+        shown.add_row(*row[: len(names)], *row[len(names) :][part])
     return shown
 
 

@@ -29,6 +29,7 @@ ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: everything finished is already in the store
     "RAY_AIR_NEW_OUTPUT": "0",  # the old output heeds verbose=0
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # of its own state, which is never restored
     "TUNE_MAX_PENDING_TRIALS_PG": "16",  # asked of the feed ahead of free resources
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }

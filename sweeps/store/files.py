@@ -5,6 +5,7 @@ list(folder)         the same without the bytes
 read(name, last)     the bytes of a file, or only its last ones; FileNotFoundError where there is none
 for_arrow(names)     Arrow's file system, and the paths there of these files
 write(name, bytes)   all of it or nothing: no reader, at any time, sees a part; durable=False: a power cut may undo it
+write_last(files)    so for several of one folder, name → bytes: the last is never there without the others
 delete(name)         no matter whether it is there
 move(name, to)       under another name
 remove(folder)       a folder with all that is in it, in one step; in a bucket its file `first` goes first
@@ -110,21 +111,37 @@ class Directory:
             return file.readall()
 
     def write(self, name: str, content: bytes, durable: bool = True) -> None:
-        path = self.path / name
-        temporary = path.with_name(f".{_HOST}.{os.getpid()}.{uuid.uuid4().hex}")
+        self._write({name: content}, durable)
+
+    def write_last(self, contents: dict[str, bytes]) -> None:
+        self._write(contents, durable=True)
+
+    def _write(self, contents: dict[str, bytes], durable: bool) -> None:
+        paths = [self.path / name for name in contents]
+        folder = paths[-1].parent
+        temporaries = [folder / f".{_HOST}.{os.getpid()}.{uuid.uuid4().hex}" for _ in paths]
         with self._explained("written", absent_is_error=True):
-            _make(path.parent)
+            _make(folder)
             try:
-                _write_through(temporary, content, durable)
-                try:
-                    os.replace(temporary, path)
-                except IsADirectoryError:  # which somebody has put there
-                    os.replace(path, _make(self.path / "damaged") / f"{uuid.uuid4().hex}-{path.name}")
-                    os.replace(temporary, path)
+                for temporary, content in zip(temporaries, contents.values(), strict=True):
+                    _write_through(temporary, content, durable)
+                for temporary, path in zip(temporaries[:-1], paths[:-1], strict=True):
+                    self._replace(temporary, path)
+                if len(paths) > 1:
+                    _sync(folder)
+                self._replace(temporaries[-1], paths[-1])
             finally:
-                temporary.unlink(missing_ok=True)
+                for temporary in temporaries:
+                    temporary.unlink(missing_ok=True)
             if durable:
-                _sync(path.parent)
+                _sync(folder)
+
+    def _replace(self, temporary: Path, path: Path) -> None:
+        try:
+            os.replace(temporary, path)
+        except IsADirectoryError:  # which somebody has put there
+            os.replace(path, _make(self.path / "damaged") / f"{uuid.uuid4().hex}-{path.name}")
+            os.replace(temporary, path)
 
     def for_arrow(self, names: list[str]) -> tuple[pyarrow.fs.FileSystem, list[str]]:
         return pyarrow.fs.LocalFileSystem(), [f"{self.path}/{name}" for name in names]
@@ -235,6 +252,10 @@ class Bucket:
     def write(self, name: str, content: bytes, durable: bool = True) -> None:
         with self._explained(), self._filesystem().open_output_stream(f"{self.root}/{name}") as file:
             file.write(content)
+
+    def write_last(self, contents: dict[str, bytes]) -> None:
+        for name, content in contents.items():
+            self.write(name, content)
 
     def for_arrow(self, names: list[str]) -> tuple[pyarrow.fs.FileSystem, list[str]]:
         return self._filesystem(), [f"{self.root}/{name}" for name in names]

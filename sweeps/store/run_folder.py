@@ -237,6 +237,9 @@ class RunFolder:
         outcome: the fields of `RunRecord` that the others do not tell.
         """
         self._save_code([run.model, *_front_ends([run.dataset])])
+        weights, epochs = _tensor_bytes(state["kept"]), parquet_bytes(pa.Table.from_pylist(state["epochs"]))
+        written = {_named("weights", "pt", weights): weights, _named("epochs", "parquet", epochs): epochs}
+        weights_name, epochs_name = written
         record = RunRecord(
             model=str(run.model),
             code=run.code or None,
@@ -247,12 +250,13 @@ class RunFolder:
             parent=run.parent.key if run.parent else None,
             instances_trained=run.work() // run.recipe.epochs * len(state["epochs"]),
             finished_at=datetime.now(UTC),
-            weights=self._write("weights", "pt", _tensor_bytes(state["kept"])),
-            epochs=self._write("epochs", "parquet", parquet_bytes(pa.Table.from_pylist(state["epochs"]))),
+            weights=weights_name,
+            epochs=epochs_name,
             processes=tuple(processes),
             **outcome,
         )
-        self.files.write(f"runs/{self.key}/run.json", record.content())
+        written["run.json"] = record.content()
+        self.files.write_last({f"runs/{self.key}/{name}": content for name, content in written.items()})
         self.delete_checkpoints()
 
     def save_cells(self, run: Run, evaluated: list[tuple[Dataset, Evaluation]], seconds: float) -> None:
@@ -367,12 +371,16 @@ class RunFolder:
             self._complain(name)
 
     def _write(self, stem: str, suffix: str, content: bytes) -> str:
-        name = f"{stem}-{digest(content)}.{suffix}"
+        name = _named(stem, suffix, content)
         self.files.write(f"runs/{self.key}/{name}", content)
         return name
 
     def _write_cells(self, table: pa.Table, instances: int, seconds: float) -> str:
         return self._write("cells", "parquet", cell_bytes(table, instances, seconds))
+
+
+def _named(stem: str, suffix: str, content: bytes) -> str:
+    return f"{stem}-{digest(content)}.{suffix}"
 
 
 def _front_ends(datasets: Iterable[Dataset]) -> list[OwnCode]:

@@ -13,10 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.dataset
-from pyarrow.fs import FileSystem
 
 from sweeps.store import healing, timing
 from sweeps.store.cells import CELL_SCHEMA
@@ -25,6 +24,10 @@ from sweeps.store.files import open_files
 from sweeps.store.listing import Listing
 from sweeps.store.record import RunRecord
 from sweeps.store.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    import pyarrow.dataset
+    from pyarrow.fs import FileSystem
 
 
 class Store:
@@ -103,6 +106,7 @@ class Store:
 
     def cell_dataset(self, keys: Iterable[str]) -> pyarrow.dataset.Dataset:
         """The cells of runs as one dataset, of which a query reads what it asks for, digests unseen."""
+        import pyarrow.dataset  # takes as long as much of what needs no dataset
 
         def sound(key: str) -> list[str]:
             folder = self.run(key)

@@ -58,7 +58,8 @@ _Instances, _Count, _Seed = _whole(10, 10_000_000), _whole(1, 1_000_000), _whole
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    # Built where it is needed, within the whole file's; `schema` reads what the texts below the fields tell.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     @field_validator("*", mode="before")
     @classmethod

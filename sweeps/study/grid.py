@@ -249,8 +249,10 @@ class ModelEntry(NamedTuple):
     recipe: dict[str, Any]
 
     def __repr__(self) -> str:
-        """As messages name it, and as a study has it."""
-        return f"{self.name!s} {self.hyperparameters}" if self.hyperparameters else str(self.name)
+        """As messages name it, and as a study has it: without what is so by default."""
+        fields = MODELS[self.name].hyperparameters if self.name in MODELS else {}
+        told = {key: x for key, x in self.hyperparameters.items() if key not in fields or x != fields[key].default}
+        return f"{self.name!s} {told}" if told else str(self.name)
 
 
 def model_name(content: Any) -> Any:

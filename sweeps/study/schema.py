@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+from itertools import pairwise
 from typing import Any
 
 from amc_core.fields import fields_of
@@ -13,7 +16,7 @@ from amc_core.recipes import RECIPES
 from amc_core.run import Recipe
 from amc_core.scenario import SCENARIO_FIELDS, Scenario
 from sweeps.search.objectives import OBJECTIVES
-from sweeps.study.file import StudyFile
+from sweeps.study import file
 
 _NUMBER = {"type": ["number", "string"]}  # YAML reads 1e-3 and 32/3 as texts
 _COUNT = {"type": "integer", "minimum": 1}
@@ -31,7 +34,11 @@ _DIMENSION = {
 
 def study_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of a study file. What it lets pass may still be refused with a better sentence."""
-    known = StudyFile.model_json_schema()
+    known = file.StudyFile.model_json_schema()
+    for name, descriptions in _field_texts().items():
+        properties = (known if name == "StudyFile" else known["$defs"].get(name, {})).get("properties", {})
+        for field in descriptions.keys() & properties.keys():
+            properties[field]["description"] = descriptions[field]
     sections = {"$defs": known["$defs"], "properties": known["properties"]}
     sections["$defs"]["Dimension"] = _dimension()
     _replace(sections["$defs"]["SearchSection"], {"objective": _one_or_list({"enum": list(OBJECTIVES)})})
@@ -52,6 +59,19 @@ def study_schema() -> dict[str, Any]:
     _replace(sections, exact)
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A study of amc-sweeps"}
     return head | {"type": "object", "additionalProperties": False, "required": ["models"]} | sections
+
+
+def _field_texts() -> dict[str, dict[str, str]]:
+    """Class of a section → its fields → the text that stands below each in the source, on one line or several."""
+    classes = (node for node in ast.parse(inspect.getsource(file)).body if isinstance(node, ast.ClassDef))
+    return {
+        section.name: {
+            field.target.id: inspect.cleandoc(text.value.value)
+            for field, text in pairwise(section.body)
+            if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+        }
+        for section in classes
+    }
 
 
 def _replace(section: dict, schemas: dict[str, dict]) -> None:

@@ -29,10 +29,10 @@ def about(model: str, **hyperparameters) -> About:
 def network_of(model: str) -> torch.nn.Module:
     torch.manual_seed(0)
     network = build_model(model, len(MODULATIONS), 128)
-    if model == "hoc_svm":
+    if model in ("hoc", "hoc_svm"):
         signals = torch.cat([simulate(DATASET.scenario, name, 10, range(20), length=128) for name in MODULATIONS])
         features = network.features(torch.stack([signals.real, signals.imag], 1))
-        network.fit_features(features.numpy(), torch.arange(4).repeat_interleave(20).numpy(), 0)
+        network.fit(features.numpy(), torch.arange(4).repeat_interleave(20).numpy(), 0)
     for layer in network.modules():  # statistics other than those of a new network
         if getattr(layer, "running_mean", None) is not None:
             layer.running_mean.normal_(0, 0.1)
@@ -40,7 +40,7 @@ def network_of(model: str) -> torch.nn.Module:
     return network.eval()
 
 
-@pytest.mark.parametrize("model", [name for name in MODELS if name != "likelihood"])
+@pytest.mark.parametrize("model", [name for name in MODELS if name not in ("likelihood", "hoc")])
 def test_an_onnx_file_of_every_classifier_gives_its_scores_on_a_hundred_instances(model, x, tmp_path):
     import onnxruntime
 
@@ -66,7 +66,7 @@ def test_a_pt2_file_gives_the_scores(model, x, tmp_path):
         torch.testing.assert_close(torch.export.load(tmp_path / "net.pt2").module()(x), network(x), rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("model", ["hoc_svm", "mcformer"])
+@pytest.mark.parametrize("model", ["hoc_svm", "hoc", "mcformer"])
 def test_the_loader_beside_safetensors_gives_network_and_classes(model, x, tmp_path, monkeypatch):
     network = network_of(model)
     hyperparameters = {"size": "large"} if model == "mcformer" else {}
@@ -99,6 +99,13 @@ def test_a_spectrum_by_products_of_matrices_is_the_fast_one():
             real.correction, name, getattr(angle.double(), name[:-1].replace("cosine", "cos").replace("sine", "sin"))()
         )
     torch.testing.assert_close(real(x), network(x))
+
+
+def test_a_classifier_of_scikit_learn_is_refused_where_its_trees_have_no_form(x, tmp_path):
+    for ending in (".onnx", ".pt2"):
+        with pytest.raises(AmcError, match="its fitted classifier is no arithmetic of tensors"):
+            export_network(tmp_path / f"net{ending}", network_of("hoc"), about("hoc"), x)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_file_whose_scores_differ_is_not_left_behind(x, tmp_path):

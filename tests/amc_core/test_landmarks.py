@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from amc_core import AmcError, Scenario, simulate
-from amc_core.landmarks import Landmarks, landmarks
+from amc_core.landmarks import Landmarks, landmarks, same_samples
 from amc_core.recorded import Recorded, require_unseen_tests
 from amc_core.recordings import write_radioml2018, write_sigmf
 from amc_core.run import Dataset, Run
@@ -73,6 +73,29 @@ def test_signals_that_repeat_are_not_the_same_samples(signal):
 def test_the_same_symbols_by_chance_and_without_noise_are_not_the_same_samples(name, upsampling):
     x = simulate(Scenario(upsampling=upsampling, rolloff=0.35), name, math.inf, range(300)).numpy()
     assert not len(marks_of(i_and_q(x)).repeats())
+
+
+def verified(x: np.ndarray) -> list:
+    return [pair for pair in marks_of(x).repeats() if same_samples(x[pair[0]], x[pair[1]], pair[2])]
+
+
+@pytest.mark.parametrize("frequency", [0.01234, 0.0371, 1 / 64])
+def test_one_message_tone_is_no_evidence_of_the_same_samples(frequency):
+    message = 2 * np.pi * frequency * TIME + PHASE
+    assert not verified(i_and_q(1 + 0.5 * np.cos(message) + 0j))
+    assert not verified(i_and_q(np.exp(5j * np.sin(message))))
+
+
+@pytest.mark.parametrize("timing", [0, 0.3])
+def test_a_few_symbols_of_bpsk_without_noise_are_no_evidence_of_the_same_samples(timing):
+    x = simulate(Scenario(upsampling=8, rolloff=0.35, timing_offset=timing), "BPSK", math.inf, range(1000)).numpy()
+    assert not verified(i_and_q(x))
+
+
+def test_candidates_that_share_noise_are_verified_on_the_samples():
+    x = pieces(RNG.standard_normal((2, 8000)), 128, 0, step=64)
+    assert len(verified(x)) >= len(x) - 3
+    assert not same_samples(x[0], x[2], 64)
 
 
 # -- in recordings -------------------------------------------------------------------------------------

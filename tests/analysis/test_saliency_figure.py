@@ -101,7 +101,7 @@ def test_the_command_draws_png_and_svg(amc, trained, tmp_path):
         (["--model", "cnn1d"], ["'cnn1d'", "known: hoc_svm, mod_lcnn"]),
         (["--model", "hoc_svm"], ["hoc_svm", "allowed: cnn1d"]),
         (["--snr", "5"], ["5 dB", "0, 18 dB"]),
-        (["--snr", "nan"], ["nan dB", "0, 18 dB"]),
+        (["--snr", "nan"], ["--snr 'nan' is not allowed", "a number of dB, from -200"]),
         (["--instance", "2"], ["instance 2", "0 to 1"]),
         (["--layer", "4"], ["layer 4", "0 to 3"]),
         (["--to", "/proc/nowhere"], ["cannot be written"]),

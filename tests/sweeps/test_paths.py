@@ -1,5 +1,6 @@
 """Paths and names as people write them: .yml, ~, dollars, blanks, line breaks."""
 
+import runpy
 import shlex
 from pathlib import Path
 
@@ -77,6 +78,7 @@ def test_every_picture_of_the_documentation_is_drawn_by_one_command_from_studies
     root = Path(__file__).parents[2]
     target = (root / "Makefile").read_text().partition("\npictures:")[2].partition("\n\n")[0]
     drawn = {Path(line.split()[2]).name for line in target.splitlines() if line.split()[:1] == ["cp"]}
+    drawn |= {f"{name}.png" for name in runpy.run_path(str(root / "docs" / "pictures.py"))["PICTURES"]}
     assert drawn == {path.name for path in (root / "docs").glob("*.png")}
     for line in target.splitlines():
         if "amc run" in line:

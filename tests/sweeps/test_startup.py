@@ -14,7 +14,7 @@ _HEAVY = {"torch", "ray", "scipy", "sklearn", "duckdb", "optuna", "matplotlib", 
 
 
 def imported(*arguments: str) -> set[str]:
-    """The top-level modules that a process has imported when `amc` with these arguments has ended well."""
+    """The modules that a process has imported when `amc` with these arguments has ended well, and their packages."""
     code = """if True:
         import sys
         from sweeps.__main__ import main
@@ -24,7 +24,7 @@ def imported(*arguments: str) -> set[str]:
             main()
         except SystemExit as end:
             assert not end.code, end.code
-        print("modules:", *sorted({name.partition(".")[0] for name in sys.modules}))
+        print("modules:", *sys.modules, *{name.partition(".")[0] for name in sys.modules})
     """
     ended = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
     return set(ended.stdout.rpartition("modules:")[2].split())
@@ -48,6 +48,12 @@ def test_help_imports_nothing_that_computes():
 def test_tables_and_plans_import_neither_torch_nor_ray(command, computed):
     path, store = computed
     assert not imported(command, path, "--store", store) & _HEAVY
+
+
+def test_the_table_of_results_needs_neither_a_dataset_of_files_nor_the_schema_of_studies(computed):
+    path, store = computed
+    modules = imported("results", path, "--store", store)
+    assert "pandas" in modules and not modules & {"pyarrow.dataset", "sweeps.study.schema"}
 
 
 def test_importing_the_package_imports_nothing_that_computes():

@@ -505,6 +505,28 @@ def test_every_write_is_flushed_before_it_is_seen_and_its_name_after(directory, 
     assert events == ["renamed"]
 
 
+def test_a_record_is_seen_only_after_all_that_it_names_is_durable(store, monkeypatch):
+    events = []
+    fsync, replace = os.fsync, os.replace
+
+    def synchronise(fd):
+        path = Path(os.readlink(f"/proc/self/fd/{fd}"))
+        events.append("folder" if path.is_dir() else "content")
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", synchronise)
+    monkeypatch.setattr(os, "replace", lambda a, b: (events.append(Path(b).name.partition("-")[0]), replace(a, b)))
+    names = ["weights-1.pt", "epochs-1.parquet", "run.json"]
+    store.files.write("runs/a/before", b"")
+    events.clear()
+    store.files.write_last({f"runs/a/{name}": name.encode() for name in names})
+    if not isinstance(store.files, files.Directory):
+        assert not events
+    else:
+        assert events == ["content"] * 3 + ["weights", "epochs", "folder", "run.json", "folder"]
+    assert [store.files.read(f"runs/a/{name}") for name in names] == [name.encode() for name in names]
+
+
 def test_six_hundred_cells_take_little_room_and_a_plan_reads_little_of_it():
     rng = np.random.default_rng(0)
     accuracy = np.linspace(0.05, 0.95, 13)[:, None, None]

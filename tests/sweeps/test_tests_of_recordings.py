@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from matplotlib.text import Text
 
 from amc_core import AmcError
 from amc_core.instances import Instances
@@ -84,10 +85,12 @@ def test_figures_and_report_leave_out_what_a_recording_lacks(study, other, tmp_p
     results = Results(described, store)
     figures = dict(study_figures(results))
     assert figures["snr"].axes[0].lines[0].get_xdata().tolist() == [0, 10, 20]
-    image = figures["confusion"].axes[0].images[0].get_array()
-    assert np.isnan(np.ma.filled(image.astype(float), np.nan)).all(axis=1).tolist() == [False, False, True]  # 8PSK
-    assert "mean over SNR 0 … 20 dB" in " ".join(t.get_text() for t in train_test_heat_map(
-        results.cells, "").axes[0].texts)  # fmt: skip
+    [matrices] = [figure for kind, figure in figures.items() if kind.startswith("confusion")]
+    images = [axis.images[0].get_array().astype(float) for axis in matrices.axes if axis.images]  # of 0, 10 and 20 dB
+    sent = [(~np.isnan(np.ma.filled(image, np.nan)).all(axis=1)).tolist() for image in images]
+    assert sent == [[True, False, False], [True, True, False], [False, True, False]]  # of BPSK, QPSK, 8PSK
+    told = train_test_heat_map(results.cells).findobj(Text)
+    assert "mean over SNR 0 … 20 dB" in " ".join(" ".join(text.get_text() for text in told).split())
     data = study_data(path, results, 1 << 20)
     assert data["snrs"] == [0, 10, 20]
 
@@ -168,7 +171,9 @@ def test_an_snr_that_nobody_knows_is_one_level(study, tmp_path):
         assert cells["snr_db"].isna().tolist() == [True] and cells["n"].tolist() == [n]
         assert load("cells", store.path, path, filters={"snr_db": None})["n"].tolist() == [n]
         results = Results(described, store)
-        assert set(dict(study_figures(results))) == {"confusion"}
+        heat_map, matrices = dict(study_figures(results)).values()
+        assert "unknown SNR" in " ".join(" ".join(text.get_text() for text in heat_map.findobj(Text)).split())
+        assert matrices.axes[0].get_title().endswith("unknown SNR")
         data = study_data(path, results, 1 << 20)
         assert data["snrs"] == [None] and json.dumps(data, allow_nan=False)
 
