@@ -14,7 +14,8 @@ from amc_core.models import trained_part
 from amc_core.models.objective import scores_and_losses
 from amc_core.run import Dataset, Recipe, Run
 from amc_core.scenario import Mixture
-from amc_core.training import cut, learning_rate, new_model, plateau_rate, train
+from amc_core.schedules import learning_rate, plateau_rate
+from amc_core.training import cut, new_model, train
 
 DATASET = Dataset(Scenario(), ("BPSK", "16QAM", "GFSK"), (0.0, 18.0), instances=20, length=128)
 AWGN, RICIAN = Scenario(), Scenario("rician")
