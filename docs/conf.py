@@ -109,19 +109,18 @@ def _recipe() -> str:
 
 
 def _study() -> str:
-    from sweeps.study.file import StudyFile
+    from sweeps.study.schema import study_schema
 
-    return _sections(StudyFile)
+    return _keys(study_schema()["properties"])
 
 
 def _search() -> str:
-    from sweeps.study.file import SearchSection
+    from sweeps.study.schema import study_schema
 
-    return _sections(SearchSection)
+    return _keys(study_schema()["$defs"]["SearchSection"]["properties"])
 
 
-def _sections(section: type) -> str:
-    described = section.model_json_schema()["properties"]
+def _keys(described: dict[str, dict]) -> str:
     return _table(["key", "means"], ([f"`{name}`", told["description"]] for name, told in described.items()))
 
 

@@ -33,6 +33,10 @@ ENVIRONMENT = {
     "TUNE_MAX_PENDING_TRIALS_PG": "16",  # asked of the feed ahead of free resources
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
+_TOKEN = (
+    "a cluster with tokens needs 'export RAY_AUTH_MODE=token', "
+    "and the head's token in ~/.ray/auth_token or in RAY_AUTH_TOKEN"
+)
 _LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # 0: Ray takes 127.0.0.1 for this machine, and listens only there
 _OBJECT_STORE_BYTES = 256 << 20  # trials exchange no data through Ray
 _START_SECONDS = 300  # that Ray may take to start; on a machine with much else to do it takes a minute
@@ -121,7 +125,7 @@ def _require_cluster(address: str, named_by: str) -> None:
         raise _unreachable(address, named_by, "what listens there does not answer as a Ray head") from None
     if answer.returncode:
         reason = (answer.stderr.strip() or "no reason told").splitlines()[-1]
-        raise _unreachable(address, named_by, f"{reason}; a cluster with tokens needs RAY_AUTH_MODE=token")
+        raise _unreachable(address, named_by, f"{reason}; {_TOKEN}")
 
 
 def _require_loopback() -> None:
