@@ -1,8 +1,8 @@
-"""Training: a run's definition → weights, one epoch at a time, stoppable and continuable after any of them.
+"""Training: a run's definition → weights, one epoch at a time, stoppable and continuable after any step.
 
-`train` yields its state after every epoch: a dictionary of plain values and tensors that
-``torch.load(weights_only=True)`` reads. Given back, it goes on from there and ends in the same weights as a
-training that was never interrupted: initial weights, order of instances, lengths of batches and dropout follow from
+`train` yields its state after every epoch, and within one where it is asked to: a dictionary of plain values and
+tensors that ``torch.load(weights_only=True)`` reads. Given back, it goes on from there and ends in the same weights as
+a training that was never interrupted: initial weights, order of instances, lengths of batches and dropout follow from
 (seed, epoch), and the learning rate from the number of steps and the losses so far.
 """
 
@@ -13,7 +13,7 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from amc_core.instances import Instances
 from amc_core.models import MODELS, build_model, model_spec, trained_part
 from amc_core.models.objective import scores_and_losses
 from amc_core.run import Recipe, Run
+from amc_core.schedules import learning_rate, plateau_rate
 
 _FEATURE_BATCH = 256
 _log = logging.getLogger(__name__)
@@ -39,11 +40,17 @@ def new_model(run: Run, device: torch.device | str = "cpu") -> torch.nn.Module:
 
 
 def train(
-    run: Run, device: torch.device | str = "cpu", state: dict | None = None, start: dict | None = None
+    run: Run,
+    device: torch.device | str = "cpu",
+    state: dict | None = None,
+    start: dict | None = None,
+    pause: Callable[[], bool] | None = None,
 ) -> Iterator[dict]:
     """Train a run, yielding the state after every epoch.
 
     state: one yielded earlier by the same run, to go on from. start: the weights of the run's parent, where it has one.
+    pause: asked between the steps of an epoch whether to yield the state there, too; that state holds "step", how many
+    steps of the epoch it is after, and "kept" is None in the first epoch.
     A state holds "epochs" (a row per epoch: loss and accuracy on both parts, learning rate, instances a second, and how
     many instances went through the device at once), "kept" (the weights that the recipe keeps of the epochs so far)
     and "kept_epoch" (of which they are), besides what is needed to go on. The last state is that of the finished run.
@@ -65,7 +72,7 @@ def train(
     session = _Session(run, device)
     session.begin(state, start)
     while not finished(run.recipe, session.rows):
-        yield session.epoch()
+        yield from session.epoch(pause)
 
 
 def finished(recipe: Recipe, rows: list[dict]) -> bool:
@@ -115,6 +122,7 @@ class _Session:
             _log.warning("%s", run.doubt)
         self.micro_batch = recipe.batch_size
         self.rows, self.kept, self.kept_epoch = [], None, 0
+        self.within = None  # where in an epoch the state is that was given back
 
     def begin(self, state: dict | None, start: dict | None) -> None:
         """Take the weights to start from: those of a state, of the parent, or the initial ones."""
@@ -124,15 +132,15 @@ class _Session:
             for group in self.optimiser.param_groups:
                 group.update(self.settings)  # the rate itself, of which it has made a copy
             self.rows, self.kept, self.kept_epoch = state["epochs"], state["kept"], state["kept_epoch"]
-            self.micro_batch = self.rows[-1]["micro_batch"]
+            self.within = state.get("within")
+            self.micro_batch = (self.within or self.rows[-1])["micro_batch"]
         elif self.run.parent is not None:
             _take_start(self.model, self.run, start)
 
-    def epoch(self) -> dict:
-        """Train and validate for one epoch; returns the state after it."""
-        number, began = len(self.rows) + 1, time.perf_counter()
-        loss, accuracy, rate = self._pass(number)
-        seconds = time.perf_counter() - began
+    def epoch(self, pause: Callable[[], bool] | None) -> Iterator[dict]:
+        """Train and validate for one epoch; yields the states within it that `pause` asks for, and that after it."""
+        number = len(self.rows) + 1
+        loss, accuracy, rate, seconds = yield from self._pass(number, pause)
         self._require_number(loss, number)
         result = evaluate(self.model, self.validation, self.device)
         self._require_number(result.loss, number)
@@ -151,6 +159,9 @@ class _Session:
         best = _best_epoch(self.rows, "loss" if self.recipe.keep == "lowest_loss" else "accuracy")
         if self.recipe.keep == "last" or best == number:
             self.kept, self.kept_epoch = weights, number
+        yield self._state(weights, rate)
+
+    def _state(self, weights: dict[str, torch.Tensor], rate: float) -> dict:
         return {
             "weights": weights,
             "optimiser": self._optimiser_state(rate),
@@ -158,6 +169,18 @@ class _Session:
             "kept": self.kept,
             "kept_epoch": self.kept_epoch,
         }
+
+    def _state_within(self, step: int, rate: float, seconds: float) -> dict:
+        """The state after so many steps of an epoch, with what the rest of it depends on."""
+        within = {
+            "loss_sum": self.loss_sum.cpu().clone(),
+            "correct": self.correct.cpu().clone(),
+            "random": _random_state(self.device),
+            "step": step,
+            "micro_batch": self.micro_batch,
+            "seconds": seconds,
+        }
+        return self._state(_weights(self.model), rate) | {"step": step, "within": within}
 
     def _require_number(self, loss: float, epoch: int) -> None:
         if not math.isfinite(loss):
@@ -169,8 +192,12 @@ class _Session:
         state = copy.deepcopy(self.optimiser.state_dict())
         return _with_settings(state, {"lr": rate, "fused": None, "capturable": False} if self.settings else {})
 
-    def _pass(self, number: int) -> tuple[float, float, float]:
-        """One pass over the training instances in an order of its own; returns mean loss, accuracy and last rate."""
+    def _pass(self, number: int, pause: Callable[[], bool] | None) -> Generator[dict, None, tuple[float, ...]]:
+        """One pass over the training instances in an order of its own, from where the state is within it.
+
+        Returns mean loss, accuracy, last rate and seconds, without those in which whoever asked for a state had it.
+        """
+        began = time.perf_counter()
         _training_mode(self.model)
         torch.manual_seed(_seed(self.run.seed, "dropout", number))
         draw = np.random.default_rng(_seed(self.run.seed, "order", number))
@@ -178,10 +205,19 @@ class _Session:
         steps = -(-len(order) // self.recipe.batch_size)
         self.loss_sum.zero_()
         self.correct.zero_()
-        batches = self.training.batches(order, self.recipe.batch_size, epoch=number if self.recipe.fresh else 0)
+        first, within, self.within = 0, self.within, None
+        if within is not None:
+            first, began = within["step"], began - within["seconds"]
+            self.loss_sum.copy_(within["loss_sum"])
+            self.correct.copy_(within["correct"])
+            if self.recipe.min_length is not None:  # the lengths of the steps that are done
+                draw.integers(self.recipe.min_length, self.run.dataset.length, size=first, endpoint=True)
+            _set_random_state(within["random"], self.device)
+        rest = order[first * self.recipe.batch_size :]
+        batches = self.training.batches(rest, self.recipe.batch_size, epoch=number if self.recipe.fresh else 0)
         plateau = plateau_rate(self.recipe, [row["validation_loss"] for row in self.rows])
         for step, (positions, (x, labels, _)) in enumerate(
-            zip(order.split(self.recipe.batch_size), batches, strict=True)
+            zip(rest.split(self.recipe.batch_size), batches, strict=True), start=first
         ):
             x = self.augment(x, *self.training.address(positions), epoch=number)
             if self.recipe.min_length is not None:
@@ -190,7 +226,12 @@ class _Session:
             rate = plateau if self.recipe.schedule == "plateau" else learning_rate(self.recipe, progress)
             self._set_rate(rate)
             self.step(x, labels)
-        return self.loss_sum.item() / len(order), self.correct.item() / len(order), rate
+            if pause is not None and step + 1 < steps and pause():
+                stopped = time.perf_counter()
+                yield self._state_within(step + 1, rate, stopped - began)
+                began += time.perf_counter() - stopped
+        loss, accuracy = self.loss_sum.item() / len(order), self.correct.item() / len(order)
+        return loss, accuracy, rate, time.perf_counter() - began
 
     def _set_rate(self, rate: float) -> None:
         if self.settings:
@@ -247,38 +288,6 @@ def _training_mode(model: torch.nn.Module) -> None:
     for module in model.modules():
         if hasattr(module, "running_mean") and not any(weight.requires_grad for weight in module.parameters()):
             module.eval()
-
-
-def learning_rate(recipe: Recipe, progress: float) -> float:
-    """The learning rate after a share of the epochs, `progress` in [0, 1), where the schedule depends on that alone."""
-    if recipe.schedule == "cosine":
-        return recipe.learning_rate * (1 + math.cos(math.pi * progress)) / 2
-    if recipe.schedule == "step":
-        return recipe.learning_rate * (0.1 if progress >= 0.5 else 1) * (0.1 if progress >= 0.75 else 1)
-    return recipe.learning_rate
-
-
-def plateau_rate(recipe: Recipe, losses: Sequence[float]) -> float:
-    """The learning rate after epochs of these validation losses, with the schedule "plateau".
-
-    As Keras's and PyTorch's ReduceLROnPlateau have it by default. They differ in what is lower (by 1e-4, or by 1e-4 of
-    the lowest loss) and in when they act: once the epochs in a row without a lower loss reach the patience, or exceed
-    it. PyTorch also leaves out a change of at most 1e-8.
-    """
-    keras = recipe.plateau_counting == "keras"
-    rate, lowest, waited = recipe.learning_rate, math.inf, 0
-    for loss in losses:
-        margin = 1e-4 if keras else 1e-4 * lowest
-        if lowest == math.inf or loss < lowest - margin:
-            lowest, waited = loss, 0
-            continue
-        waited += 1
-        if waited >= recipe.plateau_patience + (not keras):
-            lower = max(rate * recipe.plateau_factor, recipe.plateau_minimum)
-            if lower < rate - (0 if keras else 1e-8):
-                rate = lower
-            waited = 0
-    return rate
 
 
 def cut(x: torch.Tensor, length: int) -> torch.Tensor:
@@ -362,6 +371,18 @@ def _untrained(run: Run, device) -> dict:
     model = new_model(run, device)
     result = evaluate(model, Instances(run.dataset, "validation", device), device)
     return _one_row(model, math.nan, math.nan, result, instances_per_second=0.0, micro_batch=0)
+
+
+def _random_state(device: torch.device | str) -> dict[str, torch.Tensor]:
+    """Of the generators that dropout draws from."""
+    state = {"cpu": torch.get_rng_state()}
+    return state | ({"cuda": torch.cuda.get_rng_state(device)} if torch.device(device).type == "cuda" else {})
+
+
+def _set_random_state(state: dict[str, torch.Tensor], device: torch.device | str) -> None:
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state and torch.device(device).type == "cuda":
+        torch.cuda.set_rng_state(state["cuda"], device)
 
 
 def _weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -24,6 +24,7 @@ from sweeps.store.run_folder import kind_of
 
 _FLUSH_SECONDS = 20  # how much evaluation a crash may lose
 _PROGRESS_SECONDS = 2  # between reports of evaluation, each of which costs the driver milliseconds
+_CHECKPOINT_SECONDS = 180  # between checkpoints within an epoch
 _EPOCHS_WAITED, _WAITED_SECONDS = 3, 30  # at least, for the next epoch of another process that trains the same run
 
 
@@ -71,14 +72,19 @@ def _train(run: Run, store: Store, device: str) -> Iterator[dict]:
     before = [read_process(process) for process in (saved or {}).pop("processes", ())]
     processes = [process for process in before if process != this_process(device)] + [this_process(device)]
     start = store.run(run.parent.key).weights() if run.parent and not saved else None
-    for state in train(run, device, saved, start):
+
+    def pause() -> bool:
+        return time.perf_counter() - began > _CHECKPOINT_SECONDS
+
+    for state in train(run, device, saved, start, pause):
         seconds = seconds_before + time.perf_counter() - began
         ours = {"started_at": started, "seconds": seconds, "parent_weights": origin}
         ours["processes"] = [asdict(process) for process in processes]
         name = folder.save_checkpoint(state | ours)
         known.add(name)
-        last = state["epochs"][-1]
-        yield _progress(last["epoch"], 0, last["validation_accuracy"], trained=False) | {"curves": last}
+        if "step" not in state:
+            last = state["epochs"][-1]
+            yield _progress(last["epoch"], 0, last["validation_accuracy"], trained=False) | {"curves": last}
         if _is_behind(folder, name, known):
             _leave_to_other(folder, _EPOCHS_WAITED * (time.perf_counter() - began))
             return

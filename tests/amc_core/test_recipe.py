@@ -14,7 +14,8 @@ from amc_core.models import trained_part
 from amc_core.models.objective import scores_and_losses
 from amc_core.run import Dataset, Recipe, Run
 from amc_core.scenario import Mixture
-from amc_core.training import cut, learning_rate, new_model, plateau_rate, train
+from amc_core.schedules import learning_rate, plateau_rate
+from amc_core.training import cut, new_model, train
 
 DATASET = Dataset(Scenario(), ("BPSK", "16QAM", "GFSK"), (0.0, 18.0), instances=20, length=128)
 AWGN, RICIAN = Scenario(), Scenario("rician")
@@ -85,6 +86,26 @@ def test_fresh_training_that_was_stopped_ends_in_the_same_weights():
     assert all(torch.equal(whole[name], rest[name]) for name in whole)
     fixed = list(train(run(epochs=3, min_length=16, schedule="cosine", optimiser="adamw", weight_decay=0.01)))[-1]
     assert not torch.equal(fixed["weights"]["head.0.weight"], whole["head.0.weight"])
+
+
+@pytest.mark.parametrize("fields", [{}, {"fresh": True}, {"min_length": 32}, {"augment_paste": 0.3}])
+@pytest.mark.parametrize("steps", [1, 8, 23])
+def test_training_that_was_cut_within_an_epoch_ends_in_the_same_weights_and_rows(fields, steps, tmp_path):
+    described = run(epochs=3, batch_size=8, schedule="cosine", **fields)
+    whole = list(train(described))[-1]
+    asked = itertools.count(1)
+    states = train(described, pause=lambda: next(asked) == steps)
+    state = next(state for state in states if "step" in state)
+    torch.save(state, tmp_path / "state.pt")
+    torch.manual_seed(5)
+    rest = list(train(described, state=torch.load(tmp_path / "state.pt", weights_only=True)))[-1]
+    assert "step" not in rest
+    assert all(torch.equal(whole["weights"][name], rest["weights"][name]) for name in whole["weights"])
+    timeless = [
+        [{name: value for name, value in row.items() if name != "instances_per_second"} for row in each["epochs"]]
+        for each in (whole, rest)
+    ]
+    assert timeless[0] == timeless[1]
 
 
 # -- lengths --------------------------------------------------------------------------------------------

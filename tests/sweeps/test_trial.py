@@ -21,9 +21,9 @@ def epochs_trained(monkeypatch):
     """The numbers of all epochs that are trained, in their order."""
     numbers, epoch = [], training._Session.epoch
 
-    def counted(session):
+    def counted(session, pause):
         numbers.append(len(session.rows) + 1)
-        return epoch(session)
+        return epoch(session, pause)
 
     monkeypatch.setattr(training._Session, "epoch", counted)
     return numbers
@@ -68,6 +68,35 @@ def test_a_run_whose_other_trial_has_died_is_gone_on_with(work, epochs_trained, 
     monkeypatch.setattr(trial, "_EPOCHS_WAITED", 0)
     steps = list(first)
     assert steps[-1]["trained"] and epochs_trained == list(range(1, EPOCHS + 1))
+
+
+def test_a_long_epoch_has_checkpoints_within_it_from_which_a_trial_that_dies_is_gone_on_with(work, monkeypatch):
+    class Killed(Exception):
+        pass
+
+    run, tests, store = work
+    whole = list(training.train(run))[-1]["kept"]
+    saved, save = [], RunFolder.save_checkpoint
+
+    def save_and_die(folder, state):
+        saved.append((len(state["epochs"]), state.get("step", 0)))
+        name = save(folder, state)
+        if saved[-1] in [(0, 2), (1, 1)]:
+            raise Killed
+        return name
+
+    monkeypatch.setattr(RunFolder, "save_checkpoint", save_and_die)
+    monkeypatch.setattr(trial, "_CHECKPOINT_SECONDS", 0)  # after every step
+    for _ in range(2):
+        with pytest.raises(Killed):
+            list(compute(*work))
+    monkeypatch.setattr(trial, "_CHECKPOINT_SECONDS", 180)
+    list(compute(*work))
+    assert saved[:2] == [(0, 1), (0, 2)] and saved[2] > (0, 2) and saved[-1] == (EPOCHS, 0)
+    assert saved.count((1, 0)) == 1 and saved == sorted(set(saved))
+    weights = store.run(run.key).weights()
+    assert all(torch.equal(whole[name], weights[name]) for name in whole)
+    assert store.run(run.key).tested() == {test.key for test in tests}
 
 
 def test_a_run_that_another_has_finished_meanwhile_is_not_trained_on_and_leaves_no_checkpoint(work, epochs_trained):
