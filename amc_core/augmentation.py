@@ -11,6 +11,7 @@ import math
 
 import torch
 
+from amc_core.device import carried
 from amc_core.identity import address_key, stream
 from amc_core.randomness import complex_normal, integers, uniform
 from amc_core.run import Dataset, Recipe
@@ -40,9 +41,11 @@ class Augmentation:
             return x
         if epoch not in self.keys:
             self.keys = {epoch: self._keys(epoch)}
-        recipe, draw = self.recipe, _Draws(self.keys[epoch][modulation, snr].to(x.device), index.to(x.device))
+        recipe, keys = self.recipe, self.keys[epoch][modulation, snr]
+        draw = _Draws(carried(keys, x.device), carried(index, x.device))
         if recipe.augment_paste:
-            x = _paste(x, recipe.augment_paste, donors(modulation, self.level[snr], draw).to(x.device), draw)
+            donor = donors(modulation, self.level[snr], _Draws(keys, index))
+            x = _paste(x, recipe.augment_paste, carried(donor, x.device), draw)
         if recipe.augment_flip:
             x = x * draw.signs("augment_flip", 2).unsqueeze(2)
         if recipe.augment_conjugation:
@@ -99,16 +102,17 @@ class _Draws:
 def donors(modulation: torch.Tensor, level: torch.Tensor, draw: _Draws) -> torch.Tensor:
     """For each instance of a batch another of the same modulation at its SNR or a lower one; itself if there is none.
 
-    modulation, level: (batch,) int64 on the CPU, SNRs counted from the lowest. Returns (batch,) int64 on the CPU.
+    modulation, level: (batch,) int64, SNRs counted from the lowest. Returns (batch,) int64. All are on the CPU, the
+    draws too, so that nothing waits for the device.
     """
-    rank_of = modulation * (int(level.max()) + 1) + level
+    rank_of = modulation * (level.max() + 1) + level
     order = rank_of.argsort(stable=True)
     ranked = rank_of[order].contiguous()
     own = torch.empty_like(order)
     own[order] = torch.arange(len(order))
     first = torch.searchsorted(ranked, (rank_of - level).contiguous())
     others = torch.searchsorted(ranked, rank_of.contiguous(), right=True) - first - 1
-    drawn = draw.integers("augment_paste donor", 1, others.clamp(min=1).to(draw.index.device))[:, 0].cpu() + first
+    drawn = draw.integers("augment_paste donor", 1, others.clamp(min=1))[:, 0] + first
     chosen = drawn + (drawn >= own).long()
     return torch.where(others > 0, order[chosen.clamp(max=len(order) - 1)], torch.arange(len(order)))
 
@@ -126,7 +130,8 @@ def _paste(x: torch.Tensor, share: float, donor: torch.Tensor, draw: _Draws) -> 
 def _rotate(x: torch.Tensor, kind: str, draw: _Draws) -> torch.Tensor:
     if kind == "quarter_turns":
         turns = draw.integers("augment_rotation", 1, torch.full_like(draw.index, 4))
-        cos, sin = (torch.tensor(values, device=x.device)[turns] for values in ([1.0, 0, -1, 0], [0.0, 1, 0, -1]))
+        odd = turns % 2
+        cos, sin = ((1 - odd) * (1 - turns)).float(), (odd * (2 - turns)).float()
     else:
         angle = 2 * math.pi * draw.uniform("augment_rotation", 1)
         cos, sin = angle.cos(), angle.sin()

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from amc_core.audio import Recorded, SpeechLike, knot_rate
+from amc_core.device import carried
 from amc_core.distributions import Distribution, extremes
 from amc_core.exactmath import cos_sin
 from amc_core.families import Analogue, ContinuousPhase, Linear
@@ -179,7 +180,7 @@ class AnalogueBaseband(Stage):
         if self.carrier is not None:
             return self.carrier
         sampling = self.train.sampling(draws)
-        start, step = (torch.as_tensor(x, device=self.samples.device) for x in (sampling.start, sampling.step))
+        start, step = (carried(torch.as_tensor(x), self.samples.device) for x in (sampling.start, sampling.step))
         if not self.train.varies:
             start, step = start[:1], step[:1]
         turns = self.cycles_per_knot * (start[:, :, None] + step[:, None, None] * self.samples)

@@ -11,6 +11,7 @@ import math
 import numpy as np
 import torch
 
+from amc_core.device import carried
 from amc_core.exactmath import cos_sin, exponential, minus_2_log, square_root
 from amc_core.identity import stream
 from amc_core.noise import Noise, Scaling, power
@@ -61,7 +62,7 @@ class Rotation(Stage):
         draws = batch.draws
         cycles = draws["carrier_offset"] / (self.sample_rate * (1 + 1e-6 * draws["sample_rate_offset"]))
         cycles, phase = cycles + draws["relative_carrier_offset"], draws["phase_offset"] / (2 * math.pi)
-        cycles, phase = (torch.as_tensor(x, device=signal.device)[:, None] for x in (cycles, phase))
+        cycles, phase = (carried(torch.as_tensor(x), signal.device)[:, None] for x in (cycles, phase))
         return _turned(signal, phase + cycles * self.samples if self.turns else phase)
 
 
@@ -80,7 +81,7 @@ class PhaseNoise(Stage):
         deviation = np.sqrt(2 * math.pi * draws["phase_noise_linewidth"] * step) / (2 * math.pi)  # turns
         count = signal.shape[2] - 1
         increments = complex_normal(batch.keys, batch.indices, _PHASE_NOISE, (count + 1) // 2).flatten(1)[:, :count]
-        increments = increments.double() * torch.as_tensor(deviation, device=signal.device)[:, None]
+        increments = increments.double() * carried(torch.as_tensor(deviation), signal.device)[:, None]
         return _turned(signal, torch.nn.functional.pad(increments.cumsum(1), (1, 0)))
 
 
@@ -94,7 +95,7 @@ class Imbalance(Stage):
     fields = ("iq_gain_imbalance_db", "iq_phase_imbalance")
 
     def __call__(self, signal: torch.Tensor, batch: Batch) -> torch.Tensor:
-        half = torch.as_tensor(batch.draws["iq_phase_imbalance"] / (4 * math.pi), device=signal.device)
+        half = carried(torch.as_tensor(batch.draws["iq_phase_imbalance"] / (4 * math.pi)), signal.device)
         cos, sin = (x[:, None] for x in cos_sin(half.to(torch.float32)))
         gain = batch.column(10 ** (batch.draws["iq_gain_imbalance_db"] / 40))[:, 0]
         i, q = signal.unbind(1)

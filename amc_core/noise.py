@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from amc_core import kernels
+from amc_core.device import carried
 from amc_core.distributions import extremes
 from amc_core.exactmath import halved_sum, square_root
 from amc_core.identity import stream
@@ -56,12 +57,13 @@ class Impulses:
         index, ratio = batch.draws["impulsive_index"], batch.draws["impulsive_ratio"]
         counts = np.arange(self.most)
         terms = np.cumprod(np.where(counts, index[:, None] / np.maximum(counts, 1), np.exp(-index)[:, None]), axis=1)
-        steps = torch.as_tensor(np.floor(np.cumsum(terms, axis=1) * _STEPS).astype(np.int64), device=batch.keys.device)
+        steps = torch.as_tensor(np.floor(np.cumsum(terms, axis=1) * _STEPS).astype(np.int64))
+        steps = carried(steps, batch.keys.device)
         below = torch.full_like(batch.indices, _STEPS)
         drawn = integers(batch.keys, batch.indices, _IMPULSES, self.length, below)
         impulses = torch.searchsorted(steps, drawn.contiguous(), right=True).clamp(max=self.most - 1)
         powers = (counts / index[:, None] + ratio[:, None]) / (1 + ratio[:, None])
-        powers = torch.as_tensor(powers, dtype=torch.float32, device=batch.keys.device)
+        powers = carried(torch.as_tensor(powers, dtype=torch.float32), batch.keys.device)
         return square_root(powers.gather(1, impulses))
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from amc_core import kernels
+from amc_core.device import carried
 from amc_core.exactmath import grouped_product, polynomial
 
 Pulse = Callable[[np.ndarray], np.ndarray]  # g(t), t in symbols, float64
@@ -120,7 +121,7 @@ class VariedTrain:
 
     def at(self, sampling: Sampling) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """What `__call__` needs of a sampling: weights of the nodes, starts, steps."""
-        start, step = (torch.as_tensor(x, device=self.device) for x in (sampling.start, sampling.step))
+        start, step = (carried(torch.as_tensor(x), self.device) for x in (sampling.start, sampling.step))
         return self._node_weights(sampling.rolloff), start, step
 
     def __call__(self, symbols: torch.Tensor, times: tuple, older: torch.Tensor | None = None):
@@ -134,7 +135,7 @@ class VariedTrain:
         distance = rolloff[:, None] - self.rolloffs
         exact = np.abs(distance) < 1e-12
         terms = np.where(exact.any(1, keepdims=True), exact, self.weights / np.where(exact, 1, distance))
-        return torch.as_tensor(terms / terms.sum(1, keepdims=True), dtype=torch.float32, device=self.device)
+        return carried(torch.as_tensor(terms / terms.sum(1, keepdims=True), dtype=torch.float32), self.device)
 
     def _torch_evaluate(self, weights, symbols, start, step, older) -> torch.Tensor:
         # The kernel's order of additions; a matrix product as small as the first rounds each row in its own way.

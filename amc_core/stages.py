@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from amc_core.device import carried
 from amc_core.distributions import Distribution
 from amc_core.fields import fields_of
 from amc_core.identity import stream
@@ -89,7 +90,7 @@ class Batch:
     def column(self, values: str | np.ndarray) -> torch.Tensor:
         """A field's value in each instance, or (batch,) float64, as (batch, 1, 1) float32 to scale a signal by."""
         values = self.draws[values] if isinstance(values, str) else values
-        return torch.as_tensor(values, dtype=torch.float32, device=self.indices.device)[:, None, None]
+        return carried(torch.as_tensor(values, dtype=torch.float32), self.indices.device)[:, None, None]
 
     def first(self, count: int) -> Batch:
         """The first `count` addresses."""

@@ -229,6 +229,31 @@ def test_no_step_of_a_network_waits_for_the_device(as_on_a_gpu, model):
     assert not waits.noted
 
 
+@pytest.mark.parametrize("rotation", ["quarter_turns", "any"])
+def test_no_augmentation_waits_for_the_device(monkeypatch, rotation):
+    changes = {"augment_paste": 0.3, "augment_flip": True, "augment_conjugation": True, "augment_shift": True}
+    recipe = Recipe(augment_rotation=rotation, augment_noise=0.1, **changes)
+    session, positions = _Session(Run("mod_lcnn", DATASET, recipe), "cpu"), torch.arange(20)
+    [(x, _, _)] = session.training.batches(positions, 20)
+    address = session.training.address(positions)
+    usual = session.augment(x, *address, epoch=1)  # the first of an epoch makes its keys
+    for name in ("cpu", "to"):  # of a GPU, only `carried` goes on without waiting
+        original = getattr(torch.Tensor, name)
+        monkeypatch.setattr(
+            torch.Tensor, name, lambda x, *to, original=original, **more: _not_moved(original, x, to, more)
+        )
+    monkeypatch.setattr("amc_core.augmentation.carried", lambda tensor, device: tensor)
+    with Waits() as waits:
+        changed = session.augment(x, *address, epoch=1)
+    assert torch.equal(changed, usual) and not waits.noted
+
+
+def _not_moved(original, x, to, more):
+    if not to or not isinstance(to[0], torch.dtype):
+        raise AssertionError("moved to another device")
+    return original(x, *to, **more)
+
+
 def test_no_block_of_evaluation_waits_for_the_device(monkeypatch):
     monkeypatch.setattr(Acceleration, "of", classmethod(lambda cls, device: cls(evaluation_batch=8)))
     model, instances = new_model(RUN), Instances(DATASET, "train", keep=True)
