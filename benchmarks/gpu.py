@@ -4,7 +4,8 @@
 
 Needs a checkout, PyTorch, NumPy and SciPy; neither Ray nor the compiled kernels. Prints its findings and writes them to
 benchmarks/results/gpu-CARD.txt. The parts run in a process of their own: what fails, or takes far more than its time,
-ends that process, and the next part has another. `--device cpu --small` runs every part at a tiny size.
+ends that process, and the next part has another. `--device cpu --small` runs every part at a tiny size, and writes
+gpu-cpu-small.txt.
 """
 
 from __future__ import annotations
@@ -17,10 +18,13 @@ import math
 import multiprocessing
 import os
 import platform
+import signal
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import torch
@@ -29,6 +33,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from amc_core import MODELS, Scenario, Simulator
 from amc_core.device import Acceleration
+from amc_core.errors import AmcError
 from amc_core.evaluation import evaluate
 from amc_core.instances import Instances
 from amc_core.models.complexity import multiply_accumulates
@@ -436,6 +441,7 @@ def _sentence(error: BaseException) -> str:
 
 def _answer(pipe, device: str, size: Size) -> None:
     """A process that runs parts as they are named, and sends their lines; None after the last."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that a part ends the processes that it has started
     torch.backends.cudnn.allow_tf32 = False  # of the loops that ours is compared with, too
     bench = Bench(device, size)
     while name := pipe.recv():
@@ -445,6 +451,7 @@ def _answer(pipe, device: str, size: Size) -> None:
             for line in part(bench):
                 pipe.send(line)
         except Exception as error:  # the next part has a process of its own
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # this one may be on its way out when it is ended
             pipe.send(f"FAILED: {_sentence(error)}")
             pipe.send("")
             return
@@ -458,18 +465,24 @@ class Parts:
         self.arguments, self.process, self.pipe = (device, size), None, None
 
     def lines(self, name: str, seconds: float) -> Iterator[str]:
+        if self.process is not None and not self.process.is_alive():
+            self.stop()
         if self.process is None:
             processes = multiprocessing.get_context("spawn")
             self.pipe, theirs = processes.Pipe()
-            self.process = processes.Process(target=_answer, args=(theirs, *self.arguments))
-            self.process.start()
+            process = processes.Process(target=_answer, args=(theirs, *self.arguments))
+            resource_tracker.ensure_running()  # which would undo the next line
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # that process is ended by this one
+            process.start()
+            self.process = process
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()
         self.pipe.send(name)
         end = time.perf_counter() + seconds
         while True:
             try:
                 line = self.pipe.recv() if self.pipe.poll(max(end - time.perf_counter(), 0)) else "FAILED: too slow"
-            except EOFError:
+            except (EOFError, OSError):
                 line = "FAILED: its process died"
             if line is None:
                 return
@@ -482,6 +495,8 @@ class Parts:
     def stop(self) -> None:
         if self.process is not None:
             self.process.terminate()
+            self.process.join(5)
+            self.process.kill()  # where a kernel hangs
             self.process.join()
         self.process = None
 
@@ -491,7 +506,7 @@ def heading(device: str) -> str:
     return f"{name}; torch {torch.__version__}, CUDA {torch.version.cuda}; {Acceleration.of(device)}"
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
     parser.add_argument("--small", action="store_true", help="every part at a tiny size, to see that it runs")
@@ -500,28 +515,42 @@ def main() -> None:
     if arguments.device == "cuda" and not torch.cuda.is_available():
         parser.error("torch finds no CUDA device; --device cpu --small shows that everything runs")
     card = torch.cuda.get_device_name() if arguments.device == "cuda" else "cpu"
-    path = arguments.to or Path(__file__).parent / "results" / f"gpu-{card.replace(' ', '-').lower()}.txt"
+    name = f"gpu-{card.replace(' ', '-').lower()}{'-small' if arguments.small else ''}.txt"
+    path = arguments.to or Path(__file__).parent / "results" / name
     size = SMALL if arguments.small else Size()
     parts = Parts(arguments.device, size)
     begun = time.perf_counter()
-    with path.open("w", encoding="utf-8") as file:
+    try:
+        first, file = heading(arguments.device), path.open("w", encoding="utf-8")
+    except AmcError as error:
+        parser.error(str(error))
+    except OSError as error:
+        parser.error(f"--to: {path} cannot be written: {error.strerror}")
+    with file:
 
         def tell(line: str) -> None:
             print(line, flush=True)
             print(line, file=file, flush=True)
 
-        tell(heading(arguments.device))
+        tell(first)
         try:
             for name, (part, seconds) in PARTS.items():
                 left = TOTAL * size.patience - (time.perf_counter() - begun)
                 tell(f"\n{name}: {part.__doc__.strip().splitlines()[0]}")
+                if left <= 0:
+                    tell("  out of time")
+                    continue
                 start = time.perf_counter()
                 for line in parts.lines(name, min(1.4 * seconds * size.patience + 10, left)):
                     tell(f"  {line}")
                 tell(f"  ({time.perf_counter() - start:.0f} s)")
+        except KeyboardInterrupt:
+            tell("\nstopped")
+            return 130
         finally:
             parts.stop()
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,6 +1,9 @@
 """The benchmark of a GPU runs whole on a CPU, at a tiny size, and outlives what fails in it."""
 
+import functools
 import multiprocessing
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -50,12 +53,13 @@ def parts(monkeypatch):
     parts.stop()
 
 
-def test_a_part_that_fails_says_why_and_the_next_has_a_process_of_its_own(parts, monkeypatch):
+def test_a_part_that_fails_says_why_and_the_next_has_a_process_of_its_own(parts, monkeypatch, capfd):
     monkeypatch.setattr(gpu, "PARTS", {"broken": (broken, 1), "whole": (whole, 1)})
     lines = list(parts.lines("broken", 20))
     assert lines == ["before", "FAILED: RuntimeError: CUDA error: an illegal memory access was encountered"]
     assert parts.process is None
     assert list(parts.lines("whole", 20)) == ["fine"] and parts.process is not None
+    assert capfd.readouterr().err == ""
 
 
 def test_a_part_that_takes_too_long_is_ended(parts, monkeypatch):
@@ -73,3 +77,65 @@ def test_the_bound_of_a_device_is_its_slower_peak(monkeypatch):
     by_bytes = gpu.bound("mod_lcnn", gpu.SMALL)
     monkeypatch.setattr(gpu, "_peak", {"float32": 6e9, "copy": 1e9})
     assert gpu.bound("mod_lcnn", gpu.SMALL) == min(by_arithmetic, by_bytes)
+
+
+def starts(bench):
+    """What starts a process, as trainings side by side do."""
+    process = subprocess.Popen(["sleep", "60"])
+    try:
+        yield str(process.pid)
+        time.sleep(60)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def test_a_part_that_is_ended_ends_the_processes_that_it_has_started(parts, monkeypatch):
+    monkeypatch.setattr(gpu, "PARTS", {"starts": (starts, 1)})
+    process = int(next(parts.lines("starts", 20)))
+    os.kill(process, 0)  # it is there
+    parts.stop()
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+
+
+def test_a_process_that_dies_between_two_parts_costs_neither(parts, monkeypatch):
+    monkeypatch.setattr(gpu, "PARTS", {"whole": (whole, 1)})
+    assert list(parts.lines("whole", 20)) == ["fine"]
+    parts.process.kill()
+    parts.process.join()
+    assert list(parts.lines("whole", 20)) == ["fine"]
+
+
+def benchmark(*options, **environment) -> subprocess.Popen:
+    command = [sys.executable, "benchmarks/gpu.py", "--device", "cpu", "--small", *map(str, options)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    heeds = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # Ctrl-C, which a background job ignores
+    variables = {"PYTHONPATH": ".", "OMP_NUM_THREADS": "1"} | environment
+    return subprocess.Popen(command, env=variables, preexec_fn=heeds, **pipes)
+
+
+@pytest.mark.parametrize(
+    ("to", "environment", "sentence"),
+    [
+        ("missing/gpu.txt", {}, "cannot be written: No such file or directory"),
+        (".", {}, "cannot be written: Is a directory"),
+        ("gpu.txt", {"AMC_ACCELERATION": "maybe"}, "AMC_ACCELERATION is 'maybe' in the environment"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_sentence_before_any_part(tmp_path, to, environment, sentence):
+    process = benchmark("--to", tmp_path / to, **environment)
+    printed, errors = process.communicate(timeout=60)
+    assert process.returncode == 2 and printed == "" and sentence in errors and "Traceback" not in errors
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("line", ["\n", "  awgn"])  # before a part's process starts; amid a part
+def test_ctrl_c_ends_it_with_a_word_and_leaves_no_process(tmp_path, line):
+    process = benchmark("--to", tmp_path / "gpu.txt")
+    while not process.stdout.readline().startswith(line):
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
+    printed, errors = process.communicate(timeout=60)  # until no process holds the pipes
+    assert process.returncode == 130 and printed.endswith("\nstopped\n") and errors == ""
+    assert (tmp_path / "gpu.txt").read_text(encoding="utf-8").endswith("\nstopped\n")
