@@ -12,6 +12,7 @@ import typer
 from amc_core.errors import AmcError, require_known
 from sweeps.cli.app import Limit, Scale, SnrRange, StoreDir, StudyName, app, inches, listed, numeral, snr_range
 from sweeps.cli.show import out, written
+from sweeps.cli.tables import show_check
 from sweeps.words import many
 
 
@@ -55,6 +56,8 @@ def figures(
     name = "-".join([study_name(study), *([scale] if scale else [])])
     for kind, figure in study_figures(results, wishes):
         written(write, figure, to / (f"{name}-{kind}" if kind else name))
+    if limit:
+        show_check([results])
 
 
 @app.command()
@@ -72,6 +75,7 @@ def report(
 
     Example: amc report quickstart --to report.html
     """
+    from analysis import Results
     from analysis.report import found, write
     from sweeps.study import expanded, load_study
 
@@ -83,6 +87,8 @@ def report(
         raise AmcError(f"{str(to)!r} cannot be written: {error.strerror or error}") from None
     told = ", ".join(dict.fromkeys(chosen.name for _, chosen in studies))
     out.print(f"report of {told}: {to}, {size / 1e6:.1f} MB", highlight=False, markup=False, soft_wrap=True)
+    if limit:
+        show_check([Results(chosen, store) for _, chosen in studies])
 
 
 @app.command(name="saliency")
