@@ -11,6 +11,7 @@ from amc_core import confidence
 from amc_core.confidence import Roc
 from amc_core.errors import AmcError
 from analysis.columns import TEST
+from analysis.pooling import shared_modulations
 from analysis.results import Results
 
 SURE = 0.9  # from which probability a classifier counts as sure
@@ -25,7 +26,7 @@ class Histograms:
     """
 
     def __init__(self, results: Results):
-        columns = [*_TESTED, "model", "setting", "confidence"]
+        columns = [*_TESTED, "test_modulation_set", "model", "setting", "confidence"]
         self.cells = results.table("cells", columns).reset_index(drop=True)
         if self.cells.empty:
             raise AmcError(f"store {str(results.store.path)!r} holds no cells of this study: 'amc run' computes them")
@@ -56,9 +57,16 @@ class Histograms:
         """known, unknown: which cells; same: the columns in which both have to be; outcomes: of the unknown."""
         places = self.cells.groupby(same, dropna=False).ngroup().to_numpy()
         both = np.isin(places, np.intersect1d(places[known], places[unknown]))
-        return confidence.roc(
-            self.counts[known & both][:, :2].sum((0, 1)), self.counts[unknown & both][:, list(outcomes)].sum((0, 1))
-        )
+        sides = ((known & both, [0, 1]), (unknown & both, list(outcomes)))
+        counts = [self.counts[cells][:, kept] for cells, kept in sides]
+        different = [self._different(cells, each.sum((1, 2))) for (cells, _), each in zip(sides, counts, strict=True)]
+        return confidence.roc(*(each.sum((0, 1)) for each in counts), tuple(different))
+
+    def _different(self, chosen: np.ndarray, n: np.ndarray) -> float:
+        """How many instances cells have, those once that several runs or tests have: n, of each of the chosen."""
+        cells = self.cells[chosen]
+        cells = cells.assign(set=shared_modulations(cells["test_modulation_set"]), n=n)
+        return cells.groupby([*TEST, "test_length", "snr_db", "set"], dropna=False)["n"].max().sum()
 
 
 def calibration(results: Results) -> pd.DataFrame:
@@ -67,8 +75,8 @@ def calibration(results: Results) -> pd.DataFrame:
     Columns: model; n; accuracy; confidence, its mean largest probability; calibration_error, the expected one (Guo et
     al. 2017, Eq. 3, to half the width of a bin, 0.025); sure_accuracy and sure, the accuracy where the largest
     probability is at least 0.9, and how many are so; unseen_auc and open_set_auc, the area under the ROC by which it
-    tells known settings from unseen ones and trained modulations from others (see `Histograms`); NaN where these were
-    not tested.
+    tells known settings from unseen ones and trained modulations from others (see `Histograms`), each with the bounds
+    …_low and …_high of its 95 % interval, of these networks on all instances; NaN where these were not tested.
     """
     histograms = Histograms(results)
     return pd.DataFrame(_rows(histograms))
@@ -88,6 +96,10 @@ def _rows(histograms: Histograms) -> Iterator[dict]:
             "calibration_error": float(confidence.calibration_error(right, wrong)) if total else np.nan,
             "sure_accuracy": float(accuracy),
             "sure": float(share),
-            "unseen_auc": histograms.by_setting(model).area,
-            "open_set_auc": histograms.by_modulation(model).area,
+            **_area("unseen_auc", histograms.by_setting(model)),
+            **_area("open_set_auc", histograms.by_modulation(model)),
         }
+
+
+def _area(name: str, curve: Roc) -> dict[str, float]:
+    return {name: curve.area, f"{name}_low": curve.low, f"{name}_high": curve.high}

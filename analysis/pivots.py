@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from amc_core import statistics
-from amc_core.errors import AmcError, require_known
+from amc_core.errors import AmcError, require_known, suggest
 from amc_core.scenario import OF_RECORDINGS
 from amc_core.statistics import Estimate
 from analysis.columns import IDENTITY, TEST, TRAIN
@@ -111,10 +111,20 @@ def axes_of(
         told = [name for name in settings if not _as_trained(cells, name)]
         rows = dict.fromkeys(["model", *hyperparameters, *told])
         rows = [name for name in rows if name != column]
-    require_known("column", [*rows, column], [name for name in cells if name not in COUNTS])
+    _require_columns([*rows, column], cells)
     if column in rows:
         raise AmcError(f"column {column!r} is along the rows and the columns: name it once")
     return list(rows), column
+
+
+def _require_columns(names: Sequence[str], cells: pd.DataFrame) -> None:
+    """Raise AmcError for a column that is missing, with those of a hundred that vary."""
+    columns = [name for name in cells if name not in COUNTS]
+    for name in names:
+        if name not in columns:
+            near = suggest(name, columns).partition(" (known")[0]
+            varying = ", ".join(["model", *varied(cells, [other for other in columns if other != "model"])])
+            raise AmcError(f"column {name!r} is not known{near} (what varies here: {varying})")
 
 
 def _as_trained(cells: pd.DataFrame, name: str) -> bool:

@@ -1,7 +1,8 @@
 """Counts of cells pooled into groups, as the arrays that `amc_core.statistics` takes: seeds × strata.
 
 A stratum is the test instances of one setting at one SNR. All runs of a group that were tested on it share them, so
-that they count once, however many seeds, models or training settings are pooled.
+that they count once, however many seeds, models or training settings are pooled, and in however many sets of
+modulations they are tested. Of sets that only overlap, those of the largest count.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pandas as pd
 
 from amc_core import statistics
 from amc_core.errors import AmcError, require_known
+from amc_core.modulations import MODULATION_SETS
 from amc_core.statistics import Estimate
 from analysis.columns import TEST
 
@@ -118,8 +120,22 @@ def _numbered(cells: pd.DataFrame, by: list[str]) -> np.ndarray:
     return cells.groupby(by, sort=True, dropna=False).ngroup().to_numpy() if by else np.zeros(len(cells), np.int64)
 
 
+def shared_modulations(sets: pd.Series) -> pd.Series:
+    """Sets of modulations as the column `test_modulation_set` names them → one name for all that share a modulation.
+
+    The test instances of a modulation are the same in all of these.
+    """
+    names, groups = {name: {*MODULATION_SETS.get(name, name.split(", "))} for name in sets.unique()}, []
+    for known in names.values():
+        others = [group for group in groups if group & known]
+        groups = [group for group in groups if not group & known] + [known.union(*others)]
+    return sets.map({name: min(next(group for group in groups if group & known)) for name, known in names.items()})
+
+
 def _strata(cells: pd.DataFrame, by: list[str]) -> np.ndarray:
     names = [name for name in _STRATA if name in cells and name not in by]
+    if "test_modulation_set" in names and cells["test_modulation_set"].nunique() > 1:
+        cells = cells.assign(test_modulation_set=shared_modulations(cells["test_modulation_set"]))
     if "cell" not in cells:
         return _numbered(cells, names)
     # A cell is one setting, whose many columns need not be looked at again for every SNR.

@@ -8,8 +8,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_ray_job_has_the_fields_that_its_operator_requires():
-    """Those of RayJob in KubeRay's API of version ray.io/v1."""
+def test_the_ray_job_names_an_entry_a_cluster_and_volumes_that_its_containers_mount():
     job = yaml.safe_load((ROOT / "deploy" / "rayjob.yaml").read_text())
     assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
     assert set(job["spec"]) <= {"entrypoint", "shutdownAfterJobFinishes", "backoffLimit", "rayClusterSpec"}

@@ -9,16 +9,17 @@ from matplotlib.ticker import PercentFormatter
 
 from amc_core.confidence import Roc, reliability
 from analysis.calibration import Histograms
-from analysis.figures.style import finish, in_order, legend, look, title_of
+from analysis.figures.style import PAGE, finish, in_order, legend, look, printed, title_of
 
 _FEWEST = 10  # instances of a bin that is drawn
 
 
-def calibration_figure(histograms: Histograms) -> Figure:
+@printed
+def calibration_figure(histograms: Histograms, width: float | None = None) -> Figure:
     """A line per model: accuracy against confidence (left), and ROCs by the largest probability of those that have one.
 
     Of a model below the diagonal of the reliability diagram, probabilities promise too much. Bins of fewer than ten
-    instances are left out.
+    instances are left out. width: in inches; by default both columns of a page, or their share for fewer panels.
     """
     models = in_order(histograms.models)
     rocs = {
@@ -26,7 +27,9 @@ def calibration_figure(histograms: Histograms) -> Figure:
         "trained against other modulations": [histograms.by_modulation(model) for model in models],
     }
     rocs = {title: curves for title, curves in rocs.items() if any(curve.area == curve.area for curve in curves)}
-    figure = Figure(figsize=(1 + 4.2 * (1 + len(rocs)), 4.9), layout="constrained")
+    width = width or PAGE * (1 + len(rocs)) / 3
+    lines = -(-len(models) // int(width / 1.2))  # of the legend
+    figure = Figure(figsize=(width, 0.55 + 0.15 * lines + 0.76 * width / (1 + len(rocs))), layout="constrained")
     axes = figure.subplots(1, 1 + len(rocs), squeeze=False)[0]
     for place, model in enumerate(models):
         right, wrong, _ = histograms.of(model)
@@ -44,7 +47,7 @@ def calibration_figure(histograms: Histograms) -> Figure:
 
 def _draw(axis: Axes, curve: Roc, title: str, place: int) -> None:
     if np.isfinite(curve.area):
-        looks = look(place) | {"markersize": 3}
+        looks = look(place) | {"markersize": 2}
         axis.plot(curve.false, curve.true, label=title, **looks)
 
 

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from amc_core import quantities
-from amc_core.errors import AmcError
+from amc_core.errors import AmcError, require_known
 
 _ORDER = ("plan", "run", "status", "runs", "results", "compare", "query", "figures", "report", "search")  # then others
 
@@ -95,6 +95,20 @@ Limit = Annotated[
 SnrRange = Annotated[
     str | None, typer.Option("--snr", metavar="LOW..HIGH", help="Only SNRs in dB from LOW to HIGH; or one: --snr 10.")
 ]
+
+Formats = Annotated[str, typer.Option("--format", help="Of pdf, png and svg, with commas.")]
+Width = Annotated[
+    str | None, typer.Option("--width", help="Such as 3.5in or 89mm; otherwise a column of an IEEE page, or both.")
+]
+
+
+def figure_formats(text: str) -> list[str]:
+    """ "pdf,png" as ["pdf", "png"], each once. Raises AmcError for a format that figures do not have."""
+    from analysis.figures.style import FORMATS  # Matplotlib takes a while to import
+
+    kinds = listed(text)
+    require_known("format", kinds, FORMATS)
+    return list(dict.fromkeys(kinds))
 
 
 def snr_range(text: str | None) -> tuple[float, float] | None:

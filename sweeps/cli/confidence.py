@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from sweeps.cli.app import Scale, StoreDir, StudyName, app
+from sweeps.cli.app import Formats, Scale, StoreDir, StudyName, Width, app, figure_formats, inches
 from sweeps.cli.show import out, show_whole, written, written_to
 
 
@@ -20,8 +21,10 @@ def show_calibration(
     scale: Scale = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write the table to this CSV file.")] = None,
     to: Annotated[Path, typer.Option("--to", help="Directory for the figure.")] = Path("figures"),
+    formats: Formats = "png,svg",
+    width: Width = None,
 ) -> None:
-    """Print how far the probabilities of a study's classifiers can be believed, and draw it as PNG and SVG.
+    """Print how far the probabilities of a study's classifiers can be believed, and draw it.
 
     Expected calibration error, accuracy where they are sure, and the area under the ROC by which the largest
     probability tells known settings from unseen ones, and trained modulations from others.
@@ -34,6 +37,7 @@ def show_calibration(
     from analysis.figures.calibration import calibration_figure
     from sweeps.study import study_name
 
+    kinds, wide = figure_formats(formats), inches(width)
     results = Results(study, store, scale)
     results.require_cells(study)
     rows = calibration(results)
@@ -51,17 +55,23 @@ def show_calibration(
     for heading in headings.values():
         table.add_column(heading, justify="right")
     for row in rows.to_dict("records"):
-        told = [_in_words(name, row[name]) for name in headings]
+        told = [_in_words(name, row) for name in headings]
         table.add_row(row["model"], *told)
     show_whole(table)
-    out.print("The calibration error is known to half the width of a bin, 2.5 %.", highlight=False)
+    out.print(
+        "The calibration error is known to half the width of a bin, 2.5 %; intervals: 95 %, of these networks.",
+        highlight=False,
+    )
     if csv is not None:
         written_to(csv, lambda path: rows.to_csv(path, index=False), len(rows))
     name = "-".join([study_name(study), *([scale] if scale else []), "calibration"])
-    written(save, calibration_figure(Histograms(results)), to / name)
+    written(partial(save, formats=kinds), calibration_figure(Histograms(results), wide), to / name)
 
 
-def _in_words(name: str, value: float) -> str:
+def _in_words(name: str, row: dict) -> str:
+    value = row[name]
     if value != value:
         return ""
-    return f"{value:.3f}" if name.endswith("auc") else f"{100 * value:.1f}"
+    if name.endswith("auc"):
+        return f"{value:.2f} [{row[f'{name}_low']:.2f}, {row[f'{name}_high']:.2f}]"
+    return f"{100 * value:.1f}"

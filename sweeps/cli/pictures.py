@@ -9,9 +9,23 @@ from typing import Annotated
 
 import typer
 
-from amc_core.errors import AmcError, require_known
-from sweeps.cli.app import Limit, Scale, SnrRange, StoreDir, StudyName, app, inches, listed, numeral, snr_range
+from amc_core.errors import AmcError
+from sweeps.cli.app import (
+    Formats,
+    Limit,
+    Scale,
+    SnrRange,
+    StoreDir,
+    StudyName,
+    Width,
+    app,
+    figure_formats,
+    inches,
+    numeral,
+    snr_range,
+)
 from sweeps.cli.show import out, written
+from sweeps.cli.tables import show_check
 from sweeps.words import many
 
 
@@ -21,10 +35,8 @@ def figures(
     store: StoreDir = "results",
     scale: Scale = None,
     to: Annotated[Path, typer.Option("--to", help="Directory for the figures.")] = Path("figures"),
-    formats: Annotated[str, typer.Option("--format", help="Of pdf, png and svg, with commas.")] = "png,svg",
-    width: Annotated[
-        str | None, typer.Option("--width", help="Such as 3.5in or 89mm; otherwise a column of an IEEE page, or both.")
-    ] = None,
+    formats: Formats = "png,svg",
+    width: Width = None,
     snr: SnrRange = None,
     title: Annotated[str | None, typer.Option("--title", help='Above the figures; "" for none.')] = None,
     intervals: Annotated[bool, typer.Option("--intervals", help="95 % intervals in the heat map.")] = False,
@@ -38,15 +50,14 @@ def figures(
     Example: amc figures quickstart --to figures --format pdf --snr 0..10
     """
     from analysis import Results
-    from analysis.figures import FORMATS, Wishes, save, study_figures
+    from analysis.figures import Wishes, save, study_figures
     from analysis.figures.signals import SIGNAL_FIGURES
     from sweeps.study import study_name
 
-    kinds = listed(formats)
-    for kind in kinds:
-        require_known("format", [kind], FORMATS)
-    write = partial(save, formats=dict.fromkeys(kinds))
+    write = partial(save, formats=figure_formats(formats))
     if study in SIGNAL_FIGURES:
+        if width is not None:
+            raise AmcError(f"--width is not allowed: {study} is a figure of signals, which has its own size")
         written(write, SIGNAL_FIGURES[study](), to / study)
         return
     wishes = Wishes(inches(width), title, snr_range(snr), intervals, limit)
@@ -55,6 +66,8 @@ def figures(
     name = "-".join([study_name(study), *([scale] if scale else [])])
     for kind, figure in study_figures(results, wishes):
         written(write, figure, to / (f"{name}-{kind}" if kind else name))
+    if limit:
+        show_check([results])
 
 
 @app.command()
@@ -72,6 +85,7 @@ def report(
 
     Example: amc report quickstart --to report.html
     """
+    from analysis import Results
     from analysis.report import found, write
     from sweeps.study import expanded, load_study
 
@@ -83,6 +97,8 @@ def report(
         raise AmcError(f"{str(to)!r} cannot be written: {error.strerror or error}") from None
     told = ", ".join(dict.fromkeys(chosen.name for _, chosen in studies))
     out.print(f"report of {told}: {to}, {size / 1e6:.1f} MB", highlight=False, markup=False, soft_wrap=True)
+    if limit:
+        show_check([Results(chosen, store) for _, chosen in studies])
 
 
 @app.command(name="saliency")
@@ -131,8 +147,9 @@ def draw_saliency(
         typer.Option("--code", help="A file of a network of your own, with the content that trained it; may repeat."),
     ] = None,
     to: Annotated[Path, typer.Option("--to", help="Directory for the figure.")] = Path("figures"),
+    formats: Formats = "png,svg",
 ) -> None:
-    """Draw which I/Q samples a study's trained networks decide by (Grad-CAM, P1 Table II), as PNG and SVG.
+    """Draw which I/Q samples a study's trained networks decide by (Grad-CAM, P1 Table II).
 
     Example: amc saliency quickstart --modulations BPSK,QPSK --snr 18
     """
@@ -142,6 +159,7 @@ def draw_saliency(
     from sweeps.store import Store
     from sweeps.study import load_study
 
+    write = partial(save, formats=figure_formats(formats))
     place = Store(store)
     chosen = proposed(load_study(study, scale), place)
     names = [name.strip() for name in modulations.split(",")] if modulations else chosen.file.modulations[:2]
@@ -150,7 +168,7 @@ def draw_saliency(
     readings = read(chosen, place, selection, names, level, instance, layer)
     name = "-".join([chosen.name, *([scale] if scale else []), "saliency", *([model] if model else [])])
     title = f"Importance of I/Q samples at SNR {level:g} dB: {chosen.name}"
-    written(save, saliency_figure(readings, title, layer), to / name)
+    written(write, saliency_figure(readings, title, layer), to / name)
     if selection.left_out:
         out.print(f"Drawn: {selection.left_out}.", highlight=False)
 
@@ -189,6 +207,7 @@ def simulate_signals(
     ] = 1024,
     seed: Annotated[int, numeral("--seed", "a whole number from 0", 0, (1 << 63) - 1, whole=True)] = 0,
     to: Annotated[Path, typer.Option("--to", help="Directory for the picture.")] = Path("figures"),
+    formats: Formats = "png,svg",
     export: Annotated[
         Path | None,
         typer.Option(
@@ -220,6 +239,7 @@ def simulate_signals(
     from analysis.figures.signals import constellation_grid, signal_figure
     from sweeps.study import parse_modulations, parse_scenario
 
+    write = partial(save, formats=figure_formats(formats))
     chosen = parse_scenario(scenario, code or ())
     names = parse_modulations(modulations)
     chosen.require_length(length)
@@ -230,7 +250,7 @@ def simulate_signals(
     draw = signal_figure if len(names) <= 6 else constellation_grid
     named = scenario if scenario.isidentifier() else chosen.paths.name or "channel"
     stem = f"signals-{named}"
-    written(save, draw(chosen, names, snr, length, seed), to / stem)
+    written(write, draw(chosen, names, snr, length, seed), to / stem)
     if export is not None:
         exported = export_instances(export, chosen, names, snr, instances, length, seed)
         out.print(f"{many(instances * len(names), 'instance')}: {exported}", highlight=False, soft_wrap=True)

@@ -223,7 +223,7 @@ def show_table(table, trained=None, limits=None, snrs: str = "all SNRs") -> None
         some = ", ° in part the setting of training" if ((trained > 0) & (trained < 1)).any(axis=None) else ""
         out.print(f"* the setting of training{some}", highlight=False)
     if limits is not None and limits.isna().any(axis=None):
-        out.print("No upper bound is known where there is none.", highlight=False)
+        out.print("No upper bound is known where its cell is empty.", highlight=False)
 
 
 _PAGE = 100  # characters that a table may always take

@@ -74,6 +74,10 @@ def test_the_command_tells_the_bound_and_fails_where_it_is_passed(results, amc, 
     path.write_text(STUDY)
     shown = amc("results", str(path), "--store", str(found.store.path), "--limit")
     assert shown.returncode == 0 and "the interval of none lies above it" in shown.stdout
+    for command, to in (("figures", tmp_path), ("report", tmp_path / "report.html")):
+        drawn = amc(command, str(path), "--store", str(found.store.path), "--to", str(to), "--limit")
+        assert drawn.returncode == 0, drawn.stderr
+        assert "it is known for 2 of 4 accuracies at one SNR (no upper bound is known for 2 " in drawn.stdout
     monkeypatch.setattr("analysis.beyond.limits_of", lambda results, cells: cells[["cell", "snr_db"]].assign(limit=0.1))
     failed = amc("results", str(path), "--store", str(found.store.path), "--limit")
     assert failed.returncode == 1 and "so that something is wrong" in failed.stdout

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from amc_core.confidence import roc, sure
+from amc_core.confidence import auc_interval, roc, sure
 from amc_core.evaluation import Evaluation
 from analysis import Results
 from analysis.calibration import Histograms, calibration
@@ -40,6 +40,43 @@ def test_what_cannot_be_told_apart_has_half_the_area_and_what_was_not_tested_non
     assert roc(counts, 3 * counts).area == pytest.approx(0.5)
     assert roc(np.eye(20)[19], np.eye(20)[3]).area == 1
     assert math.isnan(roc(counts, 0 * counts).area)
+
+
+def hanley_mcneil(theta: float, known: int, unknown: int) -> float:
+    """Their variance of an area (1982, Eq. 1 and 2), with the numbers of instances as Newcombe 2006 takes them."""
+    more, q1, q2 = (known + unknown) / 2 - 1, theta / (2 - theta), 2 * theta**2 / (1 + theta)
+    return (theta * (1 - theta) + more * (q1 - theta**2) + more * (q2 - theta**2)) / (known * unknown)
+
+
+def test_at_the_bounds_of_an_area_it_lies_1_96_standard_errors_away():
+    low, high = auc_interval(0.8, 30, 50)
+    assert 0 < low < 0.8 < high < 1
+    for bound in (low, high):
+        assert abs(0.8 - bound) / math.sqrt(hanley_mcneil(bound, 30, 50)) == pytest.approx(1.959964, abs=1e-5)
+
+
+def test_the_interval_of_an_area_has_a_width_at_both_ends_and_mirrors():
+    low, high = auc_interval(1, 20, 20)
+    assert 0.7 < low < 0.95 and high == 1
+    assert auc_interval(0, 20, 20) == pytest.approx((0, 1 - low))
+    assert all(map(math.isnan, auc_interval(math.nan, 20, 0)))
+
+
+def test_the_interval_of_an_area_covers_it_as_often_as_it_says():
+    rng, area, hits = np.random.default_rng(5), 0.75, 0
+    shift = math.sqrt(2) * 0.6744897501960817  # of two normal densities with this area between them
+    edges = np.linspace(-3, 4, 21)
+    for _ in range(600):
+        known, unknown = (np.histogram(rng.normal(mean, 1, 60).clip(-3, 4), edges)[0] for mean in (shift, 0))
+        curve = roc(known, unknown)
+        hits += curve.low <= area <= curve.high
+    assert 0.93 <= hits / 600 <= 0.985
+
+
+def test_instances_that_several_runs_share_make_no_interval_narrower():
+    known, unknown = np.arange(20), np.arange(20)[::-1]
+    alone, twice = roc(known, unknown), roc(2 * known, 2 * unknown, (known.sum(), unknown.sum()))
+    assert (alone.area, alone.low, alone.high) == (twice.area, twice.low, twice.high)
 
 
 def test_accuracy_where_a_classifier_is_sure_counts_the_bins_from_there():
@@ -107,6 +144,8 @@ def test_the_table_of_a_model_follows_from_its_histograms(made):
     assert row["unseen_auc"] == pytest.approx(0.5 + 0.5 * 0.5)
     # Bins 19 (half), 10 (half) against 19 (0.4), 5 (0.6): ties with 0.4 of the unknown.
     assert row["open_set_auc"] == pytest.approx(0.5 * (0.6 + 0.4 / 2) + 0.5 * 0.6)
+    bounds = row["unseen_auc_low"], row["unseen_auc_high"]
+    assert bounds == pytest.approx(auc_interval(0.75, 20, 20))  # 10 instances at each of two SNRs, on both sides
 
 
 def test_the_figure_has_a_panel_for_each_question_that_was_asked(made):
@@ -123,5 +162,8 @@ def test_amc_calibration_prints_and_draws_what_a_second_look_at_no_network_gives
     assert done.returncode == 0, done.stderr
     assert "hoc_svm" in done.stdout and (tmp_path / "small-calibration.png").is_file()
     [row] = pd.read_csv(tmp_path / "c.csv").to_dict("records")
-    assert 0 <= row["unseen_auc"] <= 1 and row["open_set_auc"] != row["open_set_auc"]
+    assert 0 <= row["unseen_auc_low"] <= row["unseen_auc"] <= row["unseen_auc_high"] <= 1
+    assert row["open_set_auc"] != row["open_set_auc"]
+    refused = amc("calibration", path, "--store", str(store.path), "--format", "gif")
+    assert refused.returncode == 2 and "format 'gif' is not known" in refused.stderr
     assert amc("calibration", path, "--store", str(tmp_path / "none")).returncode == 2

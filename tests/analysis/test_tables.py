@@ -95,6 +95,16 @@ def test_models_and_seeds_that_were_tested_on_the_same_instances_share_them():
     assert both["n"] == 2 * alone["n"] and both["accuracy_low"] == pytest.approx(alone["accuracy_low"])
 
 
+def test_sets_that_share_modulations_share_their_instances_and_others_do_not():
+    sets = ("BPSK, QPSK", "BPSK, QPSK, 64QAM", "GFSK")
+    alone, shared, apart = (
+        accuracy_by(table_of([{"test_modulation_set": name, "correct": 50} for name in some]), "model").iloc[0]
+        for some in (sets[:1], sets[:2], sets[::2])
+    )
+    width, of_shared, of_apart = (row["accuracy_high"] - row["accuracy_low"] for row in (alone, shared, apart))
+    assert of_shared == pytest.approx(width) and of_apart < 0.75 * width
+
+
 def test_a_seed_that_lacks_some_tests_is_taken_to_do_there_as_the_others():
     rows = [{"seed": 0, "snr_db": s, "correct": c} for s, c in ((0, 20), (9, 80))] + [
         {"seed": 1, "snr_db": 0, "correct": 24}
@@ -343,6 +353,12 @@ def test_a_column_that_is_not_there_is_refused():
     for by in ("modle", ["model", "model"], [], ["n"]):
         with pytest.raises(AmcError, match="column"):
             accuracy_by(cells, by)
+
+
+def test_a_table_names_what_varies_where_its_column_is_not_there(store):
+    with pytest.raises(AmcError, match=r"^column 'modl' is not known; did you mean 'model'\? \(what varies") as told:
+        train_test(load("cells", store), ["modl"])
+    assert len(str(told.value)) < 300 and "test_channel" in str(told.value)
 
 
 @pytest.fixture
