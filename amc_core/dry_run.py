@@ -204,7 +204,7 @@ def _built(attempt: Attempt, seed: int) -> torch.nn.Module:
     spec = attempt.model.spec
     if spec.epochs and not any(weight.requires_grad for weight in network.parameters()):
         raise AmcError(f"{attempt} has no weights to train")
-    for name in (*spec.parts, *spec.feature_maps):
+    for name in (*(part for part in spec.parts if part != "statistics"), *spec.feature_maps):
         try:
             network.get_submodule(name)
         except AttributeError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ import numpy as np
 from amc_core.copies import located
 from amc_core.errors import AmcError, suggest
 from amc_core.recordings import Recording, open_recording
+from amc_core.recordings.names import modulation_name
 from amc_core.run import Dataset
 
 UNKNOWN = "unknown"  # what the one level of instances is called whose SNR nobody knows
@@ -61,7 +62,7 @@ def opened(path: str, asked: Asked) -> Selection:
     Of a `whole` recording instances are cut to the length that is asked for, and what it lacks is left out: SNRs, and
     modulations but for the last one.
     """
-    recording = open_recording(path, asked.split_length or asked.length, cut=asked.whole)
+    recording = _as_asked(open_recording(path, asked.split_length or asked.length, cut=asked.whole), asked.modulations)
     if not asked.whole:
         cells = [found for name in asked.modulations for found in _levels(path, recording, name, asked.snrs_db)]
         unknown = len(asked.snrs_db) > 1 and np.isnan(recording.snr_db).all()
@@ -87,6 +88,13 @@ def opened(path: str, asked: Asked) -> Selection:
         cells += [np.flatnonzero(of_name & _equal(recording.snr_db, level)) for level in levels]
     snrs_db = tuple(named if np.isnan(level) else level for level in levels)
     return Selection(recording, names, snrs_db, tuple(cells))
+
+
+def _as_asked(recording: Recording, modulations: tuple[str, ...]) -> Recording:
+    """The recording, whose names without case are those of the modulations that are asked for."""
+    asked = {modulation_name(name): name for name in reversed(modulations)}
+    names = tuple(name if name in modulations else asked.get(name, name) for name in recording.modulations)
+    return replace(recording, modulations=names, spelled=recording.spelled or recording.modulations)
 
 
 def count_tested(dataset: Dataset) -> int:

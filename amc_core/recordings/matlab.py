@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import scipy.io
 
 from amc_core.errors import AmcError
 from amc_core.recordings.arrays import Arrays, InMemory
+from amc_core.recordings.numpy_files import MOST_DEFLATED
 
 MAGIC = b"MATLAB 5.0 MAT-file"
 MAGIC_73 = b"MATLAB 7.3 MAT-file"
@@ -18,6 +20,9 @@ def mat_arrays(path: Path, wanted: list[str]) -> Arrays:
     """The variables of a .mat file that is not HDF5; those that are not `wanted` have a shape alone."""
     try:
         known = {name: shape for name, shape, kind in scipy.io.whosmat(str(path))}
+        for name in set(known).intersection(wanted):
+            if math.prod(known[name]) > MOST_DEFLATED * path.stat().st_size:
+                raise AmcError(f"field {name!r} claims the shape {known[name]}, more than the file can hold")
         read = scipy.io.loadmat(str(path), variable_names=wanted, chars_as_strings=True) if wanted else {}
     except Exception as error:  # a damaged file can fail in any way
         what = str(error).splitlines()[0][:200] if str(error) else type(error).__name__

@@ -14,7 +14,7 @@ from amc_core.recordings.arrays import Array, Arrays, InMemory, Mapped
 
 MAGIC = b"\x93NUMPY"
 _LOCAL_HEADER = 30  # bytes of a ZIP member's own header, before its name and its extra field
-_MOST_DEFLATED = 1100  # times that anything can be compressed by deflation
+MOST_DEFLATED = 1100  # times that anything can be compressed by deflation
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -50,7 +50,7 @@ def _member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Ar
     with archive.open(member) as file:
         shape, fortran, kind = _header(path, name, file)
         header = file.tell()
-        most = member.compress_size * (_MOST_DEFLATED if member.compress_type else 1)
+        most = member.compress_size * (MOST_DEFLATED if member.compress_type else 1)
         _require_whole(path, name, shape, kind, min(member.file_size, most + 1024) - header)
         if member.compress_type:
             content = file.read()

@@ -37,7 +37,9 @@ FOREST = {
 
 
 def test_a_sound_network_passes():
-    dry_run._try(attempt(network("self.norm = nn.BatchNorm1d(2)", "return self.dense(self.norm(x).flatten(1))")))
+    body = network("self.norm = nn.BatchNorm1d(2)", "return self.dense(self.norm(x).flatten(1))")
+    dry_run._try(attempt(body))
+    dry_run._try(attempt(body, attributes="parts = ('statistics',)"))
 
 
 @pytest.mark.parametrize(

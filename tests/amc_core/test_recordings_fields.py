@@ -229,6 +229,13 @@ def test_arrays_that_claim_more_than_the_file_holds_are_refused(tmp_path):
     (tmp_path / "a.cfile").write_bytes(content[:12])
     with pytest.raises(AmcError, match="the size is 12 bytes; allowed are whole complex64 samples of 8 bytes"):
         opened(tmp_path / "a.cfile", label="BPSK")
+    scipy.io.savemat(tmp_path / "b.mat", {"X": COMPLEX})
+    content = (tmp_path / "b.mat").read_bytes()
+    shape = np.array([6, 64], "<i4").tobytes()
+    assert content.count(shape) == 1
+    (tmp_path / "b.mat").write_bytes(content.replace(shape, np.array([600000, 64000], "<i4").tobytes()))
+    with pytest.raises(AmcError, match=r"'X' claims the shape \(600000, 64000\), more than the file can hold"):
+        opened(tmp_path / "b.mat", iq="X", label="BPSK")
     for name in ("a.npz", "a.mat"):
         (tmp_path / name).write_bytes((b"PK\x03\x04" if name == "a.npz" else b"MATLAB 5.0 MAT-file") + bytes(200))
         with pytest.raises(AmcError, match="is damaged or cut short"):

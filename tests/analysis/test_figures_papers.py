@@ -94,6 +94,7 @@ def test_learning_curves_are_error_rates_beside_chance():
         for model, parent, epoch in product(("hoc_svm", "cnn1d", "resnet"), ("", "one", "two"), (1, 2, 3))
         if model == "cnn1d" or not parent
     ]
+    rows.append(rows[-1] | {"model": "my_fit.Nearest", "run": "fitted", "epoch": 1})  # in one step, so without a curve
     axis = learning_curves(pd.DataFrame(rows)).axes[0]
     assert list(axis.lines[0].get_ydata()) == pytest.approx([0.9, 0.8, 0.7])
     assert axis.lines[-1].get_ydata()[0] == 0.75

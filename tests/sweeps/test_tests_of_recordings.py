@@ -269,3 +269,15 @@ def test_an_instance_of_a_whole_recording_is_found_by_modulation_and_snr(study, 
     ):
         with pytest.raises(AmcError, match=told):
             part.of(names, snr_db, place)
+
+
+def test_a_modulation_of_ones_own_in_small_letters_is_tested_as_the_file_spells_it(study, store, tmp_path):
+    np.savez(tmp_path / "lab.npz", X=noise(7, 128), Y=np.array(["my8"] * 4 + ["bpsk"] * 3))
+    recorded = f"{{recording: {{file: {tmp_path}/lab.npz, iq: X, label: Y}}}}"
+    own = "[BPSK, {my8: {points: [[1, 0], [0, 1], [-1, 0]]}}]"
+    path = study(modulations=own, snr_db="[10]", train="{channel: awgn}", test=recorded)
+    plan = make_plan(load_study(path), store)
+    [entry] = plan.incomplete
+    list(compute(entry.run, entry.missing, store))
+    counts = load("confusion", store.path, path).groupby("sent")["count"].sum()
+    assert counts[counts > 0].to_dict() == {"BPSK": 3, "my8": 4}
