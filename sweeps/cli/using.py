@@ -25,6 +25,18 @@ Code = Annotated[
     typer.Option("--code", help="A file of a network of your own, with the content that trained it; may repeat."),
 ]
 
+Length = Annotated[
+    int | None,
+    numeral(
+        "--length",
+        "a whole number of samples from 8 to 1,048,576",
+        8,
+        1 << 20,
+        whole=True,
+        help="Samples of an instance, if not as trained.",
+    ),
+]
+
 
 @app.command(name="export")
 def export_run(
@@ -32,17 +44,7 @@ def export_run(
     to: Annotated[Path, typer.Option("--to", help="NAME.onnx, NAME.pt2 or NAME.safetensors.")] = Path("net.onnx"),
     store: StoreDir = "results",
     where: Where = None,
-    length: Annotated[
-        int | None,
-        numeral(
-            "--length",
-            "a whole number of samples from 8 to 1,048,576",
-            8,
-            1 << 20,
-            whole=True,
-            help="Samples of an instance, if not as trained.",
-        ),
-    ] = None,
+    length: Length = None,
     code: Code = None,
 ) -> None:
     """Write a trained network to a file that other programs run, and compare that file with it on 100 instances.
@@ -84,17 +86,7 @@ def classify_recordings(
     ],
     store: StoreDir = "results",
     where: Where = None,
-    length: Annotated[
-        int | None,
-        numeral(
-            "--length",
-            "a whole number of samples from 8 to 1,048,576",
-            8,
-            1 << 20,
-            whole=True,
-            help="Samples of a segment, if not as trained.",
-        ),
-    ] = None,
+    length: Length = None,
     code: Code = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the segments to this CSV file.")] = None,
 ) -> None:
