@@ -22,12 +22,12 @@ def significance(
 
     cells: with the columns `test` and `right`, which `load` gives where they are asked for, and `weights`, by which a
     training counts once. by: columns within whose values pairs are compared. Only instances that both sides were tested
-    on count, with the seeds that both have. Tests are told apart by `test`: those of two sets of modulations that
-    overlap share instances, which count in each, so take the cells of one set. Columns: `by`; the two values, in model_1 and model_2, say; seeds; n,
-    instances, each once; difference, accuracy of the first minus that of the second; its interval low, high, of another
-    training where there are several seeds; p, of McNemar's test where there is one seed, else 1 − the level at which
-    the interval begins at 0; p_holm, corrected for all rows; holds, is it below 1 − level? Raises AmcError for columns
-    that are missing.
+    on count, with the seeds that both have. Tests of two sets of modulations that overlap share instances, which count
+    in each of them: take the cells of one set. Columns: `by`; the two values, in model_1 and model_2, say; seeds; n,
+    instances; difference, accuracy of the first minus that of the second; its interval low, high, of another training
+    where there are several seeds; p, of McNemar's test where there is one seed, else 1 − the level at which the
+    interval begins at 0; p_holm, corrected for all rows; holds, is it below 1 − level? Raises AmcError for columns that
+    are missing.
     """
     by = [by] if isinstance(by, str) else list(by)
     require_known("column", [of, *by, *_NEEDED], cells)
