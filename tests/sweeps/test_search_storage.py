@@ -82,7 +82,8 @@ def test_a_trial_whose_driver_lives_is_left_alone(search_file, store):
         assert len(drive(study, store)) == 3
         assert states(study, store) == ["running"] + ["complete"] * 3
     finally:
-        other.kill()  # and it is a zombie until it is waited for
+        other.kill()
+    os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and stays a zombie
     assert len(drive(study, store)) == 1
     other.wait()
     assert states(study, store) == ["interrupted"] + ["complete"] * 4
