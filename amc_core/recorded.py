@@ -326,8 +326,8 @@ def _is_recorded(dataset: Dataset) -> bool:
 
 def require_unseen(training: Dataset, parts: tuple[str, ...], test: Dataset, part: str = "test") -> None:
     """Raise AmcError where recorded samples of these parts of a training dataset are in a part of another as well."""
-    for tested in _uses(test, (part,)):
-        for trained in _uses(training, parts):
+    for tested in _uses(test, (part,), _recordings(test)):
+        for trained in _uses(training, parts, _recordings(training)):
             shared = tested.shared_with(trained)
             if shared:
                 what = f"{shared} of its {len(tested.positions)} {part} instances have samples"
@@ -338,9 +338,16 @@ def require_unseen(training: Dataset, parts: tuple[str, ...], test: Dataset, par
                 )
 
 
+def _recordings(dataset: Dataset) -> tuple[str, ...]:
+    return tuple(str(scenario.recording) for scenario in dataset.scenario.components)
+
+
 @lru_cache(maxsize=32)
-def _uses(dataset: Dataset, parts: tuple[str, ...]) -> list[_Use]:
-    """The recorded instances of parts of a dataset, by the recordings that they are from."""
+def _uses(dataset: Dataset, parts: tuple[str, ...], names: tuple[str, ...]) -> list[_Use]:
+    """The recorded instances of parts of a dataset, by the recordings that they are from.
+
+    names: the paths as texts, by which uses are kept as well, since datasets of equal content are equal.
+    """
     indices = [] if dataset.whole else [np.array(dataset.indices(part), dtype=np.int64) for part in parts]
     index = None if dataset.whole else np.concatenate(indices)
     components, uses = dataset.scenario.components, []

@@ -11,6 +11,9 @@ import torch
 
 from amc_core.identity import VERSION
 from sweeps.__main__ import main
+from tests.amc_core.recording_files import RNG
+
+_START = RNG.bit_generator.state
 
 
 def pytest_addoption(parser):
@@ -35,6 +38,12 @@ def golden(request):
         return content["values"]
 
     return values
+
+
+@pytest.fixture(autouse=True)
+def same_random_numbers():
+    """Each test draws the same samples, whichever tests ran before it in its process."""
+    RNG.bit_generator.state = _START
 
 
 @pytest.fixture(autouse=True)

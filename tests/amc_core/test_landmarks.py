@@ -10,11 +10,11 @@ from amc_core.landmarks import Landmarks, landmarks, same_samples
 from amc_core.recorded import Recorded, require_unseen_tests
 from amc_core.recordings import write_radioml2018, write_sigmf
 from amc_core.run import Dataset, Run
+from tests.amc_core.recording_files import RNG
 
-RNG = np.random.default_rng(11)
 NAMES = ("BPSK", "QPSK")
 TIME = np.arange(1024)
-PHASE = 2 * np.pi * RNG.random((500, 1))
+PHASE = 2 * np.pi * np.random.default_rng(11).random((500, 1))
 
 
 def marks_of(x: np.ndarray) -> Landmarks:
