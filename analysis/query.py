@@ -113,6 +113,8 @@ def keys_where(condition: str, runs: pd.DataFrame) -> list[str]:
 
     runs: the table "runs", which may have more columns. Raises AmcError for what is no condition.
     """
+    if not condition.strip():
+        raise AmcError("the condition is empty: give one over the columns of the table of runs, as model = 'resnet'")
     statement = f"SELECT run FROM runs WHERE (\n{condition}\n)"
     with _explained(f"the condition {condition!r}"):
         _kind(statement)

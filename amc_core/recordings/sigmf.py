@@ -96,8 +96,12 @@ def open_sigmf(paths: Sequence[Path], length: int | None, reading: Reading = _AS
     ranges = _ranges(metas, names)
     of, start = ranges.instances(length)
     if not len(of):
-        what = f"no annotation has {length} samples and names its modulation"
         notes = "".join(f"; {note}" for meta in metas for note in meta.notes)
+        if len(ranges):
+            longest = int((ranges.end - ranges.start).max())
+            what = f"no annotation that names its modulation has {length} samples, the longest has {longest}"
+            raise AmcError(f"{paths[0]}: {what}; allowed is a length of {longest} or less{notes}")
+        what = "no annotation names its modulation"
         raise AmcError(f"{paths[0]}: {what}; allowed are names in core:label or signal:detail{notes}")
     occurring, modulation = np.unique(ranges.name[of], return_inverse=True)
     file = ranges.space[of]

@@ -311,3 +311,7 @@ def test_a_directory_and_a_list_of_recordings_are_one_dataset(tmp_path):
     refusal(tmp_path / "b.sigmf-meta", "length", length=0)
     with pytest.raises(AmcError, match="empty; allowed"):
         open_recording([])
+
+
+def test_a_length_beyond_the_annotations_is_told_with_the_longest(sigmf):
+    assert "has 4096 samples, the longest has 768; allowed is a length of 768 or less" in refusal(sigmf, length=4096)
