@@ -145,7 +145,7 @@ class Scenario:
     audio: str = Field(
         "", file=True,
         help="A WAV file that the analogue modulations send instead of speech-like noise; training, validation and "
-        "test all draw from the whole of it, so test with another file to keep speech apart.",
+        "test each draw from a stretch of their own, in the proportions of the split (80:10:10).",
     )  # fmt: skip
     recording: str = Field(
         "", file=True, reader=read_recording, schema_of=recording_schema,
@@ -231,6 +231,8 @@ class Scenario:
             if not changed["channel"]:  # noise alone, which is the default
                 del changed["channel"]
         changed |= {name: fingerprint(changed[name]) for name in FILE_FIELDS if name in changed}
+        if "audio" in changed:  # which all parts once drew from the whole of
+            changed["audio"] = {"content": changed["audio"], "parts": "stretches"}
         return changed
 
     def columns(self) -> dict[str, str | float]:
