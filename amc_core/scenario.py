@@ -20,7 +20,7 @@ from amc_core.fields import Field, column, declared, fields_of, plain, read_fiel
 from amc_core.fingerprint import fingerprint
 from amc_core.front_end import FrontEnd, front_end_schema, read_front_end
 from amc_core.identity import changes, key
-from amc_core.quantities import ratio, require_number, written
+from amc_core.quantities import many, ratio, require_number, written
 from amc_core.reading import read_recording, recording_schema
 
 __all__ = ["AUGMOD", "AUGMOD_OFFSETS", "CHANNELS", "DISTRIBUTIONS", "FILE_FIELDS", "SCENARIO_FIELDS"]
@@ -266,7 +266,7 @@ class Mixture:
         if len(self.scenarios) < 2 or len(set(self.scenarios)) < len(self.scenarios):
             raise AmcError("a mixture has at least two scenarios, all different")
         if len(weights) != len(self.scenarios):
-            raise AmcError(f"{len(self.scenarios)} scenarios and {len(weights)} weights do not match")
+            raise AmcError(f"{many(len(self.scenarios), 'scenario')} and {many(len(weights), 'weight')} do not match")
 
     @property
     def components(self) -> tuple[Scenario, ...]:
