@@ -122,19 +122,27 @@ def _kernel_wave_sums(times, *lines):
 class Recorded:
     """Pieces of a WAV file, from places drawn from the address where it is not silent.
 
-    path: of the file; its channels are averaged. times, sample_rate: as `SpeechLike`. Raises AmcError where it
-    cannot be read or is shorter than an instance.
+    path: of the file; its channels are averaged. times, sample_rate: as `SpeechLike`. stretch: from which tenth to
+    which of the file; nothing outside is heard, not through a filter either. Raises AmcError where it cannot be read or
+    is shorter than an instance.
     """
 
-    def __init__(self, path: str, times: np.ndarray, sample_rate: float, device: torch.device | str = "cpu"):
+    def __init__(
+        self,
+        path: str,
+        times: np.ndarray,
+        sample_rate: float,
+        device: torch.device | str = "cpu",
+        stretch: tuple[int, int] = (0, 10),
+    ):
         self.knots = np.round((times - times[0]) * knot_rate(sample_rate)).astype(np.int64)
         self.rate, self.device = knot_rate(sample_rate), device
-        self.message, self.quadrature = _read_wav(located(DigestedPath(path)), self.rate)
+        self.message, self.quadrature = _read_wav(located(DigestedPath(path)), self.rate, stretch)
         self.integrals: dict[float, np.ndarray] = {}
         span = self.knots[-1] + 1
         if len(self.message) < span:
             raise AmcError(
-                f"audio {path!r} lasts {len(self.message) / self.rate:.3g} s, "
+                f"audio {path!r} lasts {len(self.message) / self.rate:.3g} s{_named(stretch)}, "
                 f"and an instance needs {span / self.rate:.3g} s"
             )
         energy = np.concatenate([np.zeros(1), np.cumsum(self.message**2)])
@@ -159,9 +167,15 @@ class Recorded:
         return torch.as_tensor(x, dtype=torch.float32, device=self.device)
 
 
-@lru_cache(maxsize=4)
-def _read_wav(path: DigestedPath, rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """The message of a WAV file at `rate` Hz, scaled to `RMS`, and its Hilbert transform.
+def _named(stretch: tuple[int, int]) -> str:
+    """A stretch of a file in words that follow what is said of it; "" for the whole."""
+    first, last = (10 * tenth for tenth in stretch)
+    return "" if (first, last) == (0, 100) else f" from {first} % to {last} %, the stretch of one part"
+
+
+@lru_cache(maxsize=12)
+def _read_wav(path: DigestedPath, rate: float, stretch: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """The message of a stretch of a WAV file at `rate` Hz, scaled to `RMS`, and its Hilbert transform.
 
     path: of the content that was planned, which is what has to lie there before and after it is read.
     """
@@ -177,9 +191,12 @@ def _read_wav(path: DigestedPath, rate: float) -> tuple[np.ndarray, np.ndarray]:
     path.require_planned()
     samples = np.asarray(samples, dtype=np.float64)
     message = samples.mean(axis=1) if samples.ndim == 2 else samples
+    first, last = (len(message) * tenth // 10 for tenth in stretch)
+    message = message[first:last]
     message = message - message.mean() if len(message) else message
+    where = _named(stretch)
     if len(message) < 2 or not np.isfinite(message).all() or not message.any():
-        raise AmcError(f"audio {path!r} holds no sound: finite samples, not all equal, are allowed")
+        raise AmcError(f"audio {path!r} holds no sound{where}: finite samples, not all equal, are allowed")
     ratio = (Fraction(rate) / Fraction(file_rate)).limit_denominator(1_000_000)
     message = resample_poly(message, ratio.numerator, ratio.denominator)
     spectrum = np.fft.rfft(message)
@@ -187,7 +204,7 @@ def _read_wav(path: DigestedPath, rate: float) -> tuple[np.ndarray, np.ndarray]:
     message = np.fft.irfft(spectrum, len(message))
     power = np.mean(message**2)
     if not power > 0:
-        raise AmcError(f"audio {path!r} holds no sound below {_HIGHEST * rate / 1e3:g} kHz")
+        raise AmcError(f"audio {path!r} holds no sound below {_HIGHEST * rate / 1e3:g} kHz{where}")
     message *= RMS / np.sqrt(power)
     return message, np.imag(hilbert(message))
 

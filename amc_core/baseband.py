@@ -154,7 +154,7 @@ class AnalogueBaseband(Stage):
         self.train = _Train(setting, lambda rolloff: interpolation_kernel, support, unit_rate=rate)
         times = (np.arange(self.train.count) + self.train.first) / rate
         if scenario.audio:
-            self.audio = Recorded(scenario.audio, times, scenario.sample_rate, setting.device)
+            self.audio = Recorded(scenario.audio, times, scenario.sample_rate, setting.device, setting.stretch)
         else:
             self.audio = SpeechLike(times, scenario.sample_rate, self.train.end / rate, setting.device)
         frequency = min(modulation.intermediate_frequency, scenario.sample_rate / 4)

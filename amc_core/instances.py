@@ -37,7 +37,7 @@ class Instances:
         seed: int = 0,
     ):
         self.mixture, self.device = dataset.scenario, device
-        self.sources = [_source(dataset, scenario, device) for scenario in dataset.scenario.components]
+        self.sources = [_source(dataset, part, scenario, device) for scenario in dataset.scenario.components]
         if sum(bool(scenario.recording) for scenario in dataset.scenario.components) > 1:
             from amc_core.recorded import require_parts_apart
 
@@ -143,9 +143,10 @@ class Instances:
         return [torch.nonzero(component == place).squeeze(1) for place in range(len(self.sources))]
 
 
-def _source(dataset: Dataset, scenario, device):
+def _source(dataset: Dataset, part: str, scenario, device):
     if scenario.recording:
         from amc_core.recorded import Recorded
 
         return Recorded(dataset, scenario.recording, device, scenario.normalisation)
-    return Simulator(scenario, dataset.modulations, dataset.snrs_db, dataset.length, dataset.seed, device)
+    stretch = dataset.stretch(part)
+    return Simulator(scenario, dataset.modulations, dataset.snrs_db, dataset.length, dataset.seed, device, stretch)

@@ -89,6 +89,23 @@ def written(value: Any, digits: int = 6) -> str:
     return str(int(value)) if abs(value) < _WHOLE and value == int(value) else _short(float(value), digits)
 
 
+def many(count: float, one: str, several: str | None = None) -> str:
+    """ "1 run", "1,200 runs", "0.5 GPUs"; several: the plural, where it is not `one` with an s."""
+    number = f"{int(count):,}" if count == int(count) else written(count)
+    return f"{number} {one if count == 1 else several or one + 's'}"
+
+
+def bytes_in_words(size: int) -> str:
+    """ "512 bytes", "1.5 kB", "2.3 GB": powers of 1000."""
+    if size < 1000:
+        return many(int(size), "byte")
+    for unit in ("kB", "MB", "GB"):
+        size /= 1000
+        if size < 999.95:
+            return f"{size:.1f} {unit}"
+    return f"{size / 1000:.1f} TB"
+
+
 def _spelled(text: str) -> Fraction | None:
     match = _NUMBER.fullmatch(text) if len(text) <= _LONGEST else None
     if match is None:

@@ -16,6 +16,7 @@ from amc_core.errors import AmcError
 from amc_core.fingerprint import DigestedPath, keep, recall
 from amc_core.identity import address_key
 from amc_core.landmarks import Landmarks, landmarks, same_samples
+from amc_core.quantities import many
 from amc_core.recorded_labels import Asked, Selection, asked_by, opened
 from amc_core.recordings import Recording
 from amc_core.run import Dataset, Run
@@ -57,7 +58,8 @@ class Recorded:
             if drawn:
                 positions = drawn[cell][np.isin(drawn[cell], positions)]
             if not dataset.whole and len(positions) < most:
-                what = f"{len(positions)} instances of {selection.label(cell)} are recorded"
+                of, verb = selection.label(cell), "is" if len(positions) == 1 else "are"
+                what = f"{many(len(positions), 'instance')} of {of} {verb} recorded"
                 notes = "".join(f"; {note}" for note in self.content.notes)
                 raise AmcError(f"{path}: {what}, and the study asks for {most}{notes}")
             if not drawn and (not dataset.whole or (most is not None and len(positions) > most)):
@@ -147,7 +149,9 @@ def _each_once(content: _Content, used: np.ndarray, kind: np.ndarray) -> _Conten
     _require_one_label(content, cell_of, np.stack([order[:-1], order[1:]], axis=1)[equal])
     dropped, told = order[1:][equal], []
     if len(dropped):
-        told.append(f"{len(dropped)} instances equal others of the file and do not count again")
+        one = "instance equals another of the file and does not count again"
+        several = "instances equal others of the file and do not count again"
+        told.append(many(len(dropped), one, several))
     marks = content.landmarks.of(np.setdiff1d(used, dropped))
     overlapping: set[int] = set()
     while len(pairs := _verified(content.recording, content.recording, marks.repeats())):
@@ -157,7 +161,9 @@ def _each_once(content: _Content, used: np.ndarray, kind: np.ndarray) -> _Conten
                 overlapping.add(second)
         marks = marks.of(np.setdiff1d(marks.instance, list(overlapping)))
     if overlapping:
-        told.append(f"{len(overlapping)} instances share samples with others of the file and do not count again")
+        one = "instance shares samples with another of the file and does not count again"
+        several = "instances share samples with others of the file and do not count again"
+        told.append(many(len(overlapping), one, several))
     if not told:
         return content
     dropped = np.union1d(dropped, np.array(sorted(overlapping), dtype=np.int64))
@@ -330,7 +336,8 @@ def require_unseen(training: Dataset, parts: tuple[str, ...], test: Dataset, par
         for trained in _uses(training, parts, _recordings(training)):
             shared = tested.shared_with(trained)
             if shared:
-                what = f"{shared} of its {len(tested.positions)} {part} instances have samples"
+                whole, verb = many(len(tested.positions), f"{part} instance"), "has" if shared == 1 else "have"
+                what = f"{shared} of its {whole} {verb} samples"
                 where = "this recording" if trained.path == tested.path else trained.path
                 raise AmcError(
                     f"{tested.path}: {what} that are in the {' or '.join(parts)} part of {where}: "

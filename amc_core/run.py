@@ -7,6 +7,7 @@ computed.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cached_property
 
@@ -16,7 +17,7 @@ from amc_core.fields import Field, declared, fields_of, read_fields
 from amc_core.fields import plain as as_plain
 from amc_core.identity import VERSION, changes, joint_key, key
 from amc_core.models import MODELS, model_spec, shortest_length, validate_hyperparameters
-from amc_core.modulations import modulation_name, require_audible
+from amc_core.modulations import is_analogue, modulation_name, require_audible
 from amc_core.scenario import Mixture, Scenario
 
 PARTS = ("train", "validation", "test")
@@ -105,6 +106,11 @@ class Dataset:
         tested = self.instances - test if self.test_instances is None else self.test_instances
         bounds = {"train": (0, validation), "validation": (validation, test), "test": (test, test + tested)}[part]
         return range(*(bound * self.pieces for bound in bounds))
+
+    def stretch(self, part: str) -> tuple[int, int]:
+        """From which tenth to which of an audio file the instances of a part are taken."""
+        validation, test = SPLITS[self.split]
+        return {"train": (0, validation), "validation": (validation, test), "test": (test, 10)}[part]
 
     @property
     def _bounds(self) -> tuple[int, int]:
@@ -332,3 +338,20 @@ class Run:
         if model_spec(self.model).knows_setting:
             return 0
         return self.dataset.size("train", self.recipe.label_fraction) * self.recipe.epochs
+
+
+def require_unheard_tests(run: Run, tests: Iterable[Dataset]) -> None:
+    """Raise AmcError where audio of a test's stretch trained the run or one that it descends from, in another split."""
+    tests = [test for test in tests if any(map(is_analogue, test.modulations))]
+    trained: Run | None = run
+    while tests and trained is not None:
+        heard = {scenario.audio for scenario in trained.dataset.scenario.components if scenario.audio}
+        for test in tests:
+            shared = heard.intersection(scenario.audio for scenario in test.scenario.components)
+            if shared and test.stretch("test")[0] < trained.dataset.stretch("test")[0]:
+                first, heard_to = (f"{10 * dataset.stretch('test')[0]} %" for dataset in (test, trained.dataset))
+                raise AmcError(
+                    f"audio {next(iter(shared))!r} trains to {heard_to} of its duration (split "
+                    f"{trained.dataset.split}) and tests from {first} (split {test.split}): allowed is one split"
+                )
+        trained = trained.parent

@@ -20,7 +20,7 @@ from amc_core.fields import Field, column, declared, fields_of, plain, read_fiel
 from amc_core.fingerprint import fingerprint
 from amc_core.front_end import FrontEnd, front_end_schema, read_front_end
 from amc_core.identity import changes, key
-from amc_core.quantities import ratio, require_number, written
+from amc_core.quantities import many, ratio, require_number, written
 from amc_core.reading import read_recording, recording_schema
 
 __all__ = ["AUGMOD", "AUGMOD_OFFSETS", "CHANNELS", "DISTRIBUTIONS", "FILE_FIELDS", "SCENARIO_FIELDS"]
@@ -145,7 +145,7 @@ class Scenario:
     audio: str = Field(
         "", file=True,
         help="A WAV file that the analogue modulations send instead of speech-like noise; training, validation and "
-        "test all draw from the whole of it, so test with another file to keep speech apart.",
+        "test each draw from a stretch of their own, in the proportions of the split (80:10:10).",
     )  # fmt: skip
     recording: str = Field(
         "", file=True, reader=read_recording, schema_of=recording_schema,
@@ -231,6 +231,8 @@ class Scenario:
             if not changed["channel"]:  # noise alone, which is the default
                 del changed["channel"]
         changed |= {name: fingerprint(changed[name]) for name in FILE_FIELDS if name in changed}
+        if "audio" in changed:  # which all parts once drew from the whole of
+            changed["audio"] = {"content": changed["audio"], "parts": "stretches"}
         return changed
 
     def columns(self) -> dict[str, str | float]:
@@ -264,7 +266,7 @@ class Mixture:
         if len(self.scenarios) < 2 or len(set(self.scenarios)) < len(self.scenarios):
             raise AmcError("a mixture has at least two scenarios, all different")
         if len(weights) != len(self.scenarios):
-            raise AmcError(f"{len(self.scenarios)} scenarios and {len(weights)} weights do not match")
+            raise AmcError(f"{many(len(self.scenarios), 'scenario')} and {many(len(weights), 'weight')} do not match")
 
     @property
     def components(self) -> tuple[Scenario, ...]:

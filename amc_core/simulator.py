@@ -35,7 +35,8 @@ class Simulator:
     """Simulates instances of one scenario.
 
     modulations: names, or `OwnModulation`s; snrs_db: dB over the sampled band, relative to the received signal's power
-    (inf: no noise); length: samples; seed: of the dataset.
+    (inf: no noise); length: samples; seed: of the dataset; stretch: from which tenth to which of an audio file
+    instances are taken, see `Dataset.stretch`.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Simulator:
         length: int = 1024,
         seed: int = 0,
         device: torch.device | str = "cpu",
+        stretch: tuple[int, int] = (0, 10),
     ):
         self.length, self.device = length, torch.device(device)
         self.group = group(self.device)
@@ -55,7 +57,7 @@ class Simulator:
         require_audible(modulations, scenario.sample_rate)
         self.scenario = scenario
         delays = np.asarray(scenario.paths.path_delays or (0.0,))
-        setting = Setting(scenario, delays, length, self.device, int(seed))
+        setting = Setting(scenario, delays, length, self.device, int(seed), stretch)
         self.families, self.family_of, self.kind_of = self._families(modulations, setting)
         self.paths = paths(setting)
         self.transmitter = [stage for kind in TRANSMITTER if (stage := kind.of(setting)) is not None]
@@ -152,7 +154,8 @@ def simulate(
     modulation: a name, or one of one's own, {"MY8": {"points": […]}} or {"4FSK": {"cpm": {…}}}.
 
     snr_db: dB over the sampled band, relative to the received signal's power; inf for no noise.
-    indices: which instances, each ≥ 0. length: samples. seed: of the dataset.
+    indices: which instances, each ≥ 0. length: samples. seed: of the dataset. Audio is from the whole of a file, not
+    from the stretch that a part of a dataset has.
     Returns (len(indices), length) complex64, each instance of mean power 1 (P1 eq. 2).
     Raises AmcError for an unknown modulation, an SNR below −200 dB, indices that are no whole numbers from 0 to
     2⁶³ − 1, or a length below 1.

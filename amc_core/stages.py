@@ -26,7 +26,8 @@ from amc_core.scenario import Scenario
 class Setting:
     """What a stage is bound to.
 
-    A scenario, its path delays (paths,) in s, the length in samples, the device, and the seed of the dataset.
+    A scenario, its path delays (paths,) in s, the length in samples, the device, the seed of the dataset, and from
+    which tenth to which of an audio file its instances are taken.
     """
 
     scenario: Scenario
@@ -34,6 +35,7 @@ class Setting:
     length: int
     device: torch.device
     seed: int = 0
+    stretch: tuple[int, int] = (0, 10)
 
 
 class Draws(dict):

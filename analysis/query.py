@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from amc_core.errors import AmcError
+from amc_core.fields import fields_of
 from amc_core.scenario import Scenario, scenario_from
 from analysis.cells import once, settings
 from analysis.columns import COLUMNS, TEST, scenario_columns
@@ -228,8 +229,8 @@ def _typed(table: pd.DataFrame, side: str) -> pd.DataFrame:
     Texts become categories, by which DuckDB groups many times faster; those in JSON do not, since it reads parts of
     texts only.
     """
-    usual = {f"{side}_{name}": value for name, value in Scenario().columns().items()}
-    numbers = [name for name in table if isinstance(usual.get(name), float)]
+    usual = {f"{side}_{name}": field for name, field in fields_of(Scenario).items()}
+    numbers = [name for name in table if name in usual and not isinstance(usual[name].default, str)]
     varies = [
         ", ".join(
             f"{name.removeprefix(side + '_')} {value}"

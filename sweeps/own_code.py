@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from amc_core.dry_run import Attempt, FrontEndAttempt, require_working
 from amc_core.own import OwnCode
+from amc_core.quantities import many
 from amc_core.run import Dataset, Run
 from sweeps.planning import Plan
 from sweeps.store import RunRecord, Store
 from sweeps.study import SearchStudy, Studies, Study
-from sweeps.words import many
 
 _MOST_TRIED = 12  # hyperparameters of a network, or parameters of a front end; the first and the last among them
 

@@ -10,7 +10,7 @@ from operator import attrgetter
 from types import MappingProxyType
 
 from amc_core.modulations import is_analogue
-from amc_core.run import Dataset, Run
+from amc_core.run import PARTS, Dataset, Run, require_unheard_tests
 from sweeps import rates
 from sweeps.store import Store
 from sweeps.study import Source, Studies, Study, at_every_scale
@@ -137,8 +137,8 @@ def require_recordings(plan: Plan) -> None:
 
     The same for audio files that it sends.
     """
-    datasets = {test: None for entry in plan.incomplete for test in entry.missing}
-    datasets |= {entry.run.dataset: None for entry in plan.incomplete if not entry.trained}
+    datasets = {test: ("test",) for entry in plan.incomplete for test in entry.missing}
+    datasets |= {entry.run.dataset: PARTS for entry in plan.incomplete if not entry.trained}
     recorded = [(dataset, path) for dataset in datasets for path in _recordings(dataset)]
     if recorded:
         from amc_core.recorded import Recorded, require_unseen_tests  # need torch, which planning does not
@@ -147,17 +147,20 @@ def require_recordings(plan: Plan) -> None:
             Recorded(dataset, path)
         for entry in plan.incomplete:
             require_unseen_tests(entry.run, entry.missing)
+    for entry in plan.incomplete:
+        require_unheard_tests(entry.run, entry.missing)
     sounding = {
-        (scenario, dataset.length): name
-        for dataset in datasets
+        (scenario, dataset.length, dataset.stretch(part)): name
+        for dataset, parts in datasets.items()
         for scenario in dataset.scenario.components
         if scenario.audio
         for name in filter(is_analogue, dataset.modulations)
+        for part in parts
     }
-    for (scenario, length), name in sounding.items():
-        from amc_core.simulator import simulate  # needs torch, too
+    for (scenario, length, stretch), name in sounding.items():
+        from amc_core.simulator import Simulator  # needs torch, too
 
-        simulate(scenario, name, snr_db=0, indices=[0], length=length)
+        Simulator(scenario, [name], [0], length, stretch=stretch)
 
 
 def _recordings(dataset: Dataset) -> list[str]:

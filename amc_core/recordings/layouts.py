@@ -10,6 +10,7 @@ import numpy as np
 
 from amc_core.errors import AmcError
 from amc_core.fingerprint import content_digest
+from amc_core.quantities import many
 from amc_core.reading import Reading
 from amc_core.recordings.arrays import Array, Arrays, as_iq, is_complex, named, texts, untold
 from amc_core.recordings.names import known_name, modulation_name
@@ -236,7 +237,7 @@ def _labels(path: Path, arrays: Arrays, reading: Reading, count: int) -> tuple[t
     if isinstance(classes, dict):
         return _of_names([_of_number(path, field, classes, number) for number in numbers.tolist()])
     if one_hot and array.shape[1] != len(classes):
-        what = f"field {field!r} has {array.shape[1]} columns, and classes {len(classes)} names"
+        what = f"field {field!r} has {many(array.shape[1], 'column')}, and classes {many(len(classes), 'name')}"
         raise AmcError(f"{path}: {what}; allowed are as many")
     outside = (numbers < 0) | (numbers >= len(classes))
     if outside.any():

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from amc_core.errors import AmcError
-from amc_core.quantities import number
+from amc_core.quantities import many, number
 from amc_core.recordings.arrays import Arrays, InMemory
 
 _HEAD = 1 << 16  # characters in which the separator is looked for
@@ -36,7 +36,7 @@ def csv_arrays(path: Path, wanted: list[str]) -> Arrays:
                 if not line:
                     continue
                 if len(line) != len(names):
-                    what = f"row {lines} has {len(line)} values"
+                    what = f"row {lines} has {many(len(line), 'value')}"
                     raise AmcError(f"{path}: {what}; allowed are {len(names)}, as many as columns")
                 for place, values in read.items():
                     values.append(line[place])

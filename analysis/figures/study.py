@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from amc_core.models import is_trained_in_epochs
+from amc_core.quantities import many
 from analysis.figures.confusion import confusion_matrices
 from analysis.figures.heat_map import train_test_heat_map
 from analysis.figures.learning import learning_curves
@@ -48,7 +49,7 @@ def study_figures(results: Results, wishes: Wishes | None = None) -> Iterator[tu
     wishes = wishes or Wishes()
     cells, runs, epochs, name = results.cells, results.runs, results.epochs, results.study.name
     cells = at_snrs(cells, wishes.snrs)
-    told = f"{name}: {cells['instances'].max()} instances × {cells['epochs'].max()} epochs"
+    told = f"{name}: {cells['instances'].max()} instances × {many(cells['epochs'].max(), 'epoch')}"
 
     def named(figure: Figure, more: str = "") -> Figure:
         usual = f"{told}, {cells['classes'].max()} modulations{more}"

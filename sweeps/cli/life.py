@@ -13,11 +13,10 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from amc_core.errors import AmcError
-from amc_core.quantities import written
+from amc_core.quantities import bytes_in_words, written
 from sweeps.cli.app import Scale, StoreDir, app
 from sweeps.cli.run_table import Yes, is_nothing, opened, remove_runs, run_table, show_curve, states_of, summary
 from sweeps.cli.show import out, show_whole, title_of, written_to
-from sweeps.words import bytes_in_words
 
 if TYPE_CHECKING:  # else `amc --help` would take as long as what it tells of
     import pandas as pd

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from amc_core.errors import AmcError
+from amc_core.quantities import many
 from sweeps.cli.app import (
     Formats,
     Limit,
@@ -26,7 +27,6 @@ from sweeps.cli.app import (
 )
 from sweeps.cli.show import out, written
 from sweeps.cli.tables import show_check
-from sweeps.words import many
 
 
 @app.command()

@@ -12,9 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from amc_core.errors import AmcError
-from amc_core.quantities import written
+from amc_core.quantities import bytes_in_words, many, written
 from sweeps.cli.show import out, show_whole, title_of
-from sweeps.words import bytes_in_words, many
 
 if TYPE_CHECKING:  # else `amc --help` would take as long as what it tells of
     import pandas as pd

@@ -13,11 +13,10 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from amc_core.errors import AmcError
-from amc_core.quantities import written
+from amc_core.quantities import many, written
 from sweeps.cli.app import Scale, StoreDir, StudyName, StudyNames, app, numeral
 from sweeps.cli.run_table import show_incomplete
 from sweeps.cli.show import err, out, show_plan, show_search_state, title_of, written_to
-from sweeps.words import many
 
 if TYPE_CHECKING:  # else `amc --help` would take as long as what it tells of
     from sweeps.driver import Outcome
@@ -155,7 +154,7 @@ def show_elsewhere(outcome: Outcome) -> bool:
     missing = outcome.search.wanted - outcome.search.done if outcome.search and not outcome.plan.incomplete else 0
     if not 0 < missing <= outcome.search.elsewhere:
         return False
-    what = "1 proposal is" if missing == 1 else f"{missing} proposals are"
+    what = many(missing, "proposal is", "proposals are")
     out.print(f"{what} being computed by another driver, and nothing else is missing.", highlight=False)
     return True
 
@@ -172,7 +171,8 @@ def show_failures(outcome: Outcome) -> None:
         what = "is incomplete; the same command tries it" if counts["runs"] == 1 else _TRIED
         complaint(f"{incomplete} of {many(counts['runs'], 'run')} {what} again.")
     else:
-        done = f"{counts['proposed']} of {counts['proposals']} proposals are complete"
+        whole = many(counts["proposals"], "proposal is", "proposals are")
+        done = f"{counts['proposed']} of {whole} complete"
         again = "tries the others again" if outcome.study.search.sampler == "grid" else "makes others"
         complaint(f"{done}; the same command {again}.")
 

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from amc_core import quantities
 from amc_core.errors import AmcError
-from sweeps.words import many
+from amc_core.quantities import many
 
 if TYPE_CHECKING:  # else `amc --help` would take as long as what it tells of
     from amc_core.models import ModelSpec
@@ -149,7 +149,7 @@ def show_search_state(study: Study | Studies, store: Store) -> None:
             highlight=False,
         )
     complete, total = counted(study, found, "COMPLETE"), wanted(study, found)
-    out.print(f"Search: {complete} of {total} proposals complete{told}.", highlight=False)
+    out.print(f"Search: {complete} of {many(total, 'proposal')} complete{told}.", highlight=False)
     title = "Best" if len(study.search.objective) == 1 else "Pareto front"
     for trial in best(study, found):
         values = [f"{name} {value:.4g}" for name, value in zip(study.search.objective, trial.values, strict=True)]

@@ -10,10 +10,9 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from amc_core.quantities import written
+from amc_core.quantities import many, written
 from sweeps.cli.app import Limit, Scale, SnrRange, StoreDir, StudyName, app, listed, snr_range
 from sweeps.cli.show import natural_width, out, show_table, show_whole, snrs_in_words, written_to
-from sweeps.words import many
 
 _MOST_ROWS = 200  # of a query, on the terminal
 _COMPARED = (

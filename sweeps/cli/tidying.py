@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from amc_core.errors import AmcError
+from amc_core.quantities import bytes_in_words, many
 from sweeps.cli.app import StoreDir, app
 from sweeps.cli.run_table import Yes, opened, remove_runs, states_of
 from sweeps.cli.show import err, out
-from sweeps.words import bytes_in_words, many
 
 _TOLD = 8  # runs that a line names
 

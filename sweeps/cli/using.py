@@ -10,9 +10,9 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from amc_core.quantities import many
 from sweeps.cli.app import StoreDir, app, numeral
 from sweeps.cli.show import out, show_whole, written_to
-from sweeps.words import many
 
 _MOST_SEGMENTS = 200  # on the terminal
 Run = Annotated[str, typer.Argument(metavar="RUN", help="The first digits of a run's key; '' with --where.")]

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amc_core.errors import AmcError
+from amc_core.quantities import many
 from sweeps.engine.cluster import connected, environment, named_cluster, own_sigterm
 from sweeps.engine.nodes import leave_token
 from sweeps.engine.progress import Progress
@@ -297,7 +298,7 @@ def _resources(study: Study | Studies, share: float, gpus_per_trial: float | Non
     gpus = (share if have else 0.0) if gpus_per_trial is None else gpus_per_trial
     if local and (cpus > available.get("CPU", 0) or gpus > have):
         raise AmcError(
-            f"a trial asks for {cpus} CPUs and {gpus:g} GPUs, and this machine has "
+            f"a trial asks for {many(cpus, 'CPU')} and {many(gpus, 'GPU')}, and this machine has "
             f"{available.get('CPU', 0):g} and {have:g}: lower resources in the study, or --gpus-per-trial"
         )
     return cpus, gpus

@@ -10,10 +10,10 @@ from datetime import datetime
 from types import TracebackType
 
 from amc_core.errors import AmcError
+from amc_core.quantities import many
 from amc_core.run import Run
 from sweeps.engine.progress import describe
 from sweeps.store import Store
-from sweeps.words import many
 
 _WRITE_SECONDS = 20
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from amc_core.errors import AmcError, suggest
+from amc_core.quantities import many
 from sweeps.engine.cluster import named_cluster, require_listener
 from sweeps.study.file import gpu_share
 
@@ -35,7 +36,7 @@ def require_options(address: str | None, gpus_per_trial: float | None, log: str 
         available = torch.cuda.device_count()
         if gpus_per_trial > available:
             raise AmcError(
-                f"--gpus-per-trial asks for {gpus_per_trial:g} GPUs, and this machine has {available}: "
+                f"--gpus-per-trial asks for {many(gpus_per_trial, 'GPU')}, and this machine has {available}: "
                 "give less, or 0 for trials on its CPUs"
             )
 

@@ -9,7 +9,11 @@ from scipy.io import wavfile
 
 from amc_core import AmcError, Scenario, Simulator, simulate
 from amc_core.audio import RMS, Recorded, SpeechLike
+from amc_core.fingerprint import fingerprint
 from amc_core.identity import address_key
+from amc_core.instances import Instances
+from amc_core.run import Dataset, Run, require_unheard_tests
+from amc_core.scenario import Mixture
 
 TIMES = np.arange(400) / 32e3
 
@@ -112,3 +116,91 @@ def test_silence_and_snippets_are_refused(tmp_path, samples, named):
     wavfile.write(path, 44_100, samples)
     with pytest.raises(AmcError, match=named):
         Recorded(str(path), TIMES, 200e3)
+
+
+# -- parts of a file: samples tell their position as a frequency ------------------------------------------
+
+COUNT = 20 * 16_000
+
+
+@pytest.fixture
+def siren(tmp_path):
+    """20 s at 16 kHz whose frequency rises by 100 Hz a second, from 1 kHz, in steps of a second: it tells the time."""
+    path, second = tmp_path / "siren.wav", np.arange(COUNT) // 16_000
+    t = np.arange(COUNT) / 16_000
+    wavfile.write(path, 16_000, (8000 * np.sin(2 * np.pi * (1000 + 100 * second) * t)).astype(np.int16))
+    return str(path)
+
+
+def heard(scenario, part: str, split: str = "tenths", epoch: int = 0, **changes) -> np.ndarray:
+    """The seconds of the siren that a part's instances are from."""
+    described = Dataset(scenario, ("AM-DSB-SC",), (math.inf,), 200, **{"length": 4096, "split": split} | changes)
+    instances = Instances(described, part)
+    [(x, _, _)] = instances.batches(torch.arange(len(instances)), 1000, epoch)
+    spectrum = np.abs(np.fft.rfft(x[:, 0].numpy() * np.hanning(described.length), 1 << 18))
+    frequency = np.fft.rfftfreq(1 << 18, 1 / 200e3)[spectrum.argmax(1)]
+    return (frequency - 1000) / 100
+
+
+@pytest.mark.parametrize(("split", "ends"), [("tenths", (16, 18)), ("amr_benchmark", (12, 16))])
+def test_parts_of_a_dataset_hear_stretches_of_a_file_of_their_own(siren, split, ends):
+    bounds = {"train": (0, ends[0]), "validation": ends, "test": (ends[1], 20)}
+    for part, (first, last) in bounds.items():
+        seconds = heard(Scenario(audio=siren), part, split)
+        assert (seconds > first - 0.3).all() and (seconds < last - 0.7).all(), (part, seconds.min(), seconds.max())
+        assert len(np.unique(seconds.round())) == last - first  # all of the stretch
+
+
+def test_fresh_epochs_and_mixtures_hear_what_trains_alone(siren):
+    fresh = heard(Scenario(audio=siren), "train", epoch=3)
+    assert fresh.max() < 15.5 and (fresh != heard(Scenario(audio=siren), "train")).any()
+    mixture = Mixture((Scenario(audio=siren), Scenario(audio=siren, phase_offset=0.1)), (1, 1))
+    assert heard(mixture, "train").max() < 15.5 and heard(mixture, "test").min() > 17.5
+
+
+def test_no_filter_carries_one_stretch_into_another(tmp_path):
+    noise = np.random.default_rng(0).normal(0, 3000, 16_000).astype(np.int16)
+    messages = []
+    for gain in (1.0, 0.0, 3.0):  # of what trains and validates
+        path = tmp_path / f"{gain}.wav"
+        wavfile.write(path, 16_000, np.concatenate([noise[:14_400] * gain, noise[14_400:]]).astype(np.int16))
+        test = Recorded(str(path), TIMES, 200e3, stretch=(9, 10))
+        messages.append([*test.analytic(*keys(50)), test.integral(*keys(50), emphasis=75e-6)])
+    for first, *others in zip(*messages, strict=True):
+        assert all(torch.equal(first, other) for other in others)
+
+
+def test_a_file_that_is_too_short_for_its_parts_is_refused(tmp_path):
+    path = tmp_path / "short.wav"
+    wavfile.write(path, 16_000, np.random.default_rng(0).normal(0, 3000, 1600).astype(np.int16))
+    simulate(Scenario(audio=str(path)), "DSB-AM", math.inf, [0], length=4096)  # 20 ms, of 100
+    described = Dataset(Scenario(audio=str(path)), ("DSB-AM",), (math.inf,), 20, 4096)
+    Instances(described, "train")
+    with pytest.raises(AmcError, match=r"short\.wav' lasts 0\.01 s from 90 % to 100 %.*an instance needs 0\.02\d* s"):
+        Instances(described, "test")
+
+
+def test_a_file_that_is_silent_in_a_part_is_refused(tmp_path):
+    path, noise = tmp_path / "fading.wav", np.random.default_rng(0).normal(0, 3000, 16_000)
+    wavfile.write(path, 16_000, np.where(np.arange(16_000) < 14_400, noise, 0).astype(np.int16))
+    with pytest.raises(AmcError, match=r"fading\.wav' holds no sound from 90 % to 100 %"):
+        Instances(Dataset(Scenario(audio=str(path)), ("FM",), (math.inf,), 20, 1024), "test")
+
+
+def test_what_trained_in_one_split_is_no_test_in_another(siren):
+    def described(split, audio=siren):
+        return Dataset(Scenario(audio=audio), ("FM", "BPSK"), (0.0,), 20, 1024, split=split)
+
+    for run, test in (("tenths", "tenths"), ("amr_benchmark", "amr_benchmark"), ("amr_benchmark", "tenths")):
+        require_unheard_tests(Run("cnn1d", described(run)), [described(test)])
+    parent = Run("cnn1d", described("tenths"))
+    child = Run("cnn1d", described("amr_benchmark"), parent=parent)
+    require_unheard_tests(child, [described("amr_benchmark", "")])
+    for run in (parent, child):
+        with pytest.raises(AmcError, match=r"trains to 90 % .*tests from 80 % .*allowed is one split"):
+            require_unheard_tests(run, [described("amr_benchmark")])
+
+
+def test_runs_that_heard_all_of_a_file_are_other_runs(siren):
+    whole = {"audio": fingerprint(siren)}
+    assert Scenario(audio=siren).definition() != whole and set(Scenario(audio=siren).definition()) == set(whole)

@@ -111,7 +111,7 @@ def capture(path, x, start=0):
 def test_a_recording_that_begins_elsewhere_in_the_same_samples_does_not_test(tmp_path):
     x = RNG.standard_normal((2, 8192))
     run = Run("hoc_svm", dataset(capture(tmp_path / "one", x)))
-    with pytest.raises(AmcError, match=r"other.*: [1-4] of its 4 test instances have samples .*one"):
+    with pytest.raises(AmcError, match=r"other.*: [1-4] of its 4 test instances ha(?:s|ve) samples .*one"):
         require_unseen_tests(run, [dataset(capture(tmp_path / "other", 0.3 * x, start=50), seed=1)])
     require_unseen_tests(run, [dataset(capture(tmp_path / "new", RNG.standard_normal((2, 8192))))])
 

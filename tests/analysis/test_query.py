@@ -155,3 +155,13 @@ def test_a_csv_and_a_parquet_file_hold_all_rows_as_one_table_would(store, tmp_pa
     assert told["y"].astype("float64").equals(whole["y"].astype("float64"))
     empty = amc("query", "SELECT run FROM runs WHERE false", "--store", str(store), "--csv", str(csv))
     assert empty.returncode == 0 and csv.read_text() == "run\n"
+
+
+def test_a_number_that_no_run_has_can_be_compared_with_numbers(store):
+    sql = "SELECT count(*) AS n, avg(train_clipping_level) AS level FROM cells WHERE"
+    [row] = query(f"{sql} test_resample_to > 2 OR test_audio = 'x'", store).to_dict("records")
+    assert row["n"] == 0 and np.isnan(row["level"])
+    assert (
+        query("SELECT count(*) AS n FROM runs WHERE train_pulse_span IS NULL AND train_channel <> 'x'", store)["n"][0]
+        == 4
+    )

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from amc_core.quantities import bytes_in_words
 from analysis import load
 from analysis.states import run_states
 from benchmarks.faults import files
@@ -23,7 +24,6 @@ from sweeps.store.healing import damages
 from sweeps.store.merging import merge_stores
 from sweeps.store.removal import remove
 from sweeps.study import load_study
-from sweeps.words import bytes_in_words
 
 MEASURED = ["seconds", "started_at", "finished_at", "evaluated_at", "instances_per_second", "host", "device"]
 

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from amc_core import Scenario
 from amc_core.errors import AmcError
+from amc_core.quantities import many
 from analysis import train_test
 from analysis.columns import RECIPE
 from sweeps.cli import show
@@ -23,7 +24,6 @@ from sweeps.engine.progress import Progress
 from sweeps.planning import make_plan
 from sweeps.store import Store
 from sweeps.study import load_study
-from sweeps.words import many
 
 
 def in_a_shell(command: str) -> subprocess.CompletedProcess:

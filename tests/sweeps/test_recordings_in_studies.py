@@ -106,7 +106,9 @@ def test_a_recording_that_holds_what_trained_is_refused_before_any_work(study, t
 def test_audio_that_cannot_be_sent_is_refused_before_any_work(study_file, tmp_path):
     (tmp_path / "text.wav").write_text("hi")
     wavfile.write(tmp_path / "short.wav", 16_000, np.arange(40, dtype=np.int16))
-    for name, told in (("text", "is not a WAV file"), ("short", "an instance needs")):
+    wavfile.write(tmp_path / "brief.wav", 16_000, np.arange(400, dtype=np.int16))  # for an instance, and not for parts
+    parts = r"brief\.wav' lasts 0.0025 s from .*0 %, the stretch of one part, and an instance needs"
+    for name, told in (("text", "is not a WAV file"), ("short", "an instance needs"), ("brief", parts)):
         path = study_file(modulations="[FM, QPSK]", train=f"{{audio: {tmp_path / name}.wav}}", length="1024")
         with pytest.raises(AmcError, match=told):
             require_recordings(make_plan(load_study(path), Store(tmp_path / "store")))
