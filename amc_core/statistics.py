@@ -145,20 +145,10 @@ def ratio(own: Estimate, other: Estimate) -> Estimate:
     return Estimate(*(np.exp(part) for part in logs))
 
 
-def discordant(bits: np.ndarray, reference_bits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How many instances only the first got right, and only the second: [..., bytes] uint8, a bit an instance → [...].
-
-    Bits beyond the last instance are 0 on both sides, as `np.packbits` leaves them.
-    """
-    bits, reference_bits = np.asarray(bits, np.uint8), np.asarray(reference_bits, np.uint8)
-    first, second = bits & ~reference_bits, reference_bits & ~bits
-    return tuple(np.bitwise_count(only).sum(-1, dtype=np.int64) for only in (first, second))
-
-
 def paired_difference(only_own: np.ndarray, only_other: np.ndarray, n: np.ndarray, level: float = 0.95) -> Estimate:
     """Accuracy − reference accuracy of two networks on the same n instances (Bonett and Price 2012).
 
-    only_own, only_other: how many one side alone got right, see `discordant`.
+    only_own, only_other: how many one side alone got right.
     """
     only_own, only_other, n = (np.asarray(counts, float) for counts in (only_own, only_other, n))
     own, other = (only_own + 1) / (n + 2), (only_other + 1) / (n + 2)
@@ -167,11 +157,15 @@ def paired_difference(only_own: np.ndarray, only_other: np.ndarray, n: np.ndarra
 
 
 def mcnemar(only_own: np.ndarray, only_other: np.ndarray) -> np.ndarray:
-    """p of the hypothesis that two networks are equally accurate (McNemar's exact test, two-sided)."""
-    from scipy.special import bdtr
+    """p of the hypothesis that two networks are equally accurate (McNemar's exact test, two-sided).
 
-    fewer, total = np.minimum(only_own, only_other), np.add(only_own, only_other)
-    return np.minimum(1.0, 2 * bdtr(fewer, total, 0.5))
+    only_own, only_other: as in `paired_difference`. Means over several outcomes of an instance need not be whole: the
+    incomplete beta function continues the binomial distribution between whole numbers.
+    """
+    from scipy.special import betainc
+
+    fewer, more = np.minimum(only_own, only_other), np.maximum(only_own, only_other)
+    return np.minimum(1.0, 2 * betainc(more, np.add(fewer, 1), 0.5))
 
 
 def paired_difference_of_trainings(

@@ -4,9 +4,10 @@ from analysis.latex import to_latex
 from analysis.networks import load_run
 from analysis.pivots import accuracy_by, drop_from_training, snr_at, train_test
 from analysis.results import Results, load
-from analysis.significance import significance
+from analysis.significance import PAIRED, significance
 
 __all__ = [
+    "PAIRED",
     "Results",
     "accuracy_by",
     "drop_from_training",

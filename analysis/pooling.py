@@ -20,7 +20,7 @@ from amc_core.statistics import Estimate
 from analysis.columns import TEST
 
 _SEEDS = ("seed", "dataset_seed")
-_STRATA = (*TEST, "test_modulation_set", "test_instances", "test_length", "snr_db")
+STRATA = (*TEST, "test_modulation_set", "test_instances", "test_length", "snr_db")  # columns that tell them apart
 COUNTS = ("n", "correct", "accuracy", "weights")
 
 
@@ -85,7 +85,7 @@ def pool(cells: pd.DataFrame, by: Sequence[str]) -> Pooled:
         {
             "group": _numbered(cells, by),
             "seed": _numbered(cells, [name for name in _SEEDS if name in cells and name not in by]),
-            "stratum": _strata(cells, by),
+            "stratum": strata(cells, by),
             "n": cells["n"].to_numpy(),
             "correct": cells["correct"].to_numpy(),
         }
@@ -125,15 +125,21 @@ def shared_modulations(sets: pd.Series) -> pd.Series:
 
     The test instances of a modulation are the same in all of these.
     """
-    names, groups = {name: {*MODULATION_SETS.get(name, name.split(", "))} for name in sets.unique()}, []
+    names, groups = {name: {*modulations_of(name)} for name in sets.unique()}, []
     for known in names.values():
         others = [group for group in groups if group & known]
         groups = [group for group in groups if not group & known] + [known.union(*others)]
     return sets.map({name: min(next(group for group in groups if group & known)) for name, known in names.items()})
 
 
-def _strata(cells: pd.DataFrame, by: list[str]) -> np.ndarray:
-    names = [name for name in _STRATA if name in cells and name not in by]
+def modulations_of(name: str) -> tuple[str, ...]:
+    """The modulations of a set as `test_modulation_set` and `modulation_set` name it, in their order."""
+    return tuple(MODULATION_SETS.get(name, name.split(", ")))
+
+
+def strata(cells: pd.DataFrame, by: Sequence[str] = ()) -> np.ndarray:
+    """The number of each row's stratum, see above; `by` are columns in which rows do not differ."""
+    names = [name for name in STRATA if name in cells and name not in by]
     if "test_modulation_set" in names and cells["test_modulation_set"].nunique() > 1:
         cells = cells.assign(test_modulation_set=shared_modulations(cells["test_modulation_set"]))
     if "cell" not in cells:

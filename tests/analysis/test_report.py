@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from amc_core import AmcError
-from analysis import Results, accuracy_by, load, significance, train_test
+from analysis import PAIRED, Results, accuracy_by, load, significance, train_test
 from analysis import compare as compare_module
 from analysis import report as report_module
 from analysis.published import Published
@@ -508,8 +508,7 @@ def test_the_difference_of_two_squares_is_that_of_the_paired_test(visit, written
     page, settings = visit(written), {"train_channel": "awgn", "test_channel": "awgn", "test_upsampling": 8}
     square(page, "HOC-SVM", "train channel awgn", "test channel awgn", "test L 8").click()
     square(page, "Mod-LCNN", "train channel awgn", "test channel awgn", "test L 8").click(modifiers=["Shift"])
-    columns = ["run", "model", "seed", "weights", "test", "snr_db", "n", "correct", "right"]
-    cells = load("cells", place / "store", columns=columns, filters=settings)
+    cells = load("cells", place / "store", columns=["model", "train_channel", *PAIRED], filters=settings)
     row = significance(cells, "model").iloc[0]  # of HOC-SVM against Mod-LCNN; the page has it the other way round
     numbers = [-row["difference"], -row["high"], -row["low"]]
     told = [f"{'+' if value > 0 else ''}{100 * value:.1f}".replace("-", "−") for value in numbers]
