@@ -1,9 +1,16 @@
 """Words that several commands and displays share."""
 
+from datetime import timedelta
+
 
 def many(count: int, noun: str) -> str:
     """ "1 run", "1,200 runs"."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def duration(seconds: float) -> timedelta:
+    """In whole seconds, at least one."""
+    return timedelta(seconds=max(1, round(seconds)))
 
 
 def bytes_in_words(size: int) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 
 from amc_core.errors import AmcError, suggest
+from amc_core.quantities import number
 from sweeps.engine.cluster import named_cluster, require_listener
 from sweeps.study.file import gpu_share
 
@@ -38,6 +40,33 @@ def require_options(address: str | None, gpus_per_trial: float | None, log: str 
                 f"--gpus-per-trial asks for {gpus_per_trial:g} GPUs, and this machine has {available}: "
                 "give less, or 0 for trials on its CPUs"
             )
+
+
+_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_LONGEST_DAYS = 1000
+_WITH_UNITS = re.compile(r"(?=.)" + "".join(rf"(?:(\d+(?:\.\d+)?){unit})?" for unit in _UNITS))
+_CLOCK = re.compile(r"(?:(\d+)-(?=\d+:\d+:))?(?:(\d+):(?=\d+:))?(\d+):([0-5]\d)")
+
+
+def limit_in_seconds(value: float | str | None) -> float | None:
+    """Seconds of a time limit: of 3h, 1h30m, 1-12:00:00, 3:00:00 and 30:00 as Slurm writes them, or a number of them.
+
+    Raises AmcError for anything else.
+    """
+    if value is None:
+        return None
+    text = value.strip() if isinstance(value, str) else ""
+    if match := _WITH_UNITS.fullmatch(text) or _CLOCK.fullmatch(text):
+        parts = zip(match.groups(), _UNITS.values(), strict=True)
+        seconds = sum(float(part) * unit for part, unit in parts if part is not None)
+    else:
+        seconds = None if isinstance(value, str) else number(value)
+    if seconds is None or not 0 < seconds <= _LONGEST_DAYS * _UNITS["d"]:
+        raise AmcError(
+            f"--time-limit {value!r} is not allowed: give a duration of at most {_LONGEST_DAYS}d, "
+            "such as 90s, 45m, 3h, 1h30m or 2d, or H:MM:SS"
+        )
+    return seconds
 
 
 def require_log(kind: str) -> None:
