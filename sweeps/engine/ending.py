@@ -41,7 +41,7 @@ class Ending:
         self.told, self.stopped = False, False  # that it is due; are there no trials any more?
         self.withheld = False  # has a run not been started, since it could not end in time?
         self.shipped = False  # do rates of CPUs tell how long runs take that the store has not timed?
-        self.whole: float | None = None  # seconds that were left when the first run could start
+        self.whole: float | None = None  # seconds that were left at `begin`
         self.store: Store | None = None
         self.plans: dict[str, RunPlan] = {}
         self.seconds: dict[str, float | None] = {}  # run key → how long it takes, as far as that was asked
@@ -67,6 +67,10 @@ class Ending:
         """Has the launch left out what it could have computed?"""
         return self.told or self.withheld
 
+    def begin(self, shipped: bool) -> None:
+        """Trials can start from now on. shipped: go by rates of CPUs where the store has not timed a classifier."""
+        self.shipped, self.whole = shipped, self.stops - time.monotonic()
+
     def expect(self, plans: Iterable[RunPlan], store: Store) -> None:
         """Runs that may start."""
         self.store = store
@@ -75,13 +79,12 @@ class Ending:
     def latest(self, key: str) -> float | None:
         """When a run has to start so that it ends in time, by time.time(); None where it may at any time.
 
-        The latter holds for a run of which nobody knows how long it takes, and for one that takes longer than all of
-        the launch, which would never start otherwise.
+        The latter holds for a run of which nobody knows how long it takes, and for one that takes longer than there was
+        at `begin`, which would never start otherwise.
         """
-        if self.limit is None:
+        if self.limit is None or self.whole is None:
             return None
         left = self.stops - time.monotonic()
-        self.whole = left if self.whole is None else self.whole
         seconds = self._seconds(key, left)
         return None if seconds is None or seconds > self.whole else time.time() + left - seconds
 

@@ -107,7 +107,7 @@ def launch(
 
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # why trials fail is told without traceback
         cpus, gpus = _resources(study, share, gpus_per_trial, local=address is None)
-        ending.shipped = not gpus
+        ending.begin(shipped=not gpus)
         with _tune_folder(store, folder) as (place, filesystem):
             tuner = tune.Tuner(
                 tune.with_resources(

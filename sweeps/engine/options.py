@@ -44,8 +44,11 @@ def require_options(address: str | None, gpus_per_trial: float | None, log: str 
 
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _LONGEST_DAYS = 1000
-_WITH_UNITS = re.compile(r"(?=.)" + "".join(rf"(?:(\d+(?:\.\d+)?){unit})?" for unit in _UNITS))
-_CLOCK = re.compile(r"(?:(\d+)-(?=\d+:\d+:))?(?:(\d+):(?=\d+:))?(\d+):([0-5]\d)")
+_DURATIONS = (  # days, hours, minutes, seconds
+    "".join(rf"(?:(\d+(?:\.\d+)?){unit})?" for unit in _UNITS),
+    r"(?:(\d+)-)?(\d+):([0-5]\d):([0-5]\d)",
+    r"()()(\d+):([0-5]\d)",
+)
 
 
 def limit_in_seconds(value: float | str | None) -> float | None:
@@ -56,11 +59,12 @@ def limit_in_seconds(value: float | str | None) -> float | None:
     if value is None:
         return None
     text = value.strip() if isinstance(value, str) else ""
-    if match := _WITH_UNITS.fullmatch(text) or _CLOCK.fullmatch(text):
-        parts = zip(match.groups(), _UNITS.values(), strict=True)
-        seconds = sum(float(part) * unit for part, unit in parts if part is not None)
+    match = next(filter(None, (re.fullmatch(pattern, text) for pattern in _DURATIONS)), None)
+    if isinstance(value, str):
+        parts = zip(match.groups(), _UNITS.values(), strict=True) if match else ()
+        seconds = sum(float(part) * unit for part, unit in parts if part)
     else:
-        seconds = None if isinstance(value, str) else number(value)
+        seconds = number(value)
     if seconds is None or not 0 < seconds <= _LONGEST_DAYS * _UNITS["d"]:
         raise AmcError(
             f"--time-limit {value!r} is not allowed: give a duration of at most {_LONGEST_DAYS}d, "

@@ -43,8 +43,9 @@ def compute_in_turn(
     waiting = {entry.run.key: entry.run for entry in entries}
     untrained = {entry.run.key for entry in entries if not entry.trained}
     ending = ending or Ending()
-    ending.notice, ending.shipped = progress.note, device == "cpu"
+    ending.notice = progress.note
     ending.expect(entries, store)
+    ending.begin(shipped=device == "cpu")
     keep_freed_memory()
     with _threads(study.resources.cpus_per_trial):
         while run := _next(waiting, untrained, ending):
