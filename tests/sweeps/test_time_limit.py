@@ -26,7 +26,7 @@ from sweeps.study import load_study
 from tests.sweeps.searching import states
 from tests.sweeps.test_driver import QUIET
 
-LONG = "{epochs: 400, batch_size: 16}"
+LONG = "{epochs: 150, batch_size: 16}"
 RUN = [sys.executable, "-m", "sweeps", "run"]
 
 
