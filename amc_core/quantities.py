@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import timedelta
 from fractions import Fraction
 from numbers import Rational, Real
 from typing import Any
@@ -132,3 +133,8 @@ def _bound(bound: float) -> str:
 
 def _short(value: float, digits: int = 6) -> str:
     return f"{value:.{digits}g}".replace("e-0", "e-").replace("e+", "e")  # 1e-6, 1e15: as people write
+
+
+def duration(seconds: float) -> timedelta:
+    """In whole seconds, at least one."""
+    return timedelta(seconds=max(1, round(seconds)))

@@ -5,23 +5,21 @@ import os
 import signal
 import sys
 
+from sweeps.signals import interrupt, interrupted, leave, on_interruption
+
 _UNWRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
-
-
-class Interrupted(BaseException):
-    """Ctrl-C or SIGTERM; not a KeyboardInterrupt, which Typer ends without a word."""
 
 
 def main() -> None:
     """Entry point: bad input ends in one sentence and exit code 2, an interruption in one and exit code 130."""
     _make_writable()
     sys.argv[1:] = [_at_home(argument) for argument in sys.argv[1:]]
-    _on_signals(lambda number, frame: _leave())  # an exception might be swallowed by what is being imported
+    on_interruption(lambda number, frame: leave())  # an exception might be swallowed by what is being imported
     from amc_core.errors import AmcError
     from sweeps.cli import app
     from sweeps.cli.show import complain
 
-    _on_signals(interrupt)
+    on_interruption(interrupt)
     try:
         try:
             app()
@@ -35,8 +33,8 @@ def main() -> None:
         if isinstance(end, BrokenPipeError) or isinstance(end.__context__, BrokenPipeError):
             os._exit(128 + signal.SIGPIPE)  # as other commands whose reader, head for one, has had enough
         # Ray may make another exception of ours, and ends by itself on SIGTERM while it starts.
-        if _interrupted or (isinstance(end, SystemExit) and end.code == signal.SIGTERM):
-            _leave()
+        if interrupted() or (isinstance(end, SystemExit) and end.code == signal.SIGTERM):
+            leave()
         if isinstance(end, OSError):
             complain(_system_failure(end))
             sys.exit(2)
@@ -69,34 +67,6 @@ def _system_failure(error: OSError) -> str:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left to be written would fail again at the end
         return f"standard output cannot be written: {reason}"
     return f"{error.filename!r}: {reason}" if error.filename else reason
-
-
-_interrupted = False
-
-
-def interrupt(number, frame) -> None:
-    """Handles SIGINT and SIGTERM alike."""
-    global _interrupted
-    _interrupted = True
-    while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):  # which may swallow an exception
-            _leave()
-        frame = frame.f_back
-    raise Interrupted
-
-
-def _on_signals(handler) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handler)
-
-
-def _leave() -> None:
-    _on_signals(signal.SIG_IGN)
-    try:
-        print("\nInterrupted. What was finished is in the store; the same command goes on from there.", file=sys.stderr)
-        sys.stderr.flush()
-    finally:
-        os._exit(130)  # Ray's threads may still be starting, and would not end well
 
 
 if __name__ == "__main__":

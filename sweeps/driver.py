@@ -16,7 +16,8 @@ from typing import NamedTuple
 from rich.console import Console
 
 from amc_core.errors import AmcError
-from sweeps.engine.options import require_options
+from sweeps.engine.ending import Ending
+from sweeps.engine.options import limit_in_seconds, require_options
 from sweeps.own_code import require_working_code
 from sweeps.planning import Plan, RunPlan, make_plan, require_recordings
 from sweeps.search import Search, completed, mend, proposed
@@ -41,6 +42,8 @@ class Outcome:
 
     study: as it was run; of a search, with the proposals whose objective is known. plan: what it names, and what of it
     is missing. failures: run key → why it is not complete, in a sentence. search: how far the search is, if it is one.
+    early: has the launch ended before all was done, by its time limit or since it was asked to? Runs that it has left
+    are no failures.
     """
 
     study: Study | Studies
@@ -48,6 +51,7 @@ class Outcome:
     plan: Plan
     failures: dict[str, str]
     search: SearchCount | None = None
+    early: bool = False
 
     @property
     def complete(self) -> bool:
@@ -122,9 +126,11 @@ def run(
     gpus_per_trial: float | None = None,
     log: str | None = None,
     ray: bool = True,
+    time_limit: float | str | None = None,
     console: Console | None = None,
     planned: Callable[[Study | Studies, Plan], None] = lambda study, plan: None,
     notice: Callable[[str], None] = _LOG.warning,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
     """Compute what a study, or several together, name and the store lacks; call it again to resume or to extend.
 
@@ -133,15 +139,18 @@ def run(
     of a Ray cluster, "auto", or None for a Ray of its own on this machine. gpus_per_trial: GPUs, or a fraction of one,
     for each trial. log: "tensorboard", "mlflow" or "wandb", which learning curves are also written for. ray: False
     computes one run after another in this process, on a GPU if it sees one, where Ray need not be installed.
+    time_limit: after which the launch has ended, in seconds or as "1h30m"; no run starts that could not end in time,
+    and those under way write a checkpoint and stop.
 
     console: where progress is shown, as a display on a terminal and in a notebook, as lines elsewhere;
     Console(quiet=True) shows none. planned: called before anything runs. notice: called with a line about each damaged
-    file that was set aside.
+    file that was set aside. stop: asked all the time; once it says True, the launch ends as at a time limit.
 
     A run that fails does not end the others: the outcome says why. What an interruption (KeyboardInterrupt) leaves
     finished is in the store. Raises AmcError, before any work starts, for what cannot be run.
     """
     require_options(address, gpus_per_trial, log, ray)
+    ending = Ending(limit_in_seconds(time_limit), stop)
     chosen, place = load_studies(study, scale), _opened(store)
     if not ray and isinstance(chosen, SearchStudy):
         raise AmcError(f"{chosen.name} is a search, whose proposals Ray starts: it cannot be run without Ray")
@@ -163,13 +172,13 @@ def run(
     showing = Progress(before, console or usual_console(), lambda: search.heading if search else "")
     with _LAUNCHES, showing as progress:
         if ray:
-            launch(chosen, before, place, progress, address, gpus_per_trial, log, search)
+            launch(chosen, before, place, progress, address, gpus_per_trial, log, search, ending)
         else:
-            compute_in_turn(chosen, before, place, progress)
+            compute_in_turn(chosen, before, place, progress, ending)
     chosen = completed(chosen, place)
     after = make_plan(chosen, place)
-    failures = {entry.run.key: progress.failures.get(entry.run.key, _waited(entry)) for entry in after.incomplete}
-    return Outcome(chosen, place, after, failures | progress.failures, _counted(search))
+    failures = {} if ending.early else {entry.run.key: _waited(entry) for entry in after.incomplete}
+    return Outcome(chosen, place, after, failures | progress.failures, _counted(search), ending.early)
 
 
 def _opened(store: str | Path | Store) -> Store:

@@ -111,6 +111,20 @@ def shipped_seconds(plan: Plan, done: Mapping[str, float] = MappingProxyType({})
     return sum(_seconds(entry, speed, done.get(entry.run.key, 0.0)) for entry, speed in taken)
 
 
+def run_seconds(
+    entry: RunPlan, speeds: Mapping[tuple[str, str], tuple[float, float]], done: float = 0.0, shipped: bool = True
+) -> float | None:
+    """How long the missing work of one run takes, on the fastest device that `Store.speeds` knows for its classifier.
+
+    done: the part of its training that is done. shipped: go by the rates of `rates.MACHINE` where there is no such
+    device. None where nothing tells.
+    """
+    known = [speed for (_, model), speed in speeds.items() if model == entry.run.model]
+    if not known and shipped:
+        known = [speed] if (speed := rates.samples_per_second(entry.run)) else []
+    return min((_seconds(entry, speed, done) for speed in known), default=None)
+
+
 def _seconds(entry: RunPlan, speeds: tuple[float, float], done: float) -> float:
     """How long one run takes. speeds: samples a second, trained on and classified. done: part of its training."""
     trained, classified = speeds

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import time
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from amc_core.errors import AmcError
-from amc_core.quantities import many, written
+from amc_core.quantities import duration, many, written
 from sweeps.cli.app import Scale, StoreDir, StudyName, StudyNames, app, numeral
 from sweeps.cli.run_table import show_incomplete
 from sweeps.cli.show import err, out, show_plan, show_search_state, title_of, written_to
@@ -74,11 +73,6 @@ def show_time(plan: Plan, store: Store) -> None:
         out.print(f"The store has not timed these yet: on {rates.MACHINE}, {told}.", highlight=False)
 
 
-def duration(seconds: float) -> timedelta:
-    """In whole seconds, at least one."""
-    return timedelta(seconds=max(1, round(seconds)))
-
-
 @app.command()
 def run(
     study: StudyNames,
@@ -101,32 +95,50 @@ def run(
     log: Annotated[
         str | None, typer.Option("--log", help="Also write learning curves: tensorboard, mlflow or wandb, under logs/.")
     ] = None,
+    time_limit: Annotated[
+        str | None,
+        typer.Option(
+            "--time-limit", metavar="DURATION", help="End in this time, such as 3h, 1h30m or 2:00:00; see below."
+        ),
+    ] = None,
     without_ray: Annotated[
         bool, typer.Option("--without-ray", help="Compute in this process, one run after another, on one device.")
     ] = False,
 ) -> None:
     """Compute what a study, or several together, name and the store lacks; run it again to resume.
 
+    With --time-limit, no run starts that could not end in time, and a minute before the end (a tenth of a limit of less
+    than ten minutes) those under way write a checkpoint and stop. SIGTERM and SIGUSR1 stop them at once. The exit code
+    is 0 where nothing failed; a second SIGTERM, or Ctrl-C, does not wait for checkpoints.
+
     Example: amc run quickstart --store results --scale smoke
     """
     from sweeps import driver
+    from sweeps.signals import heeding_warnings, warned
     from sweeps.study import Studies
 
-    outcome = driver.run(
-        study,
-        store,
-        scale,
-        address=address,
-        gpus_per_trial=gpus_per_trial,
-        log=log,
-        ray=not without_ray,
-        console=out,
-        planned=show_plan,
-        notice=complaint,
-    )
+    with heeding_warnings():
+        outcome = driver.run(
+            study,
+            store,
+            scale,
+            address=address,
+            gpus_per_trial=gpus_per_trial,
+            log=log,
+            ray=not without_ray,
+            time_limit=time_limit,
+            console=out,
+            planned=show_plan,
+            notice=complaint,
+            stop=warned,
+        )
     show_search_state(outcome.study, outcome.store)
     if not outcome.complete and show_elsewhere(outcome):
         return
+    if not outcome.complete and outcome.early:
+        show_rest(outcome)
+        if not outcome.failures:
+            return
     if not outcome.complete:
         show_failures(outcome)
         raise typer.Exit(1)
@@ -157,6 +169,20 @@ def show_elsewhere(outcome: Outcome) -> bool:
     what = many(missing, "proposal is", "proposals are")
     out.print(f"{what} being computed by another driver, and nothing else is missing.", highlight=False)
     return True
+
+
+def show_rest(outcome: Outcome) -> None:
+    """What a launch that ended early has left, and how to go on."""
+    plan, search = outcome.plan, outcome.search
+    runs, cells = len(plan.runs), plan.cells
+    if search:
+        told = f"{search.wanted - search.done} of {many(search.wanted, 'proposal')}"
+    else:
+        begun = outcome.store.listing(entry.run.key for entry in plan.incomplete).training()
+        told = f"{plan.untrained} of {many(runs, 'run')}" + (f" ({len(begun)} of them begun)" if begun else "")
+        told += f" and {plan.missing_cells} of {many(cells, 'cell')}"
+    out.print(f"Ended early, with {told} left. The same command goes on from the store.", highlight=False)
+    show_time(plan, outcome.store)
 
 
 def show_failures(outcome: Outcome) -> None:

@@ -11,11 +11,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 from amc_core.errors import AmcError
-from sweeps.engine.granted import granted_cores
+from sweeps.engine.granted import granted_cores, granted_memory
 
 _EVERYWHERE = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial without a GPU sees none
@@ -38,7 +38,7 @@ _TOKEN = (
     "and the head's token in ~/.ray/auth_token or in RAY_AUTH_TOKEN"
 )
 _LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # 0: Ray takes 127.0.0.1 for this machine, and listens only there
-_OBJECT_STORE_BYTES = 256 << 20  # trials exchange no data through Ray
+_OBJECT_STORE_BYTES, _LEAST_OBJECT_STORE_BYTES = 256 << 20, 80 << 20  # trials exchange no data through Ray
 _START_SECONDS = 300  # that Ray may take to start; on a machine with much else to do it takes a minute
 
 
@@ -73,20 +73,22 @@ def connected(address: str | None, named_by: str, folder: Path | None) -> Iterat
 
     A Ray of our own listens on loopback only, and asks for a token that it has from us alone.
     """
-    if address not in (None, "auto"):
-        _require_cluster(address, named_by)
     if address is None:
         _require_loopback()
-    with _private() if address is None else nullcontext():
+    with _private() if address is None else _with_token(address):
         import ray
+
+        if address not in (None, "auto"):
+            _require_cluster(address, named_by)
 
         if ray.is_initialized():
             raise AmcError(
                 "Ray is connected in this process already: call ray.shutdown() first, or run in another process"
             )
         if address is None:  # by default Ray would join whatever cluster it finds on this machine
-            settings = {"address": "local", "include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
-            settings["num_cpus"] = granted_cores()
+            settings = {"address": "local", "include_dashboard": False, "num_cpus": granted_cores()}
+            objects = max(_LEAST_OBJECT_STORE_BYTES, min(_OBJECT_STORE_BYTES, granted_memory() // 8))
+            settings |= {"object_store_memory": objects, "_memory": max(granted_memory() - objects, objects)}
             settings["_temp_dir"] = str(folder / "ray")  # which Ray opens to all users; `folder` is not
         else:
             settings = {"address": address, "runtime_env": {"env_vars": _EVERYWHERE}}
@@ -126,6 +128,38 @@ def _require_cluster(address: str, named_by: str) -> None:
     if answer.returncode:
         reason = (answer.stderr.strip() or "no reason told").splitlines()[-1]
         raise _unreachable(address, named_by, f"{reason}; {_TOKEN}")
+
+
+@contextmanager
+def _with_token(address: str) -> Iterator[None]:
+    """Show the token that Ray keeps for this user to a head on this machine, as Ray does for "auto" alone.
+
+    A head elsewhere gets it only where RAY_AUTH_MODE says so: a token lets whoever has it run code.
+    """
+    from ray._raylet import AuthenticationTokenLoader, Config
+
+    known = "RAY_AUTH_MODE" in os.environ or not AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True)
+    if known or not (address == "auto" or _is_here(address)):
+        yield
+        return
+    try:
+        with environment({"RAY_AUTH_MODE": "token"}):
+            Config.initialize("")
+            yield
+    finally:
+        Config.initialize("")
+
+
+def _is_here(address: str) -> bool:
+    """Is host:port an address of this machine?"""
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        family, kind, protocol, _, (ip, *_) = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.bind((ip, 0))  # as none but an own address can be
+    except OSError:
+        return False
+    return True
 
 
 def _require_loopback() -> None:

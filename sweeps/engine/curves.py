@@ -13,6 +13,7 @@ from ray import tune
 from amc_core.run import Run
 from sweeps.engine.options import require_log
 from sweeps.engine.progress import describe
+from sweeps.engine.worker import CUT
 
 LOG = Callable[[dict, int], object]  # of values and the epoch
 END = Callable[[bool], object]  # has the run failed?
@@ -44,7 +45,7 @@ class Curves(tune.Callback):
                 self.open[run.key][0](result["curves"], result["epoch"])
 
     def on_trial_complete(self, iteration, trials, trial, **info):
-        self._end(trial, "failure" in trial.last_result)
+        self._end(trial, "failure" in trial.last_result and trial.last_result["kind"] != CUT)
 
     def on_trial_error(self, iteration, trials, trial, **info):
         self._end(trial, True)

@@ -14,7 +14,8 @@ from ray.tune.search import Searcher
 
 from amc_core.errors import AmcError
 from amc_core.run import Run
-from sweeps.engine.worker import PLACE, UNFIT, UNKNOWN
+from sweeps.engine.ending import Ending
+from sweeps.engine.worker import CUT, PLACE, UNFIT, UNKNOWN
 from sweeps.planning import Plan, RunPlan, make_plan
 from sweeps.search import Proposal, Search
 from sweeps.store import Store
@@ -29,15 +30,15 @@ _DELAYS, _DELAY_SECONDS = 5, 4  # how often a run is tried later; the first time
 class Feed(Searcher):
     """Hands the incomplete runs of a plan to Tune as its free resources ask for them, then those of proposals.
 
-    A trial that ends without results that are in the store has failed. Its run is tried again at once, until it has
-    had its `attempts`; later, and a few times more, where a disk, the network or a permission is to blame; and not at
-    all where the study is. A node that is not fit for trials costs no attempt. A run whose parent failed is never
-    handed out. A proposal is made only when a slot is free for it, so that it can heed all that is known; one whose
-    runs are in the store already is told at once.
+    A trial that ends without results that are in the store has failed. Its run is tried again at once, until it has had
+    its `attempts`; later, and a few times more, where a disk, the network or a permission is to blame; and not at all
+    where the study is. A node that is not fit for trials costs no attempt, nor does the end of the launch. A run whose
+    parent failed is never handed out. A proposal is made only when a slot is free for it, so that it can heed all that
+    is known; one whose runs are in the store already is told at once.
 
     slots: how many runs go at a time. added: called with the runs that a proposal adds. pruned: called with the key of
     a run that a pruner stops. store: where results are to be; without it the trials are believed. nodes: those that
-    have room for a trial.
+    have room for a trial. ending: after which no run starts; some that could not end before it are withheld.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Feed(Searcher):
         store: Store | None = None,
         attempts: int = 2,
         nodes: Callable[[], set[str]] = set,
+        ending: Ending | None = None,
     ):
         super().__init__()
         self.waiting: dict[str, Run] = {entry.run.key: entry.run for entry in plan.incomplete}
@@ -59,6 +61,8 @@ class Feed(Searcher):
         self.failed: dict[str, str] = {}  # run key → why
         self.search, self.slots, self.added, self.pruned = search, slots, added, pruned
         self.store, self.attempts, self.nodes = store, attempts, nodes
+        self.ending, self.cut = ending or Ending(), set()  # keys of runs that it has stopped
+        self.ending.expect(plan.incomplete, store)
         self.tried, self.delayed = Counter(), Counter()  # run key → attempts that failed, of them those of a place
         self.stillborn = Counter()  # run key → trials that a worker's death ended before they began
         self.logs: dict[str, set[str]] = defaultdict(set)  # run key → names of the logs of trials that have ended
@@ -76,10 +80,11 @@ class Feed(Searcher):
         self._settle()
         run = self._ready()
         if run is None:
-            return None if self.running or (self.not_before and not self.hopeless) else Searcher.FINISHED
+            later = self.not_before and not self.hopeless and not self.ending.due()
+            return None if self.running or later else Searcher.FINISHED
         self.running[trial_id] = self.waiting.pop(run.key)
         self.not_before.pop(run.key, None)
-        return {"run": run, "values": self.values.get(run.key)}
+        return {"run": run, "values": self.values.get(run.key), "latest": self.ending.latest(run.key)}
 
     def has_work(self) -> bool:
         """Is there anything to compute? Proposals whose runs are in the store are made and told on the way."""
@@ -88,12 +93,14 @@ class Feed(Searcher):
     def _ready(self) -> Run | None:
         """The next run that can start, proposals made until there is one or none is wanted."""
         now = time.monotonic()
-        while not self.hopeless:
+        while not self.hopeless and not self.ending.due():
             for run in self.waiting.values():
                 trained = run.parent is None or run.parent.key not in self.untrained
-                if trained and self.not_before.get(run.key, now) <= now:
+                if trained and self.not_before.get(run.key, now) <= now and self.ending.fits(run.key):
                     return run
             if self.search is None or (self.running and len(self.running) >= self.slots()) or not self.search.wanted:
+                return None
+            if self.ending.withheld:  # as the runs of a further proposal would be
                 return None
             proposal = self.search.ask()
             if proposal is not None:
@@ -132,6 +139,9 @@ class Feed(Searcher):
         if failure is None:
             self.untrained.discard(run.key)
             self.ended.append(run.key)  # an exception here would be swallowed by Tune: the rest comes with `suggest`
+        elif failure["kind"] == CUT:
+            self.cut.add(run.key)
+            self.ending.withheld = True
         elif failure["kind"] == UNFIT:
             self.unfit.setdefault(failure["node"], f"{failure['host']} {failure['failure']}")
             self.waiting[run.key] = run
@@ -216,6 +226,7 @@ class Feed(Searcher):
         self.waiting |= {entry.run.key: entry.run for entry in new}
         self.untrained |= {entry.run.key for entry in new if not entry.trained}
         self.values |= {entry.run.key: tuple(proposal.values.items()) for entry in new}
+        self.ending.expect(new, self.search.store)
         self.added(new)
 
     # Tune saves the state of what feeds it; the store is what resuming relies on.

@@ -1,42 +1,56 @@
-"""How many of a machine's cores are granted to this process, which may be fewer than the machine has."""
+"""How much of a machine is granted to this process: cores and memory, which may be less than the machine has."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
-_ROOT = Path("/sys/fs/cgroup")
+_ROOT, _MEMBERSHIP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
-def granted_cores(root: Path = _ROOT, membership: Path = Path("/proc/self/cgroup")) -> int:
+def granted_cores(root: Path = _ROOT, membership: Path = _MEMBERSHIP) -> int:
     """The least of the cores that the scheduler may use, a container's quota, and SLURM_CPUS_PER_TASK; at least 1.
 
     root, membership: where Linux tells the quotas of control groups, and which of them this process is in.
     """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     slurm = os.environ.get("SLURM_CPUS_PER_TASK", "")
-    limits = [affinity, *_quotas(root, membership), *([int(slurm)] if slurm.isdigit() else [])]
+    quotas = [quota for folder in _groups("cpu", root, membership) for quota in _quota(folder)]
+    limits = [affinity, *quotas, *([int(slurm)] if slurm.isdigit() else [])]
     return max(1, int(min(limits)))
 
 
-def _quotas(root: Path, membership: Path) -> list[float]:
-    """Cores by the quota of each control group that this process is in, of version 2 or 1."""
+def granted_memory(root: Path = _ROOT, membership: Path = _MEMBERSHIP) -> int:
+    """The least of the machine's bytes of memory, a container's limit, SLURM_MEM_PER_NODE, and SLURM_MEM_PER_CPU."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for folder in _groups("memory", root, membership):
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            with suppress(OSError, ValueError):  # "max" is no limit
+                limits.append(int((folder / name).read_text()))
+    for variable, cores in (("SLURM_MEM_PER_NODE", 1), ("SLURM_MEM_PER_CPU", granted_cores(root, membership))):
+        megabytes = os.environ.get(variable, "")
+        if megabytes.isdigit() and int(megabytes) > 0:  # 0 is all that the node has
+            limits.append((int(megabytes) << 20) * cores)
+    return min(limits)
+
+
+def _groups(controller: str, root: Path, membership: Path) -> Iterator[Path]:
+    """The folders of the control groups that this process is in, of version 2 or 1, with those around them."""
     try:
         groups = [line.split(":", 2) for line in membership.read_text().splitlines()]
     except (OSError, UnicodeError):
-        return []
-    quotas = []
+        return
     for _, controllers, path in groups:
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        base = root / controllers if controllers else root
-        inside = Path(path.lstrip("/"))
-        for folder in (inside, *inside.parents):  # a group has at most what those around it have
-            quotas += _quota(base / folder)
-    return quotas
+        if not controllers or controller in controllers.split(","):
+            inside = Path(path.lstrip("/"))
+            for folder in (inside, *inside.parents):  # a group has at most what those around it have
+                yield root / controllers / folder
 
 
 def _quota(folder: Path) -> list[float]:
+    """Cores by the quota of a control group, if it has one."""
     try:
         if (folder / "cpu.max").exists():
             quota, period = (folder / "cpu.max").read_text().split()

@@ -12,6 +12,7 @@ import operator
 import os
 import pickle
 import random
+import secrets
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING
 from amc_core.errors import AmcError
 from amc_core.quantities import many
 from sweeps.engine.cluster import connected, environment, named_cluster, own_sigterm
+from sweeps.engine.ending import Ending, announce, forget
 from sweeps.engine.nodes import leave_token
 from sweeps.engine.progress import Progress
 from sweeps.engine.recordings import needed_files
@@ -53,12 +55,14 @@ def launch(
     gpus_per_trial: float | None = None,
     log: str | None = None,
     search: Search | None = None,
+    ending: Ending | None = None,
     work: Callable[..., Iterator[dict]] | None = None,
 ) -> None:
     """Do everything in `plan` that is incomplete, then what `search` proposes; results are in the store at the return.
 
     address: of a running Ray cluster, None for a Ray of our own on this machine. gpus_per_trial: overrides the
-    study. log: a kind of `Curves` to write beside the store. work: what a trial does in the place of `trial.compute`.
+    study. log: a kind of `Curves` to write beside the store. ending: when to end before all is done. work: what a trial
+    does in the place of `trial.compute`.
 
     A trial that fails is retried from its last checkpoint, then recorded as failed, and the others go on; one that
     would fail in the same way again (a loss that is no number, say) is not retried. Raises AmcError if the cluster
@@ -75,6 +79,8 @@ def launch(
     address, named_by = named_cluster(address)
     from sweeps.engine.feed import Feed, Pruning
 
+    ending, name = ending or Ending(), f"launch {secrets.token_hex(8)}"
+    ending.notice = progress.note
     share = study.resources.gpus_per_trial
     share = _measured_share(study, plan, store) if share is None else share
     # Break ties differently in each process, so that launches that share a store start with different runs.
@@ -89,6 +95,7 @@ def launch(
         store,
         _ATTEMPTS["cluster" if address else "here"],
         lambda: _roomy(*_resources(study, share, gpus_per_trial, local=False)),
+        ending,
     )
     if not feed.has_work():
         return
@@ -101,6 +108,7 @@ def launch(
 
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # why trials fail is told without traceback
         cpus, gpus = _resources(study, share, gpus_per_trial, local=address is None)
+        ending.begin(shipped=not gpus)
         with _tune_folder(store, folder) as (place, filesystem):
             tuner = tune.Tuner(
                 tune.with_resources(
@@ -109,6 +117,7 @@ def launch(
                         study=pickle.dumps(study),
                         store=store,
                         threads=cpus,
+                        launch=name,
                         work=work,
                         # Of this machine there is no doubt.
                         proof=None if folder else leave_token(store, place, needed_files(study, plan)),
@@ -128,16 +137,21 @@ def launch(
                     storage_path=place,
                     storage_filesystem=filesystem,
                     failure_config=tune.FailureConfig(max_failures=0),  # the feed tries again
-                    stop=_when_hopeless(feed),
-                    callbacks=[_report_to(progress, store, search, feed), *curves],
+                    stop=_when_over(feed, ending),
+                    callbacks=[_report_to(progress, store, search, feed), _stop_trials(ending, name), *curves],
                     progress_reporter=_no_reporter(),
                     verbose=0,
                 ),
             )
             try:
-                watched(tuner.fit, ray.get_runtime_context().gcs_address)
+                if not ending.due():
+                    watched(tuner.fit, ray.get_runtime_context().gcs_address)
             except (ray.exceptions.RayError, TuneError, OSError) as error:
                 raise _end_of_launch(error) from None
+        forget(name)
+    if search and ending.early:
+        for proposal in feed.proposals:
+            search.put_back(proposal)
     if feed.hopeless:
         reasons = "; ".join(f"node {reason}" for reason in feed.unfit.values())
         raise AmcError(f"no node that has room for a trial can have one: {reasons}")
@@ -199,11 +213,11 @@ def _roomy(cpus: int, gpus: float) -> set[str]:
     return {node["NodeID"] for node in ray.nodes() if node["Alive"] and has_room(node["Resources"])}
 
 
-def _when_hopeless(feed: Feed):
-    """Ends Tune's loop where trials wait for nodes that may not have them."""
+def _when_over(feed: Feed, ending: Ending):
+    """Ends Tune's loop where trials wait for nodes that may not have them, and where the launch has to end."""
     from ray import tune
 
-    class Hopeless(tune.Stopper):
+    class Over(tune.Stopper):
         def __reduce__(self):
             return tune.stopper.NoopStopper, ()
 
@@ -211,9 +225,33 @@ def _when_hopeless(feed: Feed):
             return False
 
         def stop_all(self):
-            return feed.hopeless
+            return feed.hopeless or ending.over or ending.stopped
 
-    return Hopeless()
+    return Over()
+
+
+def _stop_trials(ending: Ending, name: str):
+    """A Tune callback that lets the workers know when the launch ends, and waits for those that are at a trial."""
+    from ray import tune
+
+    class Stop(tune.Callback):
+        def __reduce__(self):
+            return tune.Callback, ()
+
+        def __init__(self):
+            self.announced = False
+
+        def on_step_begin(self, iteration, trials, **info):
+            if not ending.due():
+                return
+            if not self.announced:
+                with suppress(Exception):  # a head that does not answer may do so the next time
+                    announce(name)
+                    self.announced = True
+            # A trial that waits for a machine has nothing to write.
+            ending.stopped = all(trial.status != trial.RUNNING for trial in trials)
+
+    return Stop()
 
 
 def _report_to(progress: Progress, store: Store, search: Search | None, feed: Feed):
@@ -253,6 +291,9 @@ def _report_to(progress: Progress, store: Store, search: Search | None, feed: Fe
             key = trial.config["run"].key
             if key in feed.failed:
                 self.fail(key, feed.failed[key])
+            elif key in feed.cut:
+                with harmless:
+                    progress.cut(key)
             elif key in feed.waiting:
                 self.again(key, trial.last_result)
             else:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 
 from amc_core.errors import AmcError, suggest
-from amc_core.quantities import many
+from amc_core.quantities import many, number
 from sweeps.engine.cluster import named_cluster, require_listener
 from sweeps.study.file import gpu_share
 
@@ -39,6 +40,37 @@ def require_options(address: str | None, gpus_per_trial: float | None, log: str 
                 f"--gpus-per-trial asks for {many(gpus_per_trial, 'GPU')}, and this machine has {available}: "
                 "give less, or 0 for trials on its CPUs"
             )
+
+
+_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_LONGEST_DAYS = 1000
+_DURATIONS = (  # days, hours, minutes, seconds
+    "".join(rf"(?:(\d+(?:\.\d+)?){unit})?" for unit in _UNITS),
+    r"(?:(\d+)-)?(\d+):([0-5]\d):([0-5]\d)",
+    r"()()(\d+):([0-5]\d)",
+)
+
+
+def limit_in_seconds(value: float | str | None) -> float | None:
+    """Seconds of a time limit: of 3h, 1h30m, 1-12:00:00, 3:00:00 and 30:00 as Slurm writes them, or a number of them.
+
+    Raises AmcError for anything else.
+    """
+    if value is None:
+        return None
+    text = value.strip() if isinstance(value, str) else ""
+    match = next(filter(None, (re.fullmatch(pattern, text) for pattern in _DURATIONS)), None)
+    if isinstance(value, str):
+        parts = zip(match.groups(), _UNITS.values(), strict=True) if match else ()
+        seconds = sum(float(part) * unit for part, unit in parts if part)
+    else:
+        seconds = number(value)
+    if seconds is None or not 0 < seconds <= _LONGEST_DAYS * _UNITS["d"]:
+        raise AmcError(
+            f"--time-limit {value!r} is not allowed: give a duration of at most {_LONGEST_DAYS}d, "
+            "such as 90s, 45m, 3h, 1h30m or 2d, or H:MM:SS"
+        )
+    return seconds
 
 
 def require_log(kind: str) -> None:

@@ -133,6 +133,13 @@ class Progress:
             self._orphan(key)
         self._line(f"{describe(trial.plan.run)}: failed · {self._summary()}")
 
+    def cut(self, key: str) -> None:
+        """A trial has been stopped, or not begun, since the launch ends."""
+        with self._changing(key) as trial:
+            begun, trial.state = trial.state == "running", "waiting"
+        if begun:
+            self._line(f"{describe(trial.plan.run)}: stopped after epoch {trial.epoch} · {self._summary()}")
+
     def note(self, text: str) -> None:
         """Say something that is of no single run."""
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)

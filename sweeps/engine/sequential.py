@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from amc_core.errors import AmcError
 from amc_core.run import Run
+from sweeps.engine.ending import Cut, Ending
 from sweeps.engine.progress import Progress
 from sweeps.planning import Plan
 from sweeps.store import Store
@@ -21,11 +22,14 @@ from sweeps.study import Studies, Study
 _ATTEMPTS = 2
 
 
-def compute_in_turn(study: Study | Studies, plan: Plan, store: Store, progress: Progress) -> None:
+def compute_in_turn(
+    study: Study | Studies, plan: Plan, store: Store, progress: Progress, ending: Ending | None = None
+) -> None:
     """Do everything in `plan` that is incomplete; results are in the store at the return.
 
     A run that fails is tried once more from its last checkpoint, unless the study is to blame, and is then recorded as
-    failed; the others go on, but for those that start from it. A CUDA device is used if there is one.
+    failed; the others go on, but for those that start from it. A CUDA device is used if there is one. ending: when to
+    end before all is done.
     """
     import torch
 
@@ -38,21 +42,27 @@ def compute_in_turn(study: Study | Studies, plan: Plan, store: Store, progress: 
     entries.sort(key=lambda entry: -entry.training_work - entry.evaluation_work)
     waiting = {entry.run.key: entry.run for entry in entries}
     untrained = {entry.run.key for entry in entries if not entry.trained}
+    ending = ending or Ending()
+    ending.notice = progress.note
+    ending.expect(entries, store)
+    ending.begin(shipped=device == "cpu")
     keep_freed_memory()
     with _threads(study.resources.cpus_per_trial):
-        while run := _next(waiting, untrained):
+        while run := _next(waiting, untrained, ending):
             del waiting[run.key]
-            if _compute(run, study, store, device, progress):
+            if _compute(run, study, store, device, progress, ending):
                 untrained.discard(run.key)
 
 
-def _next(waiting: dict[str, Run], untrained: set[str]) -> Run | None:
-    """The next run whose parent is trained."""
+def _next(waiting: dict[str, Run], untrained: set[str], ending: Ending) -> Run | None:
+    """The next run whose parent is trained, and that may start."""
+    if ending.due():
+        return None
     ready = (run for run in waiting.values() if run.parent is None or run.parent.key not in untrained)
-    return next(ready, None)
+    return next((run for run in ready if ending.fits(run.key)), None)
 
 
-def _compute(run: Run, study: Study | Studies, store: Store, device: str, progress: Progress) -> bool:
+def _compute(run: Run, study: Study | Studies, store: Store, device: str, progress: Progress, ending: Ending) -> bool:
     """Do one run; returns whether its weights are in the store."""
     from sweeps.engine.log import RunLog
     from sweeps.engine.trial import compute
@@ -62,12 +72,15 @@ def _compute(run: Run, study: Study | Studies, store: Store, device: str, progre
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             with RunLog(run, store) as log:
-                for step in compute(run, study.tests(run), store, device):
+                for step in compute(run, study.tests(run), store, device, ending.due):
                     log.step(step)
                     trained = step["trained"]
                     progress.advance(run.key, step["epoch"], step["cells"], step["accuracy"])
             progress.finish(run.key)
             return True
+        except Cut:
+            progress.cut(run.key)
+            return trained
         except Exception as error:
             reason = str(error) if isinstance(error, AmcError) else f"{type(error).__name__}: {error}"
             if attempt == _ATTEMPTS or blame(error) == STUDY:

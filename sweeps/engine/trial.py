@@ -6,7 +6,7 @@ import gc
 import math
 import socket
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -16,7 +16,8 @@ from amc_core.evaluation import Evaluation, evaluate
 from amc_core.instances import Instances
 from amc_core.models.complexity import parameters
 from amc_core.run import Dataset, Run
-from amc_core.training import new_model, train
+from amc_core.training import finished, new_model, train
+from sweeps.engine.ending import Cut
 from sweeps.store import Process, RunFolder, Store
 from sweeps.store.healing import set_aside_results
 from sweeps.store.record import read_process
@@ -28,18 +29,29 @@ _CHECKPOINT_SECONDS = 180  # between checkpoints within an epoch
 _EPOCHS_WAITED, _WAITED_SECONDS = 3, 30  # at least, for the next epoch of another process that trains the same run
 
 
-def compute(run: Run, tests: list[Dataset], store: Store, device: str = "cpu") -> Iterator[dict]:
+def compute(
+    run: Run,
+    tests: list[Dataset],
+    store: Store,
+    device: str = "cpu",
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[dict]:
     """Do what is missing of a run, yielding progress after every epoch and now and then while evaluating.
 
     Progress holds "epoch", "cells" (evaluated by this trial and durable), "accuracy" (on the validation part
     while training, over the last cell while evaluating), "trained" (the run's weights are durable) and, after an epoch,
-    "curves" (its row).
+    "curves" (its row). stopped: asked between steps whether to stop; if so, raises Cut as soon as the store holds all
+    that was done.
     """
     folder = store.run(run.key)
     _let_go_outdated(run, store)
-    while folder.record() is None:
-        yield from _train(run, store, device)
-    saved = yield from _evaluate(run, tests, folder, device)
+    try:
+        while folder.record() is None:
+            yield from _train(run, store, device, stopped)
+        saved = yield from _evaluate(run, tests, folder, device, stopped)
+    except Cut:
+        folder.clear_failure()
+        raise
     folder.clear_failure()
     yield _progress(run.recipe.epochs, saved, folder.record().validation_accuracy)
 
@@ -55,7 +67,7 @@ def _let_go_outdated(run: Run, store: Store) -> None:
         set_aside_results(folder)
 
 
-def _train(run: Run, store: Store, device: str) -> Iterator[dict]:
+def _train(run: Run, store: Store, device: str, stopped: Callable[[], bool]) -> Iterator[dict]:
     """Train until the run is finished, or has for a while been left to another process that is ahead."""
     began, folder = time.perf_counter(), store.run(run.key)
     if device == "cuda":  # a worker trains one run after another
@@ -74,7 +86,7 @@ def _train(run: Run, store: Store, device: str) -> Iterator[dict]:
     start = store.run(run.parent.key).weights() if run.parent and not saved else None
 
     def pause() -> bool:
-        return time.perf_counter() - began > _CHECKPOINT_SECONDS
+        return stopped() or time.perf_counter() - began > _CHECKPOINT_SECONDS
 
     for state in train(run, device, saved, start, pause):
         seconds = seconds_before + time.perf_counter() - began
@@ -85,8 +97,10 @@ def _train(run: Run, store: Store, device: str) -> Iterator[dict]:
         if "step" not in state:
             last = state["epochs"][-1]
             yield _progress(last["epoch"], 0, last["validation_accuracy"], trained=False) | {"curves": last}
+        if stopped() and not finished(run.recipe, state["epochs"]):
+            raise Cut(f"stopped after epoch {len(state['epochs'])}, since the launch ends")
         if _is_behind(folder, name, known):
-            _leave_to_other(folder, _EPOCHS_WAITED * (time.perf_counter() - began))
+            _leave_to_other(folder, _EPOCHS_WAITED * (time.perf_counter() - began), stopped)
             return
         began, seconds_before = time.perf_counter(), seconds
     kept = state["epochs"][state["kept_epoch"] - 1]
@@ -123,19 +137,23 @@ def _is_behind(folder: RunFolder, own: str, known: set[str]) -> bool:
     return folder.record() is not None or any(place > there.get(own, (0, 0)) for place in others)
 
 
-def _leave_to_other(folder: RunFolder, seconds: float) -> None:
+def _leave_to_other(folder: RunFolder, seconds: float, stopped: Callable[[], bool]) -> None:
     """Wait until another process has finished the run, or has not saved an epoch for so long."""
     seen, since = {}, time.monotonic()
     while folder.record() is None and time.monotonic() - since < max(seconds, _WAITED_SECONDS):
         there = folder.checkpoints()
         if there != seen:
             seen, since = there, time.monotonic()
+        if stopped():
+            raise Cut("left to another process, since the launch ends")
         time.sleep(1)
     if folder.record() is not None:
         folder.delete_checkpoints()  # ours may have come after
 
 
-def _evaluate(run: Run, tests: list[Dataset], folder: RunFolder, device: str) -> Generator[dict, None, int]:
+def _evaluate(
+    run: Run, tests: list[Dataset], folder: RunFolder, device: str, stopped: Callable[[], bool]
+) -> Generator[dict, None, int]:
     """Evaluate the cells that the run lacks; returns how many."""
     tested = folder.tested()
     missing = [test for test in tests if test.key not in tested]
@@ -148,13 +166,16 @@ def _evaluate(run: Run, tests: list[Dataset], folder: RunFolder, device: str) ->
     for test in missing:
         result = evaluate(model, Instances(test, "test", device), device, run.dataset.modulations)
         unsaved.append((test, result))
-        now, last = time.monotonic(), test is missing[-1]
+        now, ends = time.monotonic(), stopped()
+        last = ends or test is missing[-1]
         if last or now - flushed > _FLUSH_SECONDS:
             folder.save_cells(run, unsaved, now - flushed)
             saved, unsaved, flushed = saved + len(unsaved), [], now
         if last or now - told > _PROGRESS_SECONDS:
             told = now
             yield _progress(run.recipe.epochs, saved, result.accuracy)
+        if ends and test is not missing[-1]:
+            raise Cut(f"stopped after {saved} of {len(missing)} cells, since the launch ends")
     folder.compact()
     return saved
 

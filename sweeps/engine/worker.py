@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pickle
 import socket
+import time
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from amc_core.errors import AmcError
+from sweeps.engine.ending import Cut, announced
 from sweeps.engine.nodes import Proof, unfitness
 from sweeps.store import Store
 from sweeps.study import Studies, Study
@@ -17,14 +19,24 @@ STUDY = "study"  # it would end in the same way anywhere, at any time
 PLACE = "place"  # a file, a disk or the network: elsewhere or later it may do better
 UNFIT = "unfit"  # the node cannot have trials; the run has not begun
 UNKNOWN = "unknown"
+CUT = "cut"  # the launch ends: it goes on in the next one
 
 _proven: set[str] = set()  # tokens that this process has seen
 
 
 def trial(
-    config: dict, study: bytes, store: Store, threads: int, work: Callable | None = None, proof: Proof | None = None
+    config: dict,
+    study: bytes,
+    store: Store,
+    threads: int,
+    launch: str,
+    work: Callable | None = None,
+    proof: Proof | None = None,
 ) -> None:
-    """Do one run; report its progress or, at its end, why it has no results ("failure", "kind" and "node")."""
+    """Do one run; report its progress or, at its end, why it has no results ("failure", "kind" and "node").
+
+    launch: a name, by which its early end is announced.
+    """
     import torch
     from ray import tune
 
@@ -33,6 +45,10 @@ def trial(
     from sweeps.engine.log import RunLog
     from sweeps.engine.trial import compute
 
+    stopped, latest = announced(launch), config["latest"]
+    if stopped() or (latest is not None and time.time() > latest):
+        tune.report(_end(CUT, "not begun, since the launch ends"))
+        return
     if proof is not None and proof.token not in _proven:
         if reason := unfitness(store, proof):
             tune.report(_end(UNFIT, reason))
@@ -45,10 +61,12 @@ def trial(
     try:
         named = _unpickled(study) if values is None else _unpickled(study).proposal(dict(values))
         with RunLog(run, store) as log, SignOfLife(run, store) as life:
-            for step in (work or compute)(run, named.tests(run), store, device):
+            for step in (work or partial(compute, stopped=stopped))(run, named.tests(run), store, device):
                 log.step(step)
                 life.step(step)
                 tune.report(step)
+    except Cut as end:
+        tune.report(_end(CUT, str(end)))
     except Exception as error:
         kind = blame(error)
         if kind == PLACE:

@@ -153,6 +153,15 @@ class Search:
         else:
             self._refuse(proposal.trial, "its objective is no number: no cell has a modulation that was trained")
 
+    @_stored
+    def put_back(self, proposal: Proposal) -> None:
+        """Let a proposal that is not complete wait, with its number, for the next launch, which goes on with it."""
+        from optuna.exceptions import UpdateFinishedTrialError
+        from optuna.trial import TrialState
+
+        with suppress(UpdateFinishedTrialError):  # another driver has it
+            self.optuna._storage.set_trial_state_values(proposal.trial._trial_id, TrialState.WAITING)
+
     def fail(self, proposal: Proposal, reason: str) -> None:
         """Tell Optuna that a run of the proposal failed."""
         self._tell(proposal.trial, "FAIL", reason=reason)

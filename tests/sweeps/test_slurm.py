@@ -182,6 +182,35 @@ def test_a_job_that_is_requeued_goes_on_from_its_store(slurm, study_file, tmp_pa
     assert len(load("cells", store, study)) == 2 * 4 * 2
 
 
+@pytest.mark.parametrize(("file", "options"), [("slurm.sbatch", ()), ("slurm-nodes.sbatch", ("--nodes=1",))])
+def test_slurms_warning_lets_a_job_end_in_order_and_the_next_one_completes_the_study(
+    slurm, study_file, tmp_path, file, options
+):
+    study, store = study_file(models="mod_lcnn", recipe="{epochs: 200, batch_size: 8}"), tmp_path / "store"
+    job = slurm.submit(file, study, "--store", str(store), options=options)
+    deadline = time.monotonic() + 300
+    while not Store(store).training():
+        assert time.monotonic() < deadline, slurm.log(job)
+        time.sleep(0.1)
+    slurm.said("scancel", "--batch", "--signal=USR1", job)  # as --signal=B:USR1 does before the end of a job's time
+    slurm.wait(job)  # its exit code is 0
+    log = slurm.log(job)
+    assert "Asked to end" in log and "Ended early, with 2 of 2 runs" in log and "Traceback" not in log
+    assert Store(store).training() and not Store(store).failures()
+    job = slurm.submit(file, study, "--store", str(store), options=options)
+    slurm.wait(job)
+    assert "small is complete" in slurm.log(job)
+    assert len(load("cells", store, study)) == 2 * 4 * 2
+
+
+def test_a_job_warned_before_the_end_of_its_time_ends_in_it(slurm, study_file, tmp_path):
+    study, store = study_file(models="mod_lcnn", recipe="{epochs: 100000, batch_size: 8}"), tmp_path / "store"
+    times = ("--time=2", "--signal=B:USR1@60")
+    job = slurm.submit("slurm.sbatch", study, "--store", str(store), options=times)
+    slurm.wait(job)
+    assert "Ended early, with 2 of 2 runs" in slurm.log(job)
+
+
 def test_a_job_of_several_nodes_runs_on_a_ray_of_its_own(slurm, study_file, tmp_path):
     """One node stands for several, as `ray symmetric-run` has no two on a machine."""
     study, store = study_file(models="mod_lcnn"), tmp_path / "store"

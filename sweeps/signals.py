@@ -1,0 +1,69 @@
+"""What signals do to the command `amc`. Imports nothing that takes long, since they may come at any time."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_interrupted = _warned = False
+
+
+class Interrupted(BaseException):
+    """Ctrl-C or SIGTERM; not a KeyboardInterrupt, which Typer ends without a word."""
+
+
+def on_interruption(handler: Callable) -> None:
+    """Let Ctrl-C and SIGTERM be handled alike, and SIGUSR1 be noted."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
+    signal.signal(signal.SIGUSR1, _warn)
+
+
+def interrupt(number, frame) -> None:
+    """Handles SIGINT, and SIGTERM but for the first of a launch."""
+    global _interrupted
+    _interrupted = True
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):  # which may swallow an exception
+            leave()
+        frame = frame.f_back
+    raise Interrupted
+
+
+def interrupted() -> bool:
+    """Has `interrupt` been called?"""
+    return _interrupted
+
+
+def warned() -> bool:
+    """Has a signal said that the process is to end?"""
+    return _warned
+
+
+@contextmanager
+def heeding_warnings() -> Iterator[None]:
+    """Let the first SIGTERM be noted only, unless SIGUSR1 has come before, and a further one interrupt."""
+    signal.signal(signal.SIGTERM, _warn)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, interrupt)
+
+
+def _warn(number, frame) -> None:
+    global _warned
+    before, _warned = _warned, True
+    if before and number == signal.SIGTERM:
+        interrupt(number, frame)
+
+
+def leave() -> None:
+    """End the process at once, with a sentence."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        print("\nInterrupted. What was finished is in the store; the same command goes on from there.", file=sys.stderr)
+        sys.stderr.flush()
+    finally:
+        os._exit(130)  # Ray's threads may still be starting, and would not end well
