@@ -27,7 +27,7 @@ _quoted = json.encoder.encode_basestring_ascii
 def canonical(value: Any) -> str:
     """The canonical form of a definition, a JSON text; a dataclass is its `definition()`, or what `changes` gives.
 
-    So is a text that has one.
+    So is a text that has one. A dataclass that is part of many others keeps its form as `canonical`.
 
     Raises TypeError for values that have none: NaN, sets, objects.
     """
@@ -40,6 +40,8 @@ def canonical(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(canonical, value)) + "]"
     if is_dataclass(value):
+        if hasattr(value, "canonical"):
+            return value.canonical
         value = value.definition() if hasattr(value, "definition") else changes(value)
     if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
         return "{" + ",".join(f"{_quoted(name)}:{canonical(value[name])}" for name in sorted(value)) + "}"

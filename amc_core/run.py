@@ -15,7 +15,7 @@ from amc_core.coverage import require_likelihood
 from amc_core.errors import AmcError
 from amc_core.fields import Field, declared, fields_of, read_fields
 from amc_core.fields import plain as as_plain
-from amc_core.identity import VERSION, changes, joint_key, key
+from amc_core.identity import VERSION, canonical, changes, joint_key, key
 from amc_core.models import MODELS, model_spec, shortest_length, validate_hyperparameters
 from amc_core.modulations import is_analogue, modulation_name, require_audible
 from amc_core.scenario import Mixture, Scenario
@@ -94,6 +94,11 @@ class Dataset:
             if self.test_instances is None:
                 changed.pop("seed", None)
         return changed
+
+    @cached_property
+    def canonical(self) -> str:
+        """Its canonical form, made once for all runs that train on it."""
+        return canonical(self.definition())
 
     @cached_property
     def key(self) -> str:

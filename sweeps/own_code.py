@@ -15,15 +15,14 @@ _MOST_TRIED = 12  # hyperparameters of a network, or parameters of a front end; 
 
 def require_working_code(study: Study | Studies, plan: Plan) -> None:
     """Try every network and front end of the user's own that is to be used. Raises AmcError: see `dry_run`."""
-    work = [(entry.run, entry.missing) for entry in plan.incomplete]
-    trained = {entry.run.key for entry in plan.incomplete if entry.trained}
+    work, datasets = [(entry.run, entry.missing) for entry in plan.incomplete], plan.missing_datasets
     if isinstance(study, SearchStudy) and len(study.proposals) < study.wanted:
-        work += [(run, end.tests(run)) for end in study.ends for run in end.runs()]
+        ends = [(run, end.tests(run)) for end in study.ends for run in end.runs()]
+        work, datasets = work + ends, (*datasets, *(one for run, tests in ends for one in (*tests, run.dataset)))
     attempts: dict[str, dict[str, Attempt | FrontEndAttempt]] = {}
+    for attempt in (attempt for dataset in datasets for attempt in _front_ends(dataset)):
+        attempts.setdefault(f"{attempt.model} {attempt.front_end.digest}", {})[str(attempt)] = attempt
     for run, tests in work:
-        for dataset in [*tests, *([] if run.key in trained else [run.dataset])]:
-            for attempt in _front_ends(dataset):
-                attempts.setdefault(f"{attempt.model} {attempt.front_end.digest}", {})[str(attempt)] = attempt
         if run.code:
             attempt = Attempt(run.model, len(run.dataset.modulations), _lengths(run, tests), run.hyperparameters)
             attempts.setdefault(f"{run.model} {run.code}", {})[f"{attempt} {attempt.lengths}"] = attempt

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
@@ -18,6 +18,27 @@ from sweeps.study import Source, Studies, Study, at_every_scale
 _TEST_SIZE = attrgetter("test_size")  # quicker than a generator, over millions of cells
 
 
+class Tests(tuple[Dataset, ...]):
+    """Test datasets, which many runs share, with what is worked out of them once."""
+
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        return frozenset(test.key for test in self)
+
+    @cached_property
+    def work(self) -> int:
+        """Instances of all of them."""
+        return sum(map(_TEST_SIZE, self))
+
+    def without(self, evaluated: Set[str]) -> Tests:
+        """Those whose keys are not among the evaluated."""
+        lacking = self.keys - evaluated
+        return self if len(lacking) == len(self) else Tests(test for test in self if test.key in lacking)
+
+
+_NOTHING = Tests()
+
+
 @dataclass(frozen=True)
 class RunPlan:
     """One run of a study: is it trained, and which of its cells are still to be evaluated?"""
@@ -25,21 +46,21 @@ class RunPlan:
     run: Run
     trained: bool
     cells: int
-    missing: tuple[Dataset, ...]
+    missing: Tests
 
     @property
     def complete(self) -> bool:
         return self.trained and not self.missing
 
-    @property
+    @cached_property
     def training_work(self) -> int:
         """Instances that are still to pass through training."""
         return 0 if self.trained else self.run.work()
 
-    @cached_property
+    @property
     def evaluation_work(self) -> int:
         """Instances that are still to be classified."""
-        return sum(map(_TEST_SIZE, self.missing))
+        return self.missing.work
 
 
 @dataclass(frozen=True, repr=False)
@@ -68,6 +89,13 @@ class Plan:
     def missing_cells(self) -> int:
         return sum(len(plan.missing) for plan in self.runs)
 
+    @cached_property
+    def missing_datasets(self) -> dict[Dataset, tuple[str, ...]]:
+        """The datasets of missing work and the parts of them that it takes: those that test, then those that train."""
+        shared = {id(plan.missing): plan.missing for plan in self.runs}
+        tests = {test: ("test",) for tests in shared.values() for test in tests}
+        return tests | {plan.run.dataset: PARTS for plan in self.runs if not plan.trained}
+
     def __repr__(self) -> str:
         runs, cells = len(self.runs), self.cells
         return f"<Plan: {self.untrained} of {runs} runs and {self.missing_cells} of {cells} cells are missing>"
@@ -78,10 +106,14 @@ def make_plan(study: Study | Studies, store: Store, few: bool = False) -> Plan:
     runs = study.runs()
     listing = store.listing([run.key for run in runs] if few else None)
     trained, plans = listing.records(run.key for run in runs), []
+    shared: dict[int, tuple[tuple[Dataset, ...], Tests]] = {}  # by the identity of a tuple, which this keeps alive
     for run, evaluated in zip(runs, listing.tested(run.key for run in runs), strict=True):
-        tests = study.tests(run)
-        evaluated = evaluated if run.key in trained else ()
-        missing = tuple(test for test in tests if test.key not in evaluated) if evaluated else tests
+        given = study.tests(run)
+        if id(given) not in shared:
+            shared[id(given)] = given, Tests(given)
+        tests = missing = shared[id(given)][1]
+        if run.key in trained and evaluated:
+            missing = _NOTHING if tests.keys <= evaluated else tests.without(evaluated)
         plans.append(RunPlan(run, run.key in trained, len(tests), missing))
     ordered = sorted(plans, key=lambda plan: -plan.training_work - plan.evaluation_work)
     return Plan(tuple(ordered), len(listing.damaged))
@@ -151,8 +183,7 @@ def require_recordings(plan: Plan) -> None:
 
     The same for audio files that it sends.
     """
-    datasets = {test: ("test",) for entry in plan.incomplete for test in entry.missing}
-    datasets |= {entry.run.dataset: PARTS for entry in plan.incomplete if not entry.trained}
+    datasets = plan.missing_datasets
     recorded = [(dataset, path) for dataset in datasets for path in _recordings(dataset)]
     if recorded:
         from amc_core.recorded import Recorded, require_unseen_tests  # need torch, which planning does not

@@ -51,7 +51,7 @@ _FOOTER_BYTES = 32 << 10  # hold a footer with 1,000 keys
 class Footer:
     """What the end of a file of cells tells about it."""
 
-    tests: set[str]  # keys of the test datasets
+    tests: frozenset[str]  # keys of the test datasets
     instances: int
     seconds: float
 
@@ -128,8 +128,9 @@ def _text(scenario: Scenario) -> str:
 
 
 def merge(tables: Iterable[pa.Table]) -> pa.Table:
-    """One table, in an order of its own; of a cell that is there twice the earlier is kept."""
-    order = [(name, "ascending") for name in ("cell", "snr_db", "evaluated_at")]
+    """One table of a run, in an order of its own; of a cell that is there twice the earlier is kept."""
+    # By test, so that runs that were tested alike have the same order.
+    order = [(name, "ascending") for name in ("test", "snr_db", "evaluated_at")]
     table = pa.concat_tables(tables, promote_options="default")
     table = table.take(pc.sort_indices(table, sort_keys=order))
     cell, snr_db = table["cell"].to_numpy(), table["snr_db"].to_numpy()
@@ -166,5 +167,10 @@ def read_footer(read_last: Callable[[int], bytes]) -> Footer:
     """The footer of a file of cells, of which read_last(count) gives the last bytes. Raises pyarrow's exceptions."""
     end = read_last(_FOOTER_BYTES)
     size = int.from_bytes(end[-8:-4], "little") + 8  # of the footer; the last four bytes mark a Parquet file
-    known = pq.read_metadata(pa.BufferReader(end if size <= len(end) else read_last(size))).metadata
-    return Footer(set(known[b"tests"].decode().split()), int(known[b"instances"]), float(known[b"seconds"]))
+    known = pq.ParquetFile(pa.BufferReader(end if size <= len(end) else read_last(size))).metadata.metadata
+    return Footer(_keys(known[b"tests"]), int(known[b"instances"]), float(known[b"seconds"]))
+
+
+@lru_cache(maxsize=64)  # runs that were tested alike have the same
+def _keys(text: bytes) -> frozenset[str]:
+    return frozenset(text.decode().split())

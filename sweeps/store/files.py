@@ -70,6 +70,7 @@ class Directory:
     """Files below a directory, which is made when something is written."""
 
     threads = 4  # that reading many files gains from, above all over a network
+    far = False  # most directories are on this machine
 
     def __init__(self, path: Path):
         self.path = path.absolute()  # trials have working directories of their own
@@ -104,7 +105,7 @@ class Directory:
                         found[f"{prefix}/{entry.name}"] = status.st_mtime, status.st_size
 
     def read(self, name: str, last: int | None = None) -> bytes:
-        with self._explained("read"), open(self.path / name, "rb", buffering=0, opener=_open_file) as file:
+        with self._explained("read"), open(f"{self.path}/{name}", "rb", buffering=0, opener=_open_file) as file:
             size = os.fstat(file.fileno()).st_size
             if last is not None and last < size:
                 file.seek(size - last)
@@ -222,6 +223,7 @@ class Bucket:
     """
 
     threads = 16  # requests under way at once
+    far = True
 
     def __init__(self, bucket: str, prefix: str):
         self.bucket = bucket

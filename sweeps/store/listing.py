@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from typing import TYPE_CHECKING
 
 from sweeps.store.begun import Begun, read_begun
@@ -52,7 +52,7 @@ class Listing:
         new = {key: None for key in keys if "run.json" in self.names.get(key, ())}
         while new:
             unread = [key for key in new if key not in self._read]
-            self._read |= dict(zip(unread, self.store.map(self._record, unread), strict=True))
+            self._read |= dict(zip(unread, self.store.map(self._record, unread, small=True), strict=True))
             lacking = [key for key in unread if self._read[key] is None]
             removed = self.store.map(lambda key: removed_record(self.store, key), lacking)
             self._removed |= {key: record for key, record in zip(lacking, removed, strict=True) if record}
@@ -111,24 +111,25 @@ class Listing:
     def begun(self, keys: Iterable[str] | None = None) -> dict[str, Begun]:
         """Run key → what its trial says or has said: of all runs, or those among `keys`."""
         keys = [key for key in (self.names if keys is None else keys) if "progress.json" in self.names.get(key, ())]
-        found = zip(keys, self.store.map(lambda key: read_begun(self.store.run(key)), keys), strict=True)
+        found = zip(keys, self.store.map(lambda key: read_begun(self.store.run(key)), keys, small=True), strict=True)
         return {key: begun for key, begun in found if begun}
 
     def failures(self) -> dict[str, dict[str, str]]:
         """Run key → when and why it last failed, of the runs that have not been completed since."""
         keys = [key for key, names in self.names.items() if "failure.json" in names]
-        found = zip(keys, self.store.map(lambda key: self.store.run(key).failure(), keys), strict=True)
+        found = zip(keys, self.store.map(lambda key: self.store.run(key).failure(), keys, small=True), strict=True)
         return {key: failure for key, failure in found if failure}
 
-    def tested(self, keys: Iterable[str]) -> Iterator[set[str]]:
+    def tested(self, keys: Iterable[str]) -> Iterator[Set[str]]:
         """Of each run in turn, the keys of the test datasets that it has been evaluated on."""
-        return self.store.map(self._tested, keys)
+        return self.store.map(self._tested, keys, small=True)
 
-    def _tested(self, key: str) -> set[str]:
+    def _tested(self, key: str) -> Set[str]:
         names = [name for name in self.names.get(key, ()) if kind_of(name) == "cells"]
-        return set().union(*self.store.run(key).each_cell_file(lambda name: self._sound_keys(key, name), names))
+        files = self.store.run(key).each_cell_file(lambda name: self._sound_keys(key, name), names)
+        return files[0] if len(files) == 1 else set().union(*files)
 
-    def _sound_keys(self, key: str, name: str) -> set[str]:
+    def _sound_keys(self, key: str, name: str) -> Set[str]:
         try:
             return self.store.run(key).footer(name).tests
         except Damaged as error:

@@ -145,7 +145,7 @@ def _record(plain: dict[str, Any]) -> RunRecord:
         plain[name] = files[name]
     plain["dataset"] = _dataset(json.dumps(plain["dataset"]))
     if "recipe" in plain:
-        plain["recipe"] = Recipe(**plain["recipe"])
+        plain["recipe"] = _recipe(json.dumps(plain["recipe"]))
     for name in ("started_at", "finished_at"):
         if plain.get(name) is not None:
             plain[name] = datetime.fromisoformat(plain[name])
@@ -162,6 +162,11 @@ def _dataset(text: str) -> Dataset:
         if not isinstance(plain[name], list):
             raise AmcError(f"dataset.{name} is {_kind(plain[name])}")
     return Dataset(**plain | {"scenario": scenario_from(plain["scenario"])})
+
+
+@lru_cache(maxsize=1024)  # likewise
+def _recipe(text: str) -> Recipe:
+    return Recipe(**json.loads(text))
 
 
 def read_process(plain: Any) -> Process:

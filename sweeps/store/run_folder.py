@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from amc_core.evaluation import Evaluation
 
 KEY = re.compile(r"[0-9a-f]{24}")
-_KINDS = {  # of files → their names
+_KINDS = {  # of files → their names, each of which begins with its kind
     "run": re.compile(r"run\.json"),
     "weights": re.compile(r"weights-[0-9a-f]{32}\.pt"),
     "epochs": re.compile(r"epochs-[0-9a-f]{32}\.parquet"),
@@ -71,7 +71,8 @@ _PARTS = 16  # files with cells that a run may have before they become one
 
 def kind_of(name: str) -> str | None:
     """What a file of a run's folder is, by its name: "run", "weights", …; None for what is none of ours."""
-    return next((kind for kind, pattern in _KINDS.items() if pattern.fullmatch(name)), None)
+    kind = re.match("[a-z]*", name)[0]
+    return kind if kind in _KINDS and _KINDS[kind].fullmatch(name) else None
 
 
 def trained_by(name: str) -> tuple[int, int]:

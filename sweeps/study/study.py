@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -56,6 +56,22 @@ class _Named(NamedTuple):
     stage: str
 
 
+class _Place(NamedTuple):
+    """See `Study._place`. known: recordings that trained the run, see `trained_recordings`."""
+
+    grid: Grid
+    base: Scenario
+    lengths: tuple[int, ...]
+    known: tuple[tuple[str, int], ...]
+    knows_setting: bool
+
+
+@lru_cache(maxsize=4096)  # which many runs ask for
+def _undecided(grid: Grid, base: Scenario) -> Scenario:
+    """A training scenario, in which what a grid of tests decides is as usual."""
+    return replace(base, **{field: getattr(_USUAL, field) for field in grid.given})
+
+
 @dataclass(frozen=True)
 class Study:
     """A validated study at one scale: the runs it names and, for each of them, the test datasets."""
@@ -98,11 +114,14 @@ class Study:
 
     def tests(self, run: Run) -> tuple[Dataset, ...]:
         """The test datasets of a run, each once; fields that the test grid leaves out are those of its training."""
-        grids = self._named[run.key].tests
-        parts = [self._expanded(grid, base, run) for grid in grids for base in run.dataset.scenario.components]
-        if len(parts) == 1:
-            return parts[0]
-        return tuple({test.key: test for part in parts for test in part}.values())
+        grids, bases = self._named[run.key].tests, run.dataset.scenario.components
+        places = tuple(self._place(grid, base, run) for grid in grids for base in bases)
+        if len(places) == 1:
+            return self._expanded(*places)
+        if places not in self._expansions:
+            tests = (test for place in places for test in self._expanded(place))
+            self._expansions[places] = tuple({test.key: test for test in tests}.values())
+        return self._expansions[places]
 
     def last_runs(self) -> list[Run]:
         """The runs from which no other of the study starts: those after transfer, where there is any."""
@@ -161,23 +180,27 @@ class Study:
         factors = {name: factor for name, factor in self.factors.items() if name in fields}
         return fields | {name: max(1, round(fields[name] * factor)) for name, factor in factors.items()}
 
-    def _expanded(self, grid: Grid, base: Scenario, run: Run) -> tuple[Dataset, ...]:
-        """The test datasets of a grid, for all runs that differ only in what the grid decides made once."""
+    def _place(self, grid: Grid, base: Scenario, run: Run) -> _Place:
+        """What decides the test datasets of a run by one grid: runs that differ in nothing of it share them."""
         lengths = self.file.test_length or (run.dataset.length,)
-        if lengths != (run.dataset.length,) and not model_spec(run.model).any_length:
-            raise AmcError(f"test_length: {run.model} classifies instances of the length it was trained on only")
-        if min(lengths) < (shortest := shortest_length(run.model, run.hyperparameters)):
-            raise AmcError(f"test_length: {min(lengths)} is too short: {run.model} needs at least {shortest} samples")
-        usual = {field: getattr(_USUAL, field) for field in grid.given}
-        known = trained_recordings(run)
-        place = grid, replace(base, **usual), lengths, tuple(known.items())
+        if lengths != (run.dataset.length,):
+            if not model_spec(run.model).any_length:
+                raise AmcError(f"test_length: {run.model} classifies instances of the length it was trained on only")
+            if min(lengths) < (shortest := shortest_length(run.model, run.hyperparameters)):
+                raise AmcError(
+                    f"test_length: {min(lengths)} is too short: {run.model} needs at least {shortest} samples"
+                )
+        known = tuple(trained_recordings(run).items())
+        return _Place(grid, _undecided(grid, base), lengths, known, model_spec(run.model).knows_setting)
+
+    def _expanded(self, place: _Place) -> tuple[Dataset, ...]:
+        """The test datasets of a grid."""
         if place not in self._expansions:
-            found = dict.fromkeys(grid.scenarios(base))
-            if model_spec(run.model).knows_setting:
-                for scenario in found:
-                    require_likelihood(scenario)
+            scenarios, known = dict.fromkeys(place.grid.scenarios(place.base)), dict(place.known)
+            for scenario in scenarios if place.knows_setting else ():
+                require_likelihood(scenario)
             self._expansions[place] = tuple(
-                self._test(scenario, length, grid, known) for scenario in found for length in lengths
+                self._test(scenario, length, place.grid, known) for scenario in scenarios for length in place.lengths
             )
         return self._expansions[place]
 
