@@ -1,37 +1,51 @@
-"""The package as it is built and installed."""
+"""The package as it is built, and as a user without this repository installs it."""
 
+import os
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
 
+from tests.needs import needs_package
+
 ROOT = Path(__file__).parents[1]
 
 
-def done(*command: object, folder: Path) -> str:
-    """The output of a command, which has to succeed."""
-    shown = subprocess.run(list(map(str, command)), cwd=folder, capture_output=True, text=True, timeout=900)
-    assert shown.returncode == 0, shown.stdout + shown.stderr
-    return shown.stdout
+def output(*command: object, folder: Path, **settings: str) -> str:
+    """The output of a command, which has to succeed, in a folder and without this repository on Python's path."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | settings
+    done = subprocess.run(
+        list(map(str, command)), cwd=folder, env=environment, capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def quickstart(amc: Path, folder: Path) -> str:
+    """The rows of the quickstart's results, computed in an empty folder."""
+    folder.mkdir()
+    size = ("quickstart", "--scale", "smoke")
+    assert "quickstart is complete: " in output(amc, "run", *size, folder=folder)
+    assert "accuracy in %" in output(amc, "results", *size, "--csv", "cells.csv", folder=folder)
+    return (folder / "cells.csv").read_text()
 
 
 @pytest.mark.full
-def test_the_wheel_runs_the_quickstart_from_an_empty_folder(tmp_path):
-    """Its dependencies are those of this environment."""
-    wheels, environment, folder = (tmp_path / name for name in ("wheels", "environment", "empty"))
-    folder.mkdir()
-    done(sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", wheels, ROOT, folder=tmp_path)
-    done(sys.executable, "-m", "venv", environment, folder=tmp_path)
-    python = environment / "bin" / "python"
-    [wheel] = wheels.glob("amc_sweeps-*.whl")
-    done(python, "-m", "pip", "install", "--no-deps", wheel, folder=folder)
-    own = Path(done(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", folder=folder).strip())
-    (own / "dependencies.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
-    amc = environment / "bin" / "amc"
-    where = done(python, "-c", "import amc_core, sweeps, analysis; print(sweeps.__file__)", folder=folder)
-    assert Path(where.strip()).is_relative_to(own)
-    assert "kernels: compiled" in done(amc, "--version", folder=folder)
-    assert "quickstart is complete: " in done(amc, "run", "quickstart", "--scale", "smoke", folder=folder)
-    assert "accuracy in %" in done(amc, "results", "quickstart", "--scale", "smoke", folder=folder)
+def test_the_wheel_and_the_sdist_compute_the_same_quickstart_with_and_without_a_compiler(tmp_path):
+    needs_package("build")
+    output(sys.executable, "-m", "build", "--outdir", tmp_path / "dist", ROOT, folder=tmp_path)
+    [wheel], [sdist] = ((tmp_path / "dist").glob(f"amc_sweeps-*{ending}") for ending in (".whl", ".tar.gz"))
+    output(sys.executable, "-m", "venv", tmp_path / "environment", folder=tmp_path)
+    python, amc = (tmp_path / "environment" / "bin" / name for name in ("python", "amc"))
+
+    output(python, "-m", "pip", "install", "--quiet", wheel, folder=tmp_path)
+    path = output(python, "-c", "import amc_core, sweeps, analysis; print(sweeps.__file__)", folder=tmp_path)
+    assert Path(path.strip()).is_relative_to(tmp_path / "environment")
+    assert "kernels: compiled" in output(amc, "--version", folder=tmp_path)
+    compiled = quickstart(amc, tmp_path / "compiled")
+
+    reinstall = ("--quiet", "--force-reinstall", "--no-deps", "--no-cache-dir")
+    output(python, "-m", "pip", "install", *reinstall, sdist, folder=tmp_path, CC="false")
+    assert "built without a C compiler" in output(amc, "--version", folder=tmp_path)
+    assert quickstart(amc, tmp_path / "without") == compiled

@@ -1,7 +1,4 @@
-"""The simulator's building blocks against independent packages, where they are installed.
-
-scikit-commpy (`pip install scikit-commpy`) and Sionna 2 (`pip install sionna-no-rt`) are not needed for anything else.
-"""
+"""The simulator's building blocks against independent packages, scikit-commpy and Sionna, which tests alone use."""
 
 import math
 
@@ -11,6 +8,7 @@ import pytest
 from amc_core import Scenario, simulate
 from amc_core.constellations import CONSTELLATIONS
 from amc_core.pulses import gaussian_phase, raised_cosine, root_raised_cosine
+from tests.needs import needs_package
 
 
 def apart(points: np.ndarray, others: np.ndarray) -> float:
@@ -24,7 +22,7 @@ def apart(points: np.ndarray, others: np.ndarray) -> float:
 # α = 0.25 and 0.5 put singular points on the grid of 8 samples a symbol.
 @pytest.mark.parametrize("rolloff", [0.15, 0.25, 0.35, 0.5, 1.0])
 def test_pulses_are_those_of_commpy(rolloff):
-    filters = pytest.importorskip("commpy.filters")
+    filters = needs_package("commpy.filters")
     for name, shape in (("rcosfilter", raised_cosine), ("rrcosfilter", root_raised_cosine)):
         t, taps = getattr(filters, name)(161, rolloff, 1, 8)
         assert shape(t, rolloff) == pytest.approx(taps, abs=1e-9)
@@ -33,7 +31,7 @@ def test_pulses_are_those_of_commpy(rolloff):
 @pytest.mark.parametrize("bandwidth_time", [0.3, 0.35, 0.5])
 def test_the_gaussian_phase_response_is_that_of_commpy_s_filter(bandwidth_time):
     """A rectangle of one symbol through the Gaussian filter, summed, is twice the phase response."""
-    filters = pytest.importorskip("commpy.filters")
+    filters = needs_package("commpy.filters")
     per_symbol = 200
     t, taps = filters.gaussianfilter(8 * per_symbol, math.sqrt(math.log(2) / 2) / bandwidth_time, 1, per_symbol)
     phase = np.cumsum(np.convolve(taps, np.ones(per_symbol))) / per_symbol**2 / 2
@@ -43,7 +41,7 @@ def test_the_gaussian_phase_response_is_that_of_commpy_s_filter(bandwidth_time):
 
 @pytest.mark.parametrize("name", ["BPSK", "QPSK", "8PSK", "16PSK", "32PSK", "16QAM", "64QAM", "256QAM"])
 def test_constellations_are_those_of_commpy(name):
-    modulation = pytest.importorskip("commpy.modulation")
+    modulation = needs_package("commpy.modulation")
     points = CONSTELLATIONS[name]
     modem = (modulation.QAMModem if "QAM" in name else modulation.PSKModem)(len(points))
     turn = np.exp(-1j * np.pi / 4) if name == "QPSK" else 1
@@ -52,7 +50,7 @@ def test_constellations_are_those_of_commpy(name):
 
 @pytest.mark.parametrize("name", ["QPSK", "16QAM", "64QAM"])
 def test_commpy_s_receiver_finds_every_symbol_of_a_clean_instance(name):
-    modulation = pytest.importorskip("commpy.modulation")
+    modulation = needs_package("commpy.modulation")
     order = len(CONSTELLATIONS[name])
     modem = modulation.QAMModem(order)
     scale = np.sqrt(modem.Es)
@@ -64,7 +62,7 @@ def test_commpy_s_receiver_finds_every_symbol_of_a_clean_instance(name):
 
 @pytest.mark.parametrize("rolloff", [0.15, 0.25, 0.35, 1.0])
 def test_pulses_are_those_of_sionna(rolloff):
-    signal = pytest.importorskip("sionna.phy.signal")
+    signal = needs_package("sionna.phy.signal")
     t = np.arange(-128, 129) / 8
     for name, shape in (("RaisedCosineFilter", raised_cosine), ("RootRaisedCosineFilter", root_raised_cosine)):
         taps = getattr(signal, name)(32, 8, rolloff, normalize=False).coefficients.numpy()
@@ -73,7 +71,7 @@ def test_pulses_are_those_of_sionna(rolloff):
 
 @pytest.mark.parametrize("name", ["QPSK", "16QAM", "64QAM", "256QAM", "BPSK", "PAM4"])
 def test_constellations_are_those_of_sionna(name):
-    mapping = pytest.importorskip("sionna.phy.mapping")
+    mapping = needs_package("sionna.phy.mapping")
     points = CONSTELLATIONS[name]
     kind = "pam" if name in ("BPSK", "PAM4") else "qam"
     others = mapping.Constellation(kind, int(math.log2(len(points)))).points.numpy()

@@ -13,6 +13,7 @@ from amc_core.errors import AmcError
 from amc_core.modulations import MODULATIONS
 from amc_core.recordings import json_stream, open_recording, write_sigmf
 from tests.amc_core.recording_files import RNG, edit, instances, refusal, unit_power
+from tests.needs import needs_package
 
 
 def test_sigmf_reads_back_bit_for_bit_what_was_written_at_unit_power(tmp_path):
@@ -25,7 +26,7 @@ def test_sigmf_reads_back_bit_for_bit_what_was_written_at_unit_power(tmp_path):
 
 
 def test_what_we_write_is_valid_sigmf(tmp_path):
-    sigmf = pytest.importorskip("sigmf")
+    sigmf = needs_package("sigmf")
     x = unit_power(instances(len(MODULATIONS), 64)).astype(np.float32)
     meta = write_sigmf(tmp_path / "all", x, 200e3, list(MODULATIONS), 10, description="one of each")
     file = sigmf.fromfile(str(meta))  # checks the SHA-512 too
