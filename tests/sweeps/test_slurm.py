@@ -50,10 +50,15 @@ SlurmdParameters=config_overrides
 NodeName={host} NodeAddr=127.0.0.1 CPUs=4 State=UNKNOWN
 PartitionName=main Nodes=ALL Default=YES OverSubscribe=NO State=UP
 """
+NO_MUNGE = 42  # the exit status of DAEMONS where munged ends before it listens
 DAEMONS = """
 munged --foreground --key-file={folder}/key --socket={folder}/munge --pid-file={folder}/munge.pid \\
     --log-file={folder}/munge.log --seed-file={folder}/seed &
-until [ -S {folder}/munge ]; do sleep 0.1; done
+munged=$!
+until [ -S {folder}/munge ]; do
+    kill -0 $munged || exit {no_munge}
+    sleep 0.1
+done
 slurmctld -D &
 slurmd -D &
 wait
@@ -112,13 +117,17 @@ def slurm():
     (folder / "spool").mkdir()
     programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"], "/usr/sbin"])
     environment = os.environ | {"SLURM_CONF": str(folder / "slurm.conf"), "PATH": programs, "PYTHONPATH": str(ROOT)}
-    alone = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "bash", "-c", DAEMONS.format(folder=folder)]
+    started = DAEMONS.format(folder=folder, no_munge=NO_MUNGE)
+    alone = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "bash", "-c", started]
     with (folder / "daemons.log").open("w") as log:
         daemons = subprocess.Popen(alone, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while "idle" not in subprocess.run(["sinfo"], env=environment, capture_output=True, text=True).stdout:
-            assert daemons.poll() is None and time.monotonic() < deadline, (folder / "daemons.log").read_text()
+            said = "".join(path.read_text() for path in sorted(folder.glob("*.log")))
+            if daemons.poll() == NO_MUNGE:
+                pytest.skip(f"munged does not start on this machine: {said.strip().splitlines()[-1]}")
+            assert daemons.poll() is None and time.monotonic() < deadline, said
             time.sleep(0.2)
         yield Slurm(folder, environment)
     finally:
