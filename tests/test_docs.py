@@ -33,7 +33,8 @@ def follow(page, folder, kinds):
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(content)
-            command = ["amc", "plan", name] if name.endswith(".yaml") else []
+            planned = name.endswith(".yaml") and "recording:" not in content  # whose file a block before it may write
+            command = ["amc", "plan", name] if planned else []
         elif kind in kinds:
             command = ["bash", "-e", "-c", content] if kind in ("bash", "sh") else [sys.executable, "-c", content]
         else:
