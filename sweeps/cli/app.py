@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+from glob import escape, glob
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +15,8 @@ from amc_core import quantities
 from amc_core.errors import AmcError, require_known
 
 _ORDER = ("plan", "run", "status", "runs", "results", "compare", "query", "figures", "report", "search")  # then others
+
+_SHIPPED = Path(__file__).parents[1] / "studies"  # sweeps.study has it too, and takes longer to import than a Tab may
 
 
 class _Ordered(TyperGroup):
@@ -78,15 +82,29 @@ def main(
     """Scenario and hyperparameter sweeps for automatic modulation classification."""
 
 
-StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a shipped study.")]
+def study_names(incomplete: str) -> list[str]:
+    """What a shell may complete the beginning of a study to: shipped studies, and study files."""
+    shipped = sorted(path.stem for path in _SHIPPED.glob("*.yaml"))
+    return [name for name in shipped if name.startswith(incomplete)] + sorted(glob(f"{escape(incomplete)}*.yaml"))
+
+
+def study_argument(metavar: str, help: str) -> Any:
+    """An argument of studies, whose names a shell completes."""
+    return typer.Argument(metavar=metavar, help=help, autocompletion=study_names, show_default=False)
+
+
+StudyName = Annotated[str, study_argument("STUDY", "A study file, or the name of a shipped study.")]
 StudyNames = Annotated[
-    list[str],
-    typer.Argument(metavar="STUDY...", help="Study files, names of shipped studies, or patterns of such names."),
+    list[str], study_argument("STUDY...", "Study files, names of shipped studies, or patterns of such names.")
 ]
 StoreDir = Annotated[str, typer.Option("--store", help="Directory that holds runs and cells of all studies.")]
 Scale = Annotated[
     str | None,
-    typer.Option("--scale", help="smoke, small, paper, or a scale of the study: sets instances, epochs and proposals."),
+    typer.Option(
+        "--scale",
+        help="smoke, small, paper, or a scale of the study: sets instances, epochs and proposals.",
+        autocompletion=lambda: ["smoke", "small", "paper"],
+    ),
 ]
 Limit = Annotated[
     bool,

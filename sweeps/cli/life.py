@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from amc_core.errors import AmcError
 from amc_core.quantities import bytes_in_words, written
-from sweeps.cli.app import Scale, StoreDir, app
+from sweeps.cli.app import Scale, StoreDir, app, study_argument
 from sweeps.cli.run_table import Yes, is_nothing, opened, remove_runs, run_table, show_curve, states_of, summary
 from sweeps.cli.show import out, show_whole, title_of, written_to
 
@@ -48,9 +48,7 @@ Keys = Annotated[list[str], typer.Argument(metavar="KEY...", help="First digits 
 
 @runs.command(name="list")
 def list_runs(
-    study: Annotated[
-        list[str] | None, typer.Argument(metavar="[STUDY...]", help="Only what these studies name.", show_default=False)
-    ] = None,
+    study: Annotated[list[str] | None, study_argument("[STUDY...]", "Only what these studies name.")] = None,
     store: StoreDir = "results",
     scale: Scale = None,
     where: Where = None,

@@ -24,6 +24,7 @@ from sweeps.cli.app import (
     inches,
     numeral,
     snr_range,
+    study_argument,
 )
 from sweeps.cli.show import out, written
 from sweeps.cli.tables import show_check
@@ -73,8 +74,7 @@ def figures(
 @app.command()
 def report(
     study: Annotated[
-        list[str],
-        typer.Argument(metavar="STUDY…|all", help="Studies, or all: those here whose cells are in the store."),
+        list[str], study_argument("STUDY…|all", "Studies, or all: those here whose cells are in the store.")
     ],
     store: StoreDir = "results",
     scale: Scale = None,

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from amc_core.errors import AmcError
 from amc_core.quantities import duration, many, written
-from sweeps.cli.app import Scale, StoreDir, StudyName, StudyNames, app, numeral
+from sweeps.cli.app import Scale, StoreDir, StudyName, StudyNames, app, numeral, study_argument
 from sweeps.cli.run_table import show_incomplete
 from sweeps.cli.show import err, out, show_plan, show_search_state, title_of, written_to
 
@@ -209,9 +209,7 @@ def complaint(line: str) -> None:
 
 @app.command()
 def status(
-    study: Annotated[
-        list[str] | None, typer.Argument(metavar="[STUDY...]", help="Look at these studies only.", show_default=False)
-    ] = None,
+    study: Annotated[list[str] | None, study_argument("[STUDY...]", "Look at these studies only.")] = None,
     store: StoreDir = "results",
     scale: Scale = None,
     watch: Annotated[bool, typer.Option("--watch", help="Look again every 5 s, until all is complete.")] = False,

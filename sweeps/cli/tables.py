@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from amc_core.quantities import many, written
-from sweeps.cli.app import Limit, Scale, SnrRange, StoreDir, StudyName, app, listed, snr_range
+from sweeps.cli.app import Limit, Scale, SnrRange, StoreDir, StudyName, app, listed, snr_range, study_argument
 from sweeps.cli.show import natural_width, out, show_table, show_whole, snrs_in_words, written_to
 
 _MOST_ROWS = 200  # of a query, on the terminal
@@ -133,7 +133,7 @@ def show_rows(rows) -> None:
 
 @app.command()
 def compare(
-    study: Annotated[str | None, typer.Argument(metavar="[STUDY]", help="Only numbers that this study gives.")] = None,
+    study: Annotated[str | None, study_argument("[STUDY]", "Only numbers that this study gives.")] = None,
     store: StoreDir = "results",
     scale: Scale = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the rows, with the papers' words, here.")] = None,

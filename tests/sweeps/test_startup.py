@@ -1,7 +1,9 @@
 """What commands import: an answer should not wait for what it does not need."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -60,3 +62,34 @@ def test_importing_the_package_imports_nothing_that_computes():
     code = "import sys, sweeps, amc_core; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not set(shown.stdout.split()) & (_LIGHT | _HEAVY)
+
+
+def completed(line: str, folder: Path) -> list[str]:
+    """What bash offers for the last word of a line when Tab is pressed in a folder."""
+    script = """
+        eval "$(amc --show-completion bash)"
+        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+        _amc_completion amc
+        printf '%s\n' "${COMPREPLY[@]}"
+    """
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    ended = subprocess.run(
+        ["bash", "-c", script, "bash", *line.split(" ")],
+        cwd=folder, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return ended.stdout.split()
+
+
+def test_bash_completes_commands_options_scales_shipped_studies_and_study_files(tmp_path):
+    (tmp_path / "p1-own.yaml").touch()
+    assert completed("amc ru", tmp_path) == ["run", "runs"]
+    assert completed("amc run p1-s", tmp_path) == ["p1-stn"]
+    assert completed("amc plan p1-fig14 p1-", tmp_path)[-2:] == ["p1-table2", "p1-own.yaml"]
+    assert completed("amc results quickstart --sca", tmp_path) == ["--scale"]
+    assert completed("amc report quickstart --scale ", tmp_path) == ["smoke", "small", "paper"]
+
+
+def test_completing_a_study_imports_nothing_that_computes(monkeypatch):
+    for name, value in {"_AMC_COMPLETE": "complete_bash", "COMP_WORDS": "amc run p1-s", "COMP_CWORD": "2"}.items():
+        monkeypatch.setenv(name, value)
+    assert not imported() & (_LIGHT - {"pydantic"} | _HEAVY)
