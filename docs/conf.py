@@ -19,6 +19,9 @@ exclude_patterns = ["findings/README.md"]
 html_theme = "furo"
 html_title = "amc-sweeps"
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+smartquotes = False  # else --option has a dash
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
@@ -121,7 +124,7 @@ def _search() -> str:
 
 
 def _keys(described: dict[str, dict]) -> str:
-    return _table(["key", "means"], ([f"`{name}`", told["description"]] for name, told in described.items()))
+    return _table(["key", "means"], ([f"`{name}`", schema["description"]] for name, schema in described.items()))
 
 
 def _classifiers() -> str:
@@ -142,23 +145,28 @@ def _commands() -> str:
     from sweeps.cli import app
 
     group = typer.main.get_command(app)
-    return "\n\n".join(_command(f"amc {name}", command) for name, command in group.commands.items())
+    names = group.list_commands(typer.Context(group))
+    return "\n\n".join(_command(f"amc {name}", group.commands[name]) for name in names)
 
 
 def _command(name: str, command) -> str:
     """A section of one command: what it does, an example, its options. A group is the sections of its commands."""
     if hasattr(command, "commands"):
         return "\n\n".join(_command(f"{name} {inner}", part) for inner, part in command.commands.items())
-    told, _, example = (command.help or "").partition("Example:")
+    help, _, example = (command.help or "").partition("Example:")
     arguments = [part for part in command.params if part.param_type_name == "argument"]
     usage = " ".join([name, *(part.metavar or part.name.upper() for part in arguments)])
     options = [
         [f"`{', '.join(part.opts)}`", part.help or ""] for part in command.params if part.param_type_name == "option"
     ]
-    text = f"## `{name}`\n\n```text\n{usage}\n```\n\n{' '.join(told.split())}\n"
+    text = f"## `{name}`\n\n```text\n{usage}\n```\n\n{_paragraphs(help)}\n"
     if example:
-        text += f"\nExample: {' '.join(example.split())}\n"
+        text += f"\nExample:\n\n```text\n{' '.join(example.split())}\n```\n"
     return text + ("\n" + _table(["option", "means"], options) if options else "")
+
+
+def _paragraphs(text: str) -> str:
+    return "\n\n".join(" ".join(part.split()) for part in text.strip().split("\n\n"))
 
 
 TABLES: dict[str, Callable[[], str]] = {
