@@ -199,12 +199,15 @@ def upper_bound(
     device: torch.device | str = "cpu",
     known: MutableMapping[str, Recognition] | None = None,
 ) -> UpperBound:
-    """The upper bound on the accuracy of any classifier on a test dataset, which knows everything but the symbols.
+    """The upper bound on the accuracy of any classifier on a test dataset, by the one that knows all but the symbols.
 
-    scenario, modulations, snrs_db (dB over the sampled band), length (samples): of the test dataset. standard_error:
-    of each SNR's accuracy. known: where results are looked up and kept; by default as long as the process lives. A
-    result depends on the scenario, the set of linear modulations, SNR, length and standard error alone.
-    Raises AmcError where none is known (`coverage.why_unknown`), or for a standard error outside [1e-4, 0.1].
+    Parameters:
+        scenario, modulations, snrs_db, length: Of the test dataset; SNRs in dB over the band, length in samples.
+        standard_error: The Monte-Carlo error of the accuracy at each SNR, from 1e-4 to 0.1.
+        known: The mapping in which results are looked up and kept; by default one that lives as long as the process.
+
+    Raises:
+        AmcError: No bound is known for the scenario (`coverage.why_unknown`), or standard_error is out of its range.
     """
     names = modulation_names(modulations)
     reason = why_unknown(scenario, names, length)

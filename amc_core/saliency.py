@@ -25,25 +25,32 @@ _TRANSFORMED = "classnet_transformed.blocks"  # STN-ResNeXt's feature map on the
 def saliency(
     model: nn.Module, x: torch.Tensor, classes: Sequence[int] | torch.Tensor | None = None, layer: int = -1
 ) -> torch.Tensor:
-    """Importance of every I/Q sample of an instance for a class (P1 §V-D, Table II).
+    """Importance of every I/Q sample of an instance for a class, by Grad-CAM.
 
     With A[k, p] channel k of a convolutional layer's rectified output at position p, and y the class's logit, α[k]
-    is the mean over p of ∂y/∂A[k, p], and Σ_k α[k] A[k, p] the evidence at p (Selvaraju et al. 2017, eq. 1 and 2).
-    It is read at the samples by linear interpolation between the centres of the positions' receptive fields,
-    negative evidence is set to zero, and each instance is scaled by its maximum. (Over an image of I and Q,
-    evidence is summed over both.)
+    is the mean over p of ∂y/∂A[k, p], and Σ_k α[k] A[k, p] is the evidence at p. The samples read it by linear
+    interpolation between the centres of the positions' receptive fields. Negative evidence is set to zero, and each
+    instance is scaled by its maximum. Over an image of I and Q, evidence is summed over both.
 
-    Selvaraju et al. take the last layer; P1 does not say which. Pooling leaves the last layer of 1D-CNN 12
+    Selvaraju et al. take the last layer; P1 does not name the layer. Pooling leaves the last layer of 1D-CNN 12
     positions of 1024, a stride of 64 samples: single transitions between symbols show only in its first layers.
 
-    The two ClassNets of STN-ResNeXt share one dense layer, so their evidence is added; that of the transformed
+    The two ClassNets of STN-ResNeXt share one dense layer, so their evidence is added. That of the transformed
     instance belongs to the samples from which the transform read it.
 
-    model: a convolutional network of `MODELS`, or one whose class has `feature_maps`, which is left as it was. x:
-    [batch, 2, length] float32. classes: [batch], None for the class that the model recognises. layer: of the model's
-    convolutional layers (or blocks, or stages), counted as Python does, -1 being the last. Returns [batch, length]
-    float32 in [0, 1]; all zeros where nothing speaks for the class. Raises AmcError for a model without convolutions,
-    a layer that it does not have, or other shapes.
+    Parameters:
+        model: A convolutional network of `MODELS`, or one whose class has `feature_maps`. It is left as it was.
+        x: [batch, 2, length] float32.
+        classes: [batch], None for the class that the model recognises.
+        layer: The number of the convolutional layer (or block, or stage), counted as Python does; -1 is the last.
+
+    Returns:
+        [batch, length] float32 in [0, 1]; all zeros if nothing speaks for the class.
+
+    Raises:
+        AmcError: The model has no convolutions or does not have the layer, or a shape is another.
+
+    Source: P1 §V-D, Table II; Selvaraju et al. 2017, eq. 1 and 2.
     """
     trunks = _feature_maps(model)
     if x.ndim != 3 or x.shape[1] != 2:

@@ -151,14 +151,24 @@ def simulate(
 ) -> torch.Tensor:
     """Instances of one scenario, modulation and SNR.
 
-    modulation: a name, or one of one's own, {"MY8": {"points": […]}} or {"4FSK": {"cpm": {…}}}.
+    Audio is from the whole of a file, not from the stretch that a part of a dataset has.
 
-    snr_db: dB over the sampled band, relative to the received signal's power; inf for no noise.
-    indices: which instances, each ≥ 0. length: samples. seed: of the dataset. Audio is from the whole of a file, not
-    from the stretch that a part of a dataset has.
-    Returns (len(indices), length) complex64, each instance of mean power 1 (P1 eq. 2).
-    Raises AmcError for an unknown modulation, an SNR below −200 dB, indices that are no whole numbers from 0 to
-    2⁶³ − 1, or a length below 1.
+    Parameters:
+        scenario: The transmission setting.
+        modulation: A name, or a modulation of one's own, {"MY8": {"points": […]}} or {"4FSK": {"cpm": {…}}}.
+        snr_db: dB over the sampled band, relative to the received signal's power; inf for no noise. At least −200.
+        indices: The instances, by whole numbers from 0 to 2⁶³ − 1.
+        length: Samples of an instance.
+        seed: The seed of the dataset.
+        device: The device that computes, and on which the result lies.
+
+    Returns:
+        (len(indices), length) complex64, each instance of mean power 1.
+
+    Raises:
+        AmcError: The modulation is not known, or another value is not allowed.
+
+    Source: P1 eq. 2.
     """
     [modulation] = modulation_names([modulation])
     if not isinstance(snr_db, int | float | np.number) or not -200 <= snr_db:

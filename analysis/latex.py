@@ -19,10 +19,20 @@ def to_latex(
 ) -> str:
     """A LaTeX table (package booktabs) of a table of `accuracy_by` or `drop_from_training`, in %, with its intervals.
 
-    rows: the columns that tell rows apart; columns: the one whose values stand side by side, None for one column of
-    values. value: "accuracy", or another column that has bounds value_low and value_high. The best of each column is
-    bold: the highest, of a drop the lowest. Raises AmcError for columns that are missing, and where rows and columns
-    leave several values for one place.
+    The best value of each column is bold: the highest accuracy, or the lowest drop.
+
+    Parameters:
+        table: The data frame.
+        rows: The columns whose values make rows.
+        columns: The column whose values stand side by side, None for one column of values.
+        value: "accuracy", or another column with bounds value_low and value_high.
+        digits: Digits behind the point.
+
+    Returns:
+        The text of the table.
+
+    Raises:
+        AmcError: A column is missing, or rows and columns leave several values for one cell of the table.
     """
     rows = [rows] if isinstance(rows, str) else list(rows)
     require_known("column", [*rows, *([columns] if columns else []), value], table)

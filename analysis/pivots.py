@@ -23,11 +23,20 @@ _TOLD_OTHERWISE = ("model", "seed", "parent", "stage", "ancestors", "weights")
 def accuracy_by(cells: pd.DataFrame, by: str | Sequence[str]) -> pd.DataFrame:
     """Accuracy by columns, pooled over everything else (SNRs and seeds, say), with its 95 % interval.
 
-    Columns: `by`; n, correct, accuracy; accuracy_low, accuracy_high; seeds, how many trainings are told apart, those of
-    equal weights counting once; network_low, network_high. The interval is of another training where there are several
-    seeds: the mean accuracy of all trainings that differ in the seed. Of one seed, and in the columns network_…, it is
-    of these networks: their accuracy on all instances of the settings tested. See `amc_core.statistics`.
-    Raises AmcError for columns that the table does not have, or has only to count.
+    If there are several seeds, the interval is that of another training: of the mean accuracy of all trainings that
+    differ in the seed. If there is one seed, and in the columns network_…, it is that of these networks: of their
+    accuracy on all instances of the settings tested. See `amc_core.statistics`.
+
+    Parameters:
+        cells: The table of cells.
+        by: The columns.
+
+    Returns:
+        A data frame with the columns `by`; n, correct, accuracy; accuracy_low, accuracy_high; seeds, the number of
+        different trainings, of which those of equal weights count once; network_low, network_high.
+
+    Raises:
+        AmcError: The table does not have a column of `by`, or has it only to count.
     """
     by = _listed(by)
     pooled = pool(cells, by)
@@ -139,9 +148,17 @@ def _as_trained(cells: pd.DataFrame, name: str) -> bool:
 def train_test(cells: pd.DataFrame, rows: Sequence[str] | None = None, column: str | None = None) -> pd.DataFrame:
     """Accuracy of every training setting (rows) in every test setting (columns), pooled over SNRs and seeds.
 
-    column: the field along the columns; by default that of the tests, length included, with most values. rows: by
-    default the model, every hyperparameter and all other fields that vary. Both may be any columns of `cells`, and
-    names of hyperparameters. Raises AmcError for others.
+    Parameters:
+        cells: The table of cells.
+        rows: Columns of `cells` and names of hyperparameters; by default the model, every hyperparameter and all other
+            fields that vary.
+        column: The field along the columns; by default the field of the tests that has most values; length counts too.
+
+    Returns:
+        A data frame of accuracies.
+
+    Raises:
+        AmcError: The table does not have one of the columns.
     """
     cells, hyperparameters = spread(cells)
     rows, column = axes_of(cells, hyperparameters, rows, column)
@@ -171,12 +188,20 @@ def at_snrs(cells: pd.DataFrame, snrs: tuple[float, float] | None) -> pd.DataFra
 def drop_from_training(cells: pd.DataFrame, by: Sequence[str] | None = None) -> pd.DataFrame:
     """How much less accurate a classifier is in each test setting than in the setting that it was trained in.
 
-    cells: with the column `setting`. Counts are pooled over everything but `by`, by default the model and the settings
-    that vary; where `by` has snr_db, both sides are taken at that SNR. Where runs are pooled of which some were not
-    tested in their own training setting, these are left out on both sides. Columns: `by`, n, correct, accuracy, seeds,
-    training_accuracy, drop = training_accuracy − accuracy, and its 95 % interval drop_low, drop_high, of another
-    training where there are several seeds; these four are NaN where the training setting was not tested.
-    Raises AmcError for a `by` without a field of the training.
+    If some of the runs that are pooled were not tested in their own training setting, these are left out on both sides.
+
+    Parameters:
+        cells: The table of cells, with the column `setting`.
+        by: Columns, over all others of which counts are pooled; by default the model and the settings that vary. If it
+            has snr_db, both sides are taken at that SNR.
+
+    Returns:
+        A data frame with the columns `by`; n, correct, accuracy; seeds; training_accuracy; drop, which is
+        training_accuracy − accuracy; and its 95 % interval drop_low, drop_high, which is that of another training if
+        there are several seeds. These four are NaN if the training setting was not tested.
+
+    Raises:
+        AmcError: `by` has no field of the training.
     """
     by = ["model", *varied_settings(cells)] if by is None else list(by)
     shared = [name for name in by if name not in (*TEST, "test_length")]
@@ -207,12 +232,19 @@ def _differences(own: Pooled, other: Pooled, place: pd.Series) -> Estimate:
 
 
 def snr_at(cells: pd.DataFrame, target: float, by: str | Sequence[str]) -> pd.DataFrame:
-    """The SNR at which the accuracy first reaches `target`, interpolated linearly between tested SNRs.
+    """The SNR at which the accuracy first reaches a target, interpolated linearly between tested SNRs.
 
-    target: in (0, 1). Counts are pooled over everything but `by` and the SNR. Columns: `by`; snr_db; snr_low and
-    snr_high, its 95 % interval, of another training where there are several seeds; seeds. NaN where the target, or
-    where the bound's accuracy, is never reached; the lowest tested SNR where that reaches it already. Cells of unknown
-    SNR do not count.
+    Cells of unknown SNR do not count.
+
+    Parameters:
+        cells: The table of cells.
+        target: The accuracy, in (0, 1).
+        by: Columns, over all others of which, SNR apart, counts are pooled.
+
+    Returns:
+        A data frame with the columns `by`; snr_db; its 95 % interval snr_low, snr_high, which is that of another
+        training if there are several seeds; seeds. A value is NaN if the accuracy (or its bound) never reaches the
+        target, and the lowest tested SNR if it reaches the target there already.
     """
     if not 0 < target < 1:
         raise AmcError(f"target {target!r} is not allowed: it is an accuracy between 0 and 1")

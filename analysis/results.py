@@ -121,14 +121,25 @@ def load(
     columns: Sequence[str] | None = None,
     filters: Filters | None = None,
 ) -> pd.DataFrame:
-    """One of the tables "runs", "epochs", "cells", "confusion"; see `analysis.columns`.
+    """One of the four tables of a store: "runs", "epochs", "cells" or "confusion".
 
-    store: directory. study: path or name of a study, whose runs and cells alone are taken; None takes the whole
-    store. scale: the scale at which that study was run. columns: those that are wanted, by default all. filters:
-    column → the value or the list of values to keep, None for where there is none. Runs, rows and columns that are
-    not asked for are not read, or let go file by file. Rows are sorted by what they describe, so equal results are
-    equal tables. An empty selection is an empty table with the same columns. Raises AmcError for an unknown table,
-    column or study, and for a filter of a type that its column does not hold.
+    `analysis.columns` has what each column means. Rows are sorted by what they describe, so equal results are equal
+    tables. Rows and columns that are not asked for are not read, or are let go file by file. If nothing is selected,
+    the table is empty and has the same columns.
+
+    Parameters:
+        table: The name of the table.
+        store: A directory, or s3://bucket/prefix.
+        study: The path or name of a study, whose runs and cells alone are taken; None takes the whole store.
+        scale: The scale at which the study was run.
+        columns: The columns that are wanted, by default all.
+        filters: Column → the value to keep, or a list of them. None keeps rows without a value.
+
+    Returns:
+        A pandas data frame.
+
+    Raises:
+        AmcError: The table, a column or the study is not known, or a filter's type is not that of its column.
     """
     columns, filters = checked(table, columns, filters)
     return Results(study, store, scale).table(table, columns, filters)

@@ -106,9 +106,16 @@ def shortest_length(name: str, hyperparameters: dict[str, Any] | None = None) ->
 def build_model(name: str, classes: int, length: int, **hyperparameters: Any):
     """A new network: an nn.Module from (batch, 2, length) float32, rows I and Q, to (batch, classes) logits.
 
-    `length` is in samples; where the model's `any_length` holds it is only checked. The weights are drawn
-    from torch's global generator. Raises AmcError for an unknown model or hyperparameter, a value that is not
-    allowed, fewer than two classes, or an instance too short for the network.
+    The weights are drawn from torch's global generator.
+
+    Parameters:
+        name: A name in `MODELS`.
+        classes: The number of classes, at least two.
+        length: Samples of an instance. If the model takes any length, it is only checked.
+        hyperparameters: Those of the model; others have their defaults.
+
+    Raises:
+        AmcError: The model or a hyperparameter is not known, a value is not allowed, or the instance is too short.
     """
     spec = model_spec(name)
     values = validate_hyperparameters(name, hyperparameters)
