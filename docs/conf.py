@@ -21,7 +21,6 @@ html_title = "amc-sweeps"
 html_copy_source = False
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-smartquotes = False  # else --option has a dash
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
@@ -157,7 +156,9 @@ def _command(name: str, command) -> str:
     arguments = [part for part in command.params if part.param_type_name == "argument"]
     usage = " ".join([name, *(part.metavar or part.name.upper() for part in arguments)])
     options = [
-        [f"`{', '.join(part.opts)}`", part.help or ""] for part in command.params if part.param_type_name == "option"
+        [f"`{', '.join(part.opts)}`", _with_code(part.help or "")]
+        for part in command.params
+        if part.param_type_name == "option"
     ]
     text = f"## `{name}`\n\n```text\n{usage}\n```\n\n{_paragraphs(help)}\n"
     if example:
@@ -166,7 +167,12 @@ def _command(name: str, command) -> str:
 
 
 def _paragraphs(text: str) -> str:
-    return "\n\n".join(" ".join(part.split()) for part in text.strip().split("\n\n"))
+    return "\n\n".join(_with_code(" ".join(part.split())) for part in text.strip().split("\n\n"))
+
+
+def _with_code(text: str) -> str:
+    """Sets --options as code, which else would begin with a dash."""
+    return re.sub(r"(?<![\w`-])--?[a-z][\w-]*", r"`\g<0>`", text)
 
 
 TABLES: dict[str, Callable[[], str]] = {

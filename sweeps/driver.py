@@ -60,7 +60,7 @@ class Outcome:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Runs and how many of them are trained; cells and how many of them are evaluated; of a search, proposals."""
+        """The numbers of runs, trained ones, cells and evaluated ones; those of proposals if it is a search."""
         plan = self.plan
         counts = {"runs": len(plan.runs), "trained": len(plan.runs) - plan.untrained}
         counts |= {"cells": plan.cells, "evaluated": plan.cells - plan.missing_cells, "failures": len(self.failures)}
@@ -75,22 +75,22 @@ class Outcome:
 
     @property
     def runs(self):
-        """A data frame with a row per run: model, recipe, training scenario, times."""
+        """A data frame with a row per run, with its model, recipe, training scenario and times."""
         return self.results.runs
 
     @property
     def epochs(self):
-        """A data frame with a row per run and epoch: loss and accuracy on the training and validation parts."""
+        """A data frame with a row per run and epoch, with loss and accuracy on the training and validation parts."""
         return self.results.epochs
 
     @property
     def cells(self):
-        """A data frame with a row per run, test scenario and SNR: n, correct, accuracy."""
+        """A data frame with a row per run, test scenario and SNR, with n, correct and accuracy."""
         return self.results.cells
 
     @cached_property
     def confusion(self):
-        """A data frame with a row per run, test scenario, SNR, sent and recognised modulation: count."""
+        """A data frame with a row per run, test scenario, SNR, sent and recognised modulation, with their count."""
         return self.results.table("confusion")
 
     def figure(self):
