@@ -32,14 +32,14 @@ class Channel:
     nothing without others.
     """
 
-    path_delays: tuple[float, ...] = Field(
-        (), 0, 1, unit="s", most=_MOST_PATHS, help="By how much each path is later than it was sent."
-    )
+    path_delays: tuple[float, ...] = Field((), 0, 1, unit="s", most=_MOST_PATHS, help="Delay of each path.")
     path_gains_db: tuple[float, ...] = Field(
         (), -200, 200, unit="dB", most=_MOST_PATHS,
         help="Mean power of each path; the powers are scaled so that their sum is 1.",
     )  # fmt: skip
-    max_doppler: float = Field(0.0, 0, 1e6, unit="Hz", label="maximum Doppler shift", help="Of the Jakes spectrum.")
+    max_doppler: float = Field(
+        0.0, 0, 1e6, unit="Hz", label="maximum Doppler shift", help="Largest Doppler shift, of the Jakes spectrum."
+    )
     k_factor: float = Field(
         0.0, 0, 1e6, symbol="K", label="Rician factor",
         help="Linear ratio of the direct to the scattered power of the first path; 0 is Rayleigh fading.",
@@ -50,7 +50,7 @@ class Channel:
         None, 1, 10**9, whole=True, optional=True,
         help="How many fading realisations there are: instance i takes number i mod R. By default each has its own.",
     )  # fmt: skip
-    name: str = Field("", reader=_channel_name, schema_of=lambda: {"type": "string"}, help="What tables call it.")
+    name: str = Field("", reader=_channel_name, schema_of=lambda: {"type": "string"}, help="The name in tables.")
 
     def __post_init__(self):
         read_fields(self)

@@ -163,7 +163,9 @@ class Recipe:
 
     epochs: int = Field(80, 1, 10**6, help="Passes over the training part.")
     batch_size: int = Field(256, 1, 10**6, unit="instances", help="Instances of a gradient step.")
-    learning_rate: float = Field(1e-3, 0, 1e6, above=True, help="Of the optimiser, at the start of the schedule.")
+    learning_rate: float = Field(
+        1e-3, 0, 1e6, above=True, help="The optimiser's learning rate at the start of the schedule."
+    )
     optimiser: str = Field("adam", choices=("adam", "adamw"), help="The optimiser.")
     weight_decay: float = Field(0.0, 0, 1e6, help="Of the optimiser.")
     schedule: str = Field(
@@ -171,9 +173,9 @@ class Recipe:
         help="Of the learning rate: cosine falls to 0 over the epochs; step is a tenth after half of the epochs and a "
         "hundredth after three quarters; plateau falls by a factor when the validation loss no longer does.",
     )  # fmt: skip
-    plateau_factor: float = Field(0.5, 0, 1, above=True, help="What a plateau multiplies the learning rate by.")
+    plateau_factor: float = Field(0.5, 0, 1, above=True, help="Factor by which a plateau multiplies the learning rate.")
     plateau_patience: int = Field(10, 0, 10**6, unit="epochs", help="Epochs without a lower validation loss.")
-    plateau_minimum: float = Field(0.0, 0, 1e6, help="Below which a plateau does not bring the learning rate.")
+    plateau_minimum: float = Field(0.0, 0, 1e6, help="Smallest learning rate that a plateau leads to.")
     plateau_counting: str = Field(
         "keras", choices=("keras", "pytorch"),
         help="keras acts when the epochs without a loss lower by 1e-4 reach the patience; pytorch when they exceed it, "
@@ -187,7 +189,9 @@ class Recipe:
         None, 1, 10**6, whole=True, optional=True, unit="epochs",
         help="Epochs without a better validation accuracy (stop_on) after which training ends early; none for never.",
     )  # fmt: skip
-    stop_on: str = Field("accuracy", choices=("accuracy", "loss"), help="What the patience watches, in validation.")
+    stop_on: str = Field(
+        "accuracy", choices=("accuracy", "loss"), help="The quantity of the validation part that the patience watches."
+    )
     precision: str = Field(
         "float32", choices=("float32", "tf32", "bf16"),
         help="Of products and convolutions in training: tf32 shortens their factors on a GPU, and is float32 on a CPU; "

@@ -44,7 +44,7 @@ class Scenario:
 
     channel: str | Channel = Field(
         "awgn", reader=read_channel, schema_of=channel_schema,
-        help=f"What lies between transmitter and receiver: {', '.join(CHANNELS)}, or a channel of one's own.",
+        help=f"The path from transmitter to receiver: {', '.join(CHANNELS)}, or a channel of one's own.",
     )  # fmt: skip
     upsampling: float | Distribution = Field(
         8.0, 1, 1024, exact=True, varies=True, symbol="L", label="samples per symbol",
@@ -61,17 +61,17 @@ class Scenario:
     )
     pulse_span: int | None = Field(
         None, 1, 128, whole=True, optional=True, unit="symbols",
-        help="Where the pulse is cut, on either side; by default where less than 1e-5 of its energy remains.",
+        help="Length of the pulse on either side; by default it ends where less than 1e-5 of its energy remains.",
     )  # fmt: skip
     timing_offset: float | Distribution = Field(
-        0.0, -1024, 1024, varies=True, unit="symbols", help="By how much the signal is late (τ of P1 eq. 2)."
+        0.0, -1024, 1024, varies=True, unit="symbols", help="Delay of the signal (τ of P1 eq. 2)."
     )
     phase_offset: float | Distribution = Field(
-        0.0, -1e3, 1e3, varies=True, unit="rad", help="Phase by which the received signal is turned."
+        0.0, -1e3, 1e3, varies=True, unit="rad", help="Phase that is added to the received signal."
     )
     carrier_offset: float | Distribution = Field(
         0.0, -1e12, 1e12, varies=True, unit="Hz",
-        help="By how much the received spectrum is shifted upwards (P1 eq. 2 counts its Δf downwards).",
+        help="Upward shift of the received spectrum (P1 eq. 2 counts its Δf downwards).",
     )  # fmt: skip
     relative_carrier_offset: float | Distribution = Field(
         0.0, -0.5, 0.5, varies=True, unit="cycles per sample", label="carrier offset",
@@ -79,15 +79,15 @@ class Scenario:
     )  # fmt: skip
     sample_rate_offset: float | Distribution = Field(
         0.0, -1e5, 1e5, varies=True, unit="ppm", label="sample-rate offset",
-        help="By how much faster than the sample rate the receiver samples.",
+        help="Difference of the receiver's sample rate from the nominal one; positive is faster.",
     )  # fmt: skip
     amplifier_backoff_db: float | Distribution | None = Field(
         None, -30, 60, varies=True, optional=True, unit="dB", label="amplifier back-off",
-        help="By how much the power at which the transmitter's amplifier saturates is above that of the instance.",
+        help="Saturation power of the transmitter's amplifier, relative to the power of the instance.",
     )  # fmt: skip
     amplifier_smoothness: float | Distribution = Field(
         3.0, 0.1, 100, varies=True,
-        help="Of the amplifier's transition to saturation (p of Rapp's model).",
+        help="Smoothness of the amplifier's transition to saturation (p of Rapp's model).",
     )  # fmt: skip
     phase_noise_linewidth: float | Distribution = Field(
         0.0, 0, 1e12, varies=True, unit="Hz",
@@ -95,7 +95,7 @@ class Scenario:
     )  # fmt: skip
     impulsive_index: float | Distribution | None = Field(
         None, 1e-6, 10, varies=True, optional=True,
-        help="Impulses a sample (A), of noise of Middleton's class A in place of Gaussian noise.",
+        help="Impulses per sample (A) of Middleton's class A noise, which replaces Gaussian noise.",
     )  # fmt: skip
     impulsive_ratio: float | Distribution | None = Field(
         None, 1e-9, 1e9, varies=True, optional=True,
@@ -103,23 +103,23 @@ class Scenario:
     )  # fmt: skip
     iq_gain_imbalance_db: float | Distribution = Field(
         0.0, -20, 20, varies=True, unit="dB", label="I/Q gain imbalance",
-        help="By how much more the receiver amplifies I than Q.",
+        help="Gain of I over that of Q in the receiver.",
     )  # fmt: skip
     iq_phase_imbalance: float | Distribution = Field(
         0.0, -1.5, 1.5, varies=True, unit="rad", label="I/Q phase imbalance",
-        help="By how much the receiver's I and Q are off a right angle.",
+        help="Deviation of the receiver's I and Q from a right angle.",
     )  # fmt: skip
     dc_offset_i: float | Distribution = Field(
         0.0, -100, 100, varies=True, label="DC offset of I",
-        help="What the receiver adds to I, in units of the rms of the received signal with its noise.",
+        help="Constant that the receiver adds to I, in units of the rms of the received signal with its noise.",
     )  # fmt: skip
     dc_offset_q: float | Distribution = Field(
         0.0, -100, 100, varies=True, label="DC offset of Q",
-        help="What the receiver adds to Q, in units of the rms of the received signal with its noise.",
+        help="Constant that the receiver adds to Q, in units of the rms of the received signal with its noise.",
     )  # fmt: skip
     clipping_level: float | Distribution | None = Field(
         None, 0, 1e3, above=True, varies=True, optional=True,
-        help="Where I and Q are clipped, each by itself, in units of the rms of the signal that is converted.",
+        help="Largest magnitude of I and of Q, which are clipped there, in units of the rms of the converted signal.",
     )  # fmt: skip
     quantiser_bits: int | Distribution | None = Field(
         None, 1, 24, whole=True, varies=True, optional=True,
@@ -127,20 +127,20 @@ class Scenario:
     )  # fmt: skip
     front_end: str | FrontEnd = Field(
         "", reader=read_front_end, schema_of=front_end_schema, label="front end",
-        help="A function of one's own, of a file in `code`, that what was received passes: {my_rx.clip: {level: 1}}.",
+        help="A function of one's own in a file of `code`, which the received signal passes: {my_rx.clip: {level: 1}}.",
     )  # fmt: skip
     resample_to: float | None = Field(
         None, 2, 64, optional=True, unit="samples per symbol", label="blind resampling",
-        help="To what the receiver brings an instance, whose symbol rate it estimates from the signal alone.",
+        help="Rate to which the receiver resamples; it estimates the symbol rate from the instance alone.",
     )  # fmt: skip
     snr_reference: str = Field(
         "instance", choices=("instance", "average"),
-        help="What the SNR is relative to: the power of the instance itself, as faded, or the average over fading.",
+        help="Reference of the SNR: the power of the instance itself, as faded, or the average over fading.",
     )  # fmt: skip
     normalisation: str = Field(
         "power", choices=("power", "energy", "max", "none"),
-        help="How an instance, simulated or recorded, is scaled at last: to unit mean power, divided by its energy "
-        "or by its largest magnitude, or not at all.",
+        help="The last scaling of an instance, simulated or recorded: to unit mean power, by its energy, by its "
+        "largest magnitude, or none.",
     )  # fmt: skip
     audio: str = Field(
         "", file=True,
@@ -149,8 +149,8 @@ class Scenario:
     )  # fmt: skip
     recording: str = Field(
         "", file=True, reader=read_recording, schema_of=recording_schema,
-        help="A file whose instances are taken instead of simulated ones, or {file: path, iq: field, …} with what its "
-        "fields are; of the others only normalisation goes with it.",
+        help="A file whose instances replace simulated ones, or {file: path, iq: field, …} if its format does not name "
+        "its fields. Of all other fields only normalisation goes with it.",
     )  # fmt: skip
 
     def __post_init__(self):

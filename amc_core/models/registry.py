@@ -125,7 +125,7 @@ MODELS: dict[str, ModelSpec] = {
                     help="The transformation that training starts from.",
                 ),
                 "transform": Field(
-                    "time", choices=("time", "time_iq"), help="What is transformed: time alone, or I and Q as well."
+                    "time", choices=("time", "time_iq"), help="Transform time alone, or I and Q as well."
                 ),
             },
         ),
@@ -239,7 +239,7 @@ MODELS: dict[str, ModelSpec] = {
             hyperparameters={
                 "stages": Field("2-3-2", choices=("2-3-2", "3-3-3", "1-2-1"), help="Blocks of the three stages."),
                 "spectrogram": Field(
-                    "real", choices=("real", "magnitude"), help="What of the spectrogram the network sees."
+                    "real", choices=("real", "magnitude"), help="The part of the spectrogram that the network sees."
                 ),
             },
         ),
@@ -261,9 +261,7 @@ MODELS: dict[str, ModelSpec] = {
             target="amc_core.models.mcformer:MCformer",
             min_length=8,
             any_length=True,
-            hyperparameters={
-                "size": Field("large", choices=("large", "small"), help="Which of the published variants.")
-            },
+            hyperparameters={"size": Field("large", choices=("large", "small"), help="The published variant.")},
         ),
         ModelSpec(
             name="gru2",

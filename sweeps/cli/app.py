@@ -108,15 +108,19 @@ Scale = Annotated[
 ]
 Limit = Annotated[
     bool,
-    typer.Option("--limit", help="Also the upper bound of any classifier, where known; takes minutes the first time."),
+    typer.Option(
+        "--limit", help="Add the upper bound of any classifier, if it is known; takes minutes the first time."
+    ),
 ]
 SnrRange = Annotated[
-    str | None, typer.Option("--snr", metavar="LOW..HIGH", help="Only SNRs in dB from LOW to HIGH; or one: --snr 10.")
+    str | None,
+    typer.Option("--snr", metavar="LOW..HIGH", help="Only SNRs from LOW to HIGH in dB, or one SNR: --snr 10."),
 ]
 
-Formats = Annotated[str, typer.Option("--format", help="Of pdf, png and svg, with commas.")]
+Formats = Annotated[str, typer.Option("--format", help="pdf, png and svg, or some of them with commas between.")]
 Width = Annotated[
-    str | None, typer.Option("--width", help="Such as 3.5in or 89mm; otherwise a column of an IEEE page, or both.")
+    str | None,
+    typer.Option("--width", help="A width such as 3.5in or 89mm; by default a column of an IEEE page, or both."),
 ]
 
 

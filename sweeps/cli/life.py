@@ -41,14 +41,14 @@ runs = typer.Typer(
 app.add_typer(runs, name="runs")
 
 Where = Annotated[
-    str | None, typer.Option("--where", help="Only runs on which this holds, in SQL: \"model = 'resnet'\".")
+    str | None, typer.Option("--where", help="Only runs for which this condition in SQL holds: \"model = 'resnet'\".")
 ]
 Keys = Annotated[list[str], typer.Argument(metavar="KEY...", help="First digits of the runs' keys.")]
 
 
 @runs.command(name="list")
 def list_runs(
-    study: Annotated[list[str] | None, study_argument("[STUDY...]", "Only what these studies name.")] = None,
+    study: Annotated[list[str] | None, study_argument("[STUDY...]", "Only runs of these studies.")] = None,
     store: StoreDir = "results",
     scale: Scale = None,
     where: Where = None,
@@ -114,7 +114,7 @@ def rm(
         list[str] | None, typer.Argument(metavar="[KEY...]", help="First digits of the runs' keys.", show_default=False)
     ] = None,
     store: StoreDir = "results",
-    failed: Annotated[bool, typer.Option("--failed", help="All that have failed.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Remove all runs that have failed.")] = False,
     where: Where = None,
     yes: Yes = False,
 ) -> None:

@@ -39,8 +39,8 @@ def figures(
     formats: Formats = "png,svg",
     width: Width = None,
     snr: SnrRange = None,
-    title: Annotated[str | None, typer.Option("--title", help='Above the figures; "" for none.')] = None,
-    intervals: Annotated[bool, typer.Option("--intervals", help="95 % intervals in the heat map.")] = False,
+    title: Annotated[str | None, typer.Option("--title", help='The title of the figures; "" for none.')] = None,
+    intervals: Annotated[bool, typer.Option("--intervals", help="Write 95 % intervals into the heat map.")] = False,
     limit: Limit = False,
 ) -> None:
     """Draw a study's figures: the train × test heat map, accuracy over SNR; of a shipped study, the paper's figure.
@@ -119,7 +119,7 @@ def draw_saliency(
             help="dB; otherwise the study's highest.",
         ),
     ] = None,
-    model: Annotated[str | None, typer.Option("--model", help="Of this model only.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Only networks of this model.")] = None,
     instance: Annotated[
         int,
         numeral(
@@ -128,7 +128,7 @@ def draw_saliency(
             0,
             10**7,
             whole=True,
-            help="Which instance of the test part.",
+            help="Number of the instance in the test part.",
         ),
     ] = 0,
     layer: Annotated[
@@ -223,7 +223,7 @@ def simulate_signals(
             1,
             10**7,
             whole=True,
-            help="Exported of each modulation.",
+            help="Number of instances of each modulation to export.",
         ),
     ] = 100,
     code: Annotated[

@@ -25,7 +25,7 @@ _EPOCHS_SHOWN = 12
 _BARS = "▁▂▃▄▅▆▇█"
 _TOLD = 8  # runs that a list of what would be removed names
 
-Yes = Annotated[bool, typer.Option("--yes", help="Do it; without this, only say what would go.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Remove them; without this option, only say what would go.")]
 
 
 def opened(path: str, exists: bool = True) -> Store:

@@ -80,7 +80,9 @@ def run(
     scale: Scale = None,
     address: Annotated[
         str | None,
-        typer.Option("--address", help="host:port of a Ray cluster, auto, or local; otherwise RAY_ADDRESS, or here."),
+        typer.Option(
+            "--address", help="host:port of a Ray cluster, auto, or local; by default RAY_ADDRESS, or this machine."
+        ),
     ] = None,
     gpus_per_trial: Annotated[
         float | None,

@@ -28,7 +28,8 @@ def results(
     store: StoreDir = "results",
     scale: Scale = None,
     rows: Annotated[
-        str | None, typer.Option("--rows", help="Columns of the table cells that tell rows apart, with commas.")
+        str | None,
+        typer.Option("--rows", help="Columns of the table cells whose values make rows, with commas between."),
     ] = None,
     columns: Annotated[
         str | None, typer.Option("--columns", help="The column of the table cells whose values stand side by side.")
@@ -66,9 +67,11 @@ def results(
 
 @app.command()
 def query(
-    sql: Annotated[str, typer.Argument(metavar="SQL", help="A SELECT over runs, epochs, cells and confusion.")],
+    sql: Annotated[
+        str, typer.Argument(metavar="SQL", help="A SELECT over the tables runs, epochs, cells and confusion.")
+    ],
     store: StoreDir = "results",
-    study: Annotated[str | None, typer.Option("--study", help="Only what this study selects.")] = None,
+    study: Annotated[str | None, typer.Option("--study", help="Only runs and cells of this study.")] = None,
     scale: Scale = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the rows to this CSV file.")] = None,
     parquet: Annotated[Path | None, typer.Option("--parquet", help="Write the rows to this Parquet file.")] = None,
@@ -133,12 +136,15 @@ def show_rows(rows) -> None:
 
 @app.command()
 def compare(
-    study: Annotated[str | None, study_argument("[STUDY]", "Only numbers that this study gives.")] = None,
+    study: Annotated[str | None, study_argument("[STUDY]", "Only numbers of this study.")] = None,
     store: StoreDir = "results",
     scale: Scale = None,
-    csv: Annotated[Path | None, typer.Option("--csv", help="Write the rows, with the papers' words, here.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="Write the rows, with the papers' words, to this CSV file.")
+    ] = None,
     limit: Annotated[
-        bool, typer.Option("--limit", help="Look whether a network is above the upper bound; minutes the first time.")
+        bool,
+        typer.Option("--limit", help="Check whether a network is above the upper bound; takes minutes the first time."),
     ] = False,
 ) -> None:
     """Set results beside the numbers that the two papers report, with the scale at which they were computed.

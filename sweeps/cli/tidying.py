@@ -24,10 +24,12 @@ app.add_typer(tidying, name="store")
 
 @tidying.command()
 def gc(
-    keep: Annotated[list[str], typer.Option("--keep", metavar="STUDY", help="Keep what it names; may repeat.")],
+    keep: Annotated[
+        list[str], typer.Option("--keep", metavar="STUDY", help="A study whose runs are kept; may repeat.")
+    ],
     store: StoreDir = "results",
     scale: Annotated[
-        str | None, typer.Option("--scale", help="Keep what they name at this scale alone; otherwise at any.")
+        str | None, typer.Option("--scale", help="Keep runs of this scale only; by default of any scale.")
     ] = None,
     yes: Yes = False,
 ) -> None:

@@ -118,9 +118,9 @@ class ScaleSection(_Section):
     snr_stride: _whole(1, 1_000) | None = None
     """4 takes every fourth SNR of the study, the last one among them."""
     epochs: _Count | None = None
-    """Epochs of a recipe that has the default; of others in proportion."""
+    """Epochs of a recipe that has the default; others change in proportion."""
     batch_size: _Count | None = None
-    """Batch size of a recipe that has the default; of others in proportion."""
+    """Batch size of a recipe that has the default; others change in proportion."""
     proposals: _Count | None = None
     """Proposals of a search."""
 
@@ -139,7 +139,7 @@ class TransferSection(_Section):
     """A stage that starts from every run above it, or from those of some models."""
 
     name: str = ""
-    """By which tables know its runs; by default transfer-1, transfer-2, and so on."""
+    """The name of its runs in tables; by default transfer-1, transfer-2, and so on."""
     models: Annotated[tuple[str, ...], BeforeValidator(_model_names)] = ()
     """The models that it takes, by default all that are trained in epochs."""
     after: tuple[str, ...] = ()
@@ -161,15 +161,15 @@ class SearchSection(_Section):
     """How the dimensions of a study are searched."""
 
     proposals: _Count | None = None
-    """How many proposals are to be evaluated; those that a pruner stops count."""
+    """Number of proposals to evaluate; those that a pruner stops count."""
     sampler: Literal["tpe", "random", "cmaes", "grid"] = "tpe"
-    """How values are proposed."""
+    """The method that proposes values."""
     pruner: Literal["none", "asha", "median", "hyperband"] = "none"
     """Which proposals are stopped early: by comparison with those that have come as far by then, so timing matters."""
     objective: tuple[str, ...] = ("unseen_accuracy",)
-    """What is best: one, or several for a Pareto front."""
+    """The objective; several make a Pareto front."""
     seed: _Seed = 0
-    """Of the sampler."""
+    """Seed of the sampler."""
     storage: str | None = Field(None, pattern=r"^[a-z0-9+]+://.")
     """URL of a database that keeps the proposals; by default a journal file in the store."""
 
@@ -187,15 +187,15 @@ class StudyFile(_Section):
     """The keys of a study file."""
 
     description: str = ""
-    """What the study is for."""
+    """The purpose of the study."""
     modulations: tuple[SkipValidation[str], ...] = Field(validate_default=True, default="complex")
-    """The classes: the name of a set, or a list of modulations, of one's own such as {MY4: {points: [[1, 0], …]}}."""
+    """The classes: the name of a set, or a list of modulations, some one's own: {MY4: {points: [[1, 0], …]}}."""
     snr_db: tuple[_number(-200, 200), ...] = tuple(float(snr) for snr in range(-6, 19, 2))
     """SNRs in dB: a list, or a range {from, to, step}."""
     instances: _Instances = 1000
     """Instances of every modulation and SNR, split 80:10:10 into training, validation and test."""
     length: tuple[_Length, ...] = (1024,)
-    """Samples of an instance; of several, each is trained on."""
+    """Samples of an instance; a list trains on each length."""
     test_length: tuple[_Length, ...] = ()
     """Samples of an instance in tests; by default those of training."""
     dataset_seed: _Seed = 0
@@ -207,21 +207,21 @@ class StudyFile(_Section):
     models: tuple[SkipValidation[ModelEntry], ...]
     """Names of models, or names with hyperparameters, beside which there may be a recipe of that model alone."""
     recipe: _Recipes = ({},)
-    """How weights come about: fields of a recipe; a list of values means each of them."""
+    """Fields of a recipe, the way to train weights; a list of values means each of them."""
     seeds: tuple[_Seed, ...] = (0,)
     """Seeds of the initial weights and of the order of instances; each is a run."""
     train: _TrainGrids = (Grid(),)
-    """The scenarios to train in: fields and their values, every combination of which is meant."""
+    """The scenarios to train in: fields and their values, in every combination."""
     test: _TestGrids = (Grid(),)
     """The scenarios to test in; fields that are left out are as in training."""
     transfer: tuple[TransferSection, ...] = ()
     """Stages of training that start from the runs before them."""
     scales: dict[str, ScaleSection] = {}
-    """What a scale of a name sets, for --scale."""
+    """Sizes by name, for --scale."""
     resources: ResourcesSection = ResourcesSection()
-    """What one trial takes of a machine."""
+    """Share of a machine that one trial takes."""
     search: SearchSection | None = None
-    """How dimensions of the study are searched."""
+    """The search over the dimensions of the study."""
 
     @property
     def grids(self) -> tuple[Grid, ...]:

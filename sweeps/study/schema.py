@@ -26,8 +26,8 @@ _DIMENSION = {
     "int": "A whole number between the two.",
     "float": "A number between the two.",
     "choice": "One of these values.",
-    "step": "Only numbers that are so many steps from the lowest.",
-    "log": "Whether it is searched on a logarithmic scale.",
+    "step": "Distance between two values; they are counted from the lowest.",
+    "log": "Search on a logarithmic scale?",
     "when": "Fields beside it and the values that they must have; otherwise the field is left to its default.",
 }
 
