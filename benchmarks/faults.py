@@ -162,10 +162,10 @@ for line in sys.stdin:
 cluster.shutdown()
 """
 
-    def __init__(self, token: Path, cpus: int, gpus: int):
+    def __init__(self, token: Path, cpus: int, gpus: int, asks: bool):
         token.write_text("0" * 64)
         token.chmod(0o600)
-        tokens = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+        tokens = {"RAY_AUTH_MODE": "token" if asks else "disabled", "RAY_AUTH_TOKEN_PATH": str(token)}
         self.environment = os.environ | tokens | {"RAY_USAGE_STATS_ENABLED": "0"}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         host = [sys.executable, "-c", self.HOST, str(cpus), str(gpus)]
@@ -180,9 +180,9 @@ cluster.shutdown()
 
 
 @contextmanager
-def two_workers(token: Path, cpus: int = 1, gpus: int = 0):
-    """A cluster that ends with the context; `token` is written there."""
-    cluster = TwoWorkers(token, cpus, gpus)
+def two_workers(token: Path, cpus: int = 1, gpus: int = 0, asks: bool = True):
+    """A cluster that ends with the context; `token` is written there. asks: whether it asks for that."""
+    cluster = TwoWorkers(token, cpus, gpus, asks)
     try:
         yield cluster
     finally:

@@ -75,11 +75,9 @@ def connected(address: str | None, named_by: str, folder: Path | None) -> Iterat
     """
     if address is None:
         _require_loopback()
-    with _private() if address is None else _with_token(address):
+    mode = _require_cluster(address, named_by) if address not in (None, "auto") else ""
+    with _private() if address is None else _authenticated(mode):
         import ray
-
-        if address not in (None, "auto"):
-            _require_cluster(address, named_by)
 
         if ray.is_initialized():
             raise AmcError(
@@ -116,35 +114,49 @@ def _unreachable(address: str, named_by: str, reason: str) -> AmcError:
     return AmcError(f"{named_by} {address!r} cannot be reached ({reason}): give host:port of a running Ray head")
 
 
-def _require_cluster(address: str, named_by: str) -> None:
-    """Raise AmcError unless a Ray cluster answers at host:port."""
+# A head on this machine that asks for a token gets the one that Ray keeps for this user, as Ray gives it for "auto"
+# alone. A head elsewhere gets it only where RAY_AUTH_MODE says so, since whoever has a token may run code.
+_MEET = """if True:
+    import os, sys, ray
+    from ray._raylet import Config, GcsClient
+    from ray.exceptions import AuthenticationError
+
+    if sys.argv[2] == "here" and "RAY_AUTH_MODE" not in os.environ:
+        try:
+            GcsClient(address=sys.argv[1]).internal_kv_get(b"amc", None, timeout=5)
+        except AuthenticationError:
+            os.environ["RAY_AUTH_MODE"] = "token"
+            Config.initialize("")
+    ray.init(address=sys.argv[1], log_to_driver=False)
+    print(os.environ.get("RAY_AUTH_MODE", ""))
+"""
+
+
+def _require_cluster(address: str, named_by: str) -> str:
+    """The RAY_AUTH_MODE by which a Ray cluster answers at host:port, "" for the usual one. Raises AmcError without one.
+
+    ray.init itself would try for minutes, so a process that can be given up on tries first.
+    """
     require_listener(address, named_by)
-    # ray.init itself would try for minutes, so a process that can be given up on tries first.
-    attempt = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False)"
+    command = [sys.executable, "-c", _MEET, address, "here" if _is_here(address) else "elsewhere"]
     try:
-        answer = subprocess.run([sys.executable, "-c", attempt, address], capture_output=True, text=True, timeout=30)
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=30)
     except subprocess.TimeoutExpired:
         raise _unreachable(address, named_by, "what listens there does not answer as a Ray head") from None
     if answer.returncode:
         reason = (answer.stderr.strip() or "no reason told").splitlines()[-1]
         raise _unreachable(address, named_by, f"{reason}; {_TOKEN}")
+    return answer.stdout.split("\n")[-2]
 
 
 @contextmanager
-def _with_token(address: str) -> Iterator[None]:
-    """Show the token that Ray keeps for this user to a head on this machine, as Ray does for "auto" alone.
+def _authenticated(mode: str) -> Iterator[None]:
+    """Let Ray's clients show this user's token, or none, as `_require_cluster` has found."""
+    from ray._raylet import Config
 
-    A head elsewhere gets it only where RAY_AUTH_MODE says so: a token lets whoever has it run code.
-    """
-    from ray._raylet import AuthenticationTokenLoader, Config
-
-    known = "RAY_AUTH_MODE" in os.environ or not AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True)
-    if known or not (address == "auto" or _is_here(address)):
-        yield
-        return
     try:
-        with environment({"RAY_AUTH_MODE": "token"}):
-            Config.initialize("")
+        with environment({"RAY_AUTH_MODE": mode} if mode else {}):
+            Config.initialize("")  # what Ray, if it was imported before, has read of the environment
             yield
     finally:
         Config.initialize("")

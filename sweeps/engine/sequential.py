@@ -64,6 +64,7 @@ def _next(waiting: dict[str, Run], untrained: set[str], ending: Ending) -> Run |
 
 def _compute(run: Run, study: Study | Studies, store: Store, device: str, progress: Progress, ending: Ending) -> bool:
     """Do one run; returns whether its weights are in the store."""
+    from sweeps.engine.life import SignOfLife
     from sweeps.engine.log import RunLog
     from sweeps.engine.trial import compute
     from sweeps.engine.worker import STUDY, blame
@@ -71,9 +72,10 @@ def _compute(run: Run, study: Study | Studies, store: Store, device: str, progre
     trained = False
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            with RunLog(run, store) as log:
+            with RunLog(run, store) as log, SignOfLife(run, store) as life:
                 for step in compute(run, study.tests(run), store, device, ending.due):
                     log.step(step)
+                    life.step(step)
                     trained = step["trained"]
                     progress.advance(run.key, step["epoch"], step["cells"], step["accuracy"])
             progress.finish(run.key)

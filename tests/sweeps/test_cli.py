@@ -299,11 +299,14 @@ def test_a_damaged_checkpoint_does_not_keep_a_run_from_being_trained(study_file,
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_before_anything_runs_ends_in_a_sentence(study_file, tmp_path, number, delay):
     command = [sys.executable, "-m", "sweeps", "run", study_file(), "--store", str(tmp_path / "store")]
-    driver = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    driver = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     time.sleep(delay)
     driver.send_signal(number)
-    _, errors = driver.communicate(timeout=60)
-    assert driver.returncode == 130 and "Interrupted" in errors and "Traceback" not in errors
+    output, errors = driver.communicate(timeout=120)
+    if number == signal.SIGTERM and driver.returncode == 0:  # by which a launch that has begun ends in order
+        assert "Ended early" in output and errors == ""
+    else:
+        assert driver.returncode == 130 and "Interrupted" in errors and "Traceback" not in errors
 
 
 def test_a_signal_while_modules_are_imported_ends_in_a_sentence_before_the_command_begins():

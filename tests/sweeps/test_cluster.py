@@ -67,6 +67,19 @@ def test_a_node_that_does_not_see_the_store_is_named_and_gets_no_trials(study_fi
 # -- cluster.yaml --------------------------------------------------------------------------------------
 
 TEXT = (ROOT / "cluster.yaml").read_text()
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_a_head_on_this_machine_is_met_with_the_token_that_ray_keeps_if_it_asks_for_one(tmp_path, study_file, asks):
+    """As "auto" meets it, RAY_AUTH_MODE unsaid; a worker would not get through to a driver with a token of its own."""
+    study, store = study_file(models="hoc_svm", train="{channel: awgn}"), tmp_path / "store"
+    with two_workers(tmp_path / "auth_token", asks=asks) as cluster:
+        unsaid = {name: value for name, value in cluster.environment.items() if name != "RAY_AUTH_MODE"}
+        command = [sys.executable, "-m", "sweeps", "run", study, "--store", str(store), "--address", cluster.address]
+        ended = subprocess.run(command, env=unsaid, cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 0 and "small is complete" in ended.stdout, ended.stderr
+
+
 PLACES = ("max_workers", "idle_timeout_minutes", "provider", "auth", "available_node_types", "head_node_type")
 
 

@@ -258,6 +258,14 @@ def test_a_merge_takes_over_what_is_begun_and_leaves_out_other_weights(study_fil
     assert merged.runs == 0 and set(merged.left_out) == {first.key, second.key}
 
 
+def test_a_watched_status_looks_again_until_all_is_complete(amc, study_file, store, monkeypatch):
+    path = study_file(models="hoc_svm")
+    monkeypatch.setattr("sweeps.cli.running.time.sleep", lambda seconds: complete(path, store))
+    watched = amc("status", path, "--store", str(store.path), "--watch")
+    looks = [line for line in watched.stdout.splitlines() if "runs trained" in line]
+    assert watched.returncode == 0 and [line.split()[0] for line in looks] == ["0", "2"]
+
+
 def test_check_names_what_is_damaged_and_changes_nothing(amc, filled):
     _, store = filled
     assert amc("store", "check", "--store", str(store.path)).stdout.endswith("Every file is what was written.\n")
