@@ -15,10 +15,11 @@ import pyarrow.compute as pc
 
 from amc_core.scenario import Scenario, scenario_from
 from amc_core.settings import covers, setting, varies
-from analysis.columns import OF_ROWS, TEST, Filters, kept, scenario_columns, sorted_rows
+from analysis.columns import EVALUATED, OF_ROWS, TEST, Filters, kept, scenario_columns, sorted_rows
 from analysis.runs import modulation_set
 from sweeps.store import CELL_SCHEMA, Store
 from sweeps.store.cells import merge
+from sweeps.store.record import process_of
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Tested:
             return self._settings()
         if name == "test_modulation_set":
             return self._modulation_sets()
+        if name in EVALUATED:
+            return self._evaluated(name)
         if name in self.runs:
             return self.runs[name].take(self.run).array
         return self.tests[name].take(self.test).array if name in self.tests else self.rows[name].to_pandas().array
@@ -53,6 +56,11 @@ class Tested:
     def _modulation_sets(self):
         place, sets = self.sent()
         return pd.Series([modulation_set(list(names)) for names in sets], dtype="str").take(place).array
+
+    def _evaluated(self, name: str):
+        place, texts = pd.factorize(self.rows["process"].to_pandas(), use_na_sentinel=False)
+        told = [process_of(text if isinstance(text, str) else None).in_words(EVALUATED[name]) for text in texts]
+        return pd.Series(told, dtype="str").take(place).array
 
     def _settings(self):
         lengths, texts = self.rows["test_length"].to_numpy(), self.tests["test_scenario"].tolist()
@@ -88,7 +96,8 @@ def once(store: Store, keys: Iterable[str]) -> pa.Table:
 def _tested(store: Store, runs: pd.DataFrame, cells: set[str] | None, extra: set[str], filters: Filters) -> Tested:
     """What the filters keep of the cells of runs; `extra` columns beside those that tell cells apart."""
     columns = ["run", "cell", "test_scenario", "test_length", "snr_db", *sorted(extra)]
-    columns = ["test_modulations" if name == "test_modulation_set" else name for name in columns]
+    told_by = {"test_modulation_set": "test_modulations", **dict.fromkeys(EVALUATED, "process")}
+    columns = list(dict.fromkeys(told_by.get(name, name) for name in columns))
     numbers = [name for name in ("test_length", "snr_db") if name in filters]
     by_value = {name: pa.array(pd.Series(filters[name], dtype="float64"), pa.float64()) for name in numbers}
     if "cell" in filters:

@@ -7,7 +7,7 @@ instance to instance is NULL, and told in train_varies or test_varies: "rolloff 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,9 +19,10 @@ from amc_core.errors import AmcError
 from amc_core.fields import fields_of
 from amc_core.scenario import Scenario, scenario_from
 from analysis.cells import once, settings
-from analysis.columns import COLUMNS, TEST, scenario_columns
+from analysis.columns import COLUMNS, EVALUATED, TEST, scenario_columns
 from analysis.results import Results
 from analysis.runs import modulation_set
+from sweeps.store.record import UNKNOWN, process_of
 from sweeps.study import Study
 
 # Nothing in a statement reaches the file system, the network, or this process; and the small tables are
@@ -153,8 +154,9 @@ def connect(results: Results) -> duckdb.DuckDBPyConnection:
     connection.register("epoch_table", _typed(results.epochs, "train"))
     connection.register("cell_files", store.cell_dataset(runs["run"]))
     tested = connection.execute("SELECT DISTINCT test_scenario, test_length FROM cell_files").fetchall()
-    own = connection.execute("SELECT DISTINCT test_modulations FROM cell_files WHERE test_modulations IS NOT NULL")
-    own_sets = sorted(tuple(names) for (names,) in own.fetchall())
+    told = connection.execute("SELECT DISTINCT test_modulations, process FROM cell_files").fetchall()
+    own_sets = sorted({tuple(names) for names, _ in told if names is not None})
+    connection.register("process_table", _process_table({process for _, process in told if process is not None}))
     scenarios = {text: scenario_from(json.loads(text)) for text, _ in tested}
     tests = pd.DataFrame([scenario_columns("test", scenario) for scenario in scenarios.values()], columns=TEST)
     connection.register("test_table", _typed(tests.assign(test_scenario=pd.array(list(scenarios), "str")), "test"))
@@ -171,9 +173,11 @@ def connect(results: Results) -> duckdb.DuckDBPyConnection:
         connection.register("wanted_cells", pa.table({"cell": pa.array(sorted(results.cell_keys), pa.string())}))
         source = f"(SELECT * FROM {source} SEMI JOIN wanted_cells USING (cell))"
     joined = (
-        f"(SELECT *, coalesce(known, 'unseen') AS setting, {_sent_set(own_sets)} AS test_modulation_set "
+        f"(SELECT *, coalesce(known, 'unseen') AS setting, {_sent_set(own_sets)} AS test_modulation_set, "
+        f"{', '.join(f'coalesce({name}_, {_text(UNKNOWN)}) AS {name}' for name in EVALUATED)} "
         f"FROM {source} JOIN run_table USING (run) "
-        "JOIN test_table USING (test_scenario) LEFT JOIN known_settings USING (run, test_scenario, test_length))"
+        "JOIN test_table USING (test_scenario) LEFT JOIN known_settings USING (run, test_scenario, test_length) "
+        "LEFT JOIN process_table USING (process))"
     )
     connection.execute("CREATE VIEW runs AS SELECT * EXCLUDE names_place FROM run_table")
     connection.execute("CREATE VIEW epochs AS FROM epoch_table")
@@ -186,6 +190,14 @@ def connect(results: Results) -> duckdb.DuckDBPyConnection:
 
 
 _VARIES = ("train_varies", "test_varies")
+
+
+def _process_table(texts: Iterable[str]) -> pd.DataFrame:
+    rows = [
+        {"process": text} | {f"{name}_": process_of(text).in_words(EVALUATED[name]) for name in EVALUATED}
+        for text in sorted(texts)
+    ]
+    return pd.DataFrame(rows, columns=["process", *(f"{name}_" for name in EVALUATED)], dtype="str")
 
 
 def _sent_set(own_sets: list[tuple[str, ...]]) -> str:

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from amc_core.run import Dataset, Run
 from amc_core.scenario import Scenario
+from sweeps.store.record import Process
 
 if TYPE_CHECKING:
     from amc_core.evaluation import Evaluation  # which needs torch, and reading tables does not
@@ -41,8 +42,10 @@ CELL_SCHEMA = pa.schema(
         ("right", pa.binary()),  # a bit an instance of those n, most significant first: by modulation sent, then index
         ("confidence", pa.list_(pa.int32())),  # 3 × 20: right, wrong, never trained × bins of the largest probability
         ("evaluated_at", pa.timestamp("us", "UTC")),
+        ("process", pa.string()),  # that evaluated it, see `Process.text`; null where an older file does not tell
     ]
 )
+OPTIONAL = ("process",)  # columns that an older file does not have
 
 _FOOTER_BYTES = 32 << 10  # hold a footer with 1,000 keys
 
@@ -56,8 +59,8 @@ class Footer:
     seconds: float
 
 
-def cell_table(run: Run, evaluated: Sequence[tuple[Dataset, Evaluation]]) -> pa.Table:
-    """Rows of CELL_SCHEMA, one for each SNR, from test datasets and what the run made of them.
+def cell_table(run: Run, evaluated: Sequence[tuple[Dataset, Evaluation]], process: Process | None) -> pa.Table:
+    """Rows of CELL_SCHEMA, one for each SNR, from test datasets and what the run made of them in a process.
 
     What a recording that is tested as a whole does not have is not in them.
     """
@@ -89,6 +92,7 @@ def cell_table(run: Run, evaluated: Sequence[tuple[Dataset, Evaluation]]) -> pa.
         "right": pa.array([np.packbits(row).tobytes() for row in right], pa.binary()),
         "confidence": _lists(confidence),
         "evaluated_at": repeated(pa.timestamp("us", "UTC"), [now] * len(tests)),
+        "process": pa.array([process and process.text()] * len(of_row), pa.string()),
     }
     return pa.table(columns).cast(CELL_SCHEMA)
 
@@ -127,6 +131,13 @@ def _text(scenario: Scenario) -> str:
     return json.dumps(scenario.as_dict())
 
 
+def complete(table: pa.Table, columns: Iterable[str] | None = None) -> pa.Table:
+    """A table as it was read, with what it cannot have of some or all columns, since it is older, as nulls."""
+    for name in (name for name in columns or CELL_SCHEMA.names if name in OPTIONAL and name not in table.column_names):
+        table = table.append_column(CELL_SCHEMA.field(name), pa.nulls(len(table), CELL_SCHEMA.field(name).type))
+    return table
+
+
 def merge(tables: Iterable[pa.Table]) -> pa.Table:
     """One table of a run, in an order of its own; of a cell that is there twice the earlier is kept."""
     # By test, so that runs that were tested alike have the same order.
@@ -149,7 +160,11 @@ def cell_bytes(table: pa.Table, instances: int, seconds: float) -> bytes:
 def parquet_bytes(table: pa.Table, known: dict[str, str] | None = None) -> bytes:
     """The content of a Parquet file; known: keys and values for its footer."""
     buffer = io.BytesIO()
-    with pq.ParquetWriter(buffer, table.schema, compression="zstd", compression_level=5) as writer:
+    filtered = [
+        name for name in ("run", "snr_db") if name in table.column_names
+    ]  # others: only bytes
+    options = {"compression": "zstd", "compression_level": 5, "write_statistics": filtered}
+    with pq.ParquetWriter(buffer, table.schema, **options) as writer:
         writer.write_table(table)
         writer.add_key_value_metadata(known or {})
     return buffer.getvalue()

@@ -39,6 +39,7 @@ from sweeps.store.cells import (
     Footer,
     cell_bytes,
     cell_table,
+    complete,
     merge,
     parquet_bytes,
     read_footer,
@@ -150,7 +151,7 @@ class RunFolder:
 
     def cell_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """The cells in one file."""
-        table = self._read_table(name, columns)
+        table = complete(self._read_table(name, columns), columns)
         if not set(columns or CELL_SCHEMA.names) <= set(table.column_names):
             self._complain(name)
         return table
@@ -260,13 +261,15 @@ class RunFolder:
         self.files.write_last({f"runs/{self.key}/{name}": content for name, content in written.items()})
         self.delete_checkpoints()
 
-    def save_cells(self, run: Run, evaluated: list[tuple[Dataset, Evaluation]], seconds: float) -> None:
+    def save_cells(
+        self, run: Run, evaluated: list[tuple[Dataset, Evaluation]], seconds: float, process: Process | None = None
+    ) -> None:
         """Record cells of the run: test datasets and what it made of them.
 
-        seconds: that evaluating them took.
+        seconds: that evaluating them took, in a process of which nothing need be known.
         """
         self._save_code(_front_ends([test for test, _ in evaluated]))
-        table = cell_table(run, evaluated)
+        table = cell_table(run, evaluated, process)
         instances = sum(int(result.confusion.sum()) for _, result in evaluated)
         self._write_cells(table, instances, seconds)
         if len(self.names("cells")) > _PARTS:
