@@ -160,9 +160,7 @@ def cell_bytes(table: pa.Table, instances: int, seconds: float) -> bytes:
 def parquet_bytes(table: pa.Table, known: dict[str, str] | None = None) -> bytes:
     """The content of a Parquet file; known: keys and values for its footer."""
     buffer = io.BytesIO()
-    filtered = [
-        name for name in ("run", "snr_db") if name in table.column_names
-    ]  # others: only bytes
+    filtered = [name for name in ("run", "snr_db") if name in table.column_names]  # others: only bytes
     options = {"compression": "zstd", "compression_level": 5, "write_statistics": filtered}
     with pq.ParquetWriter(buffer, table.schema, **options) as writer:
         writer.write_table(table)
