@@ -19,6 +19,7 @@ from sweeps.store.complaints import Damaged, OtherVersion
 
 UNKNOWN = "unknown"  # what a table says of a process of which an older file does not tell
 _NUMBER = (int, float, type(None))
+_LARGEST = 1 << 63  # which columns of tables do not hold
 _FIELDS: dict[str, type | tuple[type, ...]] = {  # of the JSON object → what it may hold
     "model": str,
     "code": (str, type(None)),
@@ -145,6 +146,11 @@ def _record(plain: dict[str, Any]) -> RunRecord:
             raise AmcError(f"{name} is {_kind(plain[name])}")
         if name in _REQUIRED and name not in plain:
             raise AmcError(f"it has no {name}")
+        if isinstance(plain.get(name), int | float) and abs(plain[name]) >= _LARGEST:  # NaN is not
+            raise AmcError(f"{name} is too large a number")
+    json.dumps(plain, ensure_ascii=False).encode()  # halves of a surrogate pair are no text
+    if not plain["model"].isprintable():
+        raise AmcError(f"model {plain['model'][:40]!r} is no name")
     if plain.get("parent") and not re.fullmatch("[0-9a-f]{24}", plain["parent"]):
         raise AmcError(f"parent {plain['parent'][:40]!r} is no key of a run")
     files = plain.pop("files")
