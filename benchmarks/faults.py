@@ -107,7 +107,7 @@ def suffer(fault: str, study: Path, store: Path | str, moment: float) -> str | N
             while driver.poll() is None and files(store) == before:
                 time.sleep(0.05)
             time.sleep(moment)
-            if driver.poll() is not None and fault not in UNLIKE:
+            if driver.poll() is not None and (fault not in UNLIKE or files(store) == before):
                 return None
             if fault == NODE:
                 cluster.lose_one()

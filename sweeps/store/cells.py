@@ -6,6 +6,7 @@ them and the seconds that took: a plan reads footers alone, a few per cent of th
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,8 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from amc_core.errors import AmcError
 from amc_core.run import Dataset, Run
-from amc_core.scenario import Scenario
+from amc_core.scenario import Scenario, scenario_from
 from sweeps.store.record import Process
 
 if TYPE_CHECKING:
@@ -131,11 +133,50 @@ def _text(scenario: Scenario) -> str:
     return json.dumps(scenario.as_dict())
 
 
-def complete(table: pa.Table, columns: Iterable[str] | None = None) -> pa.Table:
-    """A table as it was read, with what it cannot have of some or all columns, since it is older, as nulls."""
+# What comes of content that holds no cells.
+NOT_CELLS = (AmcError, OSError, pa.ArrowException, ValueError, TypeError, LookupError, AttributeError, RecursionError)
+
+
+def read_cells(content: bytes, run: str, columns: list[str] | None = None) -> pa.Table:
+    """The cells of a run in the content of a file, or some columns; those that it is too old to have are null.
+
+    Raises NOT_CELLS.
+    """
+    file = pq.ParquetFile(pa.BufferReader(content))
+    if not _is_ours(file.metadata.metadata[b"ARROW:schema"]):
+        raise ValueError("other columns")
+    table = file.read(columns, use_threads=False)
+    if "run" in table.column_names and {*table["run"].unique().to_pylist()} - {run}:
+        raise ValueError("cells of another run")
+    if "test_scenario" in table.column_names:
+        for text in table["test_scenario"].unique().to_pylist():
+            scenario_of(text)
     for name in (name for name in columns or CELL_SCHEMA.names if name in OPTIONAL and name not in table.column_names):
         table = table.append_column(CELL_SCHEMA.field(name), pa.nulls(len(table), CELL_SCHEMA.field(name).type))
     return table
+
+
+def holds_cells(content: bytes, run: str) -> bool:
+    """Is that the content of a file of cells of a run?"""
+    try:
+        read_footer(lambda count: content[-count:])
+        return len(read_cells(content, run, ["run", "test_scenario"])) > 0
+    except NOT_CELLS:
+        return False
+
+
+@lru_cache(maxsize=4096)  # as those of `_text`
+def scenario_of(text: str) -> Scenario:
+    """The test scenario of the column `test_scenario`. Raises NOT_CELLS."""
+    return scenario_from(json.loads(text))
+
+
+@lru_cache(maxsize=64)  # files share their schema
+def _is_ours(schema: bytes) -> bool:
+    """Has a file of this schema, as Arrow writes it, the columns of CELL_SCHEMA, of their types?"""
+    types = {field.name: field.type for field in pa.ipc.read_schema(pa.BufferReader(base64.b64decode(schema)))}
+    needed = {field.name: field.type for field in CELL_SCHEMA if field.name not in OPTIONAL or field.name in types}
+    return needed.items() <= types.items()
 
 
 def merge(tables: Iterable[pa.Table]) -> pa.Table:
@@ -181,6 +222,8 @@ def read_footer(read_last: Callable[[int], bytes]) -> Footer:
     end = read_last(_FOOTER_BYTES)
     size = int.from_bytes(end[-8:-4], "little") + 8  # of the footer; the last four bytes mark a Parquet file
     known = pq.ParquetFile(pa.BufferReader(end if size <= len(end) else read_last(size))).metadata.metadata
+    if not _is_ours(known[b"ARROW:schema"]):
+        raise ValueError("columns of other types")
     return Footer(_keys(known[b"tests"]), int(known[b"instances"]), float(known[b"seconds"]))
 
 
