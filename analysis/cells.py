@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,12 +12,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from amc_core.scenario import Scenario, scenario_from
+from amc_core.scenario import Scenario
 from amc_core.settings import covers, setting, varies
-from analysis.columns import OF_ROWS, TEST, Filters, kept, scenario_columns, sorted_rows
+from analysis.columns import EVALUATED, OF_ROWS, TEST, Filters, kept, scenario_columns, sorted_rows
 from analysis.runs import modulation_set
 from sweeps.store import CELL_SCHEMA, Store
-from sweeps.store.cells import merge
+from sweeps.store.cells import merge, scenario_of
+from sweeps.store.complaints import tell
+from sweeps.store.record import process_of
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Tested:
             return self._settings()
         if name == "test_modulation_set":
             return self._modulation_sets()
+        if name in EVALUATED:
+            return self._evaluated(name)
         if name in self.runs:
             return self.runs[name].take(self.run).array
         return self.tests[name].take(self.test).array if name in self.tests else self.rows[name].to_pandas().array
@@ -53,6 +56,11 @@ class Tested:
     def _modulation_sets(self):
         place, sets = self.sent()
         return pd.Series([modulation_set(list(names)) for names in sets], dtype="str").take(place).array
+
+    def _evaluated(self, name: str):
+        place, texts = pd.factorize(self.rows["process"].to_pandas(), use_na_sentinel=False)
+        told = [process_of(text if isinstance(text, str) else None).in_words(EVALUATED[name]) for text in texts]
+        return pd.Series(told, dtype="str").take(place).array
 
     def _settings(self):
         lengths, texts = self.rows["test_length"].to_numpy(), self.tests["test_scenario"].tolist()
@@ -88,7 +96,8 @@ def once(store: Store, keys: Iterable[str]) -> pa.Table:
 def _tested(store: Store, runs: pd.DataFrame, cells: set[str] | None, extra: set[str], filters: Filters) -> Tested:
     """What the filters keep of the cells of runs; `extra` columns beside those that tell cells apart."""
     columns = ["run", "cell", "test_scenario", "test_length", "snr_db", *sorted(extra)]
-    columns = ["test_modulations" if name == "test_modulation_set" else name for name in columns]
+    told_by = {"test_modulation_set": "test_modulations", **dict.fromkeys(EVALUATED, "process")}
+    columns = list(dict.fromkeys(told_by.get(name, name) for name in columns))
     numbers = [name for name in ("test_length", "snr_db") if name in filters]
     by_value = {name: pa.array(pd.Series(filters[name], dtype="float64"), pa.float64()) for name in numbers}
     if "cell" in filters:
@@ -99,9 +108,11 @@ def _tested(store: Store, runs: pd.DataFrame, cells: set[str] | None, extra: set
     scenarios: dict[str, Scenario] = {}
     told: dict[str, dict] = {}  # as columns
     kept_rows = [pa.schema([CELL_SCHEMA.field(name) for name in columns]).empty_table()]
+    classes = dict(zip(runs["run"], runs["modulations"].map(len), strict=True)) if "confusion" in columns else {}
     for table in _read(store, runs["run"], columns):
+        table = _fitting(table, classes, store) if classes else table
         texts = table["test_scenario"].unique().to_pylist()
-        scenarios |= {text: scenario_from(json.loads(text)) for text in texts if text not in scenarios}
+        scenarios |= {text: scenario_of(text) for text in texts}
         told |= {text: scenario_columns("test", scenarios[text]) for text in texts if text not in told}
         keep = pc.is_in(table["test_scenario"], pa.array(_matching(told, texts, of_tests), pa.string()))
         for name, values in by_value.items():
@@ -115,6 +126,16 @@ def _tested(store: Store, runs: pd.DataFrame, cells: set[str] | None, extra: set
     cell = pd.factorize(rows["cell"].to_pandas(), sort=True)[0]
     order = np.lexsort((cell, rows["snr_db"].to_numpy(), rows["test_length"].to_numpy(), test, run))
     return Tested(rows.take(order), runs, run[order], tests, test[order], scenarios)
+
+
+def _fitting(table: pa.Table, classes: Mapping[str, int], store: Store) -> pa.Table:
+    """The cells of a run whose counts are of the modulations that it was trained on; others are told."""
+    key = table["run"][0].as_py()
+    sent = pc.coalesce(pc.list_value_length(table["test_modulations"]), pa.scalar(classes[key], pa.int32()))
+    fits = pc.equal(pc.list_value_length(table["confusion"]), pc.multiply(sent, classes[key])).fill_null(False)
+    if not pc.all(fits).as_py():
+        tell(f"{store.path}/runs/{key} holds counts of other modulations than its run.json says: they are left out")
+    return table.filter(fits)
 
 
 def settings(

@@ -8,7 +8,8 @@ confusion  a row per run, test scenario, SNR, sent and recognised modulation: co
 In cells and confusion, `setting` tells what the test scenario is to the run, see `amc_core.settings`. `stage` is the
 name of the stage of a study that a run belongs to; in tables without a study, how many runs it descends from, as
 `ancestors` is everywhere. `code` is the digest of a network of the user's own, nothing for one of ours. `weights` is
-equal where runs ended in the same weights.
+equal where runs ended in the same weights. `device`, `host`, `torch`, `threads` and `vector_instructions` are of the
+processes that trained a run, in cells as `evaluated_…` of the one that evaluated the cell.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ IDENTITY = [
 ]
 OUTCOME = ["parameters", "kept_epoch", "validation_accuracy", "seconds"]
 PROCESS = ["device", "host", "torch", "threads", "vector_instructions"]  # of those that trained it
+EVALUATED = {f"evaluated_{name}": name for name in PROCESS}  # of the one that evaluated a cell
 EPOCH = ["epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]
 EPOCH += ["learning_rate", "instances_per_second", "micro_batch"]
 # Of the run, in the table epochs; a learning rate may change from epoch to epoch.
@@ -61,7 +63,7 @@ _TESTED = ["run", *IDENTITY, "cell", *TEST, *_TEST_PART, "setting", "snr_db"]
 COLUMNS = {
     "runs": ["run", *IDENTITY, *OUTCOME, *PROCESS, "started_at", "finished_at", "modulations"],
     "epochs": ["run", *OF_EPOCHS.values(), *EPOCH],
-    "cells": [*_TESTED, "n", "correct", "accuracy", "evaluated_at"],
+    "cells": [*_TESTED, "n", "correct", "accuracy", "evaluated_at", *EVALUATED],
     "confusion": [*_TESTED, "sent", "recognised", "count", "evaluated_at"],
 }
 
@@ -81,12 +83,13 @@ _TEXTS |= {
     "start",
     "parent",
     *PROCESS,
+    *EVALUATED,
 }
 _TEXTS |= {"split", "optimiser", "schedule", "keep", "retrain", "setting", "sent", "recognised"}
 
 # Columns that each row of the cells files has of its own.
 OF_ROWS = {"confusion": {"test_modulation_set", "test_instances", "evaluated_at"}}
-OF_ROWS["cells"] = OF_ROWS["confusion"] | {"n", "correct", "test", "right", "confidence"}
+OF_ROWS["cells"] = OF_ROWS["confusion"] | {*EVALUATED, "n", "correct", "test", "right", "confidence"}
 # Columns that come only where they are asked for: see `sweeps.store.CELL_SCHEMA`.
 ASKED_FOR = {"cells": ["test", "right", "confidence"]}
 

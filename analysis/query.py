@@ -6,8 +6,7 @@ instance to instance is NULL, and told in train_varies or test_varies: "rolloff 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,11 +16,13 @@ import pyarrow as pa
 
 from amc_core.errors import AmcError
 from amc_core.fields import fields_of
-from amc_core.scenario import Scenario, scenario_from
+from amc_core.scenario import Scenario
 from analysis.cells import once, settings
-from analysis.columns import COLUMNS, TEST, scenario_columns
+from analysis.columns import COLUMNS, EVALUATED, TEST, scenario_columns
 from analysis.results import Results
 from analysis.runs import modulation_set
+from sweeps.store.cells import NOT_CELLS, scenario_of
+from sweeps.store.record import UNKNOWN, process_of
 from sweeps.study import Study
 
 # Nothing in a statement reaches the file system, the network, or this process; and the small tables are
@@ -51,7 +52,7 @@ def answer(sql: str, results: Results) -> pd.DataFrame:
     """The rows that one SELECT statement gives over the tables of some results."""
     with _explained():
         _kind(sql)
-        rows = connect(results).execute(sql).df()
+    rows = _patient(results, lambda: connect(results).execute(sql).df())
     return rows.astype({name: "str" for name in rows if rows[name].dtype == "category"})
 
 
@@ -63,22 +64,26 @@ class Answer:
 
     def __init__(self, sql: str, results: Results):
         with _explained():
-            selects = _kind(sql) is duckdb.StatementType.SELECT
-            self._connection = connect(results)  # which lives as long as the relation does
-            self._whole = None if selects else pa.Table.from_pandas(self._connection.execute(sql).df())
-            self._relation = self._connection.sql(sql) if selects else None
+            self._selects = _kind(sql) is duckdb.StatementType.SELECT
+        self._sql, self._results = sql, results
+        _patient(results, self._open)
+
+    def _open(self) -> None:
+        self._connection = connect(self._results)  # which lives as long as the relation does
+        self._whole = None if self._selects else pa.Table.from_pandas(self._connection.execute(self._sql).df())
+        self._relation = self._connection.sql(self._sql) if self._selects else None
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """All rows, some ten thousand at a time; at least one batch, which may be empty."""
+        reader, first = _patient(self._results, self._first, self._open)
+        yield first if first is not None else pa.RecordBatch.from_pylist([], reader.schema)
         with _explained():
-            reader = (
-                self._relation.to_arrow_reader(_BATCH_ROWS) if self._relation is not None else self._whole.to_reader()
-            )
-            number = 0
-            for number, batch in enumerate(reader, 1):  # noqa: B007
-                yield batch
-            if not number:
-                yield pa.RecordBatch.from_pylist([], reader.schema)
+            yield from reader
+
+    def _first(self) -> tuple[pa.RecordBatchReader, pa.RecordBatch | None]:
+        whole, relation = self._whole, self._relation
+        reader = relation.to_arrow_reader(_BATCH_ROWS) if relation is not None else whole.to_reader()
+        return reader, next(iter(reader), None)
 
     def head(self, rows: int) -> pd.DataFrame:
         """The first rows."""
@@ -92,8 +97,10 @@ class Answer:
 
     def count(self) -> int:
         """How many rows there are."""
-        with _explained():
-            return self._relation.count("*").fetchall()[0][0] if self._relation is not None else self._whole.num_rows
+        return _patient(self._results, self._count, self._open)
+
+    def _count(self) -> int:
+        return self._relation.count("*").fetchall()[0][0] if self._relation is not None else self._whole.num_rows
 
 
 def frame(rows: pa.Table | pa.RecordBatch) -> pd.DataFrame:
@@ -127,6 +134,25 @@ def keys_where(condition: str, runs: pd.DataFrame) -> list[str]:
         return [key for (key,) in connection.execute(statement).fetchall()]
 
 
+class _Unreadable(AmcError):
+    """A file has been found damaged while it was read."""
+
+
+def _patient(results: Results, step: Callable, again: Callable = lambda: None):
+    """step(), and once more, after again(), without files of cells that prove to be damaged, which are told."""
+    try:
+        with _explained():
+            return step()
+    except _Unreadable:
+        damaged = results.store.damaged_cells(results.described_runs["run"]) - results.passed_over
+        if not damaged:
+            raise
+        results.passed_over |= damaged
+    with _explained():
+        again()
+        return step()
+
+
 @contextmanager
 def _explained(what: str = "the query"):
     """Turns what a statement leads DuckDB and Arrow to into a sentence."""
@@ -138,7 +164,8 @@ def _explained(what: str = "the query"):
         raise AmcError("the rows do not fit in memory: select fewer, or write them with --csv or --parquet") from None
     except (duckdb.Error, pa.ArrowException, OSError) as error:
         sentence = " ".join(str(error).partition("\n\nLINE")[0].split())
-        raise AmcError(f"{what} cannot be answered: {sentence}") from None
+        of_files = isinstance(error, pa.ArrowException | OSError) or "reading the stream registered as" in sentence
+        raise (_Unreadable if of_files else AmcError)(f"{what} cannot be answered: {sentence}") from None
 
 
 def connect(results: Results) -> duckdb.DuckDBPyConnection:
@@ -151,11 +178,12 @@ def connect(results: Results) -> duckdb.DuckDBPyConnection:
         "run_table", _typed(runs[COLUMNS["runs"]].assign(names_place=sets.map(modulation_sets.index)), "train")
     )
     connection.register("epoch_table", _typed(results.epochs, "train"))
-    connection.register("cell_files", store.cell_dataset(runs["run"]))
+    connection.register("cell_files", store.cell_dataset(runs["run"], results.passed_over))
     tested = connection.execute("SELECT DISTINCT test_scenario, test_length FROM cell_files").fetchall()
-    own = connection.execute("SELECT DISTINCT test_modulations FROM cell_files WHERE test_modulations IS NOT NULL")
-    own_sets = sorted(tuple(names) for (names,) in own.fetchall())
-    scenarios = {text: scenario_from(json.loads(text)) for text, _ in tested}
+    told = connection.execute("SELECT DISTINCT test_modulations, process FROM cell_files").fetchall()
+    own_sets = sorted({tuple(names) for names, _ in told if names is not None})
+    connection.register("process_table", _process_table({process for _, process in told if process is not None}))
+    scenarios = {text: _scenario(text) for text, _ in tested}
     tests = pd.DataFrame([scenario_columns("test", scenario) for scenario in scenarios.values()], columns=TEST)
     connection.register("test_table", _typed(tests.assign(test_scenario=pd.array(list(scenarios), "str")), "test"))
     known = [(*place, told) for place, told in settings(runs, scenarios, {length for _, length in tested}).items()]
@@ -171,9 +199,11 @@ def connect(results: Results) -> duckdb.DuckDBPyConnection:
         connection.register("wanted_cells", pa.table({"cell": pa.array(sorted(results.cell_keys), pa.string())}))
         source = f"(SELECT * FROM {source} SEMI JOIN wanted_cells USING (cell))"
     joined = (
-        f"(SELECT *, coalesce(known, 'unseen') AS setting, {_sent_set(own_sets)} AS test_modulation_set "
+        f"(SELECT *, coalesce(known, 'unseen') AS setting, {_sent_set(own_sets)} AS test_modulation_set, "
+        f"{', '.join(f'coalesce({name}_, {_text(UNKNOWN)}) AS {name}' for name in EVALUATED)} "
         f"FROM {source} JOIN run_table USING (run) "
-        "JOIN test_table USING (test_scenario) LEFT JOIN known_settings USING (run, test_scenario, test_length))"
+        "JOIN test_table USING (test_scenario) LEFT JOIN known_settings USING (run, test_scenario, test_length) "
+        "LEFT JOIN process_table USING (process))"
     )
     connection.execute("CREATE VIEW runs AS SELECT * EXCLUDE names_place FROM run_table")
     connection.execute("CREATE VIEW epochs AS FROM epoch_table")
@@ -186,6 +216,21 @@ def connect(results: Results) -> duckdb.DuckDBPyConnection:
 
 
 _VARIES = ("train_varies", "test_varies")
+
+
+def _scenario(text: str) -> Scenario:
+    try:
+        return scenario_of(text)
+    except NOT_CELLS as error:
+        raise _Unreadable(f"a test scenario cannot be read: {error}") from None
+
+
+def _process_table(texts: Iterable[str]) -> pd.DataFrame:
+    rows = [
+        {"process": text} | {f"{name}_": process_of(text).in_words(EVALUATED[name]) for name in EVALUATED}
+        for text in sorted(texts)
+    ]
+    return pd.DataFrame(rows, columns=["process", *(f"{name}_" for name in EVALUATED)], dtype="str")
 
 
 def _sent_set(own_sets: list[tuple[str, ...]]) -> str:

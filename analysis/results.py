@@ -33,6 +33,7 @@ class Results:
         self.store = store if isinstance(store, Store) else Store(store)
         study = load_study(str(study), scale) if isinstance(study, str | Path) else study
         self.study: Study | None = study and proposed(study, self.store)
+        self.passed_over: set[str] = set()  # files of cells that a query has found damaged
 
     def table(self, table: str, columns: Sequence[str] | None = None, filters: Filters | None = None) -> pd.DataFrame:
         """One of the tables "runs", "epochs", "cells", "confusion", as `load` gives it."""
@@ -108,7 +109,7 @@ class Results:
         finished = runs["run"][runs["weights"] != ""]
         frames = [table.to_pandas().assign(run=key) for key, table in self.store.epoch_tables(finished)]
         frames += [begun] if len(begun) else []
-        epochs = pd.concat(frames)[["run", *EPOCH]] if frames else pd.DataFrame(columns=["run", *EPOCH])
+        epochs = pd.concat(frames).reindex(columns=["run", *EPOCH]) if frames else pd.DataFrame(columns=["run", *EPOCH])
         return kept(sorted_rows(runs.merge(epochs, on="run"), [*OF_EPOCHS.values(), "run", "epoch"]), filters)
 
 

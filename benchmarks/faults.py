@@ -4,12 +4,14 @@
 
 Each launch of a small study suffers one fault: the driver gets SIGKILL, SIGTERM or SIGINT; a trial's worker, the
 raylet or Ray's head (the GCS) gets SIGKILL; a node of a cluster is lost, or one does not see the store or may not write
-there; a bucket denies access for 15 s. Then the same command is given again, until the study is complete; a complete
-study is followed by another, in turn with transfers, a search, a mixture, and in a bucket, until there were so many
-faults. Counted are finished runs that were trained again and cells that were evaluated again: both should be none.
+there; a bucket denies access for 15 s. Faults come in rounds, each kind once a round. Then the same command is given
+again, until the study is complete; a complete study is followed by another, in turn with transfers, a search, a
+mixture, and in a bucket, until there were so many faults. Counted are finished runs that were trained again and cells
+that were evaluated again: both should be none. The table is printed whenever a study is complete, and at the end, which
+Ctrl-C brings about at once.
 
-Needs psutil, moto for the bucket, and the right to mount for nodes unlike the driver. Exit code 1 where a table differs
-or a finished run was trained again.
+Needs psutil, moto for the bucket, and the right to mount for nodes unlike the driver. Exit code 1 where a table
+differs, a finished run was trained again, or a launch did not end.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import time
 import urllib.request
 from collections import Counter
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
 
@@ -66,7 +69,7 @@ search: {proposals: 6, sampler: grid}
 }
 IN_BUCKET = "transfer"  # the study that is computed in a bucket, too
 # What depends on when and where, not on what.
-TIMES = ["started_at", "finished_at", "evaluated_at", "seconds", "host", "instances_per_second"]
+TIMES = ["started_at", "finished_at", "evaluated_at", "seconds", "host", "evaluated_host", "instances_per_second"]
 
 SIGNALS = {"driver SIGKILL": signal.SIGKILL, "driver SIGTERM": signal.SIGTERM, "driver SIGINT": signal.SIGINT}
 PROCESSES = {"worker SIGKILL": "ray::", "raylet SIGKILL": "raylet", "head SIGKILL": "gcs_server"}
@@ -77,14 +80,18 @@ UNLIKE = {  # a node beside one that is fit → what makes the store another the
 }
 DENIED, DENIED_SECONDS = "access denied", 15
 FAULTS = (*SIGNALS, *PROCESSES, NODE, *UNLIKE)
+PATIENCE = 900  # seconds, until a launch that has suffered is said not to end
 
 
 def command(study: Path, store: Path | str, *more: str) -> list[str]:
     return [sys.executable, "-m", "sweeps", "run", str(study), "--store", str(store), *more]
 
 
-def suffer(fault: str, study: Path, store: Path | str, moment: float) -> bool:
-    """Launch; `moment` seconds after the first new file in the store comes the fault. True if it came to that."""
+def suffer(fault: str, study: Path, store: Path | str, moment: float) -> str | None:
+    """Launch; `moment` seconds after the first new file in the store comes the fault.
+
+    What the launch told, None if it did not come to the fault. Raises TimeoutError where the launch does not end.
+    """
     with ExitStack() as stack:
         cluster, options, environment = None, (), None
         if fault == NODE or fault in UNLIKE:
@@ -94,24 +101,27 @@ def suffer(fault: str, study: Path, store: Path | str, moment: float) -> bool:
             cluster.lose_one()
             stack.enter_context(unlike_node(cluster, UNLIKE[fault], store))
         before = files(store)
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        driver = subprocess.Popen(command(study, store, *options), env=environment, **quiet)
+        told = stack.enter_context(tempfile.TemporaryFile("w+"))
+        driver = subprocess.Popen(command(study, store, *options), env=environment, stdout=told, stderr=told)
         try:
             while driver.poll() is None and files(store) == before:
                 time.sleep(0.05)
             time.sleep(moment)
-            if driver.poll() is not None:
-                return False
+            if driver.poll() is not None and (fault not in UNLIKE or files(store) == before):
+                return None
             if fault == NODE:
                 cluster.lose_one()
             elif fault == DENIED:
                 denied(DENIED_SECONDS)
             elif fault not in UNLIKE:  # which are there from the start
                 strike(fault, driver)
-            driver.wait(300)
+            driver.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"{fault}: the launch of {study} on {store} did not end in {PATIENCE} s") from None
         finally:
             end(driver)
-    return True
+        told.seek(0)
+        return told.read()
 
 
 def strike(fault: str, driver: subprocess.Popen) -> None:
@@ -196,11 +206,18 @@ def unlike_node(cluster: TwoWorkers, mount: str, store: Path | str):
     Path(store, "runs").mkdir(parents=True, exist_ok=True)
     start = f"{sys.executable} -m ray.scripts.scripts start --address={cluster.address} --num-cpus=1 --block"
     shell = ["unshare", "--mount", "sh", "-c", f"{mount.format(store=store)} && exec {start}"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     node = subprocess.Popen(
-        [*shell[:-1], f"{shell[-1]} --object-store-memory={80 << 20}"], env=cluster.environment, **quiet
+        [*shell[:-1], f"{shell[-1]} --object-store-memory={80 << 20}"], env=cluster.environment, **pipes
     )
     try:
+        said = []
+        for line in node.stdout:
+            said.append(line)
+            if "Ray runtime started" in line:
+                break
+        else:
+            raise RuntimeError(f"no node unlike the driver has come to be: {''.join(said)}")
         yield
     finally:
         node.terminate()
@@ -274,6 +291,73 @@ def uninterrupted(folder: Path, name: str) -> tuple[Path, Path]:
     return study, store
 
 
+@dataclass
+class Tally:
+    """What has happened so far."""
+
+    suffered: Counter = field(default_factory=Counter)  # fault → how often
+    named: Counter = field(default_factory=Counter)  # fault → how often a launch told that a node gets no trials
+    launches: int = 0
+    complete: int = 0  # studies
+    again: int = 0  # finished runs that were trained again
+    cells_again: int = 0
+    wrong: list[str] = field(default_factory=list)  # what should not have been
+
+    def show(self) -> None:
+        for fault in (*FAULTS, DENIED):
+            named = f", {self.named[fault]} named" if fault in UNLIKE else ""
+            print(f"{fault:16} {self.suffered[fault]:3}{named}")
+        print(f"{self.suffered.total()} faults in {self.launches} launches, {self.complete} studies completed")
+        print(f"finished runs trained again: {self.again}; rows of cells evaluated twice: {self.cells_again}")
+        print(
+            f"tables that differ from the uninterrupted study's, and else: {', '.join(self.wrong) or 'none'}",
+            flush=True,
+        )
+
+
+class Rounds:
+    """Faults in an order drawn anew for each round; what is not possible in a study is put off to one where it is."""
+
+    def __init__(self, draw: random.Random):
+        self.draw, self.left = draw, []
+
+    def next(self, possible: tuple[str, ...]) -> str:
+        if not any(fault in possible for fault in self.left):
+            self.left += self.draw.sample(possible, len(possible))
+        fault = next(fault for fault in self.left if fault in possible)
+        self.left.remove(fault)
+        return fault
+
+
+def complete(study: Path, store: Path | str, possible: tuple[str, ...], limit: int, rounds: Rounds, tally: Tally):
+    """Launch a study until it is complete, with a fault in each launch as long as there are fewer than `limit`."""
+    known = {}
+    while True:
+        hit = False
+        if tally.suffered.total() < limit:
+            fault = rounds.next(possible)
+            try:
+                told = suffer(fault, study, store, rounds.draw.uniform(0, 4))
+            except TimeoutError as error:
+                told = ""
+                tally.wrong.append(str(error))
+            hit = told is not None
+            tally.suffered[fault] += hit
+            if not hit:
+                rounds.left.insert(0, fault)
+            tally.named[fault] += hit and "it gets no trials" in told
+        tally.launches += 1
+        now = finished(store)
+        again = sum(now[key] != moment for key, moment in known.items() if key in now)
+        tally.again += again
+        known |= now
+        if hit:
+            so_far = f"{len(now)} runs finished, {again} trained again"
+            print(f"{tally.suffered.total():3} {study.stem:9} {fault:16} {so_far}", flush=True)
+        elif subprocess.run(command(study, store), stdout=subprocess.DEVNULL).returncode == 0:
+            return
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--faults", type=int, default=50)
@@ -281,40 +365,27 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=None)
     arguments = parser.parse_args()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="faults-"))
-    draw = random.Random(arguments.seed)
     folder.mkdir(parents=True, exist_ok=True)
+    tally, rounds = Tally(), Rounds(random.Random(arguments.seed))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as stack:
         place = bucket(stack)
         turns = cycle([*((name, folder) for name in STUDIES), (IN_BUCKET, place)])
-        suffered, launches, complete, again, cells_again, wrong = Counter(), 0, 0, 0, 0, []
-        for name, parent in turns:
-            if suffered.total() >= arguments.faults:
-                break
-            study, expected = uninterrupted(folder, name)
-            store, known = f"{parent}/{name}-{complete}", {}
-            faults = (*SIGNALS, *PROCESSES, DENIED) if parent == place else FAULTS
-            while True:
-                fault = draw.choice(faults)
-                hit = suffered.total() < arguments.faults and suffer(fault, study, store, draw.uniform(0, 4))
-                launches += 1
-                if hit:
-                    suffered[fault] += 1
-                    print(f"{suffered.total():3} {name} {fault}: {len(finished(store))} runs finished", flush=True)
-                now = finished(store)
-                again += sum(now[key] != moment for key, moment in known.items() if key in now)
-                known |= now
-                if not hit and subprocess.run(command(study, store), stdout=subprocess.DEVNULL).returncode == 0:
-                    break
-            complete += 1
-            cells_again += cells_evaluated_twice(store)
-            wrong += [f"{store}: {table}" for table in differing(study, store, expected)]
-
-    for fault in (*FAULTS, DENIED):
-        print(f"{fault:16} {suffered[fault]:3}")
-    print(f"{suffered.total()} faults in {launches} launches, {complete} studies completed")
-    print(f"finished runs trained again: {again}; rows of cells evaluated twice: {cells_again}")
-    print(f"tables that differ from the uninterrupted study's: {', '.join(wrong) or 'none'}")
-    return 1 if wrong or again else 0
+        try:
+            while tally.suffered.total() < arguments.faults:
+                name, parent = next(turns)
+                study, expected = uninterrupted(folder, name)
+                store = f"{parent}/{name}-{tally.complete}"
+                possible = (*SIGNALS, *PROCESSES, DENIED) if parent == place else FAULTS
+                complete(study, store, possible, arguments.faults, rounds, tally)
+                tally.complete += 1
+                tally.cells_again += cells_evaluated_twice(store)
+                tally.wrong += [f"{store}: {table}" for table in differing(study, store, expected)]
+                tally.show()
+        except KeyboardInterrupt:
+            print("ended before its time; the study under way is not compared")
+            tally.show()
+    return 1 if tally.wrong or tally.again else 0
 
 
 if __name__ == "__main__":

@@ -169,7 +169,7 @@ def _evaluate(
         now, ends = time.monotonic(), stopped()
         last = ends or test is missing[-1]
         if last or now - flushed > _FLUSH_SECONDS:
-            folder.save_cells(run, unsaved, now - flushed)
+            folder.save_cells(run, unsaved, now - flushed, this_process(device))
             saved, unsaved, flushed = saved + len(unsaved), [], now
         if last or now - told > _PROGRESS_SECONDS:
             told = now

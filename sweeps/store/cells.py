@@ -6,6 +6,7 @@ them and the seconds that took: a plan reads footers alone, a few per cent of th
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,8 +20,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from amc_core.errors import AmcError
 from amc_core.run import Dataset, Run
-from amc_core.scenario import Scenario
+from amc_core.scenario import Scenario, scenario_from
+from sweeps.store.record import Process
 
 if TYPE_CHECKING:
     from amc_core.evaluation import Evaluation  # which needs torch, and reading tables does not
@@ -41,8 +44,10 @@ CELL_SCHEMA = pa.schema(
         ("right", pa.binary()),  # a bit an instance of those n, most significant first: by modulation sent, then index
         ("confidence", pa.list_(pa.int32())),  # 3 × 20: right, wrong, never trained × bins of the largest probability
         ("evaluated_at", pa.timestamp("us", "UTC")),
+        ("process", pa.string()),  # that evaluated it, see `Process.text`; null where an older file does not tell
     ]
 )
+OPTIONAL = ("process",)  # columns that an older file does not have
 
 _FOOTER_BYTES = 32 << 10  # hold a footer with 1,000 keys
 
@@ -56,8 +61,8 @@ class Footer:
     seconds: float
 
 
-def cell_table(run: Run, evaluated: Sequence[tuple[Dataset, Evaluation]]) -> pa.Table:
-    """Rows of CELL_SCHEMA, one for each SNR, from test datasets and what the run made of them.
+def cell_table(run: Run, evaluated: Sequence[tuple[Dataset, Evaluation]], process: Process | None) -> pa.Table:
+    """Rows of CELL_SCHEMA, one for each SNR, from test datasets and what the run made of them in a process.
 
     What a recording that is tested as a whole does not have is not in them.
     """
@@ -89,6 +94,7 @@ def cell_table(run: Run, evaluated: Sequence[tuple[Dataset, Evaluation]]) -> pa.
         "right": pa.array([np.packbits(row).tobytes() for row in right], pa.binary()),
         "confidence": _lists(confidence),
         "evaluated_at": repeated(pa.timestamp("us", "UTC"), [now] * len(tests)),
+        "process": pa.array([process and process.text()] * len(of_row), pa.string()),
     }
     return pa.table(columns).cast(CELL_SCHEMA)
 
@@ -127,6 +133,52 @@ def _text(scenario: Scenario) -> str:
     return json.dumps(scenario.as_dict())
 
 
+# What comes of content that holds no cells.
+NOT_CELLS = (AmcError, OSError, pa.ArrowException, ValueError, TypeError, LookupError, AttributeError, RecursionError)
+
+
+def read_cells(content: bytes, run: str, columns: list[str] | None = None) -> pa.Table:
+    """The cells of a run in the content of a file, or some columns; those that it is too old to have are null.
+
+    Raises NOT_CELLS.
+    """
+    file = pq.ParquetFile(pa.BufferReader(content))
+    if not _is_ours(file.metadata.metadata[b"ARROW:schema"]):
+        raise ValueError("other columns")
+    table = file.read(columns, use_threads=False)
+    if "run" in table.column_names and {*table["run"].unique().to_pylist()} - {run}:
+        raise ValueError("cells of another run")
+    if "test_scenario" in table.column_names:
+        for text in table["test_scenario"].unique().to_pylist():
+            scenario_of(text)
+    for name in (name for name in columns or CELL_SCHEMA.names if name in OPTIONAL and name not in table.column_names):
+        table = table.append_column(CELL_SCHEMA.field(name), pa.nulls(len(table), CELL_SCHEMA.field(name).type))
+    return table
+
+
+def holds_cells(content: bytes, run: str) -> bool:
+    """Is that the content of a file of cells of a run?"""
+    try:
+        read_footer(lambda count: content[-count:])
+        return len(read_cells(content, run, ["run", "test_scenario"])) > 0
+    except NOT_CELLS:
+        return False
+
+
+@lru_cache(maxsize=4096)  # as those of `_text`
+def scenario_of(text: str) -> Scenario:
+    """The test scenario of the column `test_scenario`. Raises NOT_CELLS."""
+    return scenario_from(json.loads(text))
+
+
+@lru_cache(maxsize=64)  # files share their schema
+def _is_ours(schema: bytes) -> bool:
+    """Has a file of this schema, as Arrow writes it, the columns of CELL_SCHEMA, of their types?"""
+    types = {field.name: field.type for field in pa.ipc.read_schema(pa.BufferReader(base64.b64decode(schema)))}
+    needed = {field.name: field.type for field in CELL_SCHEMA if field.name not in OPTIONAL or field.name in types}
+    return needed.items() <= types.items()
+
+
 def merge(tables: Iterable[pa.Table]) -> pa.Table:
     """One table of a run, in an order of its own; of a cell that is there twice the earlier is kept."""
     # By test, so that runs that were tested alike have the same order.
@@ -149,7 +201,9 @@ def cell_bytes(table: pa.Table, instances: int, seconds: float) -> bytes:
 def parquet_bytes(table: pa.Table, known: dict[str, str] | None = None) -> bytes:
     """The content of a Parquet file; known: keys and values for its footer."""
     buffer = io.BytesIO()
-    with pq.ParquetWriter(buffer, table.schema, compression="zstd", compression_level=5) as writer:
+    filtered = [name for name in ("run", "snr_db") if name in table.column_names]  # others: only bytes
+    options = {"compression": "zstd", "compression_level": 5, "write_statistics": filtered}
+    with pq.ParquetWriter(buffer, table.schema, **options) as writer:
         writer.write_table(table)
         writer.add_key_value_metadata(known or {})
     return buffer.getvalue()
@@ -168,6 +222,8 @@ def read_footer(read_last: Callable[[int], bytes]) -> Footer:
     end = read_last(_FOOTER_BYTES)
     size = int.from_bytes(end[-8:-4], "little") + 8  # of the footer; the last four bytes mark a Parquet file
     known = pq.ParquetFile(pa.BufferReader(end if size <= len(end) else read_last(size))).metadata.metadata
+    if not _is_ours(known[b"ARROW:schema"]):
+        raise ValueError("columns of other types")
     return Footer(_keys(known[b"tests"]), int(known[b"instances"]), float(known[b"seconds"]))
 
 

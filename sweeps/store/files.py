@@ -35,6 +35,7 @@ import pyarrow.fs
 from amc_core.bucket import bucket_files
 from amc_core.errors import AmcError
 from amc_core.paths import expanded
+from sweeps.store.complaints import tell
 
 _SCRATCH = ".scratch-"  # and a name that no other process has
 _TRASH = ".trash-"  # likewise: what has been removed, and is being deleted
@@ -96,13 +97,15 @@ class Directory:
     def _list(self, directory: str, prefix: str, found: dict[str, tuple[float, int]]) -> None:
         with suppress(FileNotFoundError), os.scandir(directory) as entries:
             for entry in entries:
-                # The folder of a run may be a link; further below one might lead in a circle.
-                if entry.is_dir(follow_symlinks="/" not in prefix):
+                of_run, kind = prefix.startswith("runs/"), _kind(entry, follow="/" not in prefix)
+                if kind == "directory" and not of_run:
                     self._list(entry.path, f"{prefix}/{entry.name}", found)
-                elif not entry.name.startswith(".") and entry.is_file():  # no pipe or socket, whose reading hangs
+                elif kind == "file" and not entry.name.startswith("."):
                     with suppress(FileNotFoundError):  # another process has deleted it
                         status = entry.stat()
                         found[f"{prefix}/{entry.name}"] = status.st_mtime, status.st_size
+                elif prefix.startswith("runs") and not entry.name.startswith(".") and os.path.lexists(entry.path):
+                    tell(f"{_shown(entry.path)} is no file that can be read: it is left alone and counts for nothing")
 
     def read(self, name: str, last: int | None = None) -> bytes:
         with self._explained("read"), open(f"{self.path}/{name}", "rb", buffering=0, opener=_open_file) as file:
@@ -313,6 +316,22 @@ class Bucket:
             raise AmcError(f"store {self.path!r}: {reason}") from None
 
 
+def _kind(entry: os.DirEntry, follow: bool) -> str:
+    """ "file", "directory" or "other": a pipe or a socket, whose reading hangs, or a link that leads nowhere.
+
+    follow: may a directory be a link? Below the folder of a run one might lead in a circle.
+    """
+    try:
+        return "directory" if entry.is_dir(follow_symlinks=follow) else "file" if entry.is_file() else "other"
+    except OSError:
+        return "other"
+
+
+def _shown(path: str) -> str:
+    """A path as text, whatever bytes it has."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
 def _write_through(path: Path, content: bytes, durable: bool = True) -> None:
     with open(path, "xb") as file:
         file.write(content)
@@ -323,7 +342,12 @@ def _write_through(path: Path, content: bytes, durable: bool = True) -> None:
 
 def _open_file(path: str, flags: int) -> int:
     """Open a regular file; anything else, a pipe say, is as good as absent, and is not waited for."""
-    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    try:
+        descriptor = os.open(path, flags | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link that leads to itself, a socket
+            raise FileNotFoundError(errno.ENOENT, "No such file", path) from None
+        raise
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
     os.close(descriptor)

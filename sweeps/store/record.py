@@ -17,7 +17,9 @@ from amc_core.run import Dataset, Recipe
 from amc_core.scenario import scenario_from
 from sweeps.store.complaints import Damaged, OtherVersion
 
+UNKNOWN = "unknown"  # what a table says of a process of which an older file does not tell
 _NUMBER = (int, float, type(None))
+_LARGEST = 1 << 63  # which columns of tables do not hold
 _FIELDS: dict[str, type | tuple[type, ...]] = {  # of the JSON object → what it may hold
     "model": str,
     "code": (str, type(None)),
@@ -43,7 +45,7 @@ _REQUIRED = ("model", "dataset", "seed", "files")
 
 @dataclass(frozen=True)
 class Process:
-    """One that trained a run or a part of it, and what decides the last bits of the weights there.
+    """One that trained a run or evaluated cells, or a part of them, and what decides the last bits of sums there.
 
     device: "cpu" or the name of a GPU. threads: that PyTorch computes with. vector_instructions: of the processor, by
     PyTorch's name. Of what an older record does not tell, the default.
@@ -54,6 +56,15 @@ class Process:
     threads: int | None = None
     vector_instructions: str = ""
     torch: str = ""
+
+    def text(self) -> str:
+        """The fields as JSON."""
+        return json.dumps(asdict(self))
+
+    def in_words(self, name: str) -> str:
+        """A field as a table has it."""
+        value = getattr(self, name)
+        return UNKNOWN if value in (None, "") else str(value)
 
 
 @dataclass(frozen=True)
@@ -87,9 +98,8 @@ class RunRecord:
     processes: tuple[Process, ...] = ()
 
     def of_processes(self, name: str) -> str:
-        """A field of the processes in words: "1", or "1 + 2" where they differ; "" where it is not known."""
-        values = (getattr(process, name) for process in self.processes)
-        return " + ".join(dict.fromkeys(str(value) for value in values if value not in (None, "")))
+        """A field of the processes in words: "1", or "1 + 2" where they differ."""
+        return " + ".join(dict.fromkeys(process.in_words(name) for process in self.processes or (Process(),)))
 
     def content(self) -> bytes:
         """The record as the bytes of a run.json."""
@@ -136,6 +146,11 @@ def _record(plain: dict[str, Any]) -> RunRecord:
             raise AmcError(f"{name} is {_kind(plain[name])}")
         if name in _REQUIRED and name not in plain:
             raise AmcError(f"it has no {name}")
+        if isinstance(plain.get(name), int | float) and abs(plain[name]) >= _LARGEST:  # NaN is not
+            raise AmcError(f"{name} is too large a number")
+    json.dumps(plain, ensure_ascii=False).encode()  # halves of a surrogate pair are no text
+    if not plain["model"].isprintable():
+        raise AmcError(f"model {plain['model'][:40]!r} is no name")
     if plain.get("parent") and not re.fullmatch("[0-9a-f]{24}", plain["parent"]):
         raise AmcError(f"parent {plain['parent'][:40]!r} is no key of a run")
     files = plain.pop("files")
@@ -174,6 +189,14 @@ def read_process(plain: Any) -> Process:
     if not isinstance(plain, Mapping):
         raise AmcError(f"a process is {_kind(plain)}")
     return Process(**{each.name: plain[each.name] for each in fields(Process) if each.name in plain})
+
+
+def process_of(text: str | None) -> Process:
+    """A process from its `text`, one of which nothing is known where there is none or it is none."""
+    try:
+        return read_process(json.loads(text or "{}"))
+    except (AmcError, ValueError, RecursionError):
+        return Process()
 
 
 def _kind(value: Any) -> str:

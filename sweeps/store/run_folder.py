@@ -35,12 +35,14 @@ from amc_core.identity import key
 from amc_core.own import OwnCode
 from amc_core.run import Dataset, Run
 from sweeps.store.cells import (
-    CELL_SCHEMA,
+    NOT_CELLS,
     Footer,
     cell_bytes,
     cell_table,
+    holds_cells,
     merge,
     parquet_bytes,
+    read_cells,
     read_footer,
     read_parquet,
 )
@@ -150,10 +152,11 @@ class RunFolder:
 
     def cell_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
         """The cells in one file."""
-        table = self._read_table(name, columns)
-        if not set(columns or CELL_SCHEMA.names) <= set(table.column_names):
+        content = self._read(name)
+        try:
+            return read_cells(content, self.key, columns)
+        except NOT_CELLS:
             self._complain(name)
-        return table
 
     def each_cell_file(self, read: Callable, names: Iterable[str] | None = None) -> list:
         """read(name) of each file of cells; looks again when compaction has replaced files in the meantime."""
@@ -217,7 +220,8 @@ class RunFolder:
         except Damaged:
             return False
         expected = _DIGEST.search(name)
-        return expected is None or digest(content) == expected[1]
+        whole = expected is None or digest(content) == expected[1]
+        return whole and (kind_of(name) != "cells" or holds_cells(content, self.key))
 
     # -- writing ---------------------------------------------------------------------------------------
 
@@ -260,13 +264,12 @@ class RunFolder:
         self.files.write_last({f"runs/{self.key}/{name}": content for name, content in written.items()})
         self.delete_checkpoints()
 
-    def save_cells(self, run: Run, evaluated: list[tuple[Dataset, Evaluation]], seconds: float) -> None:
-        """Record cells of the run: test datasets and what it made of them.
-
-        seconds: that evaluating them took.
-        """
+    def save_cells(
+        self, run: Run, evaluated: list[tuple[Dataset, Evaluation]], seconds: float, process: Process | None = None
+    ) -> None:
+        """Record cells of the run: test datasets and what it made of them, in so many seconds, in a process."""
         self._save_code(_front_ends([test for test, _ in evaluated]))
-        table = cell_table(run, evaluated)
+        table = cell_table(run, evaluated, process)
         instances = sum(int(result.confusion.sum()) for _, result in evaluated)
         self._write_cells(table, instances, seconds)
         if len(self.names("cells")) > _PARTS:

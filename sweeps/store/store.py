@@ -10,7 +10,7 @@ from __future__ import annotations
 import resource
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
@@ -108,15 +108,30 @@ class Store:
             for tables in files:
                 yield from tables
 
-    def cell_dataset(self, keys: Iterable[str]) -> pyarrow.dataset.Dataset:
-        """The cells of runs as one dataset, of which a query reads what it asks for, digests unseen."""
+    def damaged_cells(self, keys: Iterable[str]) -> set[str]:
+        """The files of cells of runs that are not what was written, each told; all of them are read."""
+
+        def damaged(key: str) -> list[str]:
+            folder = self.run(key)
+            return [
+                f"runs/{key}/{name}" for name in folder.names("cells") if not _sound(partial(folder.cell_table, name))
+            ]
+
+        return {name for names in self.map(damaged, keys) for name in names}
+
+    def cell_dataset(self, keys: Iterable[str], without: Container[str] = ()) -> pyarrow.dataset.Dataset:
+        """The cells of runs as one dataset, of which a query reads what it asks for, digests unseen.
+
+        without: files that are passed over.
+        """
         import pyarrow.dataset  # takes as long as much of what needs no dataset
 
         def sound(key: str) -> list[str]:
             folder = self.run(key)
             return [f"runs/{key}/{name}" for name in folder.names("cells") if _sound(partial(folder.footer, name))]
 
-        filesystem, paths = self.files.for_arrow([name for names in self.map(sound, keys) for name in names])
+        names = [name for names in self.map(sound, keys) for name in names if name not in without]
+        filesystem, paths = self.files.for_arrow(names)
         return pyarrow.dataset.dataset(paths, schema=CELL_SCHEMA, format="parquet", filesystem=filesystem)
 
     # -- keeping it sound ------------------------------------------------------------------------------

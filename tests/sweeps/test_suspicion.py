@@ -4,16 +4,20 @@ import json
 import logging
 import os
 import shutil
+import socket
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from amc_core import AmcError
 from amc_core.identity import VERSION
 from analysis import load
+from analysis.query import query
 from sweeps.engine.trial import compute
 from sweeps.store import Damaged, Store, complaints
+from sweeps.store.cells import cell_bytes
 from sweeps.store.record import _checksum, read_record
 from sweeps.study import load_study
 
@@ -78,6 +82,12 @@ SPOILT = {
     "weights elsewhere": having("../../../weights.pt", "files", "weights"),
     "no weights": without("files", "weights"),
     "a time that is none": having("yesterday", "finished_at"),
+    "a model that is no text": having("\ud800", "model"),
+    "a model that colours the terminal": having("\x1b[31mred", "model"),
+    "a huge seed": having(10**30, "seed"),
+    "a huge number of parameters": having(10**30, "parameters"),
+    "an accuracy that is no number of a computer": having(10**400, "validation_accuracy"),
+    "endless seconds": having(float("inf"), "seconds"),
     "a parent that is none": having("../x", "parent"),
     "a parent that is not there": having("0" * 24, "parent"),
 }
@@ -198,6 +208,91 @@ def test_a_pipe_or_a_directory_in_the_place_of_a_file_hangs_nothing_and_gives_wa
     store.verify([run.key])
     list(compute(run, study.tests(run), store))
     assert (place.is_file() or kind == "cells") and len(load("cells", store.path, path)) == 2 * 4 * 2
+
+
+def socket_at(path):
+    with socket.socket(socket.AF_UNIX) as opened:
+        os.chdir(path.parent)  # the path of a socket is short
+        opened.bind(path.name)
+
+
+ODD = {
+    "a link to nothing": lambda path: path.symlink_to("nowhere"),
+    "a link to itself": lambda path: path.symlink_to(path.name),
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+    "a socket": socket_at,
+}
+
+
+@pytest.mark.parametrize("make", ODD.values(), ids=ODD)
+@pytest.mark.parametrize("kind", ["run", "weights", "cells"])
+def test_what_is_no_file_is_told_by_its_path_and_blocks_nothing(filled, make, kind, caplog, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    _, study, store = filled
+    run = study.runs()[0]
+    [name] = store.run(run.key).names(kind)
+    place = store.path / "runs" / run.key / name
+    place.unlink()
+    make(place)
+    caplog.set_level(logging.WARNING, "sweeps")
+    assert len(load("cells", store.path)) == 4 * 2
+    assert f"{place} is no file that can be read" in caplog.text
+    list(compute(run, study.tests(run), store))
+    assert len(load("cells", store.path)) == 2 * 4 * 2
+
+
+def of_column(name: str, value, kind: pa.DataType):
+    def change(table: pa.Table) -> pa.Table:
+        return table.set_column(table.column_names.index(name), name, pa.array([value] * len(table), kind))
+
+    return change
+
+
+FORGED = {  # cells in a file whose digest is right
+    "counts as texts": of_column("confusion", "x", pa.string()),
+    "an SNR as text": of_column("snr_db", "x", pa.string()),
+    "a scenario that is none": of_column("test_scenario", "{", pa.string()),
+    "a scenario of a later day": of_column("test_scenario", '{"colour": 1}', pa.string()),
+    "no scenario": of_column("test_scenario", None, pa.string()),
+    "another run": of_column("run", "f" * 24, pa.string()),
+    "no run": of_column("run", None, pa.string()),
+    "a column too few": lambda table: table.drop_columns(["n"]),
+    "half a page": lambda table: table,
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_cells_that_were_never_written_so_are_told_by_their_path_and_computed_again(filled, name, caplog):
+    _, study, store = filled
+    run = study.runs()[0]
+    folder = store.run(run.key)
+    [old] = folder.names("cells")
+    content = cell_bytes(FORGED[name](folder.cell_table(old)), 1, 1.0)
+    if name == "half a page":
+        content = content[:10] + bytes(len(content) // 2) + content[10 + len(content) // 2 :]
+    folder.delete([old])
+    forged = folder._write("cells", "parquet", content)
+    caplog.set_level(logging.WARNING, "sweeps")
+    for read in (
+        lambda: len(load("cells", store.path)),
+        lambda: query("SELECT count(*) AS n FROM cells", store.path)["n"][0],
+    ):
+        complaints.tell.cache_clear()
+        caplog.clear()
+        assert read() == 4 * 2
+        assert f"runs/{run.key}/{forged} is damaged" in caplog.text or "run" in name
+    store.verify([run.key])
+    list(compute(run, study.tests(run), store))
+    assert len(load("cells", store.path)) == 2 * 4 * 2 == query("SELECT count(*) AS n FROM cells", store.path)["n"][0]
+
+
+def test_counts_of_other_modulations_than_the_record_says_are_left_out_and_told(filled, caplog):
+    _, study, store = filled
+    key = study.runs()[0].key
+    store.files.write(f"runs/{key}/run.json", sealed(having(["BPSK"], "dataset", "modulations")(record_of(store, key))))
+    caplog.set_level(logging.WARNING, "sweeps")
+    assert set(load("confusion", store.path)["run"]) == {study.runs()[1].key}
+    assert f"{store.path}/runs/{key} holds counts of other modulations" in caplog.text
 
 
 def test_folders_that_lead_in_a_circle_are_read_once(filled):

@@ -2,15 +2,18 @@
 
 from dataclasses import replace
 
+import pyarrow.compute as pc
 import pytest
 import torch
 
 from amc_core import training
 from analysis import load
+from analysis.query import query
 from sweeps.engine import trial
 from sweeps.engine.trial import compute
 from sweeps.planning import expected_seconds, make_plan
 from sweeps.store import RunFolder, Store
+from sweeps.store.cells import cell_bytes
 from sweeps.study import load_study
 
 EPOCHS = 8
@@ -143,6 +146,44 @@ def test_a_run_tells_every_process_that_had_a_part_in_it(study_file, tmp_path, m
     assert [process.host for process in store.run(run.key).record().processes] == ["first", "second", own("cpu").host]
     [row] = load("runs", store.path, path).to_dict("records")
     assert row["host"] == f"first + second + {own('cpu').host}" and row["threads"] == "1"
+
+
+def test_cells_tell_the_process_that_evaluated_them_and_those_of_an_older_file_that_it_is_unknown(
+    study_file, tmp_path, monkeypatch
+):
+    of_one = load_study(study_file(models="mod_lcnn", train="{}", test="{upsampling: 4}"))
+    path, store = study_file("more", models="mod_lcnn", train="{}", test="{upsampling: [4, 8]}"), Store(tmp_path / "s")
+    of_two = load_study(path)
+    [run] = of_one.runs()
+    asked = ["test_upsampling", "evaluated_threads", "evaluated_host"]
+    try:
+        torch.set_num_threads(1)
+        list(compute(run, of_one.tests(run), store))
+        own = trial.this_process("cpu")
+        torch.set_num_threads(2)  # a later launch, on another machine
+        monkeypatch.setattr(trial, "this_process", lambda device: replace(own, host="other", threads=2))
+        list(compute(run, of_two.tests(run), store))
+    finally:
+        torch.set_num_threads(1)
+    assert len(store.run(run.key).names("cells")) == 1  # which holds those of both
+    expected = [(4, "1", own.host), (8, "2", "other")]
+    cells = load("cells", store.path, path, columns=asked)
+    assert list(cells.drop_duplicates().itertuples(index=False, name=None)) == expected
+    sql = f"SELECT DISTINCT {', '.join(asked)} FROM cells ORDER BY test_upsampling"
+    assert list(query(sql, store.path, path).itertuples(index=False, name=None)) == expected
+    assert set(load("cells", store.path, path, filters={"evaluated_threads": "2"})["test_upsampling"]) == {8}
+    row = load("cells", store.path, path).iloc[0]
+    assert (row["evaluated_torch"], row["evaluated_device"]) == (torch.__version__, "cpu")
+    assert row["evaluated_vector_instructions"] == torch.backends.cpu.get_cpu_capability()
+
+    folder = store.run(run.key)
+    [name] = folder.names("cells")
+    old = folder.cell_table(name).drop_columns(["process"]).filter(pc.equal(folder.cell_table(name)["snr_db"], 0.0))
+    folder.delete([name])
+    folder._write("cells", "parquet", cell_bytes(old, 1, 1.0))
+    list(compute(run, of_two.tests(run), store))
+    assert set(load("cells", store.path, path)["evaluated_threads"]) == {"unknown"}
+    assert set(query("SELECT evaluated_host FROM cells", store.path, path)["evaluated_host"]) == {"unknown"}
 
 
 def test_a_classifier_that_needs_no_training_is_evaluated_and_planned_without_any(study_file, tmp_path):
