@@ -56,7 +56,8 @@ class Outcome:
     @property
     def complete(self) -> bool:
         """Is every run trained, every cell evaluated, and every proposal of a search made?"""
-        return not self.plan.incomplete and (self.search is None or self.search.done >= self.search.wanted)
+        searched = self.search is None or self.search.done >= max(self.search.wanted, 1)
+        return not self.plan.incomplete and searched
 
     @property
     def counts(self) -> dict[str, int]:

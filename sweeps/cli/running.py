@@ -198,6 +198,8 @@ def show_failures(outcome: Outcome) -> None:
     if incomplete:
         what = "is incomplete; the same command tries it" if counts["runs"] == 1 else _TRIED
         complaint(f"{incomplete} of {many(counts['runs'], 'run')} {what} again.")
+    elif not counts["proposals"]:
+        complaint("Every combination of the grid is refused: 'amc search' lists them with the reasons.")
     else:
         whole = many(counts["proposals"], "proposal is", "proposals are")
         done = f"{counts['proposed']} of {whole} complete"

@@ -129,6 +129,9 @@ def written(save: Callable[..., Iterable[Path]], figure, path: Path) -> None:
         raise AmcError(f"{str(path.parent)!r} cannot be written: {error.strerror or error}") from None
 
 
+_REASONS = 2  # why proposals were refused, the most frequent ones
+
+
 def show_search_state(study: Study | Studies, store: Store) -> None:
     """Of a search, how far it is and what is best so far; nothing of another study."""
     from sweeps.search import best, counted, state, trials, wanted
@@ -150,6 +153,9 @@ def show_search_state(study: Study | Studies, store: Store) -> None:
         )
     complete, total = counted(study, found, "COMPLETE"), wanted(study, found)
     out.print(f"Search: {complete} of {many(total, 'proposal')} complete{told}.", highlight=False)
+    refusals = Counter(trial.user_attrs.get("failure", "") for trial in found if state(trial) == "refused")
+    for reason, count in refusals.most_common(_REASONS):
+        out.print(f"Refused, {many(count, 'proposal')}: {reason}", highlight=False, markup=False, soft_wrap=True)
     title = "Best" if len(study.search.objective) == 1 else "Pareto front"
     for trial in best(study, found):
         values = [f"{name} {value:.4g}" for name, value in zip(study.search.objective, trial.values, strict=True)]

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -208,8 +209,12 @@ def _private() -> Iterator[None]:
 
 @contextmanager
 def environment(settings: dict[str, str] = ENVIRONMENT) -> Iterator[None]:
-    """The environment that Ray is to find, while it runs."""
+    """The environment that Ray is to find, while it runs; a user without a home has one, which Ray asks for."""
     before = dict(os.environ)
+    try:
+        Path.home()
+    except RuntimeError:
+        settings = settings | {"HOME": tempfile.gettempdir()}
     os.environ.update(settings)
     try:
         yield

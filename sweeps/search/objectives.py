@@ -5,6 +5,7 @@ The names that a study file may use are those of `OBJECTIVES`; whatever stands t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -81,7 +82,7 @@ def _accuracy(store: Store, tests: Iterable[tuple[Run, Sequence[Dataset]]]) -> f
             n, correct = np.sum([count for (key, _), count in counts.items() if key == cell], axis=0)
             if n:  # of modulations that were all never trained there is no accuracy
                 accuracies.append(correct / n)
-    return float(np.mean(accuracies))
+    return float(np.mean(accuracies)) if accuracies else math.nan
 
 
 def best(study: SearchStudy, trials: list) -> list:

@@ -311,8 +311,11 @@ class SearchStudy(Study):
                 )
             for name in search.objective:
                 tests = OBJECTIVES[name].tests
-                if tests and not any(tests(study, run) for run in study.last_runs()):
+                pairs = [(run, test) for run in study.last_runs() for test in tests(study, run)] if tests else []
+                if tests and not pairs:
                     raise AmcError(f"search.objective: {words}{name} has no test scenario: add one not trained on")
+                if tests and all(set(run.dataset.modulations).isdisjoint(test.modulations) for run, test in pairs):
+                    raise AmcError(f"search.objective: {words}{name} has no test of a modulation that is trained")
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ from sweeps.engine import cluster
 from sweeps.engine.options import require_options
 from sweeps.engine.scratch import scratch_folder
 
+ROOT = Path(__file__).parents[2]
+
 
 @pytest.fixture
 def temporary(monkeypatch):
@@ -109,6 +111,18 @@ def test_gpus_that_are_not_here_and_curves_of_no_kind_are_refused_before_anythin
     with pytest.raises(AmcError, match="--log 'tensorbord' is not known; did you mean 'tensorboard'"):
         require_options(None, None, "tensorbord")
     require_options("local", 0, None)
+
+
+@pytest.mark.skipif(not shutil.which("unshare"), reason="unshare makes a user that no list of users has")
+def test_ray_can_be_imported_by_a_user_without_a_home():
+    program = (
+        "from sweeps.engine.cluster import environment\nwith environment():\n    import ray.tune\nprint('imported')"
+    )
+    of_nobody = ["unshare", "--user", "--map-user=54321", "env", "-u", "HOME", sys.executable, "-c"]
+    if subprocess.run([*of_nobody, ""], capture_output=True).returncode:
+        pytest.skip("this machine does not let users be made")
+    answer = subprocess.run([*of_nobody, program], capture_output=True, text=True, cwd=ROOT)
+    assert answer.stdout == "imported\n", answer.stderr
 
 
 def test_a_machine_that_does_not_reach_itself_is_told_so_at_once(monkeypatch):

@@ -1,5 +1,6 @@
 """Searches: what dimensions expand to and how they are refused, what is proposed, told, stopped and done again."""
 
+import pickle
 import shutil
 import signal
 import subprocess
@@ -437,11 +438,11 @@ def test_the_runs_of_a_search_that_are_named_last_are_those_after_transfer(searc
 
 
 def test_a_combination_of_a_grid_whose_objective_is_no_number_is_told_and_not_asked_for_again(
-    search_file, store, monkeypatch
+    search_file, store, monkeypatch, amc
 ):
     monkeypatch.setattr("sweeps.search.proposals.objective", lambda *arguments: [float("nan")])
-    rate = "{learning_rate: {choice: [0.1, 0.01]}}"
-    study = load_study(search_file(recipe=rate, search="{sampler: grid, proposals: 2}"))
+    path = search_file(recipe="{learning_rate: {choice: [0.1, 0.01]}}", search="{sampler: grid, proposals: 2}")
+    study = load_study(path)
     for left in (2, 1):
         search = Search(study, store)
         assert search.wanted and search.trials == left
@@ -449,3 +450,14 @@ def test_a_combination_of_a_grid_whose_objective_is_no_number_is_told_and_not_as
     assert not Search(study, store).wanted and Search(study, store).trials == 0
     told = proposal_table(study, store)
     assert list(told["state"]) == ["refused"] * 2 and told["failure"].str.contains("objective is no number").all()
+    shown = amc("run", path, "--store", str(store.path))
+    assert shown.returncode == 1 and "Refused, 2 proposals: its objective is no number" in shown.stdout
+    assert "Every combination of the grid is refused" in shown.stderr and "complete:" not in shown.stdout
+
+
+def test_an_objective_of_tests_without_a_trained_modulation_is_refused(search_file, tmp_path):
+    content = {(name, 10): np.ones((12, 2, 128), np.float32) for name in ("GMSK", "8QAM")}
+    (tmp_path / "other.pkl").write_bytes(pickle.dumps(content, protocol=4))
+    test = f"[{{recording: {tmp_path}/other.pkl, modulations: [GMSK, 8QAM]}}]"
+    with pytest.raises(AmcError, match=r"search\.objective: .*has no test of a modulation that is trained"):
+        load_study(search_file(test=test))
