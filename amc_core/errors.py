@@ -8,12 +8,20 @@ from collections.abc import Iterable
 class AmcError(ValueError):
     """Input that cannot be used; its message is one sentence saying what, where, and what is allowed."""
 
+    def __init__(self, message: object = ""):
+        super().__init__("\n".join(map(printable, str(message).split("\n"))))
+
+
+def printable(text: str) -> str:
+    """A text out of a file on one line; what a terminal would act on is there as Python writes it."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
 
 def suggest(name: object, known: Iterable[str]) -> str:
     """The end of an error sentence: the nearest known name, and all of them."""
     known = list(known)
     close = _nearest(str(name), known)
-    return (f"; did you mean {close!r}?" if close else "") + f" (known: {', '.join(known)})"
+    return (f"; did you mean {close!r}?" if close else "") + f" (known: {', '.join(map(printable, known))})"
 
 
 _SAID_OTHERWISE = {"4PSK": "QPSK", "2PSK": "BPSK", "4QAM": "QPSK", "1DCNN": "cnn1d"}  # by many

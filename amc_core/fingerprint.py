@@ -19,7 +19,7 @@ from contextvars import ContextVar
 from pathlib import Path, PurePath
 from types import MappingProxyType
 
-from amc_core.errors import AmcError
+from amc_core.errors import AmcError, printable
 from amc_core.pieces import ARCHIVE, DATA, META, Piece, pieces_at
 
 BUCKET = "s3://"  # begins what is not a path but the address of a file in a bucket
@@ -69,7 +69,7 @@ class DigestedPath(str):
 
         The name alone where the content is not known.
         """
-        name = PurePath(self).name
+        name = printable(PurePath(self).name)
         name = name.removesuffix(META) + ARCHIVE if name.endswith(META) else name
         name = name.removesuffix(DATA) + ARCHIVE if name.endswith(DATA) else name
         identity = self._identity()

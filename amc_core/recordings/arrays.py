@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from amc_core.errors import AmcError, suggest
+from amc_core.errors import AmcError, printable, suggest
 
 
 class Array(Protocol):
@@ -78,7 +78,7 @@ class Mapped:
 def named(path: Path, arrays: Arrays, name: str, what: str) -> Array:
     """The array of a name that `what` is told to be. Raises AmcError, with the names that there are."""
     if name not in arrays:
-        fields = ", ".join(arrays) or "none"
+        fields = ", ".join(map(printable, arrays)) or "none"
         raise AmcError(f"{path}: {what} is told to be field {name!r}, which is not there{suggest(name, [*arrays])}"
                        f"; allowed are its fields: {fields:.300}")  # fmt: skip
     return arrays[name]
@@ -86,7 +86,7 @@ def named(path: Path, arrays: Arrays, name: str, what: str) -> Array:
 
 def untold(path: Path, arrays: Arrays) -> AmcError:
     """What is said of a file of which nobody has said what its fields are."""
-    fields = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+    fields = ", ".join(f"{printable(name)} {array.shape}" for name, array in arrays.items())
     how = f"recording: {{file: {path.name}, iq: FIELD, label: FIELD, snr_db: FIELD, classes: [BPSK, …]}}"
     return AmcError(f"{path}: its fields do not say what they are ({fields:.300}); allowed is to say it, {how}")
 

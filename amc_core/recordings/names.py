@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from amc_core.errors import AmcError
+from amc_core.errors import AmcError, printable
 from amc_core.modulations import MODULATIONS
 
 # Names that differ from ours in more than hyphens and the place of the order ("QAM16", "16-QAM" and "16QAM" are one).
@@ -36,7 +36,7 @@ def known_name(name: str) -> str | None:
 
 def modulation_name(name: str) -> str:
     """Our name of a modulation that a file calls `name`; where we have none, the file's, on one line in capitals."""
-    return known_name(name) or " ".join(name.split()).upper()
+    return known_name(name) or printable(" ".join(name.split()).upper())
 
 
 def modulation_names(path: Path, field: str, names: Iterable[str]) -> tuple[str, ...]:

@@ -112,7 +112,8 @@ def ink_on(colour: Sequence[float]) -> str:
 def text_width(text: str, size: float = SMALL) -> float:
     """The width of a text in inches, at a size in points."""
     font = FontProperties(family=FONTS, size=size)
-    paths = (TextPath((0, 0), line, prop=font, usetex=False) for line in text.split("\n") if line.strip())
+    lines = text.replace("$", r"\$").split("\n")  # nothing is mathematics, as in `spell_names`
+    paths = (TextPath((0, 0), line, prop=font, usetex=False) for line in lines if line.strip())
     return max((path.get_extents().width for path in paths), default=0) / 72
 
 
