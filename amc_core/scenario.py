@@ -51,7 +51,13 @@ class Scenario:
         help='Whole, decimal, or a ratio such as "32/3"; a rounded third (10.67) means that third.',
     )  # fmt: skip
     rolloff: float | Distribution = Field(
-        0.35, 0, 1, varies=True, symbol="α", label="roll-off", help="Roll-off factor of the pulse."
+        0.35,
+        0,
+        1,
+        varies=True,
+        symbol="α",
+        label="roll-off",
+        help="Roll-off factor of the pulse; below 0.01 it is shaped as at 0.01.",
     )
     sample_rate: float = Field(
         200e3, 1e-6, 1e15, unit="Hz", shown=("kHz", 1e-3), symbol="f_s", help="Samples per second."

@@ -45,7 +45,8 @@ def train_test_heat_map(
     fields = [name for name in rows if name != "model"]
     apart = ["model"] if "model" in rows else []
     accuracy = accuracy_by(cells.assign(**{name: cells[name].map(_known) for name in fields}), [*rows, column])
-    columns = _in_order(accuracy[column])
+    columns = _in_order(map(_known, accuracy[column]))
+    names = [_column_text(cells, column, value) for value in columns]
     models = sorted(accuracy["model"].unique(), key=model_order) if apart else [None]
     entries = list(dict.fromkeys(map(tuple, _fields_of(accuracy, fields))))
     told = [[value_in_heading(name, value) for name, value in zip(fields, entry, strict=True)] for entry in entries]
@@ -53,7 +54,7 @@ def train_test_heat_map(
     widths = [max(map(text_width, column_texts)) + 0.1 for column_texts in zip(heads, *told, strict=True)]
     cell, row_height = _INTERVAL if intervals else (_CELL, _ROW)
     row_height = max(row_height, 0.05 + 0.12 * max(text.count("\n") + 1 for texts in told for text in texts or [""]))
-    cell = max(cell, *(text_width(value_text(column, value)) + 0.04 for value in columns))
+    cell = max(cell, *(text_width(name) + 0.04 for name in names))
     bar = 0.6
     if width is None:
         width = COLUMN if sum(widths) + bar + cell * len(columns) * len(models) <= COLUMN else PAGE
@@ -73,9 +74,9 @@ def train_test_heat_map(
         image = _paint(panel, own, fields, column, at, highest, intervals)
         trained = tested[tested["setting"] == "trained"]
         for *entry, value in trained[[*fields, column]].drop_duplicates().itertuples(index=False):
-            _frame(panel, at[0][tuple(map(_known, entry))], at[1][value])
+            _frame(panel, at[0][tuple(map(_known, entry))], at[1][_known(value)])
         panel.set_title(model_title(model) if model else "")
-        panel.set_xticks(range(len(columns)), [value_text(column, value) or "simulated" for value in columns])
+        panel.set_xticks(range(len(columns)), names)
         panel.tick_params(axis="x", length=0, labelbottom=True)
         panel.set_yticks([])
         if place + across >= len(models):
@@ -118,7 +119,7 @@ def _paint(
     """Colours and numbers of a model; at: the row of every entry and the column of every value."""
     shares = np.full((len(at[0]), len(at[1])), np.nan)
     for entry, row in zip(_fields_of(accuracy, fields), accuracy.to_dict("records"), strict=True):
-        place = at[0][tuple(entry)], at[1][row[column]]
+        place = at[0][tuple(entry)], at[1][_known(row[column])]
         shares[place] = row["accuracy"]
         colour = ink_on(matplotlib.colormaps[SHADES](row["accuracy"] / highest))
         middle = {"ha": "center", "va": "center", "color": colour}
@@ -166,4 +167,11 @@ def _known(value: object) -> object:
 
 
 def _in_order(values: Iterable) -> list:
-    return sorted(dict.fromkeys(values), key=lambda value: (isinstance(value, str), value))
+    return sorted(dict.fromkeys(values), key=lambda value: (value is not None, isinstance(value, str), value))
+
+
+def _column_text(cells: pd.DataFrame, column: str, value: object) -> str:
+    """What stands below a column of a value; a recording does not tell of its setting."""
+    if value is None and (cells.loc[cells[column].isna(), "test_recording"] != "").all():
+        return "recorded"
+    return value_text(column, value) or ("simulated" if column.endswith("recording") else "none")

@@ -9,6 +9,7 @@ import pytest
 
 from amc_core.errors import AmcError
 from amc_core.recordings import open_recording
+from amc_core.recordings.names import modulation_name
 from tests.amc_core.recording_files import (
     change,
     edit,
@@ -320,3 +321,15 @@ def test_an_instance_without_a_scale_is_named_with_its_file(tmp_path, radioml201
     samples.tofile(sigmf.with_name("field.sigmf-data"))
     with pytest.raises(AmcError, match=rf"field\.sigmf-data: instance 3 \(samples 768 to 1023\) .*{part}"):
         open_recording(sigmf).read(range(5))
+
+
+def test_a_name_out_of_a_file_is_on_one_line_and_moves_no_terminal(tmp_path):
+    path = tmp_path / "named.h5"
+    with h5py.File(path, "w") as file:
+        file["iq"] = np.ones((4, 128, 2), np.float32)
+        file["mod\nulation"] = np.array(["BPSK\n2", "QPSK\x1b[31m"] * 2, dtype=object)
+    with pytest.raises(AmcError) as refusal:
+        open_recording(path)
+    assert "mod\\nulation (4,)" in str(refusal.value) and "\n" not in str(refusal.value)
+    assert modulation_name("QPSK\x1b[31m") == r"QPSK\x1b[31M" and modulation_name("8 QAM\n2") == "8 QAM 2"
+    assert str(AmcError("two\nlines of \x1b[31m")) == "two\nlines of \\x1b[31m"

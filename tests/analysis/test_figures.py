@@ -1,5 +1,6 @@
 """Figures for a printed page: sizes, letters, contrasts, and what they never pool."""
 
+import pickle
 import re
 
 import matplotlib
@@ -111,6 +112,25 @@ def test_confusion_matrices_pool_no_setting_of_training_with_unseen_ones(results
             part = own[own["snr_db"].between(low, high)]
             mean = np.diag(np.ma.filled(axis.images[0].get_array(), 0)).mean()  # as many of each modulation were sent
             assert mean == pytest.approx(part["correct"].sum() / part["n"].sum())
+
+
+def test_a_recording_beside_simulated_tests_is_drawn_whatever_it_is_called(study_file, tmp_path):
+    content = {
+        (name, 10): np.random.default_rng(k).normal(size=(20, 2, 128)) for k, name in enumerate(("BPSK", "QPSK"))
+    }
+    path = tmp_path / r"a $\frac{$ b^_.pkl"
+    path.write_bytes(pickle.dumps({key: x.astype(np.float32) for key, x in content.items()}, protocol=4))
+    recording = f"{{recording: '{path}'}}"
+    more = {"train": recording, "test": f"[{recording}, {{upsampling: [2, 4]}}]", "snr_db": "[10]", "instances": "20"}
+    text = study_file(models="[hoc_svm]", modulations="[BPSK, QPSK]", length="128", **more)
+    study, store = load_study(text), Store(tmp_path / "store")
+    for plan in make_plan(study, store).incomplete:
+        list(compute(plan.run, study.tests(plan.run), store))
+    figures = dict(study_figures(Results(study, store), Wishes(title=r"$\frac{$")))
+    save(figures[""], tmp_path / "drawn.png")
+    panel = figures[""].axes[0]
+    assert [tick.get_text() for tick in panel.get_xticklabels()] == ["recorded", "2", "4"]
+    assert any(r"a $\frac{$ b^_.pkl" in text.get_text().replace("\n", " ") for text in panel.texts)
 
 
 def test_snrs_are_split_into_ranges_of_equally_many():

@@ -159,3 +159,4 @@ def test_results_of_a_search_have_a_column_for_every_hyperparameter_in_a_hundred
 
 def test_one_is_one():
     assert (many(1, "run"), many(0, "run"), many(1200, "cell")) == ("1 run", "0 runs", "1,200 cells")
+    assert (many(0.5, "GPU"), many(1.0, "GPU"), many(2, "has", "have")) == ("0.5 GPUs", "1 GPU", "2 have")
