@@ -19,6 +19,7 @@ from amc_core.recordings.recording import Recording, fitted
 
 _DEFAULT_LENGTH = 1024
 _BLOCK = 1 << 16  # labels read at a time
+_LARGEST_LABEL = 1 << 31  # which no data set has as many classes as
 _LAYOUTS = (
     "complex (instances, samples) or (samples,), real (instances, 2, samples), (instances, samples, 2), (2, samples) "
     "or (samples, 2), or two fields of real (instances, samples) or (samples,)"
@@ -275,6 +276,10 @@ def _whole(path: Path, field: str, values: np.ndarray) -> np.ndarray:
     values = values.reshape(-1)
     if not (np.isfinite(values) & (values == np.rint(values))).all():
         raise AmcError(f"{path}: field {field!r} has numbers that are not whole; allowed for label are whole ones")
+    largest = abs(values.astype(np.float64)).max()
+    if largest >= _LARGEST_LABEL:
+        what = f"field {field!r} has the number {largest:g}"
+        raise AmcError(f"{path}: {what}; allowed for label are whole ones below {_LARGEST_LABEL:,}")
     return values.astype(np.int64)
 
 

@@ -180,6 +180,7 @@ def test_samples_of_a_capture_are_labelled_by_ranges_and_no_instance_reaches_int
         (FIELDS | {"classes": {"0": "QPSK"}}, r"field 'Y' has 1, which classes does not name; allowed are 0"),
         (FIELDS | {"label": "H"}, r"field 'H' has shape \(6, 2\).*|has 2 columns, and classes 3 names; allowed are as"),
         (FIELDS | {"label": "F"}, r"field 'F' has numbers that are not whole; allowed for label are whole ones"),
+        (FIELDS | {"label": "large"}, r"field 'large' has the number 1e\+300; allowed for label are whole"),
         (FIELDS | {"label": "short"}, r"field 'short' has shape \(5,\); allowed for label is \(6,\), or one-hot"),
         (FIELDS | {"snr_db": "short"}, r"field 'short' has shape \(5,\) of int64; allowed for snr_db are numbers"),
         (FIELDS | {"snr_db": "endless"}, r"field 'endless' is infinite at 0; allowed are dB, or nan"),
@@ -191,6 +192,7 @@ def test_samples_of_a_capture_are_labelled_by_ranges_and_no_instance_reaches_int
 )
 def test_what_does_not_fit_is_refused_with_field_shape_and_what_is_allowed(tmp_path, told, sentence):
     more = {"short": LABELS[:5], "endless": np.full(6, np.inf), "real": X[:, 0].astype(float)}
+    more["large"] = np.full(6, 1e300)
     more |= {"two": np.zeros((6, 2, 2)), "H": np.eye(2)[LABELS % 2], "F": LABELS + 0.5}
     path = tmp_path / "lab.npz"
     np.savez(path, X=COMPLEX, Y=LABELS, Z=SNRS, **more)
