@@ -108,6 +108,16 @@ def test_one_modulation_and_one_snr_hold_for_all_and_an_absent_snr_is_unknown(tm
     assert np.isnan(unknown.snr_db).all() and unknown.modulations == tuple(sorted(NAMES))
 
 
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_label_that_is_neither_a_field_nor_a_modulation_is_no_modulation_in_a_file_of_one_field(tmp_path, name):
+    WRITERS[name](tmp_path / name, X=X)
+    reading = Reading(iq="X", label="my8")
+    with pytest.raises(AmcError, match=r"label is told to be field 'my8', which is not there \(known: X\)"):
+        open_recording(ReadPath(str(tmp_path / name), reading))
+    for told, own in ((reading, ("My8",)), (Reading(iq="X", label="my8", classes=["my8"]), ())):
+        assert open_recording(ReadPath(str(tmp_path / name), told), own=own).modulations == ("MY8",)
+
+
 def test_a_structured_npy_file_has_its_fields_and_a_plain_one_its_array(tmp_path):
     table = np.zeros(6, [("x", "c8", (64,)), ("y", "U5"), ("z", "f8")])
     table["x"], table["y"], table["z"] = COMPLEX, [NAMES[label] for label in LABELS], SNRS
@@ -172,7 +182,7 @@ def test_samples_of_a_capture_are_labelled_by_ranges_and_no_instance_reaches_int
     ("told", "sentence"),
     [
         ({}, r"fields do not say what they are \(X \(6, 64\), .*allowed is to say it, recording: \{file: lab.npz"),
-        (FIELDS | {"iq": "W"}, r"iq is told to be field 'W', which is not there.*allowed are its fields: X, Y, Z"),
+        (FIELDS | {"iq": "W"}, r"iq is told to be field 'W', which is not there \(known: X, Y, Z"),
         (FIELDS | {"label": "V"}, r"label is told to be field 'V', which is not there"),
         (FIELDS | {"label": None}, r"no label is told; allowed is label: a field of X, Y, Z"),
         (FIELDS | {"classes": None}, r"field 'Y' has numbers, 0 to 2; allowed is classes: the modulation of each"),
