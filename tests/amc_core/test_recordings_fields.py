@@ -182,7 +182,7 @@ def test_samples_of_a_capture_are_labelled_by_ranges_and_no_instance_reaches_int
     ("told", "sentence"),
     [
         ({}, r"fields do not say what they are \(X \(6, 64\), .*allowed is to say it, recording: \{file: lab.npz"),
-        (FIELDS | {"iq": "W"}, r"iq is told to be field 'W', which is not there \(known: X, Y, Z"),
+        (FIELDS | {"iq": "W"}, r"iq is told to be field 'W', which is not there.*\(known: X, Y, Z"),
         (FIELDS | {"label": "V"}, r"label is told to be field 'V', which is not there"),
         (FIELDS | {"label": None}, r"no label is told; allowed is label: a field of X, Y, Z"),
         (FIELDS | {"classes": None}, r"field 'Y' has numbers, 0 to 2; allowed is classes: the modulation of each"),
