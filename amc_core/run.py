@@ -15,6 +15,7 @@ from amc_core.coverage import require_likelihood
 from amc_core.errors import AmcError
 from amc_core.fields import Field, declared, fields_of, read_fields
 from amc_core.fields import plain as as_plain
+from amc_core.front_end import OwnFunction
 from amc_core.identity import VERSION, canonical, changes, joint_key, key
 from amc_core.models import MODELS, PART, model_spec, shortest_length, validate_hyperparameters
 from amc_core.modulations import is_analogue, modulation_name, require_audible
@@ -116,6 +117,11 @@ class Dataset:
         """From which tenth to which of an audio file the instances of a part are taken."""
         validation, test = SPLITS[self.split]
         return {"train": (0, validation), "validation": (validation, test), "test": (test, 10)}[part]
+
+    @property
+    def functions(self) -> list[OwnFunction]:
+        """The code of the user's own that instances are received by: that of the front ends."""
+        return [scenario.front_end.function for scenario in self.scenario.components if scenario.front_end]
 
     @property
     def _bounds(self) -> tuple[int, int]:
