@@ -258,7 +258,8 @@ def test_arrays_that_claim_more_than_the_file_holds_are_refused(tmp_path):
     ("value", "sentence"),
     [
         ({"file": "a.npz", "iqq": "X"}, r"key of recording 'iqq' is not known.*iq"),
-        ({"iq": "X"}, "file is the path of a file"),
+        ({"iq": "X"}, "file is the path of one file"),
+        ({"file": ["a.cfile", "b.cfile"]}, "file is the path of one file; join several files into one"),
         ({"file": "a.npz", "iq": ["I"]}, r"iq \['I'\] of a recording is not allowed: it is the name of a field, or of"),
         ({"file": "a.bin", "datatype": "float"}, "datatype 'float' of a recording.*complex64 or int16"),
         ({"file": "a.npz", "sample_rate": -1}, "sample_rate of a recording"),

@@ -122,6 +122,13 @@ def test_samples_without_a_scale_are_refused_when_the_study_is_planned(study, tm
     assert str(data) in str(refusal.value) and "\n" not in str(refusal.value)
 
 
+def test_a_directory_of_raw_files_is_refused_with_what_to_do(study, tmp_path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "bpsk.cfile").write_bytes(bytes(8000))
+    with pytest.raises(AmcError, match=r"site' has no .sigmf-meta or .sigmf files: a directory .* so join other files"):
+        load_study(study("{recording: {file: site, label: BPSK}}"))
+
+
 def test_audio_that_cannot_be_sent_is_refused_before_any_work(study_file, tmp_path):
     (tmp_path / "text.wav").write_text("hi")
     wavfile.write(tmp_path / "short.wav", 16_000, np.arange(40, dtype=np.int16))
