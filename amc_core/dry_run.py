@@ -206,9 +206,14 @@ def _built(attempt: Attempt, seed: int) -> torch.nn.Module:
         raise AmcError(f"{attempt} has no weights to train")
     for name in (*(part for part in spec.parts if part != "statistics"), *spec.feature_maps):
         try:
-            network.get_submodule(name)
+            modules = [network.get_submodule(part) for part in name.split("+")]
         except AttributeError:
             raise AmcError(f"{attempt.model} has no submodule {name!r}, which parts or feature_maps names") from None
+        if name in spec.parts and not any(weight.requires_grad for part in modules for weight in part.parameters()):
+            raise AmcError(f"{attempt} has no weights in {name!r}, which parts names for retraining")
+    normalising = any(isinstance(part, torch.nn.modules.batchnorm._BatchNorm) for part in network.modules())
+    if "statistics" in spec.parts and not normalising:
+        raise AmcError(f"{attempt} has no batch normalisation, whose statistics parts names")
     return network
 
 

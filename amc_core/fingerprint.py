@@ -138,7 +138,10 @@ def content_digest(path: str) -> str:
         path = fetched(path)
     digests = sorted(_recording_digest(pieces) for pieces in pieces_at(Path(str(path))))
     if not digests:
-        raise AmcError(f"{str(path)!r} has no .sigmf-meta or .sigmf files")
+        raise AmcError(
+            f"{str(path)!r} has no .sigmf-meta or .sigmf files: a directory is read as SigMF recordings alone, so join "
+            "other files into one, and say in label which samples of a joined capture are what"
+        )
     return _combined(digests)
 
 

@@ -8,6 +8,7 @@ the lower sideband of SSB-AM, and its Rayleigh channel has gains of its own (wri
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import partial
 
@@ -50,6 +51,30 @@ MODULATION_SETS = {
     "augmod": ("BPSK", "QPSK", "8PSK", "8QAM", "16QAM", "32QAM", "64QAM"),
 }
 
+# Names of the field's files that differ from ours in more than hyphens, case and the place of the order ("QAM16",
+# "16-QAM" and "16QAM" are one). RadioML 2016's WBFM is GNU Radio's wfm_tx, 75 kHz and 75 µs as our B-FM; its AM-DSB
+# keeps a carrier, which DSB-AM does not.
+_ALIASES = {
+    "WBFM": "B-FM",
+    "AM-DSB": "DSB-AM",
+    "AM-SSB": "SSB-AM",
+    "2PSK": "BPSK",
+    "4PSK": "QPSK",
+}
+
+
+def _plain(name: str) -> str:
+    """A name without hyphens, blanks and case, its order at the end: "16-QAM" → "QAM16"."""
+    return re.sub(r"^(\d+)([A-Z]+)$", r"\2\1", re.sub(r"[-_\s]", "", name.upper()))
+
+
+_KNOWN = {_plain(name): name for name in MODULATIONS} | {_plain(other): name for other, name in _ALIASES.items()}
+
+
+def known_name(name: str) -> str | None:
+    """Our name of a modulation that a file calls `name`, None where we have no such modulation."""
+    return _KNOWN.get(_plain(name))
+
 
 def modulation(name: str) -> Linear | ContinuousPhase | Analogue:
     """What a modulation is: of an `OwnModulation` what it brings along, else its entry in `MODULATIONS`."""
@@ -61,7 +86,7 @@ def modulation_names(selection: str | Iterable[str | Mapping], own: Iterable[str
 
     One of one's own is a mapping {name: {points: …}} or {name: {cpm: …}}, or an `OwnModulation`; `own` has those that
     may be meant by their name. Raises AmcError for an unknown or repeated name, or none at all, and for one of one's
-    own that has the name of another or is none.
+    own that has the name of another, in whatever case, or is none.
     """
     if isinstance(selection, str):
         if selection in MODULATIONS:
@@ -83,6 +108,12 @@ def modulation_names(selection: str | Iterable[str | Mapping], own: Iterable[str
         names.append(meant if isinstance(meant, OwnModulation) else name)
     if not names or len(set(map(str, names))) < len(names):
         raise AmcError(f"modulations {list(map(str, names))} are not allowed: name at least one, each once")
+    spelled: dict[str, str] = {}
+    for name in map(str, (*names, *own)):
+        other = spelled.setdefault(name.upper(), name)
+        if other != name:
+            both = f"modulations {other!r} and {name!r} differ in case alone, which the labels of files do not"
+            raise AmcError(f"{both}: give each a name of its own")
     return tuple(names)
 
 
@@ -99,9 +130,10 @@ def modulation_name(entry: str | Mapping) -> str:
         entry = OwnModulation(name, content)
     if not isinstance(entry, OwnModulation):
         return str(entry)
-    taken = {known.lower(): known for known in (*MODULATIONS, *MODULATION_SETS)}
-    if entry.lower() in taken:
-        raise AmcError(f"{taken[entry.lower()]!r} is the name of another modulation: give yours a name of its own")
+    taken = known_name(entry) or next((name for name in MODULATION_SETS if name == entry.lower()), None)
+    if taken is not None:
+        called = "" if taken.lower() == entry.lower() else f", which files call {str(entry)!r} too"
+        raise AmcError(f"{taken!r} is the name of another modulation{called}: give yours a name of its own")
     return entry
 
 

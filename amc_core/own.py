@@ -24,7 +24,7 @@ from typing import Any
 from amc_core.errors import AmcError, suggest
 from amc_core.fields import Field
 from amc_core.identity import key
-from amc_core.models import ModelSpec
+from amc_core.models import PART, ModelSpec
 
 _PACKAGE = "amc_own_"  # and the digest: the package in whose modules the classes are
 _LONGEST_LIST = 1000
@@ -152,7 +152,8 @@ def _assigned(node: ast.ClassDef) -> Iterator[tuple[str, ast.expr]]:
 
 
 _ATTRIBUTES = {
-    "parts": "the parts that a transfer may retrain: any of 'head', the submodule, and 'statistics', of batch norms",
+    "parts": "a tuple of the parts that a transfer may retrain: names of submodules, such as 'head' or 'blocks.2', "
+    "several of them as one with + between them, and 'statistics', of batch norms",
     "any_length": "True where a trained network takes instances of any length, else False",
     "min_length": "the shortest instance that it takes, a whole number of samples from 1",
     "feature_maps": "the submodules that end in the last convolutional layer, a tuple of their names",
@@ -164,7 +165,7 @@ def _attribute(where: str, name: str, node: ast.expr) -> Any:
     if isinstance(value, list | tuple) and all(isinstance(entry, str) for entry in value):
         value = tuple(value)
     fits = {
-        "parts": isinstance(value, tuple) and set(value) <= {"head", "statistics"},
+        "parts": isinstance(value, tuple) and all(map(_is_part, value)),
         "any_length": isinstance(value, bool),
         "min_length": isinstance(value, int) and not isinstance(value, bool) and value >= 1,
         "feature_maps": isinstance(value, tuple) and all(isinstance(entry, str) for entry in value),
@@ -172,6 +173,10 @@ def _attribute(where: str, name: str, node: ast.expr) -> Any:
     if not fits:
         raise AmcError(f"{where} {value!r} is not allowed: it is {_ATTRIBUTES[name]}")
     return value
+
+
+def _is_part(value: str) -> bool:
+    return isinstance(value, str) and value != "all" and re.fullmatch(PART, value) is not None
 
 
 def _hyperparameters(path: str, node: ast.ClassDef) -> dict[str, Field]:

@@ -106,7 +106,8 @@ def read_recording(value: Any) -> str:
         path, content = value.get("file", ""), ""
         told = {name: entry for name, entry in value.items() if name != "file"}
     if not (isinstance(path, str) and path and isinstance(content, str) and isinstance(told, Mapping)):
-        raise AmcError(f"recording {dict(value)!r:.200} is not allowed: file is the path of a file")
+        several = "; join several files into one" if isinstance(path, list | tuple) else ""
+        raise AmcError(f"recording {dict(value)!r:.200} is not allowed: file is the path of one file{several}")
     return ReadPath(path, Reading(**told), content) if told else DigestedPath(path, content)
 
 

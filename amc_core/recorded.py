@@ -19,6 +19,7 @@ from amc_core.landmarks import Landmarks, landmarks, same_samples
 from amc_core.quantities import many
 from amc_core.recorded_labels import Asked, Selection, asked_by, opened
 from amc_core.recordings import Recording
+from amc_core.recordings.recording import ALLOWED, flaw, is_usable, mean_power
 from amc_core.run import Dataset, Run
 from amc_core.splits import amr_benchmark_parts
 
@@ -199,7 +200,7 @@ def _require_one_label(content: _Content, cell_of: np.ndarray, pairs: np.ndarray
 def _known(recording: Recording, used: np.ndarray, kind: np.ndarray, digest: str) -> tuple[np.ndarray, Landmarks]:
     """(all,) uint64 of the samples of the instances at these positions of a content, whatever their scale; landmarks.
 
-    kind: (n,) int64, the cell of each. Those of other positions are 0.
+    kind: (n,) int64, the cell of each. Those of other positions are 0. Raises AmcError for instances without a scale.
     """
     found, marks = _known_in_order(recording, used, kind, digest)
     digests = np.zeros(len(recording), dtype=np.uint64)
@@ -213,26 +214,40 @@ def _known_in_order(
     """As `_known`, of these positions alone: (n,) uint64."""
     described = hashlib.blake2b(used.tobytes() + kind.tobytes(), digest_size=12).hexdigest()
     large = len(used) * recording.length * 8 >= _KEPT_BYTES
-    name = "samples", digest, recording.length, described
+    name = "usable samples", digest, recording.length, described
     kept = recall(*name) if large else None
     if kept is not None and (read := _unpacked(kept, len(used), recording.length)):
         return read
-    digests = []
+    digests, unusable = [], []
 
     def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for block in _blocks(used, recording.length):
             x = recording.source.fetch(block, recording.length)
+            usable = is_usable(mean_power(x))
+            if not usable.all():
+                unusable.append(block[~usable])
+                block, x = block[usable], x[usable]
             digests.extend(map(_shape_digest, x))
             yield block, x
 
     kind_of = np.zeros(len(recording), dtype=np.int64)
     kind_of[used] = kind
     marks = landmarks(batches(), recording.length, kind_of)
+    if unusable:
+        _refuse_unusable(recording, np.sort(np.concatenate(unusable)))
     found = np.frombuffer(b"".join(digests), dtype=np.uint64)
     if large:
         columns = (found, marks.instance, marks.first, marks.hash)
         keep(b"".join([np.int64(marks.one_of).tobytes(), *(column.tobytes() for column in columns)]), *name)
     return found, marks
+
+
+def _refuse_unusable(recording: Recording, positions: np.ndarray) -> None:
+    """Raise AmcError for instances (n,), in the order of the file, that have no scale."""
+    [first] = recording.source.fetch(positions[:1], recording.length)
+    what = f"{recording.source.describe(int(positions[0]))} {flaw(first)}"
+    several = f", as the first of {len(positions)} instances that cannot be used" if len(positions) > 1 else ""
+    raise AmcError(f"{what}{several}; {ALLOWED}")
 
 
 def _unpacked(kept: bytes, count: int, length: int) -> tuple[np.ndarray, Landmarks] | None:

@@ -62,7 +62,8 @@ def opened(path: str, asked: Asked) -> Selection:
     Of a `whole` recording instances are cut to the length that is asked for, and what it lacks is left out: SNRs, and
     modulations but for the last one.
     """
-    recording = _as_asked(open_recording(path, asked.split_length or asked.length, cut=asked.whole), asked.modulations)
+    recording = open_recording(path, asked.split_length or asked.length, cut=asked.whole, own=asked.modulations)
+    recording = _as_asked(recording, asked.modulations)
     if not asked.whole:
         cells = [found for name in asked.modulations for found in _levels(path, recording, name, asked.snrs_db)]
         unknown = len(asked.snrs_db) > 1 and np.isnan(recording.snr_db).all()

@@ -15,8 +15,9 @@ from amc_core.coverage import require_likelihood
 from amc_core.errors import AmcError
 from amc_core.fields import Field, declared, fields_of, read_fields
 from amc_core.fields import plain as as_plain
+from amc_core.front_end import OwnFunction
 from amc_core.identity import VERSION, canonical, changes, joint_key, key
-from amc_core.models import MODELS, model_spec, shortest_length, validate_hyperparameters
+from amc_core.models import MODELS, PART, model_spec, shortest_length, validate_hyperparameters
 from amc_core.modulations import is_analogue, modulation_name, require_audible
 from amc_core.scenario import Mixture, Scenario
 
@@ -118,6 +119,11 @@ class Dataset:
         return {"train": (0, validation), "validation": (validation, test), "test": (test, 10)}[part]
 
     @property
+    def functions(self) -> list[OwnFunction]:
+        """The code of the user's own that instances are received by: that of the front ends."""
+        return [scenario.front_end.function for scenario in self.scenario.components if scenario.front_end]
+
+    @property
     def _bounds(self) -> tuple[int, int]:
         """The first index of the validation part, and of the test part."""
         return tuple(self.instances * tenths // 10 for tenths in SPLITS[self.split])
@@ -152,6 +158,7 @@ def share(count: int, fraction: float) -> int:
 
 
 _RETRAINED = ("all", *dict.fromkeys(part for spec in MODELS.values() for part in spec.parts))
+_PART = {"anyOf": [{"enum": list(_RETRAINED)}, {"type": "string", "pattern": rf"^{PART}$"}]}
 
 
 @declared
@@ -202,10 +209,10 @@ class Recipe:
         None, 0, 1e6, above=True, optional=True, help="Largest norm of the gradient of a step; none for any."
     )
     retrain: str = Field(
-        "all", choices=_RETRAINED,
+        "all", schema_of=lambda: _PART,
         help="What a run that starts from another trains: all, its dense layers (head), the last block of the spatial "
-        "transformer (stn_block), or nothing, so that batch normalisation alone takes its means and variances "
-        "(statistics) from the training instances, without their labels.",
+        "transformer (stn_block), a part that a class of your own names, or nothing, so that batch normalisation alone "
+        "takes its means and variances (statistics) from the training instances, without their labels.",
     )  # fmt: skip
     label_fraction: float = Field(
         1.0,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+
 from amc_core.dry_run import Attempt, FrontEndAttempt, require_working
 from amc_core.own import OwnCode
 from amc_core.quantities import many
 from amc_core.run import Dataset, Run
 from sweeps.planning import Plan
-from sweeps.store import RunRecord, Store
+from sweeps.store import Store
 from sweeps.study import SearchStudy, Studies, Study
 
 _MOST_TRIED = 12  # hyperparameters of a network, or parameters of a front end; the first and the last among them
@@ -45,28 +49,70 @@ def _spread(attempts: list) -> list:
     return [attempts[place * (len(attempts) - 1) // (_MOST_TRIED - 1)] for place in range(_MOST_TRIED)]
 
 
+@dataclass
+class _New:
+    """Code of the user's own for which something is missing: untrained runs, and cells of runs that are trained."""
+
+    code: OwnCode
+    digests: set[str] = field(default_factory=set)
+    runs: int = 0
+    cells: int = 0
+    trained: set[str] = field(default_factory=set)  # keys of the runs whose cells these are
+
+    @property
+    def told(self) -> str:
+        counts = [many(count, name) for count, name in ((self.runs, "run"), (self.cells, "cell")) if count]
+        return f"{' and '.join(counts)} {'is' if self.runs + self.cells == 1 else 'are'} new, the old stay queryable."
+
+
 def changes_of_code(plan: Plan, store: Store) -> list[str]:
-    """A sentence for each network of the user's own whose runs are missing and that the store has of another text.
+    """A sentence for each network and front end of the user's own that the store has of another text.
 
     "my_net.py changed since 3f2a…: 12 runs are new, the old stay queryable". The old text is read, never imported.
     """
-    missing: dict[str, list[Run]] = {}
-    for entry in plan.runs:
-        if isinstance(entry.run.model, OwnCode) and not entry.trained:
-            missing.setdefault(str(entry.run.model), []).append(entry.run)
-    if not missing:
-        return []
-    old: dict[str, dict[str, RunRecord]] = {}
-    for key, record in store.records().items():
-        if record.code and any(record.code != run.code for run in missing.get(record.model, ())):
-            old.setdefault(record.model, {})[key] = record
+    new: dict[str, _New] = {}
+
+    def missing(code: OwnCode) -> _New:
+        entry = new.setdefault(str(code), _New(code))
+        entry.digests.add(code.digest)
+        return entry
+
+    for entry in plan.incomplete:
+        run = entry.run
+        if not entry.trained:
+            for code in filter(lambda code: isinstance(code, OwnCode), (run.model, *run.dataset.functions)):
+                missing(code).runs += 1
+        for code in [code for test in entry.missing for code in test.functions] if entry.trained else ():
+            missing(code).cells += 1
+            missing(code).trained.add(run.key)
+    old = _others(new, store)
     told = []
-    for name, runs in missing.items():
-        if name in old:
-            key, last = max(old[name].items(), key=lambda item: (item[1].finished_at is not None, item[1].finished_at))
-            before, now = store.run(key).code(), runs[0].model.sources
-            changed = sorted(path for path in {*before, *now} if before.get(path) != now.get(path))
-            files = ", ".join(changed if before else [runs[0].model.path])
-            new = f"{many(len(runs), 'run')} {'is' if len(runs) == 1 else 'are'} new"
-            told.append(f"{files} changed since {last.code[:4]}…: {new}, the old stay queryable.")
-    return told
+    for name in filter(old.get, new):
+        _, digest, key = max(old[name])
+        before, now = store.run(key).code(digest), new[name].code.sources
+        changed = sorted(path for path in {*before, *now} if before.get(path) != now.get(path))
+        files = ", ".join(changed if before else [new[name].code.path])
+        told.append(f"{files} changed since {digest[:4]}…: {new[name].told}")
+    return list(dict.fromkeys(told))
+
+
+def _others(new: dict[str, _New], store: Store) -> dict[str, list[tuple[str, str, str]]]:
+    """Name → moment, digest and run, of each other text of it that has trained or tested a run of the store."""
+    old: dict[str, list[tuple[str, str, str]]] = {}
+
+    def found(name: str, digest: str | None, moment: datetime | None, key: str) -> None:
+        if name in new and digest and digest not in new[name].digests:
+            old.setdefault(name, []).append((moment.isoformat() if moment else "", digest, key))
+
+    for key, record in store.records().items() if new else ():
+        found(record.model, record.code, record.finished_at, key)
+        for scenario in record.dataset.scenario.components:
+            if scenario.front_end:
+                found(scenario.front_end.name, scenario.front_end.digest, record.finished_at, key)
+    tested = [key for entry in new.values() for key in entry.trained]
+    for table in store.cell_tables(dict.fromkeys(tested), ["run", "test_scenario", "evaluated_at"]):
+        for row in table.group_by(["run", "test_scenario"]).aggregate([("evaluated_at", "max")]).to_pylist():
+            front_end = json.loads(row["test_scenario"]).get("front_end")
+            if front_end:
+                found(front_end["name"], front_end["digest"], row["evaluated_at_max"], row["run"])
+    return old

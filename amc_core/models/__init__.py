@@ -10,11 +10,12 @@ from typing import Any
 
 from amc_core.errors import AmcError, suggest
 from amc_core.models import scikit
-from amc_core.models.registry import MODELS, ModelSpec
+from amc_core.models.registry import MODELS, PART, ModelSpec
 from amc_core.quantities import require_number
 
 __all__ = [
     "MODELS",
+    "PART",
     "ModelSpec",
     "build_model",
     "model_spec",
@@ -132,9 +133,12 @@ def build_model(name: str, classes: int, length: int, **hyperparameters: Any):
 def trained_part(network, part: str) -> list:
     """The modules that a transfer retrains (P1 §VI-C); all others keep the weights they start from.
 
-    part: "all"; "head", the dense layers (the "last dense layer" of P1, 10,900 weights of STN-ResNeXt); or, of
-    STN-ResNeXt, "stn_block": the localizer's last block and dense layers and the classifier's last layer.
+    part: "all"; "head", the dense layers (the "last dense layer" of P1, 10,900 weights of STN-ResNeXt); of
+    STN-ResNeXt "stn_block", the localizer's last block and dense layers and the classifier's last layer; or the name of
+    a submodule, or of several with + between them.
     """
-    if part == "stn_block":
+    if part == "all":
+        return [network]
+    if part == "stn_block" and not hasattr(network, part):
         return [network.localizer.trunk.blocks[-1], network.localizer.dense, network.head[-1]]
-    return [network.head if part == "head" else network]
+    return [network.get_submodule(name) for name in part.split("+")]

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from amc_core.fields import Field
 from amc_core.models import scikit
 
+PART = r"\w+([.+]\w+)*"  # how a part of a network is spelled: a submodule, or several with + between them
+
 
 @dataclass(frozen=True)
 class ModelSpec:

@@ -6,7 +6,7 @@ Whatever the file, `open_recording` gives the same `Recording`: labels at once, 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import h5py
@@ -42,7 +42,10 @@ _ARCHIVES = (b"BZh", b"\x1f\x8b", b"PK\x03\x04", b"\xfd7zXZ")
 
 
 def open_recording(
-    path: str | os.PathLike | Sequence[str | os.PathLike], length: int | None = None, cut: bool = False
+    path: str | os.PathLike | Sequence[str | os.PathLike],
+    length: int | None = None,
+    cut: bool = False,
+    own: Collection[str] = (),
 ) -> Recording:
     """The instances of a file; its kind is told by its content.
 
@@ -50,7 +53,7 @@ def open_recording(
     samples of an instance; by default what the file's instances have. RadioML and AugMod instances give their first
     `length` samples, or with `cut` as many consecutive instances as go into each; what SigMF annotations mark is always
     cut in consecutive instances (of 1024 samples by default), as is a long capture. A `ReadPath` says what the fields
-    of a file are whose format does not.
+    of a file are whose format does not. own: modulations of the user's own, which a label may be told to be.
     Raises AmcError for a file that is of no known kind, cut short, or not as its kind should be.
     """
     if not isinstance(path, str | os.PathLike):
@@ -68,10 +71,10 @@ def open_recording(
         if path.name.endswith(ARCHIVE) and head[257:262] == b"ustar":
             return open_sigmf([path], length, reading)
         if is_raw(path, reading):
-            return recording_of(path, raw_arrays(path, reading.datatype), reading, length, cut)
+            return recording_of(path, raw_arrays(path, reading.datatype), reading, length, cut, own)
         is_hdf5 = head.startswith(b"\x89HDF") or h5py.is_hdf5(path)
         if arrays := _named_arrays(path, head, is_hdf5, reading):
-            return recording_of(path, arrays, reading, length, cut)
+            return recording_of(path, arrays, reading, length, cut, own)
         head = head[:64].lstrip()
         if is_hdf5:
             return fitted(path, told(path, open_hdf5(path), reading), length, cut)

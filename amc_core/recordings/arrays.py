@@ -78,9 +78,8 @@ class Mapped:
 def named(path: Path, arrays: Arrays, name: str, what: str) -> Array:
     """The array of a name that `what` is told to be. Raises AmcError, with the names that there are."""
     if name not in arrays:
-        fields = ", ".join(map(printable, arrays)) or "none"
-        raise AmcError(f"{path}: {what} is told to be field {name!r}, which is not there{suggest(name, [*arrays])}"
-                       f"; allowed are its fields: {fields:.300}")  # fmt: skip
+        told = suggest(name, [*map(printable, arrays)]) if arrays else "; it has none"
+        raise AmcError(f"{path}: {what} is told to be field {name!r}, which is not there{told:.300}")
     return arrays[name]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from amc_core.modulations import known_name
 from amc_core.quantities import whole
-from amc_core.recordings.names import known_name, modulation_name
+from amc_core.recordings.names import modulation_name
 
 # How the signal extension describes our modulations. It has no class for APSK.
 _DETAILS = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,15 +10,17 @@ import numpy as np
 
 from amc_core.errors import AmcError
 from amc_core.fingerprint import content_digest
+from amc_core.modulations import known_name
 from amc_core.quantities import many
 from amc_core.reading import Reading
 from amc_core.recordings.arrays import Array, Arrays, as_iq, is_complex, named, texts, untold
-from amc_core.recordings.names import known_name, modulation_name
+from amc_core.recordings.names import modulation_name
 from amc_core.recordings.ranges import Ranges
 from amc_core.recordings.recording import Recording, fitted
 
 _DEFAULT_LENGTH = 1024
 _BLOCK = 1 << 16  # labels read at a time
+_LARGEST_LABEL = 1 << 31  # which no data set has as many classes as
 _LAYOUTS = (
     "complex (instances, samples) or (samples,), real (instances, 2, samples), (instances, samples, 2), (2, samples) "
     "or (samples, 2), or two fields of real (instances, samples) or (samples,)"
@@ -103,21 +105,24 @@ class _Stretches:
         return {self.signals.content(): np.stack([start, start + self.length], axis=1)}
 
 
-def recording_of(path: Path, arrays: Arrays, reading: Reading, length: int | None, cut: bool) -> Recording:
-    """The recording of named arrays. length, cut: as `open_recording` takes them.
+def recording_of(
+    path: Path, arrays: Arrays, reading: Reading, length: int | None, cut: bool, own: Collection[str]
+) -> Recording:
+    """The recording of named arrays. length, cut, own: as `open_recording` takes them.
 
     Raises AmcError, naming file and field, for what is not there, and for layouts that are not known.
     """
-    if reading.iq is None and set(arrays) not in ({"array"}, {"samples"}):
+    if reading.iq is None and not _is_unnamed(arrays):
         raise untold(path, arrays)
     fields = next(iter(arrays)) if reading.iq is None else reading.iq
     signals = _signals(path, arrays, fields)
     if reading.label is None:
         names = ", ".join(arrays)
         raise AmcError(f"{path}: no label is told; allowed is label: a field of {names:.200}, or one modulation")
+    constant = _constant(path, arrays, reading, own)
     if signals.capture:
-        return _of_capture(signals, arrays, reading, length or _DEFAULT_LENGTH)
-    names, modulation = _labels(path, arrays, reading, signals.count)
+        return _of_capture(signals, arrays, reading, constant, length or _DEFAULT_LENGTH)
+    names, modulation = _labels(path, arrays, reading, constant, signals.count)
     whole = Recording(
         modulations=names,
         length=signals.samples,
@@ -127,6 +132,11 @@ def recording_of(path: Path, arrays: Arrays, reading: Reading, length: int | Non
         source=_Instances(signals),
     )
     return fitted(path, whole, length, cut)
+
+
+def _is_unnamed(arrays: Arrays) -> bool:
+    """Is it the one array of a file that has no names for its fields, .npy or raw?"""
+    return set(arrays) in ({"array"}, {"samples"})
 
 
 def _signals(path: Path, arrays: Arrays, fields: str | tuple[str, str]) -> _Signals:
@@ -198,23 +208,25 @@ def _classes(path: Path, arrays: Arrays, reading: Reading) -> tuple[str, ...] | 
     return tuple(names)
 
 
-def _constant(path: Path, arrays: Arrays, reading: Reading) -> str | None:
+def _constant(path: Path, arrays: Arrays, reading: Reading, own: Collection[str]) -> str | None:
     """The one modulation that a label is told to be, where it is not the name of a field."""
     label = reading.label
-    if label in arrays:
+    if isinstance(label, dict) or label in arrays:
         return None
     listed = reading.classes if isinstance(reading.classes, tuple) else ()
     renames = reading.classes if isinstance(reading.classes, dict) else {}
-    if len(arrays) > 1 and label not in (*listed, *renames, *renames.values()) and known_name(label) is None:
+    known = label in (*listed, *renames, *renames.values()) or known_name(label) is not None
+    if not (known or _is_unnamed(arrays) or modulation_name(label) in map(modulation_name, own)):
         named(path, arrays, label, "label")  # which says what there is
     return renamed(reading, label)
 
 
-def _labels(path: Path, arrays: Arrays, reading: Reading, count: int) -> tuple[tuple[str, ...], np.ndarray]:
-    """Modulations, and (count,) int64 indices into them."""
+def _labels(
+    path: Path, arrays: Arrays, reading: Reading, constant: str | None, count: int
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """Modulations, and (count,) int64 indices into them. constant: the one modulation of all, if it is told."""
     if isinstance(reading.label, dict):
         raise AmcError(f"{path}: label maps samples, and iq has instances; allowed is the name of a field")
-    constant = _constant(path, arrays, reading)
     if constant is not None:
         return (constant,), np.zeros(count, np.int64)
     array, field = named(path, arrays, reading.label, "label"), reading.label
@@ -275,6 +287,10 @@ def _whole(path: Path, field: str, values: np.ndarray) -> np.ndarray:
     values = values.reshape(-1)
     if not (np.isfinite(values) & (values == np.rint(values))).all():
         raise AmcError(f"{path}: field {field!r} has numbers that are not whole; allowed for label are whole ones")
+    largest = abs(values.astype(np.float64)).max()
+    if largest >= _LARGEST_LABEL:
+        what = f"field {field!r} has the number {largest:g}"
+        raise AmcError(f"{path}: {what}; allowed for label are whole ones below {_LARGEST_LABEL:,}")
     return values.astype(np.int64)
 
 
@@ -296,9 +312,9 @@ def _snr_db(path: Path, arrays: Arrays, reading: Reading, count: int) -> np.ndar
 # -- captures ------------------------------------------------------------------------------------------
 
 
-def _of_capture(signals: _Signals, arrays: Arrays, reading: Reading, length: int) -> Recording:
+def _of_capture(signals: _Signals, arrays: Arrays, reading: Reading, constant: str | None, length: int) -> Recording:
     """Consecutive instances of a capture, each within samples of one modulation and SNR."""
-    path, names, ranges = signals.path, *_labelled(signals, arrays, reading)
+    path, names, ranges = signals.path, *_labelled(signals, arrays, reading, constant)
 
     def conflict(first: int, second: int, start: int, end: int) -> AmcError:
         both = f"label gives samples {start} to {end} two modulations, {names[ranges.name[first]]} and "
@@ -320,10 +336,11 @@ def _of_capture(signals: _Signals, arrays: Arrays, reading: Reading, length: int
     )
 
 
-def _labelled(signals: _Signals, arrays: Arrays, reading: Reading) -> tuple[tuple[str, ...], Ranges]:
+def _labelled(
+    signals: _Signals, arrays: Arrays, reading: Reading, constant: str | None
+) -> tuple[tuple[str, ...], Ranges]:
     """Modulations, and the ranges of samples that are of each."""
     path, total = signals.path, signals.samples
-    constant = None if isinstance(reading.label, dict) else _constant(path, arrays, reading)
     if isinstance(reading.label, dict) or (constant is not None and not isinstance(reading.snr_db, str)):
         if isinstance(reading.snr_db, str):
             raise AmcError(f"{path}: label maps samples, and snr_db is field {reading.snr_db!r}; allowed is one number")
@@ -336,7 +353,7 @@ def _labelled(signals: _Signals, arrays: Arrays, reading: Reading) -> tuple[tupl
         start, end = (np.array([entry[place] for entry in listed], np.int64) for place in (1, 2))
         level = _snr_db(path, arrays, reading, len(listed))
     else:
-        names, of_sample = _labels(path, arrays, reading, total)
+        names, of_sample = _labels(path, arrays, reading, constant, total)
         snr_db = _snr_db(path, arrays, reading, total)
         start = _changes(of_sample, snr_db)
         end, index, level = np.append(start[1:], total), of_sample[start], snr_db[start]

@@ -14,6 +14,8 @@ from amc_core.errors import AmcError
 
 # Instances this near to unit power are left as they are, so that what we wrote reads back bit for bit.
 _UNIT_POWER_TOLERANCE = 1e-6
+_SINGLE = np.finfo(np.float32)
+ALLOWED = "allowed are finite samples, not all zero, whose power single precision holds"
 
 
 class Source(Protocol):
@@ -101,8 +103,8 @@ class Recording:
         """(batch,) positions → (batch, 2, length) float32, each instance scaled to mean power E|x|² = 1.
 
         normalisation: otherwise, as `Scenario` has it: divided by its energy or by its largest magnitude, or as it is.
-        Raises AmcError for a position outside the recording, and for an instance that is all zero or has a
-        sample that is not finite.
+        Raises AmcError for a position outside the recording, and for an instance that is all zero, has a sample that is
+        not finite, or a power beyond single precision.
         """
         positions = np.asarray(positions, dtype=np.int64)
         outside = (positions < 0) | (positions >= len(self))
@@ -110,20 +112,37 @@ class Recording:
             wrong = positions[outside][0] if outside.any() else f"of shape {positions.shape}"
             raise AmcError(f"position {wrong} is not in the recording; allowed are (batch,) from 0 to {len(self) - 1}")
         x = self.source.fetch(positions, self.length)
+        power = mean_power(x)
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-            power = np.einsum("bcn,bcn->b", x, x) / self.length
             if normalisation == "power":
                 scale = np.where(abs(power - 1) < _UNIT_POWER_TOLERANCE, 1, 1 / np.sqrt(power))
             elif normalisation == "energy":
                 scale = 1 / (power * self.length)
             else:
                 scale = 1 / np.hypot(*x.swapaxes(0, 1)).max(1) if normalisation == "max" else np.ones(len(x))
-        unusable = ~np.isfinite(power) | (power == 0)
+        unusable = ~is_usable(power)
         if unusable.any():
-            place = self.source.describe(int(positions[unusable.argmax()]))
-            what = "is all zero" if power[unusable.argmax()] == 0 else "has samples that are nan or infinite"
-            raise AmcError(f"{place} {what}; allowed are finite samples, not all zero")
+            row = int(unusable.argmax())
+            raise AmcError(f"{self.source.describe(int(positions[row]))} {flaw(x[row])}; {ALLOWED}")
         return (x * scale[:, None, None]).astype(np.float32)
+
+
+def mean_power(x: np.ndarray) -> np.ndarray:
+    """(batch, 2, n) → (batch,) E|x|², nan or infinite where that is no number."""
+    with np.errstate(invalid="ignore", over="ignore", under="ignore"):
+        return np.einsum("bcn,bcn->b", x, x) / x.shape[2]
+
+
+def is_usable(power: np.ndarray) -> np.ndarray:
+    """Has an instance of this mean power a scale that single precision holds? (batch,) → bool."""
+    return (power >= _SINGLE.tiny) & (power <= _SINGLE.max)
+
+
+def flaw(x: np.ndarray) -> str:
+    """What is wrong with the samples (2, n) of an instance that is not usable."""
+    if not np.isfinite(x).all():
+        return "has samples that are nan or infinite"
+    return f"has samples of up to {abs(x).max():.3g}" if x.any() else "is all zero"
 
 
 def fitted(path: Path, recording: Recording, length: int | None, cut: bool) -> Recording:

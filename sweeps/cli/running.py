@@ -300,8 +300,8 @@ def show_search(
     columns = [name for name in table if name != "failure" or table[name].any()]
     shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in columns:
-        title = title_of(name.removeprefix("models.").removeprefix("recipe.").replace(".recipe.", "."))
-        shown.add_column(title.replace(".", "\n"), vertical="bottom", overflow="fold")
+        *of, last = name.removeprefix("models.").removeprefix("recipe.").replace(".recipe.", ".").split(".")
+        shown.add_column("\n".join([*of, title_of(last)]), vertical="bottom", overflow="fold")
     for row in table[columns].itertuples(index=False):
         shown.add_row(*map(written, row))
     out.print(shown)

@@ -157,10 +157,13 @@ def show_search_state(study: Study | Studies, store: Store) -> None:
     for reason, count in refusals.most_common(_REASONS):
         out.print(f"Refused, {many(count, 'proposal')}: {reason}", highlight=False, markup=False, soft_wrap=True)
     title = "Best" if len(study.search.objective) == 1 else "Pareto front"
+    alike: dict[str, list[str]] = {}  # what was chosen and what it has come to → the proposals
     for trial in best(study, found):
         values = [f"{name} {value:.4g}" for name, value in zip(study.search.objective, trial.values, strict=True)]
         chosen = [f"{name.removeprefix('models.')} {quantities.written(value)}" for name, value in trial.params.items()]
-        line = f"{title}: proposal {trial.number}, {title_of(', '.join(values))}: {', '.join(chosen)}"
+        alike.setdefault(f"{title_of(', '.join(values))}: {', '.join(chosen)}", []).append(str(trial.number))
+    for told, numbers in alike.items():
+        line = f"{title}: proposal{'s' * (len(numbers) > 1)} {', '.join(numbers)}, {told}"
         out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 

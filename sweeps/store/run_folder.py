@@ -133,12 +133,15 @@ class RunFolder:
             )
         return record
 
-    def code(self) -> dict[str, str]:
-        """Path → text of the network of the user's own that was trained, to be compared; {} where it cannot be read."""
+    def code(self, digest: str | None = None) -> dict[str, str]:
+        """Path → text of code of the user's own, to be compared; {} where it cannot be read.
+
+        digest: which, of a front end for one; by default that of the network that was trained.
+        """
         for name in self.names("code"):
             with suppress(FileNotFoundError, AmcError, ValueError, TypeError):
                 texts = json.loads(self._read(name))
-                if key(texts) == self._finished().code:  # and not that of a front end
+                if key(texts) == (digest or self._finished().code):
                     return texts
         return {}
 
@@ -241,7 +244,7 @@ class RunFolder:
 
         outcome: the fields of `RunRecord` that the others do not tell.
         """
-        self._save_code([run.model, *_front_ends([run.dataset])])
+        self._save_code([run.model, *run.dataset.functions])
         weights, epochs = _tensor_bytes(state["kept"]), parquet_bytes(pa.Table.from_pylist(state["epochs"]))
         written = {_named("weights", "pt", weights): weights, _named("epochs", "parquet", epochs): epochs}
         weights_name, epochs_name = written
@@ -268,7 +271,7 @@ class RunFolder:
         self, run: Run, evaluated: list[tuple[Dataset, Evaluation]], seconds: float, process: Process | None = None
     ) -> None:
         """Record cells of the run: test datasets and what it made of them, in so many seconds, in a process."""
-        self._save_code(_front_ends([test for test, _ in evaluated]))
+        self._save_code([function for test, _ in evaluated for function in test.functions])
         table = cell_table(run, evaluated, process)
         instances = sum(int(result.confusion.sum()) for _, result in evaluated)
         self._write_cells(table, instances, seconds)
@@ -385,12 +388,6 @@ class RunFolder:
 
 def _named(stem: str, suffix: str, content: bytes) -> str:
     return f"{stem}-{digest(content)}.{suffix}"
-
-
-def _front_ends(datasets: Iterable[Dataset]) -> list[OwnCode]:
-    """The code of the front ends of datasets."""
-    scenarios = {scenario: None for dataset in datasets for scenario in dataset.scenario.components}
-    return [scenario.front_end.function for scenario in scenarios if scenario.front_end]
 
 
 def _tensor_bytes(state: dict) -> bytes:

@@ -65,6 +65,9 @@ def test_a_sound_network_passes():
                          "return self.dense(self.norm(x).flatten(1))")), "when the rest of the batch differs"),
         (attempt(network(more="def get_extra_state(self): return {}")), "only tensors are kept"),
         (attempt(network(), attributes="parts = ('head',)"), "net.Net has no submodule 'head', which parts or feature"),
+        (attempt(network(), attributes="parts = ('dense+tail',)"), "net.Net has no submodule 'dense+tail', which pa"),
+        (attempt(network("self.act = nn.ReLU()"), attributes="parts = ('act',)"), "has no weights in 'act', whic"),
+        (attempt(network(), attributes="parts = ('statistics',)"), "has no batch normalisation, whose stat"),
         (attempt(network(), lengths=(64, 32), attributes="any_length = True"), "instances of 32 samples, which any_le"),
     ],
 )  # fmt: skip

@@ -161,6 +161,8 @@ def test_likelihoods_know_points_of_ones_own():
     ("entry", "told"),
     [
         ({"bpsk": {"points": POINTS}}, "'BPSK' is the name of another modulation"),
+        ({"4psk": {"points": POINTS}}, "'QPSK' is the name of another modulation, which files call '4psk' too"),
+        ({"16-QAM": {"points": POINTS}}, "'16QAM' is the name of another modulation, which files call '16-QAM' too"),
         ({"simple": {"points": POINTS}}, "'simple' is the name of another"),
         ({"M": {"points": [[1, 0]]}}, "points has 1: it is a list of 2 to 4,096"),
         ({"M": {"points": "ring"}}, "points is 'ring'"),

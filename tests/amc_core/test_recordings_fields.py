@@ -108,6 +108,16 @@ def test_one_modulation_and_one_snr_hold_for_all_and_an_absent_snr_is_unknown(tm
     assert np.isnan(unknown.snr_db).all() and unknown.modulations == tuple(sorted(NAMES))
 
 
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_label_that_is_neither_a_field_nor_a_modulation_is_no_modulation_in_a_file_of_one_field(tmp_path, name):
+    WRITERS[name](tmp_path / name, X=X)
+    reading = Reading(iq="X", label="my8")
+    with pytest.raises(AmcError, match=r"label is told to be field 'my8', which is not there \(known: X\)"):
+        open_recording(ReadPath(str(tmp_path / name), reading))
+    for told, own in ((reading, ("My8",)), (Reading(iq="X", label="my8", classes=["my8"]), ())):
+        assert open_recording(ReadPath(str(tmp_path / name), told), own=own).modulations == ("MY8",)
+
+
 def test_a_structured_npy_file_has_its_fields_and_a_plain_one_its_array(tmp_path):
     table = np.zeros(6, [("x", "c8", (64,)), ("y", "U5"), ("z", "f8")])
     table["x"], table["y"], table["z"] = COMPLEX, [NAMES[label] for label in LABELS], SNRS
@@ -172,7 +182,7 @@ def test_samples_of_a_capture_are_labelled_by_ranges_and_no_instance_reaches_int
     ("told", "sentence"),
     [
         ({}, r"fields do not say what they are \(X \(6, 64\), .*allowed is to say it, recording: \{file: lab.npz"),
-        (FIELDS | {"iq": "W"}, r"iq is told to be field 'W', which is not there.*allowed are its fields: X, Y, Z"),
+        (FIELDS | {"iq": "W"}, r"iq is told to be field 'W', which is not there.*\(known: X, Y, Z"),
         (FIELDS | {"label": "V"}, r"label is told to be field 'V', which is not there"),
         (FIELDS | {"label": None}, r"no label is told; allowed is label: a field of X, Y, Z"),
         (FIELDS | {"classes": None}, r"field 'Y' has numbers, 0 to 2; allowed is classes: the modulation of each"),
@@ -180,6 +190,7 @@ def test_samples_of_a_capture_are_labelled_by_ranges_and_no_instance_reaches_int
         (FIELDS | {"classes": {"0": "QPSK"}}, r"field 'Y' has 1, which classes does not name; allowed are 0"),
         (FIELDS | {"label": "H"}, r"field 'H' has shape \(6, 2\).*|has 2 columns, and classes 3 names; allowed are as"),
         (FIELDS | {"label": "F"}, r"field 'F' has numbers that are not whole; allowed for label are whole ones"),
+        (FIELDS | {"label": "large"}, r"field 'large' has the number 1e\+300; allowed for label are whole"),
         (FIELDS | {"label": "short"}, r"field 'short' has shape \(5,\); allowed for label is \(6,\), or one-hot"),
         (FIELDS | {"snr_db": "short"}, r"field 'short' has shape \(5,\) of int64; allowed for snr_db are numbers"),
         (FIELDS | {"snr_db": "endless"}, r"field 'endless' is infinite at 0; allowed are dB, or nan"),
@@ -191,6 +202,7 @@ def test_samples_of_a_capture_are_labelled_by_ranges_and_no_instance_reaches_int
 )
 def test_what_does_not_fit_is_refused_with_field_shape_and_what_is_allowed(tmp_path, told, sentence):
     more = {"short": LABELS[:5], "endless": np.full(6, np.inf), "real": X[:, 0].astype(float)}
+    more["large"] = np.full(6, 1e300)
     more |= {"two": np.zeros((6, 2, 2)), "H": np.eye(2)[LABELS % 2], "F": LABELS + 0.5}
     path = tmp_path / "lab.npz"
     np.savez(path, X=COMPLEX, Y=LABELS, Z=SNRS, **more)
@@ -246,7 +258,8 @@ def test_arrays_that_claim_more_than_the_file_holds_are_refused(tmp_path):
     ("value", "sentence"),
     [
         ({"file": "a.npz", "iqq": "X"}, r"key of recording 'iqq' is not known.*iq"),
-        ({"iq": "X"}, "file is the path of a file"),
+        ({"iq": "X"}, "file is the path of one file"),
+        ({"file": ["a.cfile", "b.cfile"]}, "file is the path of one file; join several files into one"),
         ({"file": "a.npz", "iq": ["I"]}, r"iq \['I'\] of a recording is not allowed: it is the name of a field, or of"),
         ({"file": "a.bin", "datatype": "float"}, "datatype 'float' of a recording.*complex64 or int16"),
         ({"file": "a.npz", "sample_rate": -1}, "sample_rate of a recording"),

@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 from amc_core.errors import AmcError
 from analysis import load
 from sweeps.engine.trial import compute
-from sweeps.own_code import require_working_code
+from sweeps.own_code import changes_of_code, require_working_code
 from sweeps.planning import make_plan
 from sweeps.study import load_study
 from sweeps.study.schema import study_schema
@@ -77,6 +77,33 @@ def test_code_is_in_keys_of_cells_and_a_worker_needs_no_file(own_study, store, t
     changed = load_study(own_study(CLIP + "  # changed"))
     assert changed.runs()[0].key == run.key and make_plan(changed, store).missing_cells == 4
     assert len(load("cells", store.path)) == 8 and not (tmp_path / "marker").exists()
+
+
+def test_a_plan_says_which_text_has_changed_since_it_trained_or_tested(own_study, store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def changes(path: str) -> list[str]:
+        return changes_of_code(make_plan(load_study(path), store), store)
+
+    mixture = "{mixture: [{}, {front_end: my_rx.clip}]}"
+    for train in ("{}", mixture):
+        path = own_study(train=train)
+        assert changes(path) == []
+        study = load_study(path)
+        [run] = study.runs()
+        list(compute(run, study.tests(run), store))
+        (tmp_path / "marker").unlink(missing_ok=True)
+        digest = study.tests(run)[0].scenario.front_end.digest
+        since = f"changed since {digest[:4]}…:"
+        assert changes(path) == []
+        news = {"{}": "4 cells are new", mixture: "1 run is new"}[train]
+        changed = own_study(CLIP + "  # changed", train=train)
+        assert changes(changed) == [f"my_rx.py {since} {news}, the old stay queryable."]
+        path = own_study(train=train)
+        (tmp_path / "levels.py").write_text("USUAL = 2\n")
+        assert changes(path) == [f"levels.py {since} {news}, the old stay queryable."]
+    assert changes(own_study(test="{front_end: {my_rx.clip: {level: 0.1}}}")) == []  # of the same text
+    assert not (tmp_path / "marker").exists()
 
 
 def test_a_study_without_front_ends_keeps_its_keys_whatever_its_code(own_study):

@@ -143,14 +143,23 @@ def test_a_run_goes_from_the_text_to_the_tables_without_the_files_and_old_rows_s
     assert load("cells", store.path, after).empty and len(load("cells", store.path, load_study(own_study()))) == 8
 
 
-def test_a_transfer_retrains_the_head_that_the_class_names(own_study, store):
-    study = load_study(own_study(transfer="{recipe: {retrain: head}, train: {channel: rayleigh}}"))
-    parent, child = study.runs()
-    for run in (parent, child):
+def test_a_transfer_retrains_the_submodules_that_the_class_names(own_study, store):
+    files = {"my_net.py": NET.replace('("head",)', '("head", "features.2+head", "features")')}
+    transfer = "{recipe: {retrain: [head, features.2+head, all]}, train: {channel: rayleigh}}"
+    study = load_study(own_study(files, transfer=transfer))
+    parent, *children = study.runs()
+    for run in (parent, *children):
         list(compute(run, study.tests(run), store))
-    start, end = (store.run(run.key).weights() for run in (parent, child))
-    changed = {name for name in start if not start[name].equal(end[name])}
-    assert changed == {"head.weight", "head.bias"}
+    start, changed = store.run(parent.key).weights(), {}
+    for run in children:
+        end = store.run(run.key).weights()
+        changed[run.recipe.retrain] = {name for name in start if not start[name].equal(end[name])}
+    head, second = {"head.weight", "head.bias"}, {"features.2.weight", "features.2.bias"}
+    assert changed["head"] == head and changed["features.2+head"] == head | second and changed["all"] == {*start}
+    with pytest.raises(
+        AmcError, match=r"retrain 'tail' is not for my_net.MyNet: it has all, head, features.2\+head, feat"
+    ):
+        load_study(own_study(files, transfer="{recipe: {retrain: tail}}")).runs()
 
 
 def test_reading_commands_never_import_the_code_and_a_tampered_record_of_it_neither(own_study, store, amc, tmp_path):
@@ -231,7 +240,8 @@ def test_saliency_asks_for_the_code_that_trained_the_network(own_study, store, a
         ({"my_net.py": NET.replace("classes, length", "length, classes")}, {}, "does not begin with self, classes, le"),
         ({"my_net.py": NET.replace('mode="mean"', "**options")}, {}, "MyNet.__init__ has **options: write"),
         ({"my_net.py": NET.replace("any_length = True", "any_length = 1")}, {}, "any_length 1 is not allowed: it is T"),
-        ({"my_net.py": NET.replace('("head",)', '("tail",)')}, {}, "parts ('tail',) is not allowed"),
+        ({"my_net.py": NET.replace('("head",)', '("all",)')}, {}, "parts ('all',) is not allowed"),
+        ({"my_net.py": NET.replace('("head",)', '"head"')}, {}, "parts 'head' is not allowed: it is a tuple of"),
         ({"my_net.py": "class MyNet: pass"}, {}, "my_net.py: MyNet has no __init__ of its own"),
     ],
 )  # fmt: skip

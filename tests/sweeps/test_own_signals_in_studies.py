@@ -66,6 +66,8 @@ def test_a_test_names_what_the_study_has_and_may_have_more(own_study):
     assert test.modulations == ("MY4", "MY2") and all(isinstance(name, OwnModulation) for name in test.modulations)
     with pytest.raises(AmcError, match=r"test.*modulation 'MY2' is not known.*MY4"):
         load_study(own_study(test="{modulations: [MY2]}"))
+    with pytest.raises(AmcError, match="'my4' and 'MY4' differ in case alone, which the labels of files do not"):
+        load_study(own_study(test="{modulations: [{my4: {points: [[1, 0], [0, 1]]}}]}"))
     with pytest.raises(AmcError, match="two modulations are called 'MY4'"):
         load_study(own_study(test="{modulations: [{MY4: {points: [[1, 0], [0, 1]]}}]}"))
 
@@ -90,6 +92,7 @@ def test_the_schema_takes_what_a_study_takes(own_study):
         ("[BPSK, {QPSK: {points: [[1, 0], [0, 1]]}}]", "'QPSK' is the name of another modulation"),
         ("[BPSK, {MY: {points: [[1, 0]]}}, {X: {cpm: {levels: 5}}}]", "points has 1"),
         ("[BPSK, {MY: {points: [[1, 0], [0, 1]]}}, {MY: {points: [[1, 0], [0, 2]]}}]", "each once"),
+        ("[BPSK, {MY: {points: [[1, 0], [0, 1]]}}, {my: {points: [[1, 0], [0, 2]]}}]", "'MY' and 'my' differ in case"),
     ],
 )
 def test_nonsense_is_refused_before_any_work(own_study, amc, modulations, told, tmp_path):

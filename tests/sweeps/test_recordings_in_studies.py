@@ -103,6 +103,32 @@ def test_a_recording_that_holds_what_trained_is_refused_before_any_work(study, t
         require_recordings(make_plan(load_study(path), Store(tmp_path / "store")))
 
 
+@pytest.mark.parametrize("whole", [False, True], ids=["that trains", "that is tested"])
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(np.nan, "has samples that are nan or infinite"), (np.inf, "has samples that are nan or infinite"),
+     (0, "is all zero"), (1e25, r"has samples of up to 1e\+25")],
+)  # fmt: skip
+def test_samples_without_a_scale_are_refused_when_the_study_is_planned(study, tmp_path, value, told, whole):
+    data = record(tmp_path, 0).with_suffix(".sigmf-data")
+    samples = np.fromfile(data, "<f4").reshape(40, -1)
+    samples[[33, 7, 21]] = value
+    samples.tofile(data)
+    train, test = ("{channel: awgn}", "{recording: rec.sigmf-meta}") if whole else ("{recording: rec.sigmf-meta}", None)
+    store = Store(tmp_path / "store")
+    sentence = rf"instance 7 \(samples 896 to 1023\) {told}, as the first of 3 instances that cannot be used; allowed"
+    with pytest.raises(AmcError, match=sentence) as refusal:
+        require_recordings(make_plan(load_study(study(train, test)), store))
+    assert str(data) in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_a_directory_of_raw_files_is_refused_with_what_to_do(study, tmp_path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "bpsk.cfile").write_bytes(bytes(8000))
+    with pytest.raises(AmcError, match=r"site' has no .sigmf-meta or .sigmf files: a directory .* so join other files"):
+        load_study(study("{recording: {file: site, label: BPSK}}"))
+
+
 def test_audio_that_cannot_be_sent_is_refused_before_any_work(study_file, tmp_path):
     (tmp_path / "text.wav").write_text("hi")
     wavfile.write(tmp_path / "short.wav", 16_000, np.arange(40, dtype=np.int16))

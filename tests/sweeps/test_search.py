@@ -415,6 +415,8 @@ def test_every_command_takes_the_runs_proposed_so_far(amc, search_file, store, t
     place, csv = ("--store", str(store.path)), tmp_path / "proposals.csv"
     shown = amc("search", path, *place, "--csv", str(csv))
     assert shown.returncode == 0 and "Pareto front: proposal" in shown.stdout and "optuna-dashboard" in shown.stdout
+    front = [line for line in shown.stdout.splitlines() if line.startswith("Pareto front: ")]
+    assert len({line.split(", ", 1)[1] for line in front}) == len(front)  # what is proposed twice is told once
     table = pd.read_csv(csv)
     assert list(table["proposal"]) == [0, 1, 2] and set(table["runs"]) == store.trained()
     assert table["models.classnet.blocks"].between(1, 3).all() and np.isfinite(table["unseen_accuracy"]).all()
