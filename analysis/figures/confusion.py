@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
-from analysis.figures.style import COLUMN, PAGE, SHADES, in_order, ink_on, minus, printed, text_width, title_of
+from analysis.figures.style import COLUMN, PAGE, SHADES, in_order, ink_on, minus, percent, printed, text_width, title_of
 
 _RANGES = 3  # of SNRs, at most
 
@@ -59,7 +58,7 @@ def confusion_matrices(counts: pd.DataFrame, modulations: Sequence[str], width: 
     for axis in axes[:, 0]:
         axis.set_ylabel("sent")
     bar = figure.colorbar(image, ax=axes, fraction=0.03, pad=0.01, label="share of the sent")
-    bar.ax.yaxis.set_major_formatter(PercentFormatter(1))
+    bar.ax.yaxis.set_major_formatter(percent())
     return figure
 
 

@@ -9,7 +9,20 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from amc_core.reference import axis as axis_name
 from amc_core.reference import factor as factor_of
-from analysis.figures.style import COLOURS, COLUMN, LIMIT, PAGE, finish, in_order, legend, look, printed, title_of
+from analysis.figures.style import (
+    COLOURS,
+    COLUMN,
+    LIMIT,
+    PAGE,
+    SHARES,
+    finish,
+    in_order,
+    legend,
+    look,
+    minus,
+    printed,
+    title_of,
+)
 from analysis.pivots import accuracy_by
 
 
@@ -54,7 +67,7 @@ def line_panels(
         axis.set(title=f"{panel} samples" if panels == "length" else title_of(panel), xlabel=axis_name(x))
         finish(axis)
     axes[0].set_ylabel("error rate" if error else "accuracy")
-    axes[0].set_ylim(0, 1)
+    axes[0].set_ylim(SHARES)
     legend(figure, *axes)
     return figure
 
@@ -79,5 +92,5 @@ def _scaled(axis: Axes, scale: str, values: pd.Series) -> None:
         axis.set_xscale("log", base=2)
     if scale != "symlog" and values.nunique() <= 10:
         axis.set_xticks(sorted(values.unique()))
-        axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: minus(value)))
         axis.xaxis.set_minor_formatter(NullFormatter())
