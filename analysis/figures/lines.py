@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -86,8 +87,10 @@ def draw_limit(axis: Axes, cells: pd.DataFrame, limits: pd.DataFrame, x: str = "
 
 def _scaled(axis: Axes, scale: str, values: pd.Series) -> None:
     if scale == "symlog":
-        axis.set_xscale("symlog", linthresh=values.abs()[values != 0].min())
-        axis.tick_params(axis="x", labelsize=5)
+        sizes = values.abs()[values != 0]
+        axis.set_xscale("symlog", linthresh=sizes.min())
+        tens = 10.0 ** np.arange(np.floor(np.log10(sizes.min())), np.log10(sizes.max()) + 0.5, 2)  # every other fits
+        axis.set_xticks([*-tens[::-1], 0, *tens])
     elif scale == "log":
         axis.set_xscale("log", base=2)
     if scale != "symlog" and values.nunique() <= 10:
