@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from amc_core.errors import AmcError, require_known
-from amc_core.reference import called, value_text
+from amc_core.models import MODELS
+from amc_core.reference import axis, name_of, value_text
 
 _SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _SPECIAL |= {character: f"\\{character}" for character in "&%$#_{}"}
@@ -47,12 +48,12 @@ def to_latex(
             lines.setdefault(tuple(row[name] for name in rows), {})[head] = _cell(
                 row, value, digits, row[value] == best
             )
-    titles = [_escaped(called(name)) for name in rows]
-    titles += [_escaped(value_text(columns, head, unit=True)) for head in heads] if columns else [_escaped(value)]
+    titles = [_title(name) for name in rows]
+    titles += [_value(columns, head) for head in heads] if columns else [_escaped(value)]
     body = [
         " & ".join(
             [
-                *(_escaped(value_text(name, part)) for name, part in zip(rows, place, strict=True)),
+                *(_value(name, part) for name, part in zip(rows, place, strict=True)),
                 *(found.get(head, "--") for head in heads),
             ]
         )
@@ -60,13 +61,27 @@ def to_latex(
     ]
     above = []
     if columns:
-        span = rf"\multicolumn{{{len(heads)}}}{{c}}{{{_escaped(called(columns))}}}"
+        span = rf"\multicolumn{{{len(heads)}}}{{c}}{{{_title(columns)}}}"
         rule = rf"\cmidrule(lr){{{len(rows) + 1}-{len(rows) + len(heads)}}}"
         above = [f"{' & '.join([*[''] * len(rows), span])} \\\\", rule]
     head = [*above, f"{' & '.join(titles)} \\\\", r"\midrule"]
     shape = "l" * len(rows) + "r" * len(heads)
     end = [f"{line} \\\\" for line in body]
     return "\n".join([rf"\begin{{tabular}}{{{shape}}}", r"\toprule", *head, *end, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _title(column: str) -> str:
+    """ "train channel", "test sample rate in kHz"."""
+    side = "" if name_of(column) == column else f"{column.partition('_')[0]} "
+    return _escaped(side + axis(column))
+
+
+def _value(column: str, value: object) -> str:
+    """A value without its unit, which stands in the title; a dash for none."""
+    if column == "model" and value in MODELS:
+        return _escaped(MODELS[value].title)
+    text = value_text(column, value)
+    return _escaped(f"−{text[1:]}" if text.startswith("-") else text) or "--"
 
 
 def _cell(row: dict, value: str, digits: int, best: bool) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from amc_core.confidence import Roc, reliability
 from analysis.calibration import Histograms
-from analysis.figures.style import PAGE, finish, in_order, legend, look, printed, title_of
+from analysis.figures.style import PAGE, SHARES, finish, in_order, legend, look, percent, printed, title_of
 
 _FEWEST = 10  # instances of a bin that is drawn
 
@@ -53,6 +52,6 @@ def _draw(axis: Axes, curve: Roc, title: str, place: int) -> None:
 
 def _prepare(axis: Axes, title: str, x: str, y: str) -> None:
     axis.plot([0, 1], [0, 1], color="0.6", linewidth=1, zorder=0)
-    axis.set(title=title, xlabel=x, ylabel=y, xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    axis.xaxis.set_major_formatter(PercentFormatter(1))
+    axis.set(title=title, xlabel=x, ylabel=y, xlim=SHARES, ylim=SHARES, aspect="equal")
+    axis.xaxis.set_major_formatter(percent())
     finish(axis)

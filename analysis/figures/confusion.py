@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
-from analysis.figures.style import COLUMN, PAGE, SHADES, in_order, ink_on, minus, printed, text_width, title_of
+from analysis.figures.style import COLUMN, PAGE, SHADES, in_order, ink_on, minus, percent, printed, text_width, title_of
 
 _RANGES = 3  # of SNRs, at most
 
@@ -40,7 +39,7 @@ def confusion_matrices(counts: pd.DataFrame, modulations: Sequence[str], width: 
     down, across = min(shapes, key=lambda shape: (shape[1] > 3, shape[0]))
     width = width or (COLUMN if across * down == 1 else PAGE)
     side = (width - 0.9 - label) / across - 0.1
-    points = min(7.0, 72 * side / len(names) / 1.25)  # three digits fit
+    points = min(7.0, 72 * side / len(names) / 1.25)  # two digits fit
     height = 0.5 + label + down * (side + 0.35)
     figure = Figure(figsize=(width, height), layout="compressed")
     axes = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
@@ -59,7 +58,7 @@ def confusion_matrices(counts: pd.DataFrame, modulations: Sequence[str], width: 
     for axis in axes[:, 0]:
         axis.set_ylabel("sent")
     bar = figure.colorbar(image, ax=axes, fraction=0.03, pad=0.01, label="share of the sent")
-    bar.ax.yaxis.set_major_formatter(PercentFormatter(1))
+    bar.ax.yaxis.set_major_formatter(percent())
     return figure
 
 
@@ -73,7 +72,9 @@ def _matrix(axis: Axes, counts: pd.DataFrame, names: list[str], points: float):
     for (row, column), share in np.ndenumerate(shares):
         if share >= 0.005:
             ink = ink_on(matplotlib.colormaps[SHADES](share))
-            number = axis.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=ink, fontsize=points)
+            told = f"{100 * share:.0f}"
+            size = points * (0.7 if len(told) > 2 and points < 7 else 1)
+            number = axis.text(column, row, told, ha="center", va="center", color=ink, fontsize=size)
             number.set_in_layout(False)  # thousands would take the layout long
     axis.set_xticks(range(len(names)), names, rotation=90)
     axis.set_yticks(range(len(names)), names)

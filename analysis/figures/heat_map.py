@@ -11,13 +11,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import PercentFormatter
 
 from amc_core.models import model_order, model_title
 from amc_core.reference import axis as axis_name
 from amc_core.reference import value_text
 from analysis.figures.labels import fixed_in_words, heading, value_in_heading
-from analysis.figures.style import COLUMN, PAGE, SHADES, SMALL, ink_on, minus, printed, text_width, titled
+from analysis.figures.style import COLUMN, PAGE, SHADES, SMALL, ink_on, minus, percent, printed, text_width, titled
 from analysis.pivots import accuracy_by, axes_of, spread
 
 _CELL, _ROW = 0.25, 0.17  # inches, at least, of a column and a row
@@ -88,7 +87,7 @@ def train_test_heat_map(
             _headings(panel, heads, told, widths)
     drawn = [panel for panel in panels.flat if panel.get_visible()]
     scale = figure.colorbar(image, ax=drawn, label="accuracy", fraction=0.04, pad=0.01)
-    scale.ax.yaxis.set_major_formatter(PercentFormatter(1))
+    scale.ax.yaxis.set_major_formatter(percent())
     chance = 1 / cells["classes"].max()
     scale.ax.axhline(chance, color=ink_on(image.cmap(image.norm(chance))), linewidth=1)
     return titled(figure, _title(cells, chance, intervals) if title is None else title)

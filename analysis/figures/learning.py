@@ -7,12 +7,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from amc_core.models import is_trained_in_epochs
-from analysis.figures.style import CHANCE, COLUMN, finish, in_order, legend, look, printed, title_of
+from analysis.figures.style import CHANCE, COLUMN, SHARES, finish, in_order, legend, look, printed, title_of
 
 
 @printed
 def learning_curves(epochs: pd.DataFrame, width: float | None = None) -> Figure:
-    """Error rate against epochs as in P2 Fig. 2: solid on the validation part, dotted in training.
+    """Error rate against epochs as in P2 Fig. 2: solid on the validation part, dashed in training.
 
     A curve is the mean over a model's runs, those of transfer by themselves. Models that are fitted in one step have
     none; the others have the colours of the study's other figures. width: of the figure in inches; by default one
@@ -30,10 +30,10 @@ def learning_curves(epochs: pd.DataFrame, width: float | None = None) -> Figure:
             style = look(place) | {"linestyle": "-", "markevery": max(1, len(mean) // 8)}
             style |= {"markerfacecolor": "white"} if transferred else {}
             axis.plot(mean.index, 1 - mean["validation_accuracy"], label=label, **style)
-            axis.plot(mean.index, 1 - mean["train_accuracy"], color=style["color"], linestyle=":", linewidth=1.0)
+            axis.plot(mean.index, 1 - mean["train_accuracy"], color=style["color"], linestyle="--", linewidth=0.8)
     axis.axhline(1 - 1 / epochs["classes"].max(), label="random classifier", **CHANCE)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.set(xlabel="epochs", ylabel="error rate, 1 − accuracy\n(dotted: training part)", ylim=(0, 1))
+    axis.set(xlabel="epochs", ylabel="error rate, 1 − accuracy\n(dashed: training part)", ylim=SHARES)
     finish(axis)
     legend(figure, axis)
     return figure

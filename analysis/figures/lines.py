@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,7 +10,20 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from amc_core.reference import axis as axis_name
 from amc_core.reference import factor as factor_of
-from analysis.figures.style import COLOURS, COLUMN, LIMIT, PAGE, finish, in_order, legend, look, printed, title_of
+from analysis.figures.style import (
+    COLOURS,
+    COLUMN,
+    LIMIT,
+    PAGE,
+    SHARES,
+    finish,
+    in_order,
+    legend,
+    look,
+    minus,
+    printed,
+    title_of,
+)
 from analysis.pivots import accuracy_by
 
 
@@ -54,7 +68,7 @@ def line_panels(
         axis.set(title=f"{panel} samples" if panels == "length" else title_of(panel), xlabel=axis_name(x))
         finish(axis)
     axes[0].set_ylabel("error rate" if error else "accuracy")
-    axes[0].set_ylim(0, 1)
+    axes[0].set_ylim(SHARES)
     legend(figure, *axes)
     return figure
 
@@ -73,11 +87,13 @@ def draw_limit(axis: Axes, cells: pd.DataFrame, limits: pd.DataFrame, x: str = "
 
 def _scaled(axis: Axes, scale: str, values: pd.Series) -> None:
     if scale == "symlog":
-        axis.set_xscale("symlog", linthresh=values.abs()[values != 0].min())
-        axis.tick_params(axis="x", labelsize=5)
+        sizes = values.abs()[values != 0]
+        axis.set_xscale("symlog", linthresh=sizes.min())
+        tens = 10.0 ** np.arange(np.floor(np.log10(sizes.min())), np.log10(sizes.max()) + 0.5, 2)  # every other fits
+        axis.set_xticks([*-tens[::-1], 0, *tens])
     elif scale == "log":
         axis.set_xscale("log", base=2)
     if scale != "symlog" and values.nunique() <= 10:
         axis.set_xticks(sorted(values.unique()))
-        axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: minus(value)))
         axis.xaxis.set_minor_formatter(NullFormatter())

@@ -46,6 +46,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 SHADES = "YlGnBu"  # of maps: the darker the more, in grey print too, and no shade of it is grey
 CHANCE = {"color": "0.35", "linewidth": 0.8, "linestyle": (0, (1, 2.5))}
+SHARES = (-0.02, 1.03)  # of an axis of shares: the frame hides no line at 0 or 100 %
 LIMIT = {"color": "black", "linewidth": 0.8, "linestyle": (0, (6, 2, 1, 2))}
 CHANNEL_TITLES = {
     "awgn": "AWGN",
@@ -91,8 +92,13 @@ def look(place: int) -> dict:
     }
 
 
+def percent() -> FuncFormatter:
+    """Ticks of shares: "40%"."""
+    return FuncFormatter(lambda share, _: f"{100 * share:.3g}%".replace("-", "−"))
+
+
 def finish(axis: Axes) -> None:
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.3g}%".replace("-", "−")))
+    axis.yaxis.set_major_formatter(percent())
     axis.grid(alpha=0.3)
     axis.set_axisbelow(True)
 

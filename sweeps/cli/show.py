@@ -225,9 +225,13 @@ def show_table(table, trained=None, limits=None, snrs: str = "all SNRs") -> None
     levels = table.index.nlevels
     heads = [_told(table.columns.name, value) for value in table.columns]
     widths = [_GAP + max(map(cell_len, column)) for column in zip(heads, *(row[levels:] for row in rows), strict=True)]
-    left = natural_width(_block(title, table.index.names, [], rows, slice(0, 0)))
-    for part in _parts_within(max(out.width, _PAGE) - left, widths):
-        show_whole(_block(title, table.index.names, heads, rows, part))
+    page = max(out.width, _PAGE) if out.is_terminal else _PAGE
+    for beside in _BESIDE:
+        left = natural_width(_block(title, table.index.names, [], rows, slice(0, 0), beside))
+        if left <= 0.7 * page:
+            break
+    for part in _parts_within(page - left, widths):
+        show_whole(_block(title, table.index.names, heads, rows, part, beside))
     if trained is not None and (trained > 0).any(axis=None):
         some = ", ° in part the setting of training" if ((trained > 0) & (trained < 1)).any(axis=None) else ""
         out.print(f"* the setting of training{some}", highlight=False)
@@ -236,7 +240,7 @@ def show_table(table, trained=None, limits=None, snrs: str = "all SNRs") -> None
 
 
 _PAGE = 100  # characters that a table may always take
-_BESIDE = 24  # characters of a line of a heading
+_BESIDE = (24, 20, 16, 13, 11)  # characters of a line of a heading: the first that leaves room for accuracies
 _GAP = 2  # characters between two columns
 
 
@@ -256,11 +260,12 @@ def _parts_within(room: int, widths: list[int]) -> Iterator[slice]:
     yield slice(start, len(widths))
 
 
-def _block(title: str, names: list, heads: list[str], rows: list[tuple[str, ...]], part: slice) -> Table:
+def _block(title: str, names: list, heads: list[str], rows: list[tuple[str, ...]], part: slice, beside: int) -> Table:
     """Some of the columns of a table, beside the headings of all of its rows."""
     shown = Table(title=title, box=SIMPLE_HEAD if out.is_terminal else _PLAIN_HEAD, padding=(0, 1, 0, 0))
     for name in names:
-        shown.add_column(str(name).replace("_", "_\n", 1), vertical="bottom", max_width=_BESIDE)
+        width = None if name == "model" else beside
+        shown.add_column(str(name).replace("_", "_\n", 1), vertical="bottom", max_width=width, overflow="fold")
     for head in heads[part]:
         shown.add_column(escape(head), justify="right", no_wrap=True, vertical="bottom")
     for row in rows:

@@ -20,15 +20,23 @@ def test_a_table_has_rules_values_with_intervals_and_the_best_of_each_column_in_
     assert to_latex(TABLE, "model", "test_upsampling").splitlines() == [
         r"\begin{tabular}{lrr}",
         r"\toprule",
-        r" & \multicolumn{2}{c}{samples per symbol L} \\",
+        r" & \multicolumn{2}{c}{test samples per symbol L} \\",
         r"\cmidrule(lr){2-3}",
         r"model & 2 & 8 \\",
         r"\midrule",
-        r"cnn1d & 51.2 [49.2, 54.2] & \textbf{80.0} [78.0, 83.0] \\",
-        r"resnet & \textbf{60.0} [58.0, 63.0] & 70.0 [68.0, 73.0] \\",
+        r"1D-CNN & 51.2 [49.2, 54.2] & \textbf{80.0} [78.0, 83.0] \\",
+        r"ResNet & \textbf{60.0} [58.0, 63.0] & 70.0 [68.0, 73.0] \\",
         r"\bottomrule",
         r"\end{tabular}",
     ]
+
+
+def test_titles_tell_training_from_test_and_the_unit_and_numbers_below_zero_have_a_minus_sign():
+    table = TABLE.iloc[:1].assign(train_sample_rate=200e3, test_sample_rate=2e6, snr_db=-6.0, test_recording="")
+    told = to_latex(table, ["train_sample_rate", "snr_db", "test_recording"], "test_sample_rate").splitlines()
+    assert r"\multicolumn{1}{c}{test sample rate in kHz}" in told[2]
+    assert told[4] == r"train sample rate in kHz & SNR in dB & test recording & 2000 \\"
+    assert told[6].startswith("200 & $-$6 & -- & ")
 
 
 def test_what_is_special_in_latex_is_escaped():
@@ -39,7 +47,7 @@ def test_what_is_special_in_latex_is_escaped():
 def test_of_drops_the_smallest_is_the_best_and_a_place_that_is_missing_is_a_dash():
     table = TABLE.rename(columns=lambda name: name.replace("accuracy", "drop")).iloc[1:]
     told = to_latex(table, ["model"], "test_upsampling", "drop")
-    assert r"cnn1d & -- & 80.0" in told and r"\textbf{70.0}" in told
+    assert r"1D-CNN & -- & 80.0" in told and r"\textbf{70.0}" in told
 
 
 def test_several_values_for_one_place_and_unknown_columns_are_refused():

@@ -131,6 +131,17 @@ def test_a_table_wider_than_the_terminal_is_printed_whole(capsys, monkeypatch):
     assert {f"{value / 10:.1f}" for value in columns} <= set(printed) and "…" not in "".join(printed)
 
 
+def test_long_headings_of_rows_are_folded_until_a_table_fits_100_columns(capsys):
+    names = ["model", "train_channel", "train_upsampling", "retrain", "label_fraction", "start", "test_channel"]
+    mixed = ("awgn + rayleigh + rician (15 parts)", "2 + 4 + 8 + 16 + 32 (15 parts)", "head", 0.25)
+    start = "channel=awgn + rayleigh + rician, upsampling=8.0"
+    rows = pd.MultiIndex.from_tuples([("stn_resnext", *mixed, start, "rayleigh")], names=names)
+    show_table(pd.DataFrame([[0.5] * 8], rows, pd.Index([2, 3.2, 4, 6.4, 8, 10.67, 16, 32], name="test_upsampling")))
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 100
+    assert "stn_resnext" in printed and "…" not in printed and printed.count("50.0") == 8
+
+
 def test_figures_are_written_as_png_and_svg(amc, filled, tmp_path):
     path, store = filled
     shown = amc("figures", path, "--store", store, "--to", str(tmp_path / "figures"))

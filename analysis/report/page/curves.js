@@ -155,19 +155,22 @@ function drawSnrCurves() {
   const others = rows.size > 1 ? [] // the chosen ones are enough to look at
     : squares.filter((square) => !state.chosen.includes(square) && rows.has(squareRow(square)));
   // A curve's name has what is not the same for all of them.
-  const parts = (square) => [square.panel.title, told(square.panel.rowNames, square.panel.rows[square.row].codes, "short"),
-    told(square.panel.columnNames, square.panel.columns[square.column].codes, "short")];
+  const each = (names, codes) => names.map((name, i) => told([name], [codes[i]], "short"));
+  const parts = ({ panel, row, column }) => [panel.title, ...each(panel.rowNames, panel.rows[row].codes),
+    ...each(panel.columnNames, panel.columns[column].codes)];
   const drawn = [...state.chosen, ...others].map(parts);
-  const telling = [0, 1, 2].filter((i) => drawn.some((each) => each[i] !== drawn[0][i]));
-  const onlyColumns = telling.length === 1 && telling[0] === 2;
+  const telling = [...drawn[0].keys()].filter((i) => drawn.some((own) => own[i] !== drawn[0][i]));
+  const onlyColumns = telling.length > 0 && telling[0] > state.chosen[0].panel.rowNames.length;
+  const crowded = drawn.some((own) => telling.map((i) => own[i]).filter(Boolean).join(", ").length > 21);
   const curve = (square, i) => {
     const points = study.snrs.map((x, level) => ({ x, ...tally(square.cells, level, level) }))
       .filter((point) => point.n && point.x !== null);
     const own = parts(square), name = telling.map((part) => own[part]).filter(Boolean).join(", ")
       || own.findLast(Boolean) || "all";
     const values = (key) => points.map((point) => point[key]);
-    const short = onlyColumns
-      ? square.panel.columnNames.map((field) => valueOf(square.cells[0], field)).join(", ") : name;
+    const fields = ["", ...square.panel.rowNames, ...square.panel.columnNames];
+    const short = onlyColumns || crowded
+      ? telling.map((part) => (part ? valueOf(square.cells[0], fields[part]) : own[0])).join(", ") : name;
     return { name, x: values("x"), y: values("accuracy"), low: values("low"), high: values("high"), other: i === null,
       colour: LINES[i % LINES.length], end: short.replace(/^(.{20}).{2,}$/, "$1…") };
   };

@@ -150,6 +150,7 @@ function drawPanel(panel) {
   const table = el("table", { class: dense ? "map dense" : "map", role: "grid", "aria-label": `Accuracy ${panel.title}`,
     onclick: (event) => pick(event, event.target.closest("td")), onkeydown: walk }, head, el("tbody", {}, body));
   tipsOn(table, (cell) => squareOf(cell)?.words());
+  table.addEventListener("click", () => tip(null)); // the box below tells it then, and may not be covered
   const first = table.querySelector("td:not(.empty)");
   if (first) first.tabIndex = 0;
   return el("section", {}, panel.title && el("h3", {}, panel.title),
