@@ -322,10 +322,13 @@ def cut_thrice(study: str, store: Path, *options: str) -> None:
 
 
 @pytest.mark.full
-def test_a_study_cut_three_times_by_its_time_limit_ends_in_the_tables_of_one_that_was_not(study_file, tmp_path):
+@pytest.mark.parametrize("options", [(), ("--without-ray",)])
+def test_a_study_cut_three_times_by_its_time_limit_ends_in_the_tables_of_one_that_was_not(
+    study_file, tmp_path, options
+):
     transfer = "{train: {channel: rician}, recipe: {epochs: 40, retrain: head}}"
     study = study_file(models="mod_lcnn", recipe="{epochs: 300, batch_size: 16}", transfer=transfer)
-    cut_thrice(study, tmp_path / "store")
+    cut_thrice(study, tmp_path / "store", *options)
     sweeps.run(study, tmp_path / "whole", ray=False, console=QUIET)
     require_equal(study, tmp_path / "store", tmp_path / "whole")
 
