@@ -19,11 +19,11 @@ from sweeps.engine.feed import Feed
 from sweeps.engine.options import limit_in_seconds
 from sweeps.engine.trial import compute
 from sweeps.engine.worker import CUT
-from sweeps.planning import make_plan
+from sweeps.planning import Plan, make_plan
 from sweeps.search import Search
 from sweeps.store import Store
 from sweeps.study import load_study
-from tests.sweeps.searching import states
+from tests.sweeps.searching import drive, states
 from tests.sweeps.test_driver import QUIET
 
 LONG = "{epochs: 150, batch_size: 16}"
@@ -178,6 +178,23 @@ def test_a_search_makes_no_proposal_when_its_runs_could_not_end_and_what_is_begu
     assert (again.trial.number, again.values) == (0, dict(first["values"]))
 
 
+def test_a_search_stopped_again_and_again_makes_the_proposals_of_one_that_was_not(search_file, store, tmp_path):
+    study = load_study(path := search_file(search="{proposals: 4, sampler: random}"))
+    drive(study, Store(tmp_path / "whole"))
+    for _ in range(3):
+        feed = feed_of(Plan(()), store, Ending(), Search(study, store))
+        config = feed.suggest("a")
+        list(compute(config["run"], study.proposal(dict(config["values"])).tests(config["run"]), store))
+        feed.on_trial_complete("a", {})
+        feed.suggest("b")
+        feed.on_trial_complete("b", {"failure": "stopped", "kind": CUT})
+        assert feed.suggest("c") == Feed.FINISHED and len(feed.proposals) == 1
+        feed.search.put_back(feed.proposals[0])
+    drive(study, store)
+    assert states(study, store) == ["complete"] * 4
+    require_equal(path, store.path, tmp_path / "whole")
+
+
 # -- a run that is stopped -----------------------------------------------------------------------------
 
 
@@ -322,10 +339,13 @@ def cut_thrice(study: str, store: Path, *options: str) -> None:
 
 
 @pytest.mark.full
-def test_a_study_cut_three_times_by_its_time_limit_ends_in_the_tables_of_one_that_was_not(study_file, tmp_path):
+@pytest.mark.parametrize("options", [(), ("--without-ray",)])
+def test_a_study_cut_three_times_by_its_time_limit_ends_in_the_tables_of_one_that_was_not(
+    study_file, tmp_path, options
+):
     transfer = "{train: {channel: rician}, recipe: {epochs: 40, retrain: head}}"
     study = study_file(models="mod_lcnn", recipe="{epochs: 300, batch_size: 16}", transfer=transfer)
-    cut_thrice(study, tmp_path / "store")
+    cut_thrice(study, tmp_path / "store", *options)
     sweeps.run(study, tmp_path / "whole", ray=False, console=QUIET)
     require_equal(study, tmp_path / "store", tmp_path / "whole")
 
