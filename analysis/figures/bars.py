@@ -27,11 +27,11 @@ def bar_groups(
     figure = Figure(figsize=(width or usual, 2.6), layout="constrained")
     axis, share = figure.subplots(), 0.84 / len(kinds)
     hatches = ("", "//", "..", "xx", "\\\\", "++", "oo")
-    for place, kind in enumerate(kinds):
+    for index, kind in enumerate(kinds):
         rows = table[table[bars] == kind].set_index(groups).reindex(names)
-        at = np.arange(len(names)) + (place - (len(kinds) - 1) / 2) * share
+        at = np.arange(len(names)) + (index - (len(kinds) - 1) / 2) * share
         whiskers = [rows[value] - rows[f"{value}_low"], rows[f"{value}_high"] - rows[value]]
-        look = {"color": COLOURS[place % 7], "hatch": hatches[place % 7], "edgecolor": "white", "linewidth": 0}
+        look = {"color": COLOURS[index % 7], "hatch": hatches[index % 7], "edgecolor": "white", "linewidth": 0}
         look |= {"error_kw": {"elinewidth": 0.7, "capthick": 0.7}}
         axis.bar(at, rows[value], share, yerr=whiskers, ecolor="0.25", capsize=1.5, label=title_of(kind), **look)
     axis.set_xticks(range(len(names)), [title_of(name) for name in names])

@@ -30,23 +30,23 @@ def calibration_figure(histograms: Histograms, width: float | None = None) -> Fi
     lines = -(-len(models) // int(width / 1.2))  # of the legend
     figure = Figure(figsize=(width, 0.55 + 0.15 * lines + 0.76 * width / (1 + len(rocs))), layout="constrained")
     axes = figure.subplots(1, 1 + len(rocs), squeeze=False)[0]
-    for place, model in enumerate(models):
+    for index, model in enumerate(models):
         right, wrong, _ = histograms.of(model)
         confidence, accuracy, n = reliability(right, wrong)
         shown = n >= _FEWEST
-        axes[0].plot(confidence[shown], accuracy[shown], label=title_of(model), **look(place))
+        axes[0].plot(confidence[shown], accuracy[shown], label=title_of(model), **look(index))
     _prepare(axes[0], "reliability", "largest probability", "accuracy")
     for axis, (title, curves) in zip(axes[1:], rocs.items(), strict=True):
-        for place, (model, curve) in enumerate(zip(models, curves, strict=True)):
-            _draw(axis, curve, title_of(model), place)
+        for index, (model, curve) in enumerate(zip(models, curves, strict=True)):
+            _draw(axis, curve, title_of(model), index)
         _prepare(axis, title, "unknown above the threshold", "known above the threshold")
     legend(figure, *axes)
     return figure
 
 
-def _draw(axis: Axes, curve: Roc, title: str, place: int) -> None:
+def _draw(axis: Axes, curve: Roc, title: str, index: int) -> None:
     if np.isfinite(curve.area):
-        looks = look(place) | {"markersize": 2}
+        looks = look(index) | {"markersize": 2}
         axis.plot(curve.false, curve.true, label=title, **looks)
 
 

@@ -62,11 +62,11 @@ def train_test_heat_map(
     figure = Figure(figsize=(width, 0.75 + down * (0.55 + row_height * max(4, len(entries)))), layout="constrained")
     panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
     highest = np.ceil(10 * accuracy["accuracy"].max()) / 10  # of the colour scale, which starts at 0
-    for place, panel in enumerate(panels.flat):
-        if place >= len(models):
+    for index, panel in enumerate(panels.flat):
+        if index >= len(models):
             panel.set_visible(False)
             continue
-        model = models[place]
+        model = models[index]
         own = accuracy if model is None else accuracy[accuracy["model"] == model]
         tested = cells if model is None else cells[cells["model"] == model]
         at = {entry: row for row, entry in enumerate(entries)}, {value: k for k, value in enumerate(columns)}
@@ -78,12 +78,12 @@ def train_test_heat_map(
         panel.set_xticks(range(len(columns)), names)
         panel.tick_params(axis="x", length=0, labelbottom=True)
         panel.set_yticks([])
-        if place + across >= len(models):
+        if index + across >= len(models):
             side = "test " if column.startswith("test_") else ""
             panel.set_xlabel(f"{side}{axis_name(column)}")
         for row in (k for k, (last, own) in enumerate(pairwise(told), 1) if len(heads) > 1 and last[0] != own[0]):
             panel.axhline(row - 0.5, color="black", linewidth=0.8)
-        if place % across == 0:
+        if index % across == 0:
             _headings(panel, heads, told, widths)
     drawn = [panel for panel in panels.flat if panel.get_visible()]
     scale = figure.colorbar(image, ax=drawn, label="accuracy", fraction=0.04, pad=0.01)
@@ -118,15 +118,15 @@ def _paint(
     """Colours and numbers of a model; at: the row of every entry and the column of every value."""
     shares = np.full((len(at[0]), len(at[1])), np.nan)
     for entry, row in zip(_fields_of(accuracy, fields), accuracy.to_dict("records"), strict=True):
-        place = at[0][tuple(entry)], at[1][_known(row[column])]
-        shares[place] = row["accuracy"]
+        cell = at[0][tuple(entry)], at[1][_known(row[column])]
+        shares[cell] = row["accuracy"]
         colour = ink_on(matplotlib.colormaps[SHADES](row["accuracy"] / highest))
         middle = {"ha": "center", "va": "center", "color": colour}
         shift = 0.2 if bounds else 0
-        panel.text(place[1], place[0] - shift, f"{100 * row['accuracy']:.0f}", fontsize=SMALL, **middle)
+        panel.text(cell[1], cell[0] - shift, f"{100 * row['accuracy']:.0f}", fontsize=SMALL, **middle)
         if bounds:
             told = f"{100 * row['accuracy_low']:.0f}–{100 * row['accuracy_high']:.0f}"
-            panel.text(place[1], place[0] + 0.25, told, fontsize=5.5, **middle)
+            panel.text(cell[1], cell[0] + 0.25, told, fontsize=5.5, **middle)
     return panel.imshow(shares, vmin=0, vmax=highest, cmap=SHADES, aspect="auto")
 
 

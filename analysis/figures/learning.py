@@ -20,14 +20,14 @@ def learning_curves(epochs: pd.DataFrame, width: float | None = None) -> Figure:
     """
     figure = Figure(figsize=(width or COLUMN, 2.6), layout="constrained")
     axis = figure.subplots()
-    for place, model in enumerate(in_order(epochs["model"])):
+    for index, model in enumerate(in_order(epochs["model"])):
         own = epochs[epochs["model"] == model]
         if not is_trained_in_epochs(model) or own["epoch"].max() < 2:  # as a class of the user's own with fit
             continue
         for transferred, rows in own.groupby(own["parent"] != ""):
             mean, runs = rows.groupby("epoch")[["train_accuracy", "validation_accuracy"]].mean(), rows["run"].nunique()
             label = title_of(model) + (", transfer" if transferred else "") + (f" ({runs} runs)" if runs > 1 else "")
-            style = look(place) | {"linestyle": "-", "markevery": max(1, len(mean) // 8)}
+            style = look(index) | {"linestyle": "-", "markevery": max(1, len(mean) // 8)}
             style |= {"markerfacecolor": "white"} if transferred else {}
             axis.plot(mean.index, 1 - mean["validation_accuracy"], label=label, **style)
             axis.plot(mean.index, 1 - mean["train_accuracy"], color=style["color"], linestyle="--", linewidth=0.8)

@@ -51,7 +51,7 @@ def line_panels(
     factor = factor_of(x)
     for axis, panel in zip(axes, shown, strict=True):
         of_panel = cells[cells["_panel"] == panel]
-        for place, line in enumerate(drawn):  # of a study that is not complete, some are not in every panel
+        for index, line in enumerate(drawn):  # of a study that is not complete, some are not in every panel
             curve = accuracy_by(of_panel[of_panel[lines] == line], [x])
             if curve.empty:
                 continue
@@ -59,8 +59,8 @@ def line_panels(
             values, low, high = (curve[name].to_numpy() for name in ("accuracy", "accuracy_low", "accuracy_high"))
             if error:
                 values, low, high = 1 - values, 1 - high, 1 - low
-            axis.plot(at, values, label=title_of(line), **look(place))
-            axis.fill_between(at, low, high, color=COLOURS[place % len(COLOURS)], alpha=0.15, linewidth=0)
+            axis.plot(at, values, label=title_of(line), **look(index))
+            axis.fill_between(at, low, high, color=COLOURS[index % len(COLOURS)], alpha=0.15, linewidth=0)
         trained = of_panel.get(x.replace("test_", "train_"), pd.Series(dtype=float)).unique()
         if len(trained) == 1 and x.startswith("test_") and not isinstance(trained[0], str) and scale != "symlog":
             axis.axvline(factor * trained[0], color="0.5", linestyle=":", linewidth=0.8, zorder=0)

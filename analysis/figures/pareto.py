@@ -26,10 +26,10 @@ def pareto_front(cells: pd.DataFrame, runs: pd.DataFrame, width: float | None = 
         front = pd.concat([front, front.tail(1).assign(parameters=table["parameters"].max())])
     look = {"color": "0.5", "linewidth": 0.9, "zorder": 0, "label": "Pareto front"}
     axis.step(front["parameters"], front["accuracy"], where="post", **look)
-    for place, model in enumerate(in_order(table["model"])):
+    for index, model in enumerate(in_order(table["model"])):
         rows = table[table["model"] == model]
         whiskers = [rows["accuracy"] - rows["accuracy_low"], rows["accuracy_high"] - rows["accuracy"]]
-        look = {"marker": MARKERS[place % 7], "color": COLOURS[place % 7], "linestyle": "none", "markersize": 4}
+        look = {"marker": MARKERS[index % 7], "color": COLOURS[index % 7], "linestyle": "none", "markersize": 4}
         look |= {"capsize": 2, "elinewidth": 0.8}
         axis.errorbar(rows["parameters"], rows["accuracy"], whiskers, label=title_of(model), **look)
     if "classes" in cells:

@@ -115,7 +115,7 @@ def read(
 ) -> list[Reading]:
     """Classify one test instance of every modulation and test dataset by every run that the study tests there.
 
-    snr_db: one of the study's. instance: the place of the instance in the test part, from 0. layer: as in
+    snr_db: one of the study's. instance: the index of the instance in the test part, from 0. layer: as in
     `saliency`. Raises AmcError for others.
     """
     levels = study.file.snr_db
@@ -234,7 +234,7 @@ def _spread(entries: list, count: int) -> list:
     """At most `count` of the entries, evenly chosen, the first and last among them."""
     if len(entries) <= count:
         return entries
-    return [entries[round(place)] for place in np.linspace(0, len(entries) - 1, count)] if count > 0 else []
+    return [entries[round(index)] for index in np.linspace(0, len(entries) - 1, count)] if count > 0 else []
 
 
 def _numbers(values: Sequence[float]) -> str:

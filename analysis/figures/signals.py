@@ -113,14 +113,14 @@ def cumulants_by_setting(settings: dict[str, dict[str, Scenario]]) -> Figure:
     axes = figure.subplots(len(settings), 2, squeeze=False)
     for row, (along, scenarios) in zip(axes, settings.items(), strict=True):
         for axis, kind in zip(row, ("C63", "C84"), strict=True):
-            for place, (name, colour, hatch) in enumerate(zip(_PAIR, _COLOURS, ("", "//"), strict=True)):
+            for index, (name, colour, hatch) in enumerate(zip(_PAIR, _COLOURS, ("", "//"), strict=True)):
                 found = [
                     torch.cat([cumulants(simulate(scenario, name, snr, range(100))) for snr in range(0, 19, 2)])
                     for scenario in scenarios.values()
                 ]
                 values = [each[:, CUMULANTS.index(kind)].real.double() for each in found]
                 means, spreads = [v.mean().item() for v in values], [v.std().item() for v in values]
-                positions = np.arange(len(values)) + 0.4 * place - 0.2
+                positions = np.arange(len(values)) + 0.4 * index - 0.2
                 style = dict(color=colour, hatch=hatch, edgecolor="white", capsize=3, ecolor="0.3", label=name)
                 axis.bar(positions, means, 0.38, yerr=spreads, **style)
             axis.set_xticks(range(len(scenarios)), list(scenarios))

@@ -82,11 +82,11 @@ def minus(value: float) -> str:
     return f"{value:g}".replace("-", "−")
 
 
-def look(place: int) -> dict:
+def look(index: int) -> dict:
     return {
-        "color": COLOURS[place % 7],
-        "marker": MARKERS[place % 7],
-        "linestyle": DASHES[place % 7],
+        "color": COLOURS[index % 7],
+        "marker": MARKERS[index % 7],
+        "linestyle": DASHES[index % 7],
         "linewidth": 1.1,
         "markersize": 3.5,
     }

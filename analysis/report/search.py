@@ -31,8 +31,8 @@ def search_data(results: Results) -> dict | None:
     objectives = list(study.search.objective)
     return {
         "objectives": [
-            {"name": name, "direction": direction, "importances": _importances(study, results, place)}
-            for place, (name, direction) in enumerate(zip(objectives, directions(study), strict=True))
+            {"name": name, "direction": direction, "importances": _importances(study, results, index)}
+            for index, (name, direction) in enumerate(zip(objectives, directions(study), strict=True))
         ],
         "dimensions": [
             {"name": each.name, "label": _short(each.name, names), "log": each.log, "choice": each.kind == "choice"}
@@ -52,11 +52,11 @@ def search_data(results: Results) -> dict | None:
     }
 
 
-def _importances(study: SearchStudy, results: Results, place: int) -> dict[str, float] | None:
+def _importances(study: SearchStudy, results: Results, index: int) -> dict[str, float] | None:
     import optuna
 
     complete = [trial for trial in trials(study, results.store) if trial.state.name == "COMPLETE"]
-    if len(complete) < _FEWEST or np.ptp([trial.values[place] for trial in complete]) == 0:
+    if len(complete) < _FEWEST or np.ptp([trial.values[index] for trial in complete]) == 0:
         return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -69,7 +69,7 @@ def _importances(study: SearchStudy, results: Results, place: int) -> dict[str, 
         if not varied:
             return None
         found = optuna.importance.get_param_importances(
-            opened, evaluator=evaluator, params=varied, target=lambda trial: trial.values[place]
+            opened, evaluator=evaluator, params=varied, target=lambda trial: trial.values[index]
         )
     return {name: float(f"{value:.4g}") for name, value in found.items()}
 

@@ -71,12 +71,15 @@ def run_table(rows: pd.DataFrame) -> Table:
 
 
 def _settings(rows: pd.DataFrame) -> list[str]:
-    """The channel or recording that each run was trained in, and the other columns in which the runs differ."""
+    """The channel or recording that each run was trained in, and all else in which the runs of a model differ."""
     from analysis.columns import IDENTITY
+    from analysis.pivots import spread
 
-    apart = ("model", "stage", "parent", "weights", "ancestors", "train_channel", "train_recording")
+    apart = ("model", "hyperparameters", "stage", "parent", "weights", "ancestors", "train_channel", "train_recording")
     alike = rows.groupby("model")  # a classifier that is fitted has another recipe than one that is trained
     differing = [name for name in IDENTITY if name not in apart and _differs(alike[name])]
+    rows, hyperparameters = spread(rows.assign(hyperparameters=rows["hyperparameters"].fillna("")))
+    differing = [*hyperparameters, *differing]
     settings = []
     for row in rows.to_dict("records"):
         if not row["model"]:

@@ -12,8 +12,8 @@ failure.json                    why it last failed
 log-<time>-<process>.txt        what one of its trials did, and when
 
 Every file appears at once and whole, and what is missing is found by looking. A file's name holds the digest of its
-content (run.json holds one of itself), so what a disk or a network did to it is noticed, and processes that compute
-the same run at the same time never write different things under one name. Other names are left alone.
+content (run.json holds one of itself). So damage is noticed, and processes that compute the same run at the same time
+never write different things under one name. Other names are left alone.
 """
 
 from __future__ import annotations

@@ -289,3 +289,9 @@ def test_a_plan_names_the_runs_and_estimates_their_time_before_anything_has_run(
     shown = amc("plan", study_file(), "--list", "--store", str(tmp_path / "store")).stdout
     assert "The store has not timed these yet: on one core of an AMD EPYC with AVX2, that is about 0:00:0" in shown
     assert [shown.count(f"  {model} ") for model in ("hoc_svm", "mod_lcnn")] == [2, 2]
+
+
+def test_runs_that_differ_in_a_hyperparameter_are_listed_by_its_own_name(amc, study_file, tmp_path):
+    path = study_file(models="[mod_lcnn, {stn_resnext: {blocks: [1, 2]}}]", train="{}", test="{}")
+    listed = amc("runs", path, "--store", str(tmp_path / "store")).stdout
+    assert listed.count("blocks 1") == listed.count("blocks 2") == 1 and "hyperparameters" not in listed
