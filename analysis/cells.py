@@ -82,7 +82,7 @@ def _read(store: Store, keys: Iterable[str], columns: list[str]) -> Iterator[pa.
 
     Of a run in one file nothing is there twice; of others the earlier is kept, as in `sweeps.store`.
     """
-    tables = store.cell_tables(keys, list(dict.fromkeys([*columns, "evaluated_at"])))
+    tables = store.cell_tables(keys, list(dict.fromkeys([*columns, "test", "evaluated_at"])))
     for _, files in groupby((table for table in tables if len(table)), key=lambda table: table["run"][0].as_py()):
         files = list(files)
         yield (merge(files) if len(files) > 1 else files[0]).select(columns)

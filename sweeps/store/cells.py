@@ -209,12 +209,12 @@ def parquet_bytes(table: pa.Table, known: dict[str, str] | None = None) -> bytes
     return buffer.getvalue()
 
 
-def read_parquet(content: bytes, columns: list[str] | None = None) -> pa.Table:
+def read_parquet(content: bytes) -> pa.Table:
     """The table in the content of a Parquet file. Raises pyarrow's exceptions.
 
     Without Arrow's threads: one that still holds Python's bytes when the interpreter ends aborts the process.
     """
-    return pq.ParquetFile(pa.BufferReader(content)).read(columns, use_threads=False)
+    return pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
 
 
 def read_footer(read_last: Callable[[int], bytes]) -> Footer:

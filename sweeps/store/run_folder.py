@@ -115,7 +115,12 @@ class RunFolder:
 
     def epochs(self) -> pa.Table:
         """A finished run's row per epoch."""
-        return self._read_table(self._finished().epochs)
+        name = self._finished().epochs
+        content = self._read(name)
+        try:
+            return read_parquet(content)
+        except (OSError, pa.ArrowException):
+            self._complain(name)
 
     def weights(self) -> dict:
         """The state dictionary of a finished run."""
@@ -360,13 +365,6 @@ class RunFolder:
         if expected and digest(content) != expected[1]:
             self._complain(name)
         return content
-
-    def _read_table(self, name: str, columns: list[str] | None = None) -> pa.Table:
-        content = self._read(name)
-        try:
-            return read_parquet(content, columns)
-        except (OSError, pa.ArrowException):
-            self._complain(name)
 
     def _read_tensors(self, name: str) -> dict:
         import torch  # not needed to read tables
