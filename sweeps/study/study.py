@@ -22,7 +22,7 @@ from amc_core.errors import AmcError
 from amc_core.fingerprint import planned
 from amc_core.models import model_spec, shortest_length
 from amc_core.run import Dataset, Recipe, Run
-from amc_core.scenario import Mixture, Scenario
+from amc_core.scenario import FILE_FIELDS, Mixture, Scenario
 from amc_core.settings import is_unseen
 from sweeps.search.objectives import OBJECTIVES
 from sweeps.study.file import (
@@ -67,8 +67,11 @@ class _Place(NamedTuple):
 
 
 @lru_cache(maxsize=4096)  # which many runs ask for
-def _undecided(grid: Grid, base: Scenario) -> Scenario:
-    """A training scenario, in which what a grid of tests decides is as usual."""
+def _undecided(grid: Grid, base: Scenario, paths: tuple[str, ...]) -> Scenario:
+    """A training scenario, in which what a grid of tests decides is as usual.
+
+    paths: of its files, since the same content may lie elsewhere as well.
+    """
     return replace(base, **{field: getattr(_USUAL, field) for field in grid.given})
 
 
@@ -191,7 +194,8 @@ class Study:
                     f"test_length: {min(lengths)} is too short: {run.model} needs at least {shortest} samples"
                 )
         known = tuple(trained_recordings(run).items())
-        return _Place(grid, _undecided(grid, base), lengths, known, model_spec(run.model).knows_setting)
+        paths = tuple(str(getattr(base, name)) for name in FILE_FIELDS)
+        return _Place(grid, _undecided(grid, base, paths), lengths, known, model_spec(run.model).knows_setting)
 
     def _expanded(self, place: _Place) -> tuple[Dataset, ...]:
         """The test datasets of a grid."""
