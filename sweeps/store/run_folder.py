@@ -11,9 +11,8 @@ label.json                      tags and a note that somebody gave it, see `labe
 failure.json                    why it last failed
 log-<time>-<process>.txt        what one of its trials did, and when
 
-Every file appears at once and whole, and what is missing is found by looking. A file's name holds the digest of its
-content (run.json holds one of itself). So damage is noticed, and processes that compute the same run at the same time
-never write different things under one name. Other names are left alone.
+Every file appears at once and whole. Its name holds the digest of its content (run.json holds one of itself), so
+damage is noticed, and processes never write different things under one name. Other names are left alone.
 """
 
 from __future__ import annotations
