@@ -127,10 +127,15 @@ def read_record(content: bytes, path: str) -> RunRecord:
         whole = False
     if not whole:
         raise Damaged(f"{path} is damaged: 'amc run' of a study that needs it sets it aside and computes it again")
-    if plain.get("version") != VERSION:
-        raise OtherVersion(path, plain.get("version"))
+    version = plain.get("version")
     try:
+        if type(version) is not int or not 0 < version < 1000:
+            raise AmcError("it has no version")
+        if version != VERSION:
+            raise OtherVersion(path, version)
         return _record({name: plain[name] for name in _FIELDS if name in plain})
+    except OtherVersion:
+        raise
     except (AmcError, LookupError, TypeError, ValueError, OverflowError) as error:
         reason = " ".join(str(error).split())[:200]
         raise Damaged(
