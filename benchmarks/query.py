@@ -23,11 +23,9 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from amc_core.evaluation import Evaluation
 from amc_core.modulations import modulation_names
 from amc_core.run import Dataset, Recipe, Run
 from amc_core.scenario import CHANNELS, Scenario
@@ -58,8 +56,12 @@ def fill(store: Store, runs: int) -> None:
         )
 
 
-def _evaluation(counts: np.ndarray, random: np.random.Generator) -> Evaluation:
+def _evaluation(counts: np.ndarray, random: np.random.Generator):
     """What an evaluation with these confusion counts leaves, its single outcomes and probabilities drawn."""
+    import torch  # not in the processes that are measured
+
+    from amc_core.evaluation import Evaluation
+
     n, correct = counts.sum((1, 2)), np.trace(counts, axis1=1, axis2=2)
     right = tuple(map(torch.as_tensor, random.random((len(n), n.max())) < (correct / n)[:, None]))
     confidence = np.stack([random.multinomial(total, np.full(20, 0.05)) for total in (correct, n - correct, 0 * n)], 1)
