@@ -150,7 +150,7 @@ def test_an_empty_path_is_not_the_directory_of_the_study(study_file, name):
 
 def test_a_plan_reads_a_large_file_once(study, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    record(tmp_path, 0)
+    record(tmp_path, 99)  # which no other test has, whose content would be known
     monkeypatch.setattr(fingerprint, "_KEPT_BYTES", 1)
     monkeypatch.setattr(fingerprint, "_TICK", 0)
     monkeypatch.setattr(fingerprint, "_known", {})
