@@ -1,10 +1,22 @@
-"""From a store to tables and figures. Importing it takes neither torch nor Ray."""
+"""From a store to tables and figures. What a name needs is imported when it is asked for; neither torch nor Ray."""
 
-from analysis.latex import to_latex
-from analysis.networks import load_run
-from analysis.pivots import accuracy_by, drop_from_training, snr_at, train_test
-from analysis.results import Results, load
-from analysis.significance import PAIRED, significance
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from analysis.latex import to_latex
+    from analysis.networks import load_run
+    from analysis.pairwise import PAIRED, significance
+    from analysis.pivots import accuracy_by, drop_from_training, snr_at, train_test
+    from analysis.results import Results, load
+
+_LAZY = {
+    **dict.fromkeys(("Results", "load"), "analysis.results"),
+    **dict.fromkeys(("accuracy_by", "drop_from_training", "snr_at", "train_test"), "analysis.pivots"),
+    **dict.fromkeys(("PAIRED", "significance"), "analysis.pairwise"),
+    "load_run": "analysis.networks",
+    "to_latex": "analysis.latex",
+}
 
 __all__ = [
     "PAIRED",
@@ -18,3 +30,9 @@ __all__ = [
     "to_latex",
     "train_test",
 ]
+
+
+def __getattr__(name: str):
+    if name not in _LAZY:
+        raise AttributeError(f"module 'analysis' has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)

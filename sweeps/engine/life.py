@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from types import TracebackType
 
 from amc_core.errors import AmcError
@@ -31,15 +32,16 @@ class SignOfLife:
         known = read_begun(self.folder)
         self.begun = Begun(record_of(run), known.rows if known else (), host=socket.gethostname())
         self.written = float("-inf")
-        self.ended, self.lock = threading.Event(), threading.Lock()
+        self.lock = threading.Lock()
 
     def __enter__(self) -> SignOfLife:
+        _ALIVE.add(self)
         self._write()
-        threading.Thread(target=self._beat, name="sign of life", daemon=True).start()
+        _start_beating()
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.ended.set()
+        _ALIVE.discard(self)
         with self.lock, suppress(AmcError, OSError):
             if kind is None:
                 self.folder.delete(["progress.json"])
@@ -55,12 +57,24 @@ class SignOfLife:
         if time.monotonic() - self.written > _WRITE_SECONDS:
             self._write()
 
-    def _beat(self) -> None:
-        while not self.ended.wait(_BEAT_SECONDS):
-            self._write()
-
     def _write(self) -> None:
         with self.lock, suppress(AmcError, OSError):
-            if not self.ended.is_set():
+            if self in _ALIVE:
                 self.written = time.monotonic()
                 save_begun(self.folder, replace(self.begun, seen=datetime.now(UTC)))
+
+
+_ALIVE: set[SignOfLife] = set()  # of the trials in this process
+
+
+@cache
+def _start_beating() -> None:
+    """One thread for all trials of a process, since a worker does many that are shorter than the start of a thread."""
+    threading.Thread(target=_beat, name="sign of life", daemon=True).start()
+
+
+def _beat() -> None:
+    while True:
+        time.sleep(_BEAT_SECONDS)
+        for life in tuple(_ALIVE):
+            life._write()

@@ -27,6 +27,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 
 import psutil
@@ -36,6 +37,7 @@ from amc_core.bucket import bucket_files
 from amc_core.errors import AmcError
 from amc_core.paths import expanded
 from sweeps.store.complaints import tell
+from sweeps.store.durable import make, sync, write_through
 
 _SCRATCH = ".scratch-"  # and a name that no other process has
 _TRASH = ".trash-"  # likewise: what has been removed, and is being deleted
@@ -75,6 +77,7 @@ class Directory:
 
     def __init__(self, path: Path):
         self.path = path.absolute()  # trials have working directories of their own
+        self._lasting: set[Path] = set()  # folders in it whose names this process has made durable
         with self._explained("read"):
             if not self.path.is_dir() and self.path.exists():
                 raise AmcError(f"store {str(path)!r} is a file: name a directory with --store")
@@ -125,26 +128,42 @@ class Directory:
         folder = paths[-1].parent
         temporaries = [folder / f".{_HOST}.{os.getpid()}.{uuid.uuid4().hex}" for _ in paths]
         with self._explained("written", absent_is_error=True):
-            _make(folder)
+            self._make(folder)
+            new = [each for each in self._inside(folder) if each not in self._lasting] if durable else []
             try:
-                for temporary, content in zip(temporaries, contents.values(), strict=True):
-                    _write_through(temporary, content, durable)
+                written = dict(zip(temporaries, contents.values(), strict=True))
+                write_through(written, durable, [each.parent for each in new])
+                self._lasting.update(new)
                 for temporary, path in zip(temporaries[:-1], paths[:-1], strict=True):
                     self._replace(temporary, path)
                 if len(paths) > 1:
-                    _sync(folder)
+                    sync(folder)
                 self._replace(temporaries[-1], paths[-1])
-            finally:
+            except BaseException:
                 for temporary in temporaries:
                     temporary.unlink(missing_ok=True)
+                raise
             if durable:
-                _sync(folder)
+                sync(folder)
+
+    def _inside(self, folder: Path) -> Iterator[Path]:
+        """A folder and those around it in the store, which itself is not one of them."""
+        return takewhile(lambda each: each != self.path, (folder, *folder.parents))
+
+    def _make(self, folder: Path) -> Path:
+        """Make a folder, whose name survives a power cut once something durable has been written in it."""
+        if not self.path.is_dir():
+            make(self.path)
+        for each in reversed([each for each in self._inside(folder) if not each.is_dir()]):
+            each.mkdir(exist_ok=True)
+            self._lasting.discard(each)
+        return folder
 
     def _replace(self, temporary: Path, path: Path) -> None:
         try:
             os.replace(temporary, path)
         except IsADirectoryError:  # which somebody has put there
-            os.replace(path, _make(self.path / "damaged") / f"{uuid.uuid4().hex}-{path.name}")
+            os.replace(path, self._make(self.path / "damaged") / f"{uuid.uuid4().hex}-{path.name}")
             os.replace(temporary, path)
 
     def for_arrow(self, names: list[str]) -> tuple[pyarrow.fs.FileSystem, list[str]]:
@@ -156,14 +175,14 @@ class Directory:
 
     def move(self, name: str, to: str) -> None:
         with self._explained("written"):
-            _make((self.path / to).parent)
+            self._make((self.path / to).parent)
             os.replace(self.path / name, self.path / to)
 
     def remove(self, folder: str, first: str = "") -> None:
         trash = self.path / f"{_TRASH}{uuid.uuid4().hex}"
         with self._explained("written"), suppress(FileNotFoundError):
             os.rename(self.path / folder, trash)
-            _sync((self.path / folder).parent)
+            sync((self.path / folder).parent)
         self.empty_trash()
 
     def empty_trash(self) -> None:
@@ -179,7 +198,7 @@ class Directory:
         probe = place / f".{_HOST}.{os.getpid()}.{uuid.uuid4().hex}"
         with self._explained("written", absent_is_error=True):
             try:
-                _write_through(probe, bytes(4096))
+                write_through({probe: bytes(4096)})
             finally:
                 with suppress(OSError):
                     probe.unlink(missing_ok=True)
@@ -196,7 +215,7 @@ class Directory:
     def scratch(self) -> Iterator[tuple[str, None]]:
         place = self.path / f"{_SCRATCH}{uuid.uuid4().hex}"
         with self._explained("written", absent_is_error=True):
-            _make(place)
+            self._make(place)
         try:
             yield str(place), None
         finally:
@@ -332,14 +351,6 @@ def _shown(path: str) -> str:
     return os.fsencode(path).decode(errors="backslashreplace")
 
 
-def _write_through(path: Path, content: bytes, durable: bool = True) -> None:
-    with open(path, "xb") as file:
-        file.write(content)
-        file.flush()
-        if durable:
-            os.fsync(file.fileno())
-
-
 def _open_file(path: str, flags: int) -> int:
     """Open a regular file; anything else, a pipe say, is as good as absent, and is not waited for."""
     try:
@@ -352,25 +363,6 @@ def _open_file(path: str, flags: int) -> int:
         return descriptor
     os.close(descriptor)
     raise FileNotFoundError(errno.ENOENT, "No such file", path)
-
-
-def _make(directory: Path) -> Path:
-    """Make a directory and those above it so that they survive a power cut."""
-    if not directory.is_dir():
-        _make(directory.parent)
-        directory.mkdir(exist_ok=True)
-        _sync(directory.parent)
-    return directory
-
-
-def _sync(directory: Path) -> None:
-    """Make the names in a directory durable, where the file system can."""
-    with suppress(OSError):
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _abandoned(temporary: Path) -> bool:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -59,7 +59,7 @@ class Process:
 
     def text(self) -> str:
         """The fields as JSON."""
-        return json.dumps(asdict(self))
+        return json.dumps(_plain(self))
 
     def in_words(self, name: str) -> str:
         """A field as a table has it."""
@@ -101,16 +101,16 @@ class RunRecord:
         """A field of the processes in words: "1", or "1 + 2" where they differ."""
         return " + ".join(dict.fromkeys(process.in_words(name) for process in self.processes or (Process(),)))
 
-    def content(self) -> bytes:
-        """The record as the bytes of a run.json."""
-        plain = {each.name: getattr(self, each.name) for each in fields(self)}
+    def content(self, indent: int | None = 1) -> bytes:
+        """The record as the bytes of a run.json; indent: blanks of a level, None for all in one line."""
+        plain = _plain(self)
         plain["files"] = {name: plain.pop(name) for name in ("weights", "epochs")}
-        plain |= {"recipe": asdict(self.recipe), "dataset": self.dataset.as_dict()}
-        plain["processes"] = [asdict(process) for process in self.processes]
+        plain |= {"recipe": _plain(self.recipe), "dataset": self.dataset.as_dict()}
+        plain["processes"] = [_plain(process) for process in self.processes]
         times = {name: getattr(self, name) for name in ("started_at", "finished_at")}
         plain |= {name: moment and moment.isoformat() for name, moment in times.items()}
-        plain = json.loads(json.dumps({"version": VERSION, **plain}))  # as it will be read
-        return json.dumps(plain | {"checksum": _checksum(plain)}, indent=1).encode()
+        plain = {"version": VERSION, **plain}
+        return json.dumps(plain | {"checksum": _checksum(plain)}, indent=indent).encode()
 
 
 def read_record(content: bytes, path: str) -> RunRecord:
@@ -202,6 +202,11 @@ def process_of(text: str | None) -> Process:
         return read_process(json.loads(text or "{}"))
     except (AmcError, ValueError, RecursionError):
         return Process()
+
+
+def _plain(instance: Any) -> dict[str, Any]:
+    """The fields of a dataclass, their values as they are."""
+    return {each.name: getattr(instance, each.name) for each in fields(instance)}
 
 
 def _kind(value: Any) -> str:

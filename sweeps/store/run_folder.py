@@ -72,8 +72,7 @@ _PARTS = 16  # files with cells that a run may have before they become one
 
 def kind_of(name: str) -> str | None:
     """What a file of a run's folder is, by its name: "run", "weights", …; None for what is none of ours."""
-    kind = re.match("[a-z]*", name)[0]
-    return kind if kind in _KINDS and _KINDS[kind].fullmatch(name) else None
+    return kind if (kind := re.match("[a-z]*", name)[0]) in _KINDS and _KINDS[kind].fullmatch(name) else None
 
 
 def trained_by(name: str) -> tuple[int, int]:

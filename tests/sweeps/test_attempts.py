@@ -174,7 +174,7 @@ def test_a_node_that_may_not_write_is_told_so(tmp_path, impatient, monkeypatch):
         def refused(*arguments):
             raise PermissionError(errno.EACCES, "Permission denied")
 
-        monkeypatch.setattr(files, "_write_through", refused)
+        monkeypatch.setattr(files, "write_through", refused)
         assert "cannot be written: Permission denied" in unfitness(store, proof)
 
 

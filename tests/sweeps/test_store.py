@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -349,6 +350,7 @@ def test_shares_of_a_gpu_are_told_with_the_samples_in_a_batch(store):
 
 HAMMER = """
 import sys
+import threading
 from tests.sweeps.test_store import OUTCOME, RUN, TESTS, Store, counts, state
 store, moments = Store(sys.argv[1]), int(sys.argv[2])
 folder = store.run(RUN.key)
@@ -497,9 +499,9 @@ def test_every_write_is_flushed_before_it_is_seen_and_its_name_after(directory, 
     monkeypatch.setattr(os, "replace", lambda a, b: (events.append("renamed"), replace(a, b)))
     directory.files.write("runs/a/x", b"1")
     folder = directory.path / "runs" / "a"
-    made, [content, renamed, named] = events[:-3], events[-3:]
-    assert made == [str(folder.parents[2]), str(folder.parents[1]), str(folder.parent)]
-    assert content.startswith(f"{folder}/.") and renamed == "renamed" and named == str(folder)
+    flushed, [renamed, named] = sorted(events[:-2]), events[-2:]
+    assert flushed[:-1] == [str(folder.parents[2]), str(folder.parents[1]), str(folder.parent)]
+    assert flushed[-1].startswith(f"{folder}/.") and renamed == "renamed" and named == str(folder)
     events.clear()
     directory.run("a").save_log("log.txt", "for people, and no result: waits for no disk")
     assert events == ["renamed"]
@@ -616,3 +618,17 @@ def test_a_study_runs_into_a_bucket_and_its_results_are_read_from_there(s3, amc,
     assert "Nothing is missing" in amc("run", path, "--store", place).stdout
     assert "hoc_svm" in amc("results", path, "--store", place).stdout
     assert f"2 runs trained, 0 begun, 0 failed in {place}" in amc("status", "--store", place).stdout
+
+
+@pytest.mark.parametrize(("seconds", "in_threads"), [(0, False), (0.005, True)])
+def test_small_reads_go_on_in_threads_only_where_they_are_waited_for(directory, seconds, in_threads):
+    used = set()
+
+    def read(item: int) -> int:
+        used.add(threading.get_ident())
+        if seconds:
+            time.sleep(seconds)
+        return item
+
+    assert list(directory.map(read, range(60), small=True)) == list(range(60))
+    assert (len(used) > 1) == in_threads

@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 import pytest
 import torch
 
-from amc_core import training
+from amc_core import AmcError, training
 from analysis import load
 from analysis.query import query
 from sweeps.engine import trial
@@ -197,3 +197,22 @@ def test_a_classifier_that_needs_no_training_is_evaluated_and_planned_without_an
     assert record.instances_trained == record.parameters == 0
     more = study_file("more", models="likelihood", modulations="[BPSK, 16QAM]", train="{}", seeds="[0, 1]")
     assert expected_seconds(make_plan(load_study(more), store), store)["cpu"] > 0
+
+
+def test_the_tests_of_a_likelihood_classifier_are_checked_whatever_models_stand_before_it(study_file):
+    path = study_file(
+        models="[hoc_svm, likelihood]", modulations="[BPSK, QPSK]", train="{}", test="{phase_noise_linewidth: 9}"
+    )
+    with pytest.raises(AmcError, match="it classifies nothing with phase_noise_linewidth"):
+        load_study(path)
+
+
+def test_runs_that_lack_the_same_cells_share_them_and_each_dataset_is_named_once(study_file, store):
+    study = load_study(
+        study_file(models="hoc_svm", train="{}", seeds="[0, 1]", test="[{upsampling: [2, 4]}, {rolloff: 0.2}]")
+    )
+    plan = make_plan(study, store)
+    first, second = plan.runs
+    assert first.missing is second.missing and len(first.missing) == 3
+    assert plan.missing_datasets == (*first.missing, first.run.dataset)
+    assert first.evaluation_work == sum(test.test_size for test in first.missing)
