@@ -329,7 +329,7 @@ def cut_thrice(study: str, store: Path, *options: str) -> None:
         assert ended.returncode == 0 and "Traceback" not in ended.stderr, ended.stderr
         assert "is complete" not in ended.stdout, "the study is too short, or this machine too fast"
         if epochs_saved(store) > before:
-            cuts += 1
+            cuts, limit = cuts + 1, limit / 1.5
             assert "Ended early" in ended.stdout
         else:
             limit *= 1.5  # by which it ends soon after it has begun to train, on whatever machine
