@@ -23,7 +23,7 @@ from amc_core.evaluation import Evaluation
 from amc_core.run import Dataset, Recipe, Run
 from amc_core.scenario import Scenario
 from sweeps.store import Damaged, Process, Store, files
-from sweeps.store.cells import parquet_bytes, read_footer
+from sweeps.store.cells import CELL_SCHEMA, parquet_bytes, read_footer
 from tests.evaluations import evaluation_of
 
 CLASSES = ("BPSK", "16QAM")
@@ -535,12 +535,10 @@ def test_six_hundred_cells_take_little_room_and_a_plan_reads_little_of_it():
     p = accuracy * np.eye(20) + (1 - accuracy) * rng.dirichlet(np.full(20, 0.1), size=20)
     n = 640 * 13
     confusion = rng.multinomial(100, np.broadcast_to(p, (640, 13, 20, 20))).astype(np.int32).reshape(n, 400)
-    table = pa.table(
-        {
-            "cell": [f"{i:024x}" for i in range(640) for _ in range(13)],
-            "confusion": pa.ListArray.from_arrays(np.arange(0, n * 400 + 1, 400, dtype=np.int32), confusion.ravel()),
-        }
-    )
+    columns = {field.name: pa.nulls(n, field.type) for field in CELL_SCHEMA}
+    columns["cell"] = [f"{i:024x}" for i in range(640) for _ in range(13)]
+    columns["confusion"] = pa.ListArray.from_arrays(np.arange(0, n * 400 + 1, 400, dtype=np.int32), confusion.ravel())
+    table = pa.table(columns, schema=CELL_SCHEMA)
     content = parquet_bytes(
         table, {"tests": " ".join(table["cell"].unique().to_pylist()), "instances": "1", "seconds": "1"}
     )

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from amc_core import AmcError, training
+from amc_core.run import PARTS
 from analysis import load
 from analysis.query import query
 from sweeps.engine import trial
@@ -214,5 +215,5 @@ def test_runs_that_lack_the_same_cells_share_them_and_each_dataset_is_named_once
     plan = make_plan(study, store)
     first, second = plan.runs
     assert first.missing is second.missing and len(first.missing) == 3
-    assert plan.missing_datasets == (*first.missing, first.run.dataset)
+    assert plan.missing_datasets == {**dict.fromkeys(first.missing, ("test",)), first.run.dataset: PARTS}
     assert first.evaluation_work == sum(test.test_size for test in first.missing)
