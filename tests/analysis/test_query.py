@@ -122,7 +122,7 @@ def test_hyperparameters_are_json_whose_parts_can_be_asked_for(study_file, tmp_p
     assert rows["blocks"].tolist() == ["1", "2"]
 
 
-BOUNDED = """
+BOUNDED = r"""
 import re, sys
 from pathlib import Path
 from sweeps.__main__ import main
