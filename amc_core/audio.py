@@ -75,9 +75,9 @@ class SpeechLike:
     def _lines(self, keys: torch.Tensor, indices: torch.Tensor):
         """Frequency (Hz), phase (turns) and amplitude, each (batch, lines), and the envelope (batch, knots)."""
         draws = uniform(keys, indices, SOURCE, 3 * _LINES + 6)
-        places, phase, level = draws[:, 6:].view(-1, 3, _LINES).unbind(1)
+        positions, phase, level = draws[:, 6:].view(-1, 3, _LINES).unbind(1)
         pitch, voiced = 80 + 180 * draws[:, :1], draws[:, 4:5] < _VOICED
-        frequency = torch.where(voiced, pitch * self.harmonics, 100 + 7900 * places)
+        frequency = torch.where(voiced, pitch * self.harmonics, 100 + 7900 * positions)
         amplitude = torch.where(voiced, 1.0, square_root(minus_2_log(level)))
         for formant, (lowest, width, bandwidth) in enumerate(_FORMANTS):
             centre = lowest + width * draws[:, formant + 1 : formant + 2]
@@ -120,7 +120,7 @@ def _kernel_wave_sums(times, *lines):
 
 
 class Recorded:
-    """Pieces of a WAV file, from places drawn from the address where it is not silent.
+    """Pieces of a WAV file that begin where it is not silent, each at a position drawn from the address.
 
     path: of the file; its channels are averaged. times, sample_rate: as `SpeechLike`. stretch: from which tenth to
     which of the file; nothing outside is heard, not through a filter either. Raises AmcError where it cannot be read or
@@ -150,16 +150,16 @@ class Recorded:
 
     def analytic(self, keys: torch.Tensor, indices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """As `SpeechLike.analytic`."""
-        places = self._places(keys, indices)
-        return self._tensor(self.message[places]), self._tensor(self.quadrature[places])
+        positions = self._positions(keys, indices)
+        return self._tensor(self.message[positions]), self._tensor(self.quadrature[positions])
 
     def integral(self, keys: torch.Tensor, indices: torch.Tensor, emphasis: float) -> torch.Tensor:
         """As `SpeechLike.integral`: pre-emphasis adds T·m to the integral of m."""
         if emphasis not in self.integrals:
             self.integrals[emphasis] = _integral(self.message, self.rate, emphasis)
-        return self._tensor(self.integrals[emphasis][self._places(keys, indices)])
+        return self._tensor(self.integrals[emphasis][self._positions(keys, indices)])
 
-    def _places(self, keys: torch.Tensor, indices: torch.Tensor) -> np.ndarray:
+    def _positions(self, keys: torch.Tensor, indices: torch.Tensor) -> np.ndarray:
         u = uniform(keys, indices, SOURCE, 1)[:, 0].cpu().numpy().astype(np.float64)
         return self.starts[(u * len(self.starts)).astype(np.int64)][:, None] + self.knots
 

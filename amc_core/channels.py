@@ -57,9 +57,11 @@ class Fading(Stage):
         argument = 2 * math.pi * channel.max_doppler * length / sample_rate
         self.sinusoids = math.ceil((argument + 8 * argument ** (1 / 3)) / 2) + 4
         angle = math.pi * (np.arange(self.sinusoids) + 0.5) / self.sinusoids
-        self.places, fit = _longest_block(max(channel.max_doppler, abs(channel.direct_doppler)) / sample_rate, length)
-        blocks = -(-length // len(self.places))
-        times = np.arange(blocks * len(self.places)) / sample_rate
+        self.positions, fit = _longest_block(
+            max(channel.max_doppler, abs(channel.direct_doppler)) / sample_rate, length
+        )
+        blocks = -(-length // len(self.positions))
+        times = np.arange(blocks * len(self.positions)) / sample_rate
         turns = np.outer(channel.max_doppler * np.cos(angle), times)
         wave = np.exp(2j * math.pi * turns) / math.sqrt(2 * self.sinusoids)  # c_m has E|c_m|² = 2 before this
         wave = (wave.reshape(self.sinusoids, blocks, -1) @ fit.T).reshape(self.sinusoids, -1)
@@ -73,7 +75,7 @@ class Fading(Stage):
         rotation = np.block([[wave.real, wave.imag], [-wave.imag, wave.real]])
         self.matrix = torch.as_tensor(rotation, dtype=torch.float32, device=device)  # (2M, 2·blocks·4)
         self.scale = torch.as_tensor(np.sqrt(scattered), dtype=torch.float32, device=device)[:, None]
-        self.places = torch.as_tensor(self.places, dtype=torch.float32, device=device)
+        self.positions = torch.as_tensor(self.positions, dtype=torch.float32, device=device)
 
     def __call__(self, signal: tuple[torch.Tensor, torch.Tensor], batch: Batch) -> torch.Tensor:
         """I and Q of the delayed signals, each (batch, paths, length) → (batch, 2, length)."""
@@ -99,7 +101,7 @@ class Fading(Stage):
         return coefficients
 
     def _gains(self, coefficients: torch.Tensor) -> torch.Tensor:
-        gains = polynomial(self.places, coefficients[..., None].unbind(-2))
+        gains = polynomial(self.positions, coefficients[..., None].unbind(-2))
         return gains.flatten(3)[..., : self.length]
 
     def _torch_through_paths(self, coefficients: torch.Tensor, i: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
@@ -109,26 +111,26 @@ class Fading(Stage):
     def _kernel_through_paths(self, coefficients: torch.Tensor, i: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
         i, q = (x if x.stride(2) == 1 else x.contiguous() for x in (i, q))
         received = torch.empty(len(i), 2, self.length)
-        sizes = len(i), self.paths, self.length, len(self.places), *i.stride()[:2], *q.stride()[:2]
-        kernels.call("through_paths", *sizes, i, q, self.places, coefficients, received)
+        sizes = len(i), self.paths, self.length, len(self.positions), *i.stride()[:2], *q.stride()[:2]
+        kernels.call("through_paths", *sizes, i, q, self.positions, coefficients, received)
         return received
 
 
 def _longest_block(cycles: float, length: int) -> tuple[np.ndarray, np.ndarray]:
     """The longest block of 4, 8, 16 … samples in which a cubic is a wave of `cycles` a sample to 10⁻⁶; 4 are exact.
 
-    Returns the samples' places in the block, from −1 to 1, and the matrix (4, block) from samples to coefficients.
+    Returns the samples' positions in the block, from −1 to 1, and the matrix (4, block) from samples to coefficients.
     """
     block, longest = 4, None
     while longest is None or len(longest[0]) < length:
-        places = (2 * np.arange(block) + 1) / block - 1
-        powers = np.vander(places, 4, increasing=True)
+        positions = (2 * np.arange(block) + 1) / block - 1
+        powers = np.vander(positions, 4, increasing=True)
         fit = np.linalg.pinv(powers)
-        wave = np.exp(1j * math.pi * cycles * block * places)
+        wave = np.exp(1j * math.pi * cycles * block * positions)
         # A wave of a whole turn a sample would look like none; slower ones, which are there too, would be lost.
         if longest and (cycles * block > 0.25 or np.abs(powers @ (fit @ wave) - wave).max() > 1e-6):
             break
-        longest, block = (places, fit), 2 * block
+        longest, block = (positions, fit), 2 * block
     return longest
 
 

@@ -45,11 +45,11 @@ def roc(known: np.ndarray, unknown: np.ndarray, instances: tuple[float, float] |
 
 
 def auc_interval(area: float, known: float, unknown: float, level: float = 0.95) -> tuple[float, float]:
-    """Where the area under a ROC lies that was found as `area` from so many known and unknown instances.
+    """The interval of an area under a ROC that is `area` for so many known and unknown instances.
 
-    The areas θ with (area − θ)² ≤ z² V(θ), where V is the variance by Hanley and McNeil 1982 with both numbers of
+    It holds the areas θ with (area − θ)² ≤ z² V(θ). V is the variance by Hanley and McNeil 1982 with both numbers of
     instances as their mean in its two products (Newcombe 2006, method 5). Unlike area ± z √V(area) it stays within 0
-    to 1, and has a width at both ends. NaN where either has no instance.
+    to 1, and has a width at both ends. It is NaN if either has no instance.
     """
     from scipy.optimize import brentq  # takes a while to import
 

@@ -20,15 +20,15 @@ _BLOCK = 1 << 24  # bytes copied at a time
 
 
 def located(path: DigestedPath) -> DigestedPath:
-    """Where the planned content of a path lies on this machine: there, or in a copy; the path where it is in neither.
+    """The path or the copy of it that holds the planned content on this machine; the path itself if neither does.
 
     Raises AmcError for a file in a bucket that cannot be read.
     """
-    for place in (path, _copy(path.content, PurePath(path).name)):
-        if not str(place).startswith(BUCKET):
+    for candidate in (path, _copy(path.content, PurePath(path).name)):
+        if not str(candidate).startswith(BUCKET):
             with suppress(AmcError):
-                if content_digest(str(place)) == path.content:
-                    return path if place is path else path.elsewhere(str(place))
+                if content_digest(str(candidate)) == path.content:
+                    return path if candidate is path else path.elsewhere(str(candidate))
     return path.elsewhere(fetched(path)) if path.startswith(BUCKET) else path
 
 

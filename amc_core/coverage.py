@@ -46,7 +46,7 @@ def why_unknown(scenario: Scenario | Mixture, modulations: Sequence[str], length
     reasons = (
         not_covered(replace(eased(component), snr_reference="instance"))
         or _not_bounded(component, length)
-        or _told_by_power(component, modulations)
+        or _reason_of_power(component, modulations)
         for component in scenario.components
     )
     return next((f"no upper bound is known {reason}" for reason in reasons if reason), None)
@@ -70,13 +70,13 @@ def require_likelihood(scenario: Scenario | Mixture, modulations: Sequence[str] 
             raise AmcError(f"likelihood needs to know the setting, so it classifies nothing {reason}")
 
 
-def _told_by_power(scenario: Scenario, modulations: Sequence[str]) -> str | None:
-    """Where instances keep their power, or noise that of others, points with a mean differ from those without."""
+def _reason_of_power(scenario: Scenario, modulations: Sequence[str]) -> str | None:
+    """Why power tells modulations whose points have a mean from others; None if it does not."""
     own = {"snr_reference": scenario.snr_reference, "normalisation": scenario.normalisation}
     means = [name for name in modulations if is_linear(name) and abs(modulation(name).points.mean()) > 1e-9]
     if means and own != {"snr_reference": "instance", "normalisation": "power"}:
-        told = ", ".join(f"{name} {value!r}" for name, value in own.items() if value not in ("instance", "power"))
-        return f"with {told} for {', '.join(means)}, whose power tells it from others"
+        settings = ", ".join(f"{name} {value!r}" for name, value in own.items() if value not in ("instance", "power"))
+        return f"with {settings} for {', '.join(means)}, whose power tells it from others"
     return None
 
 

@@ -92,11 +92,11 @@ def read_channel(value: Any) -> str | Channel:
 
 
 def _like(like: Any, **changed: Any) -> Channel:
-    """A channel of Table I with some fields changed, which its name tells unless it is given one."""
+    """A channel of Table I with some fields changed; its name tells these, unless another name is given."""
     if not isinstance(like, str) or like not in CHANNELS:
         raise AmcError(f"channel {like!r} is not known{suggest(like, CHANNELS)}")
-    told = " ".join(f"{name.replace('_', ' ')} {value}" for name, value in changed.items() if name != "name")
-    name = re.sub(r"[^\w .+-]+", " ", f"{like} {told}".strip())[:64]
+    changes = " ".join(f"{name.replace('_', ' ')} {value}" for name, value in changed.items() if name != "name")
+    name = re.sub(r"[^\w .+-]+", " ", f"{like} {changes}".strip())[:64]
     return replace(CHANNELS[like], **{"name": name} | changed)
 
 

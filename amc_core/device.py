@@ -1,4 +1,4 @@
-"""What is done otherwise on a GPU than on a CPU, chosen in one place: `Acceleration.of`.
+"""`Acceleration.of` alone chooses what is done differently on a GPU than on a CPU.
 
 On a CPU none of it is done, so that its results stay as they are to the last bit.
 """

@@ -182,8 +182,8 @@ def _try(attempt: Attempt) -> None:
         with torch.inference_mode():
             same = _equal(answer, other.eval()(x), _SAME)
     except Exception as error:
-        told = attempt.model.told(error)
-        raise AmcError(f"{attempt} fails after its weights are saved and loaded ({told}): {lost}") from None
+        message = attempt.model.message(error)
+        raise AmcError(f"{attempt} fails after its weights are saved and loaded ({message}): {lost}") from None
     if not same:
         raise AmcError(f"{attempt} answers differently after its weights are saved and loaded: {lost}")
     for length in attempt.lengths[1:]:
@@ -315,7 +315,7 @@ def _done(attempt: Attempt, doing: str, work: Callable[[], Any]) -> Any:
     try:
         return work()
     except Exception as error:
-        raise AmcError(f"{attempt} fails when it {doing}: {attempt.model.told(error)}") from None
+        raise AmcError(f"{attempt} fails when it {doing}: {attempt.model.message(error)}") from None
 
 
 if __name__ == "__main__":

@@ -66,10 +66,10 @@ def evaluate(
     loss = torch.zeros((), device=device)
     positions, size = torch.arange(len(instances)), Acceleration.of(device).evaluation_batch
     for block, (x, row, level) in zip(positions.split(size), instances.batches(positions, size), strict=True):
-        told = (instances.known(block), names) if getattr(model, "knows_setting", False) else ()
+        arguments = (instances.known(block), names) if getattr(model, "knows_setting", False) else ()
         label = sent[row]
         with products("float32", device):
-            scores, losses = scores_and_losses(model, x, label, told=told)
+            scores, losses = scores_and_losses(model, x, label, arguments=arguments)
         loss += losses.sum()
         recognised = scores.argmax(1)
         outcome = torch.where(label < 0, 2, (recognised != label).long())
@@ -82,7 +82,7 @@ def evaluate(
         levels.append(level)
     # Instances come by modulation, SNR and index.
     outcome, level = torch.cat(outcomes).cpu().numpy(), torch.cat(levels).cpu().numpy()
-    known = [outcome[(level == place) & (outcome != 2)] for place in range(snrs)]
+    known = [outcome[(level == index) & (outcome != 2)] for index in range(snrs)]
     right = tuple(torch.from_numpy(each == 0) for each in known)
     count = sum(map(len, right))
     return Evaluation(

@@ -199,9 +199,9 @@ class Field:
     def description(self) -> str:
         """Help, what is allowed, and the default, in a line or two."""
         default = self.default_text
-        told = [self.help or (self.label and f"{self.label[0].upper()}{self.label[1:]}.")]
-        told += [] if self.reader else [f"Allowed: {self.allowed}{', or a distribution' if self.varies else ''}."]
-        return " ".join(part for part in (*told, f"Default: {default}.") if part)
+        sentences = [self.help or (self.label and f"{self.label[0].upper()}{self.label[1:]}.")]
+        sentences += [] if self.reader else [f"Allowed: {self.allowed}{', or a distribution' if self.varies else ''}."]
+        return " ".join(part for part in (*sentences, f"Default: {default}.") if part)
 
     @property
     def default_text(self) -> str:
@@ -276,7 +276,7 @@ def column(field: Field, value: Any) -> str | float:
 
 
 def _path(value: Any) -> str:
-    """The path of a file, with the digest of its content where that is told."""
+    """The path of a file, with the digest of its content if that is given."""
     content = ""
     if isinstance(value, Mapping) and set(value) == {"path", "content"}:
         value, content = value["path"], value["content"]

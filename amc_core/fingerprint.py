@@ -26,7 +26,7 @@ BUCKET = "s3://"  # begins what is not a path but the address of a file in a buc
 
 _BLOCK = 1 << 20  # bytes read at a time
 _KEPT_BYTES = 1 << 20  # of files whose digest is worth a file of its own
-_TOLD_BYTES = 1 << 30  # of files whose reading is shown on a terminal
+_PROGRESS_BYTES = 1 << 30  # of files whose reading is shown on a terminal
 _TICK = 0.1  # s, the coarsest step of a file system's clock that is trusted to tell two writes apart
 
 _UNREAD = "path "  # begins what stands for a digest where there is none
@@ -47,7 +47,7 @@ class DigestedPath(str):
 
     def __new__(cls, path: str, digest: str = "") -> DigestedPath:
         if isinstance(path, DigestedPath) and digest in ("", path._digest):
-            return path  # so that a digest that is found is found for all who have the path
+            return path  # so that a digest, once known, is known to all who have the path
         self = super().__new__(cls, path)
         self._digest = digest
         return self
@@ -167,8 +167,8 @@ def piece_digest(piece: Piece) -> str:
     try:
         with open(piece.path, "rb", buffering=0) as file:
             began, state = time.time(), _state(file.fileno())
-            place = (*state, piece.offset, piece.size)
-            digest = _known.get(place) or (_recalled(place) if piece.size >= _KEPT_BYTES else None)
+            key = (*state, piece.offset, piece.size)
+            digest = _known.get(key) or (_recalled(key) if piece.size >= _KEPT_BYTES else None)
             if not digest:
                 digest = read_digest(file, piece)
                 if _state(file.fileno()) != state:
@@ -176,24 +176,24 @@ def piece_digest(piece: Piece) -> str:
                 if began - state[-1] / 1e9 < _TICK:  # another write may show the same time of change
                     return digest
                 if piece.size >= _KEPT_BYTES:
-                    keep(digest.encode(), *place)
+                    keep(digest.encode(), *key)
     except OSError as error:
         raise AmcError(f"{piece.name!r} cannot be read: {error.strerror or error}") from None
     if len(_known) > 1 << 16:
         _known.clear()
-    _known[place] = digest
+    _known[key] = digest
     return digest
 
 
-def _recalled(place: tuple[int, ...]) -> str | None:
-    digest = (recall(*place) or b"").decode("ascii", "replace")
+def _recalled(key: tuple[int, ...]) -> str | None:
+    digest = (recall(*key) or b"").decode("ascii", "replace")
     return digest if len(digest) == 24 else None
 
 
 def read_digest(file, piece: Piece) -> str:
-    """Digest the bytes of a piece of an open file, with progress where it is large and somebody looks."""
+    """Digest the bytes of a piece of an open file; if it is large and somebody looks, show the progress."""
     digest, block = hashlib.blake2b(digest_size=12), memoryview(bytearray(_BLOCK))
-    left, told = piece.size, piece.size > _TOLD_BYTES and bool(sys.stderr and sys.stderr.isatty())
+    left, progress = piece.size, piece.size > _PROGRESS_BYTES and bool(sys.stderr and sys.stderr.isatty())
     file.seek(piece.offset)
     while left:
         count = file.readinto(block[: min(left, _BLOCK)])
@@ -201,7 +201,7 @@ def read_digest(file, piece: Piece) -> str:
             raise AmcError(f"{piece.name!r} is shorter than when it was found: run again when it is complete")
         digest.update(block[:count])
         left -= count
-        if told and (left >> 20) % 64 == 0:
+        if progress and (left >> 20) % 64 == 0:
             share = f"{(piece.size - left) / 1e9:.1f} of {piece.size / 1e9:.1f} GB"
             with suppress(OSError):  # a terminal that is gone costs no run
                 print(f"\rreading {piece.path.name}: {share}", end="" if left else "\n", file=sys.stderr, flush=True)
@@ -209,9 +209,9 @@ def read_digest(file, piece: Piece) -> str:
 
 
 def _state(descriptor: int) -> tuple[int, int, int, int, int]:
-    """What tells that a file has been written to: device, inode, size, and both times in ns."""
-    found = os.fstat(descriptor)
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    """The values that change if a file is written to: device, inode, size, and both times in ns."""
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 # -- what is known of files, kept on this machine ------------------------------------------------------
@@ -245,7 +245,7 @@ def _name(what: tuple[object, ...]) -> str:
 
 
 def known_folder() -> Path | None:
-    """Where it is kept: in the user's cache directory, or where that cannot be written, in a temporary one."""
+    """The folder where it is kept: in the user's cache directory, or in a temporary one if that cannot be written."""
     cache = os.environ.get("XDG_CACHE_HOME", "")
     choices = [Path(cache)] if os.path.isabs(cache) else []
     with suppress(RuntimeError):  # a user without a home
@@ -255,7 +255,7 @@ def known_folder() -> Path | None:
     for folder in choices:
         with suppress(OSError):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            found = folder.lstat()
-            if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and os.access(folder, os.W_OK | os.X_OK):
+            status = folder.lstat()
+            if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and os.access(folder, os.W_OK | os.X_OK):
                 return folder
     return None

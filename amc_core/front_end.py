@@ -44,10 +44,10 @@ class OwnFunction(OwnCode):
 
     def load(self) -> Callable:
         """The function. Raises AmcError where its file cannot be imported."""
-        found = self.imported()
-        if not callable(found):
+        function = self.imported()
+        if not callable(function):
             raise AmcError(f"{self.path} has no function {self.rpartition('.')[2]!r} once it is imported")
-        return found
+        return function
 
 
 @dataclass(frozen=True, repr=False)

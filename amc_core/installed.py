@@ -1,6 +1,6 @@
 """Networks that installed packages offer, by the entry point `amc.models`: a name, and "module:Class".
 
-What a class takes is read from the syntax tree of its file, which is found without importing anything; the package is
+What a class takes is read from the syntax tree of its file, which is located without importing anything; the package is
 imported where the network is trained, evaluated or tried. Its version is part of the key. Imports no torch.
 """
 
@@ -56,16 +56,16 @@ class InstalledModel(str):
         host = socket.gethostname()
         try:
             here = version(self.package)
-            found = getattr(importlib.import_module(module), name, None)
+            network = getattr(importlib.import_module(module), name, None)
         except (Exception, SystemExit) as error:
-            raise AmcError(f"{module} of {self.digest} cannot be imported on {host}: {self.told(error)}") from None
+            raise AmcError(f"{module} of {self.digest} cannot be imported on {host}: {self.message(error)}") from None
         if here != self.release:
             raise AmcError(f"{self.package} has version {here} on {host}, and {self.release} where it was planned")
-        if not isinstance(found, type):
+        if not isinstance(network, type):
             raise AmcError(f"{module} of {self.digest} has no class {name!r}")
-        return found
+        return network
 
-    def told(self, error: BaseException) -> str:
+    def message(self, error: BaseException) -> str:
         """An exception in words, with the line that it comes from."""
         frames = traceback.extract_tb(error.__traceback__)
         line = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
@@ -78,23 +78,23 @@ class InstalledModel(str):
 
 @cache
 def installed_models() -> dict[str, InstalledModel]:
-    """Name → network, of all that installed packages offer; a name of ours stays ours.
+    """Name → network that an installed package offers; a name of ours stays ours.
 
     Raises AmcError where two packages offer one name.
     """
-    found: dict[str, InstalledModel] = {}
+    models: dict[str, InstalledModel] = {}
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         if entry.dist is None or entry.name in MODELS:
             continue
         model = InstalledModel(entry.name, entry.value.replace(" ", ""), entry.dist.name, entry.dist.version)
-        other = found.setdefault(entry.name, model)
+        other = models.setdefault(entry.name, model)
         if other.digest != model.digest:
             raise AmcError(f"two packages offer a model {entry.name!r}: {other.digest} and {model.digest}")
-    return found
+    return models
 
 
 def _file_of(module: str) -> Path | None:
-    """The file of a module, found without importing the packages that it is in."""
+    """The file of a module; the packages that it is in are not imported."""
     paths, known, name = sys.path, None, ""
     for part in module.split("."):
         name = f"{name}.{part}" if name else part

@@ -42,8 +42,8 @@ class Instances:
             from amc_core.recorded import require_parts_apart
 
             require_parts_apart(dataset)
-        told = self.sources[0] if dataset.scenario.components[0].recording else dataset
-        self.modulations, self.snrs_db = told.modulations, told.snrs_db
+        source = self.sources[0] if dataset.scenario.components[0].recording else dataset
+        self.modulations, self.snrs_db = source.modulations, source.snrs_db
         self.snrs, self.indices = len(self.snrs_db), None  # (modulations × SNRs, of each) int64
         if dataset.whole:
             ends = torch.as_tensor(self.sources[0].counts.ravel()).cumsum(0)
@@ -97,10 +97,10 @@ class Instances:
         ends = self.ends if positions.device == self.ends.device else self.carried_ends
         return torch.bucketize(positions, ends, right=True)
 
-    def of(self, names: Sequence[str], snr_db: float, place: int) -> torch.Tensor:
-        """The instance at a place of the part, from 0, of each modulation: (names, 2, length).
+    def of(self, names: Sequence[str], snr_db: float, number: int) -> torch.Tensor:
+        """The instance of this number in the part, from 0, of each modulation: (names, 2, length).
 
-        Raises AmcError for a modulation or an SNR that is not there, and for a place that is none.
+        Raises AmcError for a modulation or an SNR that is not there, and for a number that is too large.
         """
         what = next((name for name in names if name not in self.modulations), None)
         if what is not None or snr_db not in self.snrs_db:
@@ -112,35 +112,33 @@ class Instances:
             counts = self.ends.diff(prepend=self.ends.new_zeros(1))
         else:
             counts = torch.full((len(self.indices),), self.indices.shape[1])
-        if place >= (fewest := int(counts[rows].min())):
-            raise AmcError(f"instance {place} is not in the test part: it has instances 0 to {fewest - 1}")
-        return self.make(*self.address(counts.cumsum(0)[rows] - counts[rows] + place))
+        if number >= (fewest := int(counts[rows].min())):
+            raise AmcError(f"instance {number} is not in the test part: it has instances 0 to {fewest - 1}")
+        return self.make(*self.address(counts.cumsum(0)[rows] - counts[rows] + number))
 
     def make(self, modulation: torch.Tensor, snr: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         """(batch,) int64 each, on the CPU → (batch, 2, length) float32 on the device."""
         if len(self.sources) == 1:
             return self.sources[0](modulation, snr, index)
-        places = self._places(index)
-        made = [
-            source(modulation[p], snr[p], index[p]) for source, p in zip(self.sources, places, strict=True) if len(p)
-        ]
-        return torch.cat(made)[carried(torch.cat(places).argsort(), self.device)]
+        rows = self._members(index)
+        made = [source(modulation[p], snr[p], index[p]) for source, p in zip(self.sources, rows, strict=True) if len(p)]
+        return torch.cat(made)[carried(torch.cat(rows).argsort(), self.device)]
 
     def known(self, positions: torch.Tensor) -> list:
         """What a receiver that knows the setting knows of the instances at positions, a `likelihood.Known` each."""
         from amc_core.models.likelihood import known
 
         modulation, snr, index = self.address(positions)
-        places = [torch.arange(len(index))] if len(self.sources) == 1 else self._places(index)
-        told = {}
-        for source, p in zip(self.sources, places, strict=True):
-            told |= zip(p.tolist(), known(source, modulation[p], snr[p], index[p]), strict=True)
-        return [told[place] for place in range(len(index))]
+        rows = [torch.arange(len(index))] if len(self.sources) == 1 else self._members(index)
+        facts = {}
+        for source, p in zip(self.sources, rows, strict=True):
+            facts |= zip(p.tolist(), known(source, modulation[p], snr[p], index[p]), strict=True)
+        return [facts[row] for row in range(len(index))]
 
-    def _places(self, index: torch.Tensor) -> list[torch.Tensor]:
-        """Which instances are from each scenario of a mixture."""
+    def _members(self, index: torch.Tensor) -> list[torch.Tensor]:
+        """The positions in `index` of the instances from each scenario of a mixture."""
         component = torch.as_tensor(self.mixture.component(index.numpy()))
-        return [torch.nonzero(component == place).squeeze(1) for place in range(len(self.sources))]
+        return [torch.nonzero(component == number).squeeze(1) for number in range(len(self.sources))]
 
 
 def _source(dataset: Dataset, part: str, scenario, device):

@@ -30,7 +30,7 @@ _FACTORS = np.random.default_rng(0).integers(0, 1 << 63, 2 * _WINDOW, dtype=np.u
 
 @dataclass(frozen=True, eq=False)
 class Landmarks:
-    """The landmarks of instances, by instance and place.
+    """The landmarks of instances, by instance and position.
 
     length: samples of an instance. one_of: of how many landmarks one is kept, by its hash, so that memory is bounded.
     instance, first: (n,) int64, which instance each is in, and the first sample of its window. hash: (n,) uint64.
@@ -52,43 +52,43 @@ class Landmarks:
     def repeats(self) -> np.ndarray:
         """(k, 3) instances, the earlier first, that agree where they overlap, and the shift: `same_samples` decides.
 
-        Sample n + shift of the first is sample n of the second. Of three that share a stretch, two pairs are told.
+        Sample n + shift of the first is sample n of the second. Three that share a stretch are returned as two pairs.
         """
         order = np.lexsort((self.instance, self.hash))
         equal = np.flatnonzero(self.hash[order][1:] == self.hash[order][:-1])
         return self._agreeing(self, order[equal], order[equal + 1])
 
     def shared(self, other: Landmarks) -> np.ndarray:
-        """(k, 3) as `repeats`, of instances of the one and of the other: for each of the one, one or more."""
+        """(k, 3) as `repeats`, of an instance of this and one of the other; an instance may be in several pairs."""
         one_of = max(self.one_of, other.one_of)
         here, there = (marks[marks.hash % np.uint64(one_of) == 0] for marks in (self, other))
         order = np.argsort(there.hash, kind="stable")
         pairs = []
         for side in ("left", "right"):  # the first and the last of those that are equal
-            place = np.searchsorted(there.hash[order], here.hash, side) - (side == "right")
-            place = order[place.clip(0, max(0, len(order) - 1))] if len(order) else place[:0]
-            rows = np.flatnonzero(there.hash[place] == here.hash[: len(place)])
-            pairs.append(here._agreeing(there, rows, place[rows]))
+            matches = np.searchsorted(there.hash[order], here.hash, side) - (side == "right")
+            matches = order[matches.clip(0, max(0, len(order) - 1))] if len(order) else matches[:0]
+            rows = np.flatnonzero(there.hash[matches] == here.hash[: len(matches)])
+            pairs.append(here._agreeing(there, rows, matches[rows]))
         return np.unique(np.concatenate(pairs), axis=0)
 
     def _agreeing(self, other: Landmarks, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
-        """Of pairs of equal landmarks the pairs of instances that agree wherever they overlap, and the shift.
+        """The pairs of instances that agree wherever they overlap, with their shift, from pairs of equal landmarks.
 
         Signals without noise repeat short windows by chance; pieces of one recording agree up to where one ends.
         Instances that agree at several shifts are periodic, which tells nothing of where they come from.
         """
         shift = self.first[rows] - other.first[others]
-        found = np.stack([self.instance[rows], other.instance[others], shift], axis=1)
-        found, votes = np.unique(found, axis=0, return_counts=True)
-        begin, end = found[:, 2].clip(0), np.minimum(self.length, other.length + found[:, 2]) - _WINDOW
+        matches = np.stack([self.instance[rows], other.instance[others], shift], axis=1)
+        matches, votes = np.unique(matches, axis=0, return_counts=True)
+        begin, end = matches[:, 2].clip(0), np.minimum(self.length, other.length + matches[:, 2]) - _WINDOW
         width = self.length + 1
-        places = self.instance * width + self.first
-        count = np.searchsorted(places, found[:, 0] * width + end, "right")
-        count -= np.searchsorted(places, found[:, 0] * width + begin)
-        # Near the ends of what they share, each chooses windows by what the other does not have.
+        positions = self.instance * width + self.first
+        count = np.searchsorted(positions, matches[:, 0] * width + end, "right")
+        count -= np.searchsorted(positions, matches[:, 0] * width + begin)
+        # Near the ends of what two instances share, each chooses windows by samples that the other does not have.
         agree = (3 * votes >= count) & (end - begin + _WINDOW >= SHARED)
-        pairs, inverse, shifts = np.unique(found[:, :2], axis=0, return_inverse=True, return_counts=True)
-        return found[agree & (shifts[inverse.reshape(-1)] == 1)] if len(pairs) else found
+        pairs, inverse, shifts = np.unique(matches[:, :2], axis=0, return_inverse=True, return_counts=True)
+        return matches[agree & (shifts[inverse.reshape(-1)] == 1)] if len(pairs) else matches
 
 
 def same_samples(one: np.ndarray, other: np.ndarray, shift: int) -> bool:

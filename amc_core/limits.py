@@ -44,7 +44,7 @@ _HIGHEST = 1e8  # γ: no constellation's points are nearer to each other than it
 
 @dataclass(frozen=True)
 class Recognition:
-    """An accuracy found by Monte Carlo, over equiprobable modulations.
+    """An accuracy estimated by Monte Carlo, over equiprobable modulations.
 
     accuracy: the mean of the largest posterior, whose variance is the smaller, and its standard_error. hit_rate: how
     often the most likely modulation is the one sent, and hit_rate_error. instances: how many were drawn.
@@ -104,18 +104,18 @@ class Likelihood:
         points = [modulation(name).points for name in modulations]
         self.means = torch.tensor([abs(p.mean()) for p in points], dtype=torch.float64)
         # Constellations of mean zero share one scale; each other has its own.
-        centred = [place for place in range(len(points)) if self.means[place] < 1e-9]
-        alone = [[place] for place in range(len(points)) if place not in centred]
+        centred = [kind for kind in range(len(points)) if self.means[kind] < 1e-9]
+        alone = [[kind] for kind in range(len(points)) if kind not in centred]
         self.groups = [self._group(members, points) for members in ([centred] if centred else []) + alone]
 
     def _group(self, members: list[int], points: list[np.ndarray]) -> tuple[list[int], torch.Tensor, torch.Tensor]:
         """The classes of a group, their points as (I, Q, |s|²) in columns, and the matrix that averages over each's."""
-        together = np.concatenate([points[place] for place in members])
+        together = np.concatenate([points[kind] for kind in members])
         columns = np.stack([together.real, together.imag, np.abs(together) ** 2])
         averages = np.zeros((len(together), len(members)))
-        ends = np.cumsum([len(points[place]) for place in members])
-        for column, (place, end) in enumerate(zip(members, ends, strict=True)):
-            averages[end - len(points[place]) : end, column] = 1 / len(points[place])
+        ends = np.cumsum([len(points[kind]) for kind in members])
+        for column, (kind, end) in enumerate(zip(members, ends, strict=True)):
+            averages[end - len(points[kind]) : end, column] = 1 / len(points[kind])
         return members, *(torch.as_tensor(x, device=self.device) for x in (columns, averages))
 
     def __call__(self, i: torch.Tensor, q: torch.Tensor, gamma: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
@@ -176,12 +176,12 @@ def recognition(
 
 
 def _phases(names: Sequence[str], symbols: int, snr: float) -> tuple[float, ...]:
-    """Phases over which the mean is taken: as far as the constellations repeat, in steps finer than symbols tell."""
+    """Phases over which the mean is taken, up to where the constellations repeat, finer than symbols can tell apart."""
     turn = 2 * math.pi
     while all(_repeats(modulation(name).points, turn / 2) for name in names):
         turn /= 2
     count = math.ceil(turn / (1.2 / math.sqrt(2 * symbols * snr)))
-    return tuple(turn * place / count for place in range(count))
+    return tuple(turn * step / count for step in range(count))
 
 
 def _repeats(points: np.ndarray, angle: float) -> bool:
@@ -332,7 +332,7 @@ def _estimate(
     drawn, accuracy = 0, None
     while accuracy is None or accuracy[1] > standard_error:
         block = None
-        for place, name in enumerate(names):
+        for kind, name in enumerate(names):
             keys = torch.tensor([address_key("limit", described, name)])
             if block is None:
                 largest = reception(keys, torch.zeros(1, dtype=torch.int64)).symbols.max()
@@ -340,20 +340,20 @@ def _estimate(
             indices = torch.arange(drawn, drawn + block)
             keys = keys.expand(block, 2)
             received, points = reception(keys, indices), modulation(name).points
-            scores = _scores(likelihood, place, points, received, snr, keys, indices, phases)
-            posteriors[place].append(torch.softmax(scores, 1).amax(1))
-            hits[place].append((scores.argmax(1) == place).double())
+            scores = _scores(likelihood, kind, points, received, snr, keys, indices, phases)
+            posteriors[kind].append(torch.softmax(scores, 1).amax(1))
+            hits[kind].append((scores.argmax(1) == kind).double())
         drawn += block
         accuracy = _stratified(posteriors)
     return Recognition(*accuracy, *_stratified(hits), drawn * len(names))
 
 
 def _scores(
-    likelihood: Likelihood, place: int, points: np.ndarray, received: _Reception, snr: float, keys, indices, phases
+    likelihood: Likelihood, kind: int, points: np.ndarray, received: _Reception, snr: float, keys, indices, phases
 ):
     """Draw an instance of one modulation for each address: (batch, classes) sums of log p over its symbols.
 
-    Of several phases, the logarithm of the mean over them.
+    If there are several phases, each sum is the logarithm of the mean over them.
     """
     device = likelihood.device
     count = int(received.symbols.max())
@@ -367,7 +367,7 @@ def _scores(
     labels = integers(keys, indices, SYMBOLS, count, torch.full_like(indices, len(points)))
     noise = complex_normal(keys, indices, NOISE, count).double() / (2 * gamma).sqrt()[:, None]
     i, q = (
-        (torch.tensor(part, device=device)[labels] * scale[:, place, None] + noise[:, axis])[taken]
+        (torch.tensor(part, device=device)[labels] * scale[:, kind, None] + noise[:, axis])[taken]
         for axis, part in enumerate((points.real.copy(), points.imag.copy()))
     )
     instance = torch.arange(len(indices), device=device)[:, None].expand(-1, count)[taken]

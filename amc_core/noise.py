@@ -96,12 +96,12 @@ class NoiseAndUnitPower(Stage):
 
 
 def joined(stages: Sequence[Stage]) -> list[Stage]:
-    """The same stages, where Gaussian noise and the scaling to unit power are one if nothing lies between them."""
+    """The same stages; Gaussian noise and the scaling to unit power become one if nothing lies between them."""
     joint = list(stages)
-    for place, (noise, scaling) in enumerate(itertools.pairwise(stages)):
+    for index, (noise, scaling) in enumerate(itertools.pairwise(stages)):
         gaussian = isinstance(noise, Noise) and noise.impulses is None
         if gaussian and isinstance(scaling, Scaling) and scaling.setting.scenario.normalisation == "power":
-            joint[place : place + 2] = [NoiseAndUnitPower(noise.setting)]
+            joint[index : index + 2] = [NoiseAndUnitPower(noise.setting)]
     return joint
 
 

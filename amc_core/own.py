@@ -53,7 +53,7 @@ class OwnCode(str):
         return key(self.sources)
 
     def imported(self) -> Any:
-        """What has the name once the file is imported; None where nothing has.
+        """The object of that name in the file, which is imported; None if there is none.
 
         Raises AmcError where the file cannot be imported.
         """
@@ -64,9 +64,9 @@ class OwnCode(str):
             return getattr(importlib.import_module(f"{package}.{module}"), name, None)
         except (Exception, SystemExit) as error:
             where = f"{self.path} cannot be imported on {socket.gethostname()}"
-            raise AmcError(f"{where}: {self.told(error)}") from None
+            raise AmcError(f"{where}: {self.message(error)}") from None
 
-    def told(self, error: BaseException) -> str:
+    def message(self, error: BaseException) -> str:
         """An exception in words, with the line of the user's own code that it comes from."""
         line, traceback = "", error.__traceback__
         while traceback is not None:
@@ -91,10 +91,10 @@ class OwnModel(OwnCode):
 
     def architecture(self) -> type:
         """The class. Raises AmcError where its file cannot be imported."""
-        found = self.imported()
-        if not isinstance(found, type):
+        network = self.imported()
+        if not isinstance(network, type):
             raise AmcError(f"{self.path} has no class {self.rpartition('.')[2]!r} once it is imported")
-        return found
+        return network
 
 
 def parsed(path: str, text: str) -> ast.Module:

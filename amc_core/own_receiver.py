@@ -35,7 +35,7 @@ class BoundFrontEnd:
         if front_end.function.takes_rate:
             self.fixed["sample_rate"] = sample_rate
         draws = getattr(self.function, "draws", 0)
-        self.draws = whole(self.told(draws, length) if callable(draws) else draws)
+        self.draws = whole(self._call(draws, length) if callable(draws) else draws)
         if self.draws is None or not 0 <= self.draws <= _MOST_DRAWS:
             raise AmcError(
                 f"front_end {front_end.name}: its draws are {draws!r}: they are a whole number from 0 to "
@@ -47,7 +47,7 @@ class BoundFrontEnd:
 
         Raises AmcError where the function fails or gives something else.
         """
-        answer = self.told(self.function, iq, draws, **self.fixed, **values)
+        answer = self._call(self.function, iq, draws, **self.fixed, **values)
         wanted = f"it has to give a complex tensor of shape {tuple(iq.shape)}, as it is given"
         if not isinstance(answer, torch.Tensor) or not answer.is_complex():
             kind = answer.dtype if isinstance(answer, torch.Tensor) else type(answer).__name__
@@ -56,14 +56,14 @@ class BoundFrontEnd:
             raise AmcError(f"front_end {self.front_end} gives shape {tuple(answer.shape)}: {wanted}")
         return answer.to(iq.dtype)
 
-    def told(self, function: Callable, *arguments: Any, **named: Any) -> Any:
+    def _call(self, function: Callable, *arguments: Any, **named: Any) -> Any:
         """What a function of the user's own gives. Raises AmcError that tells where it failed."""
         try:
             return function(*arguments, **named)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
-            raise AmcError(f"front_end {self.front_end} fails: {self.front_end.function.told(error)}") from None
+            raise AmcError(f"front_end {self.front_end} fails: {self.front_end.function.message(error)}") from None
 
 
 class OwnReceiver(Stage):

@@ -137,11 +137,11 @@ def _cpm(content: Any) -> dict[str, dict[str, Any]]:
 
 def _points(content: Any) -> dict[str, list[list[float]]]:
     if not isinstance(content, list | tuple) or not 2 <= len(content) <= _MOST_POINTS:
-        found = f"has {len(content)}" if isinstance(content, list | tuple) else f"is {str(content)[:100]!r}"
-        raise AmcError(f"points {found}: it is a list of 2 to {_MOST_POINTS:,} points [I, Q]")
+        problem = f"has {len(content)}" if isinstance(content, list | tuple) else f"is {str(content)[:100]!r}"
+        raise AmcError(f"points {problem}: it is a list of 2 to {_MOST_POINTS:,} points [I, Q]")
     points = [_point(point) for point in content]
-    for place, point in enumerate(points):
-        if point in points[:place]:
+    for index, point in enumerate(points):
+        if point in points[:index]:
             raise AmcError(f"point {point} stands there twice: give each once")
     return {"points": points}
 

@@ -56,10 +56,10 @@ def _of_file(path: Path) -> list[tuple[Piece, ...]]:
 
 
 def _whole(path: Path) -> Piece:
-    found = os.stat(path)
-    if not stat.S_ISREG(found.st_mode):
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
         raise AmcError(f"{str(path)!r} is neither a file nor a directory")
-    return Piece(path, 0, found.st_size, str(path))
+    return Piece(path, 0, status.st_size, str(path))
 
 
 def _is_tar(path: Path) -> bool:
@@ -70,7 +70,7 @@ def _is_tar(path: Path) -> bool:
 
 def _members(path: Path) -> list[tuple[Piece, ...]]:
     """The recordings in a SigMF archive, a tar file that is not compressed, by their names."""
-    found: dict[str, Piece] = {}
+    members: dict[str, Piece] = {}
     try:
         size = path.stat().st_size
         with tarfile.open(path, "r:") as archive:
@@ -78,16 +78,16 @@ def _members(path: Path) -> list[tuple[Piece, ...]]:
                 if not member.isreg() or not member.name.endswith((META, DATA)):
                     continue
                 piece = Piece(path, member.offset_data, member.size, f"{path}: {member.name}")
-                if member.issparse() or piece.offset + piece.size > size or member.name in found:
+                if member.issparse() or piece.offset + piece.size > size or member.name in members:
                     raise AmcError(f"{piece.name}: is cut short, sparse or there twice; allowed is a whole archive")
-                found[member.name] = piece
+                members[member.name] = piece
     except tarfile.TarError as error:
         raise AmcError(f"{path}: the archive is damaged ({error}); allowed is a whole SigMF archive") from None
-    stems = sorted({name.removesuffix(META).removesuffix(DATA) for name in found})
+    stems = sorted({name.removesuffix(META).removesuffix(DATA) for name in members})
     for stem in stems:
         for suffix in (META, DATA):
-            if stem + suffix not in found:
+            if stem + suffix not in members:
                 raise AmcError(f"{path}: {stem + suffix} is missing; allowed is an archive of whole SigMF recordings")
     if not stems:
         raise AmcError(f"{path}: the archive has no .sigmf-meta file; allowed is a SigMF archive")
-    return [(found[stem + META], found[stem + DATA]) for stem in stems]
+    return [(members[stem + META], members[stem + DATA]) for stem in stems]

@@ -1,4 +1,4 @@
-"""How a recording is read whose format does not say what its fields are: told beside the path, part of what it is.
+"""How to read a recording whose format does not say what its fields are: given beside the path, part of its identity.
 
 Imports no reader of any format, so that studies can be planned without one.
 """
@@ -20,7 +20,7 @@ DATATYPES = ("complex64", "int16")  # of raw files: I and Q in turn, little-endi
 
 @dataclass(frozen=True)
 class Reading:
-    """What the fields of a file are, None where it is not told.
+    """What the fields of a file are; None if it is not given.
 
     iq: name of the field with the samples, or of two, I and Q. label: name of the field with the modulations, the one
     modulation of all (in SigMF, of files that name none), or of a long capture modulation → [first sample, the one
@@ -44,17 +44,17 @@ class Reading:
                 object.__setattr__(self, name, read(value))
 
     def __hash__(self) -> int:
-        return hash(canonical(self.told))
+        return hash(canonical(self.entries))
 
     @property
-    def told(self) -> dict[str, Any]:
-        """What is told, as JSON can hold it."""
+    def entries(self) -> dict[str, Any]:
+        """The fields that are given, as JSON can hold them."""
         values = ((f.name, getattr(self, f.name)) for f in fields(self))
         return {name: list(v) if isinstance(v, tuple) else v for name, v in values if v is not None}
 
     def require_only(self, path: object, kind: str, *allowed: str) -> None:
-        """Raise AmcError where something is told that a format knows by itself."""
-        for name in self.told:
+        """Raise AmcError if a field is given that the format knows by itself."""
+        for name in self.entries:
             if name not in allowed:
                 may = " and ".join(allowed)
                 raise AmcError(f"{path}: {name} is not for {kind}, which says it itself; allowed beside file: {may}")
@@ -72,11 +72,11 @@ class ReadPath(DigestedPath):
 
     @property
     def digest(self) -> str:
-        both = f"{self.content} {canonical(self.reading.told)}"
+        both = f"{self.content} {canonical(self.reading.entries)}"
         return hashlib.blake2b(both.encode(), digest_size=12).hexdigest()
 
     def as_dict(self) -> dict[str, Any]:
-        return super().as_dict() | {"reading": self.reading.told}
+        return super().as_dict() | {"reading": self.reading.entries}
 
     def elsewhere(self, path: str) -> ReadPath:
         return ReadPath(path, self.reading, self.content)
@@ -100,22 +100,22 @@ def read_recording(value: Any) -> str:
     if not isinstance(value, Mapping):
         raise AmcError(f"recording {value!r} is not allowed: it is the path of a file, or {{file: path, iq: field, …}}")
     if set(value) <= {"path", "content", "reading"} and "path" in value:
-        path, content, told = value["path"], value.get("content", ""), value.get("reading", {})
+        path, content, entries = value["path"], value.get("content", ""), value.get("reading", {})
     else:
         require_known("key of recording", value, ("file", *_READERS))
         path, content = value.get("file", ""), ""
-        told = {name: entry for name, entry in value.items() if name != "file"}
-    if not (isinstance(path, str) and path and isinstance(content, str) and isinstance(told, Mapping)):
+        entries = {name: entry for name, entry in value.items() if name != "file"}
+    if not (isinstance(path, str) and path and isinstance(content, str) and isinstance(entries, Mapping)):
         several = "; join several files into one" if isinstance(path, list | tuple) else ""
         raise AmcError(f"recording {dict(value)!r:.200} is not allowed: file is the path of one file{several}")
-    return ReadPath(path, Reading(**told), content) if told else DigestedPath(path, content)
+    return ReadPath(path, Reading(**entries), content) if entries else DigestedPath(path, content)
 
 
 def recording_schema() -> dict[str, Any]:
     """JSON Schema of the field `recording`."""
     text, number = {"type": "string"}, {"type": ["number", "string"]}
     texts = {"type": "array", "items": text, "minItems": 1}
-    told = {
+    properties = {
         "file": text | {"description": "The path of the file."},
         "iq": {"anyOf": [text, texts | {"minItems": 2, "maxItems": 2}]}
         | {"description": "The field with the samples, or two fields, I and Q."},
@@ -127,7 +127,7 @@ def recording_schema() -> dict[str, Any]:
         "sample_rate": number | {"description": "In Hz."},
         "datatype": {"enum": list(DATATYPES)} | {"description": "Of a raw file of I and Q in turn."},
     }
-    mapping = {"type": "object", "properties": told, "additionalProperties": False, "required": ["file"]}
+    mapping = {"type": "object", "properties": properties, "additionalProperties": False, "required": ["file"]}
     return {"anyOf": [text, mapping]}
 
 

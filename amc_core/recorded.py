@@ -86,19 +86,19 @@ class Recorded:
 
 
 def _drawn(dataset: Dataset, selection: Selection) -> list[np.ndarray]:
-    """Of each modulation and SNR the positions in the order of the dataset's parts, where these are drawn otherwise.
+    """The positions of each modulation and SNR in the order of the dataset's parts, if the split draws these itself.
 
-    Of fewer instances than there are, each part has those that were drawn first.
+    If the dataset has fewer instances than there are, each part has those that were drawn first.
     """
     if dataset.split != "amr_benchmark":
         return []
     first, second = (dataset.indices(part).start // dataset.pieces for part in ("validation", "test"))
     most = first, second - first, dataset.count // dataset.pieces - second
     recording, parts = selection.recording, {}
-    for place, snr_db, drawn in amr_benchmark_parts(recording):
+    for index, snr_db, drawn in amr_benchmark_parts(recording):
         level = None if np.isnan(recording.snr_db).all() else snr_db
         cut = [part[:count] for part, count in zip(drawn, most, strict=True)]
-        parts[recording.modulations[place], level] = np.concatenate(cut)
+        parts[recording.modulations[index], level] = np.concatenate(cut)
     return [parts[selection.of(cell)] for cell in range(len(selection.cells))]
 
 
@@ -148,11 +148,11 @@ def _each_once(content: _Content, used: np.ndarray, kind: np.ndarray) -> _Conten
     order = used[np.lexsort((used, content.digests[used]))]
     equal = content.digests[order][1:] == content.digests[order][:-1]
     _require_one_label(content, cell_of, np.stack([order[:-1], order[1:]], axis=1)[equal])
-    dropped, told = order[1:][equal], []
+    dropped, notes = order[1:][equal], []
     if len(dropped):
         one = "instance equals another of the file and does not count again"
         several = "instances equal others of the file and do not count again"
-        told.append(many(len(dropped), one, several))
+        notes.append(many(len(dropped), one, several))
     marks = content.landmarks.of(np.setdiff1d(used, dropped))
     overlapping: set[int] = set()
     while len(pairs := _verified(content.recording, content.recording, marks.repeats())):
@@ -164,12 +164,12 @@ def _each_once(content: _Content, used: np.ndarray, kind: np.ndarray) -> _Conten
     if overlapping:
         one = "instance shares samples with another of the file and does not count again"
         several = "instances share samples with others of the file and do not count again"
-        told.append(many(len(overlapping), one, several))
-    if not told:
+        notes.append(many(len(overlapping), one, several))
+    if not notes:
         return content
     dropped = np.union1d(dropped, np.array(sorted(overlapping), dtype=np.int64))
     selection = replace(content.selection, cells=tuple(np.setdiff1d(cell, dropped) for cell in content.selection.cells))
-    return replace(content, selection=selection, landmarks=marks, notes=(*content.notes, *told))
+    return replace(content, selection=selection, landmarks=marks, notes=(*content.notes, *notes))
 
 
 def _verified(one: Recording, other: Recording, pairs: np.ndarray) -> np.ndarray:
@@ -192,26 +192,27 @@ def _require_one_label(content: _Content, cell_of: np.ndarray, pairs: np.ndarray
     if len(differing):
         source = content.recording.source
         first, second = (
-            f"{source.describe(place)} ({content.selection.label(cell_of[place])})" for place in differing[0].tolist()
+            f"{source.describe(position)} ({content.selection.label(cell_of[position])})"
+            for position in differing[0].tolist()
         )
         raise AmcError(f"{first} and {second} have the same samples; allowed is one label for a sample")
 
 
 def _known(recording: Recording, used: np.ndarray, kind: np.ndarray, digest: str) -> tuple[np.ndarray, Landmarks]:
-    """(all,) uint64 of the samples of the instances at these positions of a content, whatever their scale; landmarks.
+    """Digests, (all,) uint64, of the instances at these positions of a content, whatever their scale, and landmarks.
 
-    kind: (n,) int64, the cell of each. Those of other positions are 0. Raises AmcError for instances without a scale.
+    kind: (n,) int64, the cell of each. Digests at other positions are 0. Raises AmcError for instances without a scale.
     """
-    found, marks = _known_in_order(recording, used, kind, digest)
+    values, marks = _known_in_order(recording, used, kind, digest)
     digests = np.zeros(len(recording), dtype=np.uint64)
-    digests[used] = found
+    digests[used] = values
     return digests, marks
 
 
 def _known_in_order(
     recording: Recording, used: np.ndarray, kind: np.ndarray, digest: str
 ) -> tuple[np.ndarray, Landmarks]:
-    """As `_known`, of these positions alone: (n,) uint64."""
+    """The same as `_known`, with digests of these positions alone: (n,) uint64."""
     described = hashlib.blake2b(used.tobytes() + kind.tobytes(), digest_size=12).hexdigest()
     large = len(used) * recording.length * 8 >= _KEPT_BYTES
     name = "usable samples", digest, recording.length, described
@@ -235,11 +236,11 @@ def _known_in_order(
     marks = landmarks(batches(), recording.length, kind_of)
     if unusable:
         _refuse_unusable(recording, np.sort(np.concatenate(unusable)))
-    found = np.frombuffer(b"".join(digests), dtype=np.uint64)
+    values = np.frombuffer(b"".join(digests), dtype=np.uint64)
     if large:
-        columns = (found, marks.instance, marks.first, marks.hash)
+        columns = (values, marks.instance, marks.first, marks.hash)
         keep(b"".join([np.int64(marks.one_of).tobytes(), *(column.tobytes() for column in columns)]), *name)
-    return found, marks
+    return values, marks
 
 
 def _refuse_unusable(recording: Recording, positions: np.ndarray) -> None:
@@ -373,9 +374,9 @@ def _uses(dataset: Dataset, parts: tuple[str, ...], names: tuple[str, ...]) -> l
     indices = [] if dataset.whole else [np.array(dataset.indices(part), dtype=np.int64) for part in parts]
     index = None if dataset.whole else np.concatenate(indices)
     components, uses = dataset.scenario.components, []
-    for place, scenario in enumerate(components):
+    for number, scenario in enumerate(components):
         if scenario.recording:
-            own = index[dataset.scenario.component(index) == place] if len(components) > 1 else index
+            own = index[dataset.scenario.component(index) == number] if len(components) > 1 else index
             recorded = Recorded(dataset, scenario.recording)
             positions = recorded.at(own)
             spans = recorded.content.recording.source.spans(positions)

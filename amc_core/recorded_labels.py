@@ -59,13 +59,13 @@ class Selection:
 def opened(path: str, asked: Asked) -> Selection:
     """Open a recording and select what is asked of it. Raises AmcError for what it does not hold.
 
-    Of a `whole` recording instances are cut to the length that is asked for, and what it lacks is left out: SNRs, and
-    modulations but for the last one.
+    If a `whole` recording is asked for, its instances are cut to the length that is asked for, and the SNRs and
+    modulations that it lacks are left out; at least one of each has to be there.
     """
     recording = open_recording(path, asked.split_length or asked.length, cut=asked.whole, own=asked.modulations)
     recording = _as_asked(recording, asked.modulations)
     if not asked.whole:
-        cells = [found for name in asked.modulations for found in _levels(path, recording, name, asked.snrs_db)]
+        cells = [cell for name in asked.modulations for cell in _levels(path, recording, name, asked.snrs_db)]
         unknown = len(asked.snrs_db) > 1 and np.isnan(recording.snr_db).all()
         return Selection(recording, asked.modulations, (None,) if unknown else asked.snrs_db, tuple(cells))
     names = tuple(name for name in asked.modulations if name in recording.modulations)

@@ -63,10 +63,10 @@ def symbol_rates(x: np.ndarray) -> np.ndarray:
     rates = steps / (2 * length)
     sought = (rates[:, None] >= _OF_BAND[0] * band) & (rates[:, None] <= _OF_BAND[1] * band)
     lines = np.zeros((len(steps), batch))
-    for place, step in enumerate(steps):
-        rows = np.flatnonzero(sought[place])
+    for index, step in enumerate(steps):
+        rows = np.flatnonzero(sought[index])
         if len(rows):
-            lines[place, rows] = _line(edges, rows, int(step))
+            lines[index, rows] = _line(edges, rows, int(step))
     by_line = rates[lines.argmax(0)]
     # By chance a line exceeds x with a probability of exp(−x).
     stands_out = lines.max(0) > np.log(np.maximum(sought.sum(0), 1) / _FALSE_LINE)
@@ -113,7 +113,7 @@ def _line(edges: np.ndarray, rows: np.ndarray, step: int) -> np.ndarray:
     (upper, above), (lower, below) = ((step % _PADDING, step // _PADDING), (-step % _PADDING, -step // _PADDING))
     first, beyond = max(0, half - length // 2 - below), max(0, above + half + 1 - length + length // 2)
     width = 2 * half + 1 - first - beyond
-    above, below = (length // 2 + place - half + first for place in (above, below))
+    above, below = (length // 2 + offset - half + first for offset in (above, below))
     pairs = edges[upper, rows, above : above + width], edges[lower, rows, below : below + width].conj()
     return np.abs((pairs[0] * pairs[1]).sum(1)) ** 2 / (width * _DEPENDENCE)
 

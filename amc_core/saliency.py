@@ -119,7 +119,7 @@ def _feature_maps(model: nn.Module) -> tuple[str, ...]:
 
 
 def _require_regular(model: nn.Module) -> None:
-    """Raise AmcError unless the places of a network's feature maps in the instance follow from their numbers."""
+    """Raise AmcError unless the index of a feature map's value tells which samples of the instance it belongs to."""
 
     def values(value: int | tuple[int, ...] | str) -> set:
         return {value} if isinstance(value, int | str) else set(value)
@@ -160,8 +160,8 @@ class _Watch:
     """Takes down, while a model runs, a layer's feature maps and where their positions lie in the instance.
 
     maps: trunk → [batch, channels, positions], or an image. grids: number of positions → (first, step) in samples,
-    the centre of position p being first + step·p. In each of our networks as many positions lie at the same
-    places, so that their number tells the grid.
+    the centre of position p being first + step·p. In each of our networks, equally long feature maps lie at the
+    same samples, so that the number of positions tells the grid.
     """
 
     def __init__(self, model: nn.Module, trunks: Sequence[str], layer: int):
@@ -233,10 +233,10 @@ class _Watch:
         return torch.where(read, _interpolated(evidence, ((sample - shift) / scale - first) / step), 0)
 
 
-def _interpolated(values: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """Values [batch, positions] at fractional positions [batch, length], those at the ends continued."""
+def _interpolated(values: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """Values [batch, positions] interpolated at fractional positions [batch, length]; the ends are continued."""
     last = values.shape[1] - 1
-    places = places.nan_to_num().clamp(0, last)
-    left = places.floor().long()
+    positions = positions.nan_to_num().clamp(0, last)
+    left = positions.floor().long()
     right = (left + 1).clamp(max=last)
-    return torch.lerp(values.gather(1, left), values.gather(1, right), places - left)
+    return torch.lerp(values.gather(1, left), values.gather(1, right), positions - left)

@@ -279,7 +279,7 @@ class Mixture:
         return self.scenarios
 
     def component(self, index: np.ndarray) -> np.ndarray:
-        """Which scenario each instance is from: int64 indices → int64 places, of the same shape."""
+        """The number of the scenario that each instance is from: int64 indices → int64 numbers of the same shape."""
         golden = (math.sqrt(5) - 1) / 2  # whose multiples fill the unit interval evenly, however many are taken
         below = np.cumsum(self.weights)[:-1]
         return np.searchsorted(below, (index + 1) * golden % 1.0, side="right")
@@ -294,7 +294,7 @@ class Mixture:
         return {"mixture": list(self.scenarios)} | ({} if alike else {"weights": self.weights})
 
     def columns(self) -> dict[str, str | float]:
-        """As `Scenario.columns`; a field in which the scenarios differ is told as "awgn + rayleigh", in their order.
+        """As `Scenario.columns`; a field in which the scenarios differ is written "awgn + rayleigh", in their order.
 
         Shares that are not equal stand before the values: "0.75 awgn + 0.25 rayleigh".
         """

@@ -73,7 +73,7 @@ class Simulator:
         return [x.to(self.device) for x in (self.kind_of, self.keys, self.noise_power.to(torch.float32))]
 
     def _families(self, names: Sequence[str], setting: Setting):
-        """The basebands needed, and for each modulation which of them it uses and which kind of it it is."""
+        """The basebands needed and, for each modulation, the numbers of its baseband and of its kind within that."""
         groups: dict[object, list[str]] = {}
         for name in names:
             known = modulation_of(name)
@@ -88,8 +88,8 @@ class Simulator:
             elif isinstance(chosen[0], Analogue):
                 basebands.append(AnalogueBaseband(chosen[0], setting))
             family |= dict.fromkeys(members, position)
-            kind |= {name: place for place, name in enumerate(members)}
-        families, kinds = ([place[name] for name in names] for place in (family, kind))
+            kind |= {name: number for number, name in enumerate(members)}
+        families, kinds = ([numbers[name] for name in names] for numbers in (family, kind))
         return basebands, torch.tensor(families), torch.tensor(kinds)
 
     def __call__(self, modulation: torch.Tensor, snr: torch.Tensor, index: torch.Tensor) -> torch.Tensor:

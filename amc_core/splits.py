@@ -12,18 +12,18 @@ _SEED = 2016
 
 
 def amr_benchmark_parts(recording: Recording) -> Iterator[tuple[int, float, tuple[np.ndarray, ...]]]:
-    """Of each modulation (its place) and SNR (dB): the positions of training, validation and test, as they are drawn.
+    """Modulation (its index), SNR (dB), and the positions of training, validation and test in the order of drawing.
 
     AMR-Benchmark (Zhang et al. 2022, github.com/Richardzhangxx/AMR-Benchmark) numbers the instances of RadioML 2016 by
     name of the modulation, as the file spells it, then SNR, and draws from NumPy's legacy generator of seed 2016, one
     modulation and SNR after another: 60 % for training, then 20 % for validation from the rest, in the order that
-    Python's set of these numbers has. (It then shuffles its lists, which changes no part.) Of other recordings the
-    names are ours.
+    Python's set of these numbers has. (It then shuffles its lists, which changes no part.) The names in other
+    recordings are ours.
     """
     spelled, first = recording.spelled or recording.modulations, 0
     draw = np.random.RandomState(_SEED)
-    for place in sorted(range(len(spelled)), key=lambda place: spelled[place]):
-        of_name = recording.modulation == place
+    for index in sorted(range(len(spelled)), key=lambda index: spelled[index]):
+        of_name = recording.modulation == index
         for snr_db in np.unique(recording.snr_db[of_name]).tolist():
             level = np.isnan(recording.snr_db) if np.isnan(snr_db) else recording.snr_db == snr_db
             positions = np.flatnonzero(of_name & level)
@@ -32,5 +32,5 @@ def amr_benchmark_parts(recording: Recording) -> Iterator[tuple[int, float, tupl
             rest = list(set(numbers) - set(training.tolist()))
             validation = draw.choice(rest, size=len(numbers) * 2 // 10, replace=False)
             test = np.setdiff1d(rest, validation)
-            yield place, snr_db, tuple(positions[part - first] for part in (training, validation, test))
+            yield index, snr_db, tuple(positions[part - first] for part in (training, validation, test))
             first += len(positions)

@@ -237,8 +237,9 @@ def snr_at(
     """The SNR in dB at which a curve, straight between tested SNRs, first reaches `target`.
 
     snrs_db: [SNRs], ascending. correct: [..., seeds, SNRs]; n: [..., SNRs]. The interval holds the SNRs at which the
-    curve's accuracy cannot be told from the target (Fieller): of another training with several seeds, of this network
-    with one. NaN where the target is never reached; the lowest tested SNR where that reaches it already.
+    curve's accuracy cannot be told from the target (Fieller). It is that of another training with several seeds, and
+    that of this network with one. The SNR is NaN if the target is never reached, and the lowest tested SNR if that
+    reaches it already.
     """
     snrs_db, n = np.asarray(snrs_db, float), np.asarray(n, float)
     tested = np.asarray(correct) / n[..., None, :]
@@ -260,12 +261,15 @@ def snr_at(
 
 
 def first_reached(x: np.ndarray, y: np.ndarray, target: float) -> np.ndarray:
-    """Where the lines through (x [points], y [..., points]), x ascending, first reach target: [...], NaN for never."""
+    """The x, [...], at which the lines through (x [points], y [..., points]) first reach target; NaN if they never do.
+
+    x has to ascend.
+    """
     x, y = np.asarray(x, float), np.asarray(y, float)
     reached = y >= target
     right = reached.argmax(-1)
     left = np.maximum(right - 1, 0)
-    below, above = (np.take_along_axis(y, place[..., None], -1)[..., 0] for place in (left, right))
+    below, above = (np.take_along_axis(y, index[..., None], -1)[..., 0] for index in (left, right))
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(right > 0, (target - below) / (above - below), 0.0)
     return np.where(reached.any(-1), x[left] + (x[right] - x[left]) * share, np.nan)

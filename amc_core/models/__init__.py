@@ -66,8 +66,8 @@ def _of_classifier(spec: ModelSpec, given: dict[str, Any]) -> dict[str, Any]:
             continue
         if name not in allowed:
             why = scikit.reason(name)
-            told = f": {why}" if why else suggest(name, allowed)
-            raise AmcError(f"model {spec.name!r}: {path} has no argument {name!r} that can be given{told}")
+            hint = f": {why}" if why else suggest(name, allowed)
+            raise AmcError(f"model {spec.name!r}: {path} has no argument {name!r} that can be given{hint}")
         values[name] = allowed[name].read(name, value)
     scikit.require_arguments(path, values)
     changed = {

@@ -100,8 +100,8 @@ class LikelihoodClassifier(nn.Module):
         points = [modulation(name).points for name in modulations]
         scores = torch.empty(len(x), self.classes, dtype=torch.float64, device=x.device)
         alike: dict[object, list[int]] = {}
-        for place, one in enumerate(instances):
-            alike.setdefault(place if one.gains is not None else _detector_key(one), []).append(place)
+        for row, one in enumerate(instances):
+            alike.setdefault(row if one.gains is not None else _detector_key(one), []).append(row)
         for rows in alike.values():
             received = torch.stack([_unrotated(x[row], instances[row]) for row in rows])
             one, length = instances[rows[0]], x.shape[-1]

@@ -86,8 +86,8 @@ class RealSpectrumCorrection(nn.Module):
         super().__init__()
         self.real, self.imaginary = correction.real, correction.imaginary
         length = self.real[0].in_features
-        places = torch.arange(length)
-        angle = 2 * math.pi / length * (torch.outer(places, places) % length).double()
+        indices = torch.arange(length)
+        angle = 2 * math.pi / length * (torch.outer(indices, indices) % length).double()
         self.register_buffer("cosines", angle.cos().float())
         self.register_buffer("sines", angle.sin().float())
 

@@ -54,13 +54,13 @@ def class_of(path: Any) -> type:
 
     module, _, name = path.rpartition(".")
     try:
-        found = importlib.import_module(module)
+        package = importlib.import_module(module)
     except ImportError:
         raise AmcError(f"classifier {path!r} is not known: scikit-learn has no {module}; {allowed}") from None
-    kind = getattr(found, name, None)
+    kind = getattr(package, name, None)
     if not (isinstance(kind, type) and issubclass(kind, ClassifierMixin) and issubclass(kind, BaseEstimator)):
         known = [
-            each for each in getattr(found, "__all__", ()) if each.endswith(("Classifier", "SVC", "NB", "Analysis"))
+            each for each in getattr(package, "__all__", ()) if each.endswith(("Classifier", "SVC", "NB", "Analysis"))
         ]
         raise AmcError(f"classifier {path!r} is not known{suggest(name, known) if known else f': {allowed}'}")
     needed = [name for name, default in _arguments(kind).items() if default is inspect.Parameter.empty]

@@ -17,7 +17,7 @@ from amc_core.reading import Reading, reading_of
 from amc_core.recordings.arrays import Arrays
 from amc_core.recordings.hdf5 import open_hdf5, write_radioml2018
 from amc_core.recordings.hdf5_fields import hdf5_arrays
-from amc_core.recordings.layouts import recording_of, told
+from amc_core.recordings.layouts import apply_reading, recording_of
 from amc_core.recordings.matlab import MAGIC as MATLAB
 from amc_core.recordings.matlab import MAGIC_73 as MATLAB_73
 from amc_core.recordings.matlab import mat_arrays
@@ -47,13 +47,13 @@ def open_recording(
     cut: bool = False,
     own: Collection[str] = (),
 ) -> Recording:
-    """The instances of a file; its kind is told by its content.
+    """The instances of a file, whose kind follows from its content.
 
     path: a file, a directory of SigMF recordings, or a list of their .sigmf-meta files and .sigmf archives. length:
     samples of an instance; by default what the file's instances have. RadioML and AugMod instances give their first
     `length` samples, or with `cut` as many consecutive instances as go into each; what SigMF annotations mark is always
     cut in consecutive instances (of 1024 samples by default), as is a long capture. A `ReadPath` says what the fields
-    of a file are whose format does not. own: modulations of the user's own, which a label may be told to be.
+    of a file are whose format does not. own: modulations of the user's own, which labels may name.
     Raises AmcError for a file that is of no known kind, cut short, or not as its kind should be.
     """
     if not isinstance(path, str | os.PathLike):
@@ -77,13 +77,13 @@ def open_recording(
             return recording_of(path, arrays, reading, length, cut, own)
         head = head[:64].lstrip()
         if is_hdf5:
-            return fitted(path, told(path, open_hdf5(path), reading), length, cut)
+            return fitted(path, apply_reading(path, open_hdf5(path), reading), length, cut)
     except OSError as error:
         raise AmcError(f"{path}: cannot be read: {error.strerror or error}; {_ALLOWED}") from None
     if head.removeprefix(b"\xef\xbb\xbf").startswith(b"{"):
         return open_sigmf([path], length, reading)
     if head.startswith((b"\x80", b"(", b"}", b"ccollections\n")):
-        return fitted(path, told(path, open_radioml2016(path), reading), length, cut)
+        return fitted(path, apply_reading(path, open_radioml2016(path), reading), length, cut)
     what = "an archive, which has to be unpacked" if head.startswith(_ARCHIVES) else "of no known kind"
     raise AmcError(f"{path}: the file is {what}; {_ALLOWED}")
 

@@ -76,10 +76,10 @@ class Mapped:
 
 
 def named(path: Path, arrays: Arrays, name: str, what: str) -> Array:
-    """The array of a name that `what` is told to be. Raises AmcError, with the names that there are."""
+    """The array of the name given for `what`. Raises AmcError with the names that there are."""
     if name not in arrays:
-        told = suggest(name, [*map(printable, arrays)]) if arrays else "; it has none"
-        raise AmcError(f"{path}: {what} is told to be field {name!r}, which is not there{told:.300}")
+        hint = suggest(name, [*map(printable, arrays)]) if arrays else "; it has none"
+        raise AmcError(f"{path}: {what} is told to be field {name!r}, which is not there{hint:.300}")
     return arrays[name]
 
 

@@ -47,29 +47,29 @@ _ONE_PLAIN_CARRIER = ("single_carrier", "with_carrier")
 
 
 def modulation_of(label: str, detail: dict[str, Any]) -> str | None:
-    """The class of a signal: a label that we know, else what the detail says, else the label as it is.
+    """The class of a signal: its label if we know it, else what the detail says, else the label as it is.
 
-    Where the detail, or the label, says more than a modulation (OFDM, spreading, several carriers), the class says so
-    too: "16QAM-OFDM". None where nothing is said. Raises ValueError where label and detail are of two orders or of two
+    If the detail or the label says more than a modulation (OFDM, spreading, several carriers), the class says so too:
+    "16QAM-OFDM". It is None if nothing is said. Raises ValueError if label and detail are of two orders or of two
     families.
     """
-    told = {key: _plain(key, detail[key]) for key in _MODULATION if key in detail}
+    values = {key: _plain(key, detail[key]) for key in _MODULATION if key in detail}
     carrier = detail.get("carrier_variant", _ONE_PLAIN_CARRIER[0])
     composition = [word for key in _COMPOSITION for word in _listed(detail.get(key)) if word]
     composition += [word for word in _COMPOSED.findall(label.upper()) if not composition]
     if carrier == "suppressed_carrier":
-        told["carrier_variant"] = carrier
+        values["carrier_variant"] = carrier
     elif carrier not in _ONE_PLAIN_CARRIER and not composition:
         composition = [carrier]
     by_label = known_name(label)
-    by_detail = next((name for name, known in _DETAILS.items() if known == told), None)
-    orders = [_DETAILS.get(by_label, {}).get("order"), told.get("order")]
+    by_detail = next((name for name, known in _DETAILS.items() if known == values), None)
+    orders = [_DETAILS.get(by_label, {}).get("order"), values.get("order")]
     if None not in orders and orders[0] != orders[1]:
         raise ValueError(f"the label is {label!r} and the detail's order {orders[1]!r:.80}")
     family = _FAMILIES.get(_DETAILS.get(by_label, {}).get("mod_class"))
-    if family and _FAMILIES.get(told.get("mod_class"), family) != family:
-        raise ValueError(f"the label is {label!r} and the detail's class {told['mod_class']!r:.80}")
-    spelled = "-".join(str(part) for part in told.values() if isinstance(part, str | int))
+    if family and _FAMILIES.get(values.get("mod_class"), family) != family:
+        raise ValueError(f"the label is {label!r} and the detail's class {values['mod_class']!r:.80}")
+    spelled = "-".join(str(part) for part in values.values() if isinstance(part, str | int))
     name = by_label or by_detail or modulation_name(label) or spelled.upper()
     extra = "-".join(str(part).upper()[:40] for part in composition)
     if not extra or extra in name:

@@ -54,7 +54,7 @@ def export_instances(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix in _HDF5:
-            labelled = ((x, place, snr_db) for place, name in enumerate(modulations) for x in batches(name))
+            labelled = ((x, index, snr_db) for index, name in enumerate(modulations) for x in batches(name))
             write_radioml2018(path, labelled, modulations)
             return f"{path} (RadioML 2018.01A layout)"
         path.mkdir(exist_ok=True)

@@ -72,7 +72,7 @@ class _Signals:
 
 
 def open_hdf5(path: Path) -> Recording:
-    """A RadioML 2018.01A or AugMod file, told by its fields."""
+    """A RadioML 2018.01A or AugMod file, recognised by its fields."""
     with opened_hdf5(path) as file:
         if set(_AUGMOD[:4]) & set(file):
             return _open_augmod(path, file)

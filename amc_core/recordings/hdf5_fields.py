@@ -55,17 +55,17 @@ def hdf5_arrays(path: Path, wanted: list[str], matlab: bool = False) -> Arrays:
 
 
 def _names(group: h5py.Group, before: str = "") -> list[str]:
-    """The data sets in a group and in those below it, links left out."""
-    found = []
+    """The names of the data sets in a group and in those below it; links are left out."""
+    names = []
     for name in group:
         if name.startswith("#") or not isinstance(group.get(name, getlink=True), h5py.HardLink):
             continue
         entry = group[name]
         if isinstance(entry, h5py.Dataset) and entry.shape is not None:
-            found.append(before + name)
+            names.append(before + name)
         elif isinstance(entry, h5py.Group) and before.count("/") < 8:
-            found += _names(entry, f"{before}{name}/")
-    return found
+            names += _names(entry, f"{before}{name}/")
+    return names
 
 
 def _texts(path: Path, name: str, file: h5py.File, field: h5py.Dataset) -> np.ndarray:

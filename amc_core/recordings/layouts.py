@@ -170,7 +170,7 @@ def _signals(path: Path, arrays: Arrays, fields: str | tuple[str, str]) -> _Sign
     return _Signals(path, fields, (array,), axis, True, shape[1 - axis], shape[1 - axis], across=axis == 0)
 
 
-def told(path: Path, recording: Recording, reading: Reading) -> Recording:
+def apply_reading(path: Path, recording: Recording, reading: Reading) -> Recording:
     """The recording of a format that names its fields, with modulations renamed as the reading's classes say."""
     reading.require_only(path, "this format", "classes", "sample_rate")
     if reading.sample_rate is not None:
@@ -209,7 +209,7 @@ def _classes(path: Path, arrays: Arrays, reading: Reading) -> tuple[str, ...] | 
 
 
 def _constant(path: Path, arrays: Arrays, reading: Reading, own: Collection[str]) -> str | None:
-    """The one modulation that a label is told to be, where it is not the name of a field."""
+    """The one modulation that a label is, if it is not the name of a field."""
     label = reading.label
     if isinstance(label, dict) or label in arrays:
         return None
@@ -224,7 +224,7 @@ def _constant(path: Path, arrays: Arrays, reading: Reading, own: Collection[str]
 def _labels(
     path: Path, arrays: Arrays, reading: Reading, constant: str | None, count: int
 ) -> tuple[tuple[str, ...], np.ndarray]:
-    """Modulations, and (count,) int64 indices into them. constant: the one modulation of all, if it is told."""
+    """Modulations, and (count,) int64 indices into them. constant: the one modulation of all, if it is given."""
     if isinstance(reading.label, dict):
         raise AmcError(f"{path}: label maps samples, and iq has instances; allowed is the name of a field")
     if constant is not None:
@@ -261,8 +261,8 @@ def _labels(
     occurring = [
         name for name, there in zip(names, np.isin(range(len(names)), of_class[numbers]), strict=True) if there
     ]
-    places = np.array([occurring.index(name) if name in occurring else -1 for name in names])
-    return tuple(occurring), places[of_class[numbers]]
+    positions = np.array([occurring.index(name) if name in occurring else -1 for name in names])
+    return tuple(occurring), positions[of_class[numbers]]
 
 
 def _of_names(names: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray]:
@@ -344,13 +344,13 @@ def _labelled(
     if isinstance(reading.label, dict) or (constant is not None and not isinstance(reading.snr_db, str)):
         if isinstance(reading.snr_db, str):
             raise AmcError(f"{path}: label maps samples, and snr_db is field {reading.snr_db!r}; allowed is one number")
-        told = {constant: [[0, total]]} if constant is not None else reading.label
-        listed = [(renamed(reading, name), *ends) for name, several in told.items() for ends in several]
+        spans = {constant: [[0, total]]} if constant is not None else reading.label
+        listed = [(renamed(reading, name), *ends) for name, several in spans.items() for ends in several]
         beyond = next((end for _, _, end in listed if end > total), None)
         if beyond is not None:
             raise AmcError(f"{path}: label reaches to sample {beyond}; allowed are up to {total}, which it has")
         names, index = _of_names([name for name, _, _ in listed])
-        start, end = (np.array([entry[place] for entry in listed], np.int64) for place in (1, 2))
+        start, end = (np.array([entry[column] for entry in listed], np.int64) for column in (1, 2))
         level = _snr_db(path, arrays, reading, len(listed))
     else:
         names, of_sample = _labels(path, arrays, reading, constant, total)

@@ -233,13 +233,13 @@ class _Arrays:
     def fetch(self, positions: np.ndarray, length: int) -> np.ndarray:
         out = np.empty((len(positions), 2, length))
         for row, position in enumerate(positions):
-            place = bisect_right(self.starts, position) - 1
-            out[row] = self.arrays[place][position - self.starts[place], :, :length]
+            index = bisect_right(self.starts, position) - 1
+            out[row] = self.arrays[index][position - self.starts[index], :, :length]
         return out
 
     def describe(self, position: int) -> str:
-        place = bisect_right(self.starts, position) - 1
-        return f"{self.path}: instance {position - self.starts[place]} of {self.keys[place]}"
+        index = bisect_right(self.starts, position) - 1
+        return f"{self.path}: instance {position - self.starts[index]} of {self.keys[index]}"
 
     def spans(self, positions: np.ndarray) -> dict[str, np.ndarray]:
         return {content_digest(self.path): np.stack([positions, positions + 1], axis=1)}

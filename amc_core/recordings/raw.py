@@ -15,12 +15,12 @@ _TYPES = {"complex64": np.dtype("<c8"), "int16": np.dtype([("I", "<i2"), ("Q", "
 
 
 def is_raw(path: Path, reading: Reading) -> bool:
-    """Is a file raw, by what is told of it? What ends in .dat may be anything, RadioML 2016.10B for one."""
+    """Is a file raw, by its name and reading? A file that ends in .dat may be anything, such as RadioML 2016.10B."""
     return bool(reading.datatype) or (reading.label is not None and path.suffix in _SUFFIXES)
 
 
 def raw_arrays(path: Path, datatype: str | None) -> Arrays:
-    """The samples of a raw file, as the field "samples"; what ends in .cfile is complex64 unless told."""
+    """The samples of a raw file, as the field "samples"; a .cfile is complex64 unless the reading says otherwise."""
     if datatype is None and path.suffix == ".cfile":
         datatype = "complex64"
     if datatype is None:

@@ -123,39 +123,39 @@ def _known(values: np.ndarray, otherwise: float | None) -> np.ndarray:
 def _recordings(path: Path) -> list[tuple[Piece, ...]]:
     allowed = "allowed are a .sigmf-meta file with its .sigmf-data file, a .sigmf archive, or a directory of them"
     try:
-        found = recordings_at(path)
+        recordings = recordings_at(path)
     except AmcError as error:
         raise AmcError(f"{path}: {error}; {allowed}") from None
-    if not found:
+    if not recordings:
         raise AmcError(f"{path}: the directory has no .sigmf-meta files; {allowed}")
-    if len(found[0]) != 2:
+    if len(recordings[0]) != 2:
         raise AmcError(f"{path}: the name does not end in .sigmf-meta; {allowed}")
-    return found
+    return recordings
 
 
 def _ranges(metas: list[Meta], names: list[str]) -> Ranges:
     """The ranges of all files, each sample once; files of the same samples are one space, that of their first."""
     sizes, spaces, first_of = Counter(meta.data.size for meta in metas), [], {}
-    for place, meta in enumerate(metas):
+    for number, meta in enumerate(metas):
         alone = sizes[meta.data.size] == 1
-        content = place if alone else (piece_digest(meta.data), meta.type)
-        spaces.append(first_of.setdefault(content, place))
-    index = {name: place for place, name in enumerate(names)}
+        content = number if alone else (piece_digest(meta.data), meta.type)
+        spaces.append(first_of.setdefault(content, number))
+    index = {name: number for number, name in enumerate(names)}
     columns, firsts = [], np.cumsum([0, *(meta.rows for meta in metas)])
-    for place, meta in enumerate(metas):
+    for number, meta in enumerate(metas):
         start, end, kind, snr_db, row = meta.ranges()
         name = np.array([index[name] for name in meta.names], dtype=np.int64)[kind]
-        space = np.full(len(start), spaces[place])
-        columns.append((space, start, end, name, snr_db, row + firsts[place]))
+        space = np.full(len(start), spaces[number])
+        columns.append((space, start, end, name, snr_db, row + firsts[number]))
     together = Ranges(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
     def conflict(first: int, second: int, start: int, end: int) -> AmcError:
-        told = []
+        annotations = []
         for row in (first, second):
-            place = int(np.searchsorted(firsts, row, side="right")) - 1
-            told.append((metas[place].path, metas[place].describe(row - int(firsts[place]))))
-        where = "" if told[0][0] == told[1][0] else f" of {told[1][0]}"
-        both = f"{told[0][1]} and {told[1][1]}{where} name the same samples, {start} to {end}"
-        return AmcError(f"{told[0][0]}: {both}; allowed is one label for a sample")
+            number = int(np.searchsorted(firsts, row, side="right")) - 1
+            annotations.append((metas[number].path, metas[number].describe(row - int(firsts[number]))))
+        where = "" if annotations[0][0] == annotations[1][0] else f" of {annotations[1][0]}"
+        both = f"{annotations[0][1]} and {annotations[1][1]}{where} name the same samples, {start} to {end}"
+        return AmcError(f"{annotations[0][0]}: {both}; allowed is one label for a sample")
 
     return together.each_once(conflict)

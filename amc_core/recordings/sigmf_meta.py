@@ -86,22 +86,22 @@ class Meta:
 
     def describe(self, row: int) -> str:
         """An annotation that names a modulation, as errors tell it."""
-        place = int(np.searchsorted(np.frombuffer(self._row, dtype=np.int64), row))
-        snr_db = self._snr_db[place]
+        index = int(np.searchsorted(np.frombuffer(self._row, dtype=np.int64), row))
+        snr_db = self._snr_db[index]
         level = "no SNR" if math.isnan(snr_db) else f"{snr_db:g} dB"
-        return f"annotation {row} ({self.names[self._kind[place]]}, {level})"
+        return f"annotation {row} ({self.names[self._kind[index]]}, {level})"
 
     # -- reading ---------------------------------------------------------------------------------------
 
     def _read(self, piece: Piece) -> None:
-        told = {"captures": False, "annotations": False}
+        presence = {"captures": False, "annotations": False}
         try:
             with open(piece.path, "rb") as file:
                 file.seek(piece.offset)
                 stream = JsonStream(file, piece.size)
                 for name in stream.members():
-                    if name in told:
-                        told[name] = True
+                    if name in presence:
+                        presence[name] = True
                         for entry in self._entries(stream, name):
                             (self._capture if name == "captures" else self._annotation)(entry)
                     else:
@@ -114,7 +114,7 @@ class Meta:
             if isinstance(error, AmcError):
                 raise
             raise AmcError(f"{self.path}: is not whole JSON ({error}); allowed is a .sigmf-meta file") from None
-        missing = "global" if self.head is None else next((name for name, there in told.items() if not there), None)
+        missing = "global" if self.head is None else next((name for name, there in presence.items() if not there), None)
         if missing:
             raise self._mistyped(missing)
 

@@ -70,9 +70,9 @@ def write_sigmf(
 def _annotations(names: list[str], snrs_db: list[float], length: int) -> list[dict[str, Any]]:
     """An annotation for each run of instances of one modulation and SNR."""
     annotations, previous = [], None
-    for place, label in enumerate(zip(names, snrs_db, strict=True)):
+    for index, label in enumerate(zip(names, snrs_db, strict=True)):
         if label != previous:
-            start = {"core:sample_start": place * length, "core:sample_count": 0, "core:label": label[0]}
+            start = {"core:sample_start": index * length, "core:sample_count": 0, "core:label": label[0]}
             detail = detail_of(label[0])
             annotations.append(start | {"amc:snr_db": label[1]} | ({"signal:detail": detail} if detail else {}))
             previous = label

@@ -151,7 +151,7 @@ def test_a_folder_of_another_user_is_not_trusted(monkeypatch, tmp_path):
 
 
 def test_progress_is_told_on_a_terminal_for_a_large_file(large, monkeypatch, capsys, readings):
-    monkeypatch.setattr(fingerprint, "_TOLD_BYTES", 1 << 20)
+    monkeypatch.setattr(fingerprint, "_PROGRESS_BYTES", 1 << 20)
     content_digest(large)
     assert not capsys.readouterr().err
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
