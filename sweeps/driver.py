@@ -101,9 +101,9 @@ class Outcome:
         return train_test_heat_map(self.cells)
 
     def __repr__(self) -> str:
-        told = [self.study.name, "complete" if self.complete else "not complete"]
-        told += [f"{name} {count}" for name, count in self.counts.items()]
-        return f"<Outcome: {', '.join(told)}>"
+        parts = [self.study.name, "complete" if self.complete else "not complete"]
+        parts += [f"{name} {count}" for name, count in self.counts.items()]
+        return f"<Outcome: {', '.join(parts)}>"
 
 
 def plan(study: Source | Studies | Sequence[Source], store: str | Path | Store = "results", scale: str | None = None):
@@ -112,10 +112,10 @@ def plan(study: Source | Studies | Sequence[Source], store: str | Path | Store =
     study, store, scale: as `run` takes them. Raises AmcError for a study that cannot be run, and for recordings that
     do not hold what is asked of them.
     """
-    place = _opened(store)
-    found = make_plan(proposed(load_studies(study, scale), place), place)
-    require_recordings(found)
-    return found
+    store = _opened(store)
+    plan = make_plan(proposed(load_studies(study, scale), store), store)
+    require_recordings(plan)
+    return plan
 
 
 def run(
@@ -152,20 +152,20 @@ def run(
     """
     require_options(address, gpus_per_trial, log, ray)
     ending = Ending(limit_in_seconds(time_limit), stop)
-    chosen, place = load_studies(study, scale), _opened(store)
+    chosen, store = load_studies(study, scale), _opened(store)
     if not ray and isinstance(chosen, SearchStudy):
         raise AmcError(f"{chosen.name} is a search, whose proposals Ray starts: it cannot be run without Ray")
-    if isinstance(chosen, SearchStudy) and (damage := mend(chosen, place)):
+    if isinstance(chosen, SearchStudy) and (damage := mend(chosen, store)):
         notice(damage)
-    _set_aside(place, (run.key for run in proposed(chosen, place).runs()), notice)
-    chosen = completed(chosen, place)  # of a search; what it has begun, it proposes again
-    before = make_plan(chosen, place)
+    _set_aside(store, (run.key for run in proposed(chosen, store).runs()), notice)
+    chosen = completed(chosen, store)  # a search proposes again what it has begun
+    before = make_plan(chosen, store)
     require_recordings(before)
     require_working_code(chosen, before)
     planned(chosen, before)
-    search = _open_search(chosen, place)
+    search = _open_search(chosen, store)
     if not before.incomplete and not (search and search.wanted):
-        return Outcome(chosen, place, before, {}, _counted(search))
+        return Outcome(chosen, store, before, {}, _counted(search))
     from sweeps.engine.launch import launch
     from sweeps.engine.progress import Progress, usual_console
     from sweeps.engine.sequential import compute_in_turn
@@ -173,13 +173,13 @@ def run(
     showing = Progress(before, console or usual_console(), lambda: search.heading if search else "")
     with _LAUNCHES, showing as progress:
         if ray:
-            launch(chosen, before, place, progress, address, gpus_per_trial, log, search, ending)
+            launch(chosen, before, store, progress, address, gpus_per_trial, log, search, ending)
         else:
-            compute_in_turn(chosen, before, place, progress, ending)
-    chosen = completed(chosen, place)
-    after = make_plan(chosen, place)
+            compute_in_turn(chosen, before, store, progress, ending)
+    chosen = completed(chosen, store)
+    after = make_plan(chosen, store)
     failures = {} if ending.early else {entry.run.key: _waited(entry) for entry in after.incomplete}
-    return Outcome(chosen, place, after, failures | progress.failures, _counted(search), ending.early)
+    return Outcome(chosen, store, after, failures | progress.failures, _counted(search), ending.early)
 
 
 def _opened(store: str | Path | Store) -> Store:

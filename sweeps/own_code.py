@@ -46,7 +46,7 @@ def _lengths(run: Run, tests: tuple[Dataset, ...]) -> tuple[int, ...]:
 def _spread(attempts: list) -> list:
     if len(attempts) <= _MOST_TRIED:
         return attempts
-    return [attempts[place * (len(attempts) - 1) // (_MOST_TRIED - 1)] for place in range(_MOST_TRIED)]
+    return [attempts[index * (len(attempts) - 1) // (_MOST_TRIED - 1)] for index in range(_MOST_TRIED)]
 
 
 @dataclass
@@ -60,13 +60,13 @@ class _New:
     trained: set[str] = field(default_factory=set)  # keys of the runs whose cells these are
 
     @property
-    def told(self) -> str:
+    def text(self) -> str:
         counts = [many(count, name) for count, name in ((self.runs, "run"), (self.cells, "cell")) if count]
         return f"{' and '.join(counts)} {'is' if self.runs + self.cells == 1 else 'are'} new, the old stay queryable."
 
 
 def changes_of_code(plan: Plan, store: Store) -> list[str]:
-    """A sentence for each network and front end of the user's own that the store has of another text.
+    """A sentence for each network and front end of the user's own of which the store has another text.
 
     "my_net.py changed since 3f2a…: 12 runs are new, the old stay queryable". The old text is read, never imported.
     """
@@ -86,33 +86,33 @@ def changes_of_code(plan: Plan, store: Store) -> list[str]:
             missing(code).cells += 1
             missing(code).trained.add(run.key)
     old = _others(new, store)
-    told = []
+    lines = []
     for name in filter(old.get, new):
         _, digest, key = max(old[name])
         before, now = store.run(key).code(digest), new[name].code.sources
         changed = sorted(path for path in {*before, *now} if before.get(path) != now.get(path))
         files = ", ".join(changed if before else [new[name].code.path])
-        told.append(f"{files} changed since {digest[:4]}…: {new[name].told}")
-    return list(dict.fromkeys(told))
+        lines.append(f"{files} changed since {digest[:4]}…: {new[name].text}")
+    return list(dict.fromkeys(lines))
 
 
 def _others(new: dict[str, _New], store: Store) -> dict[str, list[tuple[str, str, str]]]:
-    """Name → moment, digest and run, of each other text of it that has trained or tested a run of the store."""
+    """Name → moment, digest and run of every other text of it that has trained or tested a run of the store."""
     old: dict[str, list[tuple[str, str, str]]] = {}
 
-    def found(name: str, digest: str | None, moment: datetime | None, key: str) -> None:
+    def add(name: str, digest: str | None, moment: datetime | None, key: str) -> None:
         if name in new and digest and digest not in new[name].digests:
             old.setdefault(name, []).append((moment.isoformat() if moment else "", digest, key))
 
     for key, record in store.records().items() if new else ():
-        found(record.model, record.code, record.finished_at, key)
+        add(record.model, record.code, record.finished_at, key)
         for scenario in record.dataset.scenario.components:
             if scenario.front_end:
-                found(scenario.front_end.name, scenario.front_end.digest, record.finished_at, key)
+                add(scenario.front_end.name, scenario.front_end.digest, record.finished_at, key)
     tested = [key for entry in new.values() for key in entry.trained]
     for table in store.cell_tables(dict.fromkeys(tested), ["run", "test_scenario", "evaluated_at"]):
         for row in table.group_by(["run", "test_scenario"]).aggregate([("evaluated_at", "max")]).to_pylist():
             front_end = json.loads(row["test_scenario"]).get("front_end")
             if front_end:
-                found(front_end["name"], front_end["digest"], row["evaluated_at_max"], row["run"])
+                add(front_end["name"], front_end["digest"], row["evaluated_at_max"], row["run"])
     return old

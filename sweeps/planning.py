@@ -122,7 +122,7 @@ def make_plan(study: Study | Studies, store: Store, few: bool = False) -> Plan:
 def expected_seconds(plan: Plan, store: Store, done: Mapping[str, float] = MappingProxyType({})) -> dict[str, float]:
     """Device → how long the missing work takes one trial at a time there, by what the store's own runs took.
 
-    done: run key → the part of its training that is done. Only devices are told on which every classifier that is
+    done: run key → the part of its training that is done. Only devices are given on which every classifier that is
     missing has been timed.
     """
     speeds, seconds = store.speeds(), {}
@@ -165,7 +165,7 @@ def _seconds(entry: RunPlan, speeds: tuple[float, float], done: float) -> float:
 
 
 def elsewhere(source: Source, store: Store, scale: str | None) -> str:
-    """Where a store has nothing of a study at a scale, at which others it has: "it holds cells at smoke: add …"."""
+    """The other scales at which a store holds cells of a study, in words: "it holds cells at smoke: add …"."""
     listing = store.listing()
     trained = listing.trained()
     held = [
@@ -173,9 +173,9 @@ def elsewhere(source: Source, store: Store, scale: str | None) -> str:
         for study in (at_every_scale(source) if trained else ())
         if study.scale != scale and any(listing.tested(run.key for run in study.runs() if run.key in trained))
     ]
-    told = " and ".join("the scale as written" if name is None else name for name in held)
+    scales = " and ".join("the scale as written" if name is None else name for name in held)
     ways = " or ".join("leave --scale out" if name is None else f"add --scale {name}" for name in held)
-    return f"it holds cells at {told}: {ways}" if held else ""
+    return f"it holds cells at {scales}: {ways}" if held else ""
 
 
 def require_recordings(plan: Plan) -> None:

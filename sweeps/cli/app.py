@@ -35,13 +35,13 @@ def numeral(flag: str, allowed: str, low: float, high: float, whole: bool = Fals
 
     def value(text: str | float) -> str | float:
         infinite = isinstance(text, str) and text.strip().lower() in ("inf", "+inf", ".inf")
-        found = math.inf if infinite else read(text)
-        return text if found is None or not low <= found <= high else found
+        number = math.inf if infinite else read(text)
+        return text if number is None or not low <= number <= high else number
 
-    def require(found: str | float | None) -> float | None:
-        if isinstance(found, str):  # a ValueError that the parser raises would end in a box
-            raise AmcError(f"{flag} {found!r} is not allowed: it is {allowed}")
-        return found
+    def require(number: str | float | None) -> float | None:
+        if isinstance(number, str):  # a ValueError that the parser raises would end in a box
+            raise AmcError(f"{flag} {number!r} is not allowed: it is {allowed}")
+        return number
 
     metavar = "INTEGER" if whole else "NUMBER"
     return typer.Option(flag, parser=value, callback=require, metavar=metavar, help=help)

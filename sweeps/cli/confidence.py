@@ -55,8 +55,8 @@ def show_calibration(
     for heading in headings.values():
         table.add_column(heading, justify="right")
     for row in rows.to_dict("records"):
-        told = [_in_words(name, row) for name in headings]
-        table.add_row(row["model"], *told)
+        texts = [_in_words(name, row) for name in headings]
+        table.add_row(row["model"], *texts)
     show_whole(table)
     out.print(
         "The calibration error is known to half the width of a bin, 2.5 %; intervals: 95 %, of these networks.",

@@ -35,20 +35,20 @@ def show_efficiency(
     cells = at_snrs(Results(study, store, scale).require_cells(study), snr_range(snr))
     rows = efficiency(cells)
     shown, hyperparameters = spread(rows)
-    told = [*hyperparameters, *varied(rows, ["classes", "length"])]
+    fields = [*hyperparameters, *varied(rows, ["classes", "length"])]
     table = Table(
         title=f"accuracy, mean over test settings and {snrs_in_words(cells['snr_db'])}",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    for heading in ("model", *told):
+    for heading in ("model", *fields):
         table.add_column(heading, vertical="bottom")
     for heading in ("accuracy in %", "parameters", "MACs", "% per 1000\nparameters", "% per million\nMACs"):
         table.add_column(heading, justify="right", no_wrap=True, vertical="bottom")
     for row in shown.to_dict("records"):
         low, value, high = (100 * row[name] for name in ("accuracy_low", "accuracy", "accuracy_high"))
         table.add_row(
-            *(escape(words(row[name])) for name in ("model", *told)),
+            *(escape(words(row[name])) for name in ("model", *fields)),
             f"{value:.1f} [{low:.1f}, {high:.1f}]",
             *(_number(row[name], ",.0f") for name in ("parameters", "multiply_accumulates")),
             _number(1e5 * row["accuracy_per_parameter"], ".3g"),

@@ -92,7 +92,7 @@ def show(
     from analysis.states import choose_states
     from sweeps.study import load_study
 
-    place = opened(store)
+    opened_store = opened(store)
     row = choose_states(states_of([study] if study else None, store, scale), [key]).iloc[0]
     usual = _defaults()
     known = {name: value for name, value in row.items() if not is_nothing(value) and (name, value) not in usual.items()}
@@ -102,9 +102,9 @@ def show(
             shown.add_row(title_of(name), escape(written(", ".join(value) if isinstance(value, list) else value)))
     shown.add_row("size", bytes_in_words(row["bytes"]))
     out.print(shown)
-    results = Results(load_study(study, scale) if study else None, place)
+    results = Results(load_study(study, scale) if study else None, opened_store)
     show_curve(results.table("epochs", filters={"run": row["run"]}))
-    for line in place.run(row["run"]).log().splitlines()[-_LINES_SHOWN:]:
+    for line in opened_store.run(row["run"]).log().splitlines()[-_LINES_SHOWN:]:
         out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -143,9 +143,9 @@ def tag(
     """
     from sweeps.store.labels import change_label
 
-    place = opened(store)
+    opened_store = opened(store)
     for chosen in _keys(store, key):
-        label = change_label(place.run(chosen), () if remove else tag, tag if remove else ())
+        label = change_label(opened_store.run(chosen), () if remove else tag, tag if remove else ())
         out.print(f"run {chosen}: {', '.join(label.tags) or 'no tags'}", highlight=False, markup=False)
 
 
@@ -161,14 +161,14 @@ def note(
     """
     from sweeps.store.labels import change_label
 
-    place = opened(store)
+    opened_store = opened(store)
     for chosen in _keys(store, key):
-        label = change_label(place.run(chosen), note=text)
+        label = change_label(opened_store.run(chosen), note=text)
         out.print(f"run {chosen}: {label.note or 'no note'}", highlight=False, markup=False)
 
 
 def _defaults() -> dict:
-    """Column → its default, of the scenario and the recipe, but for those that a reader looks for in any case."""
+    """Column of the scenario or the recipe → its default; columns that a reader always looks for are left out."""
     from dataclasses import asdict
 
     from amc_core.run import Recipe
@@ -176,8 +176,8 @@ def _defaults() -> dict:
     from analysis.columns import scenario_columns
 
     usual = scenario_columns("train", Scenario()) | asdict(Recipe())
-    told = ("channel", "upsampling", "rolloff", "sample_rate", "epochs", "batch_size", "learning_rate")
-    return {name: value for name, value in usual.items() if name.removeprefix("train_") not in told}
+    names = ("channel", "upsampling", "rolloff", "sample_rate", "epochs", "batch_size", "learning_rate")
+    return {name: value for name, value in usual.items() if name.removeprefix("train_") not in names}
 
 
 def _keys(store: str, keys: Sequence[str]) -> list[str]:

@@ -95,8 +95,8 @@ def report(
         size = write(to, store, studies, limit).stat().st_size
     except OSError as error:
         raise AmcError(f"{str(to)!r} cannot be written: {error.strerror or error}") from None
-    told = ", ".join(dict.fromkeys(chosen.name for _, chosen in studies))
-    out.print(f"report of {told}: {to}, {size / 1e6:.1f} MB", highlight=False, markup=False, soft_wrap=True)
+    names = ", ".join(dict.fromkeys(chosen.name for _, chosen in studies))
+    out.print(f"report of {names}: {to}, {size / 1e6:.1f} MB", highlight=False, markup=False, soft_wrap=True)
     if limit:
         show_check([Results(chosen, store) for _, chosen in studies])
 
@@ -160,12 +160,12 @@ def draw_saliency(
     from sweeps.study import load_study
 
     write = partial(save, formats=figure_formats(formats))
-    place = Store(store)
-    chosen = proposed(load_study(study, scale), place)
+    opened_store = Store(store)
+    chosen = proposed(load_study(study, scale), opened_store)
     names = [name.strip() for name in modulations.split(",")] if modulations else chosen.file.modulations[:2]
-    selection = select(chosen, place, names, model, code or ())
+    selection = select(chosen, opened_store, names, model, code or ())
     level = max(chosen.file.snr_db) if snr is None else snr
-    readings = read(chosen, place, selection, names, level, instance, layer)
+    readings = read(chosen, opened_store, selection, names, level, instance, layer)
     name = "-".join([chosen.name, *([scale] if scale else []), "saliency", *([model] if model else [])])
     title = f"Importance of I/Q samples at SNR {level:g} dB: {chosen.name}"
     written(write, saliency_figure(readings, title, layer), to / name)

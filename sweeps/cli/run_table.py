@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # else `amc --help` would take as long as what it tells of
 
 _EPOCHS_SHOWN = 12
 _BARS = "▁▂▃▄▅▆▇█"
-_TOLD = 8  # runs that a list of what would be removed names
+_LISTED = 8  # runs that a list of what would be removed names
 
 Yes = Annotated[bool, typer.Option("--yes", help="Remove them; without this option, only say what would go.")]
 
@@ -43,8 +43,8 @@ def states_of(study: Sequence[str] | None, store: str, scale: str | None) -> pd.
     from sweeps.store import Store
     from sweeps.study import load_studies
 
-    place = Store(store)
-    return run_states(proposed(load_studies(list(study), scale), place) if study else None, place)
+    opened_store = Store(store)
+    return run_states(proposed(load_studies(list(study), scale), opened_store) if study else None, opened_store)
 
 
 def run_table(rows: pd.DataFrame) -> Table:
@@ -71,7 +71,7 @@ def run_table(rows: pd.DataFrame) -> Table:
 
 
 def _settings(rows: pd.DataFrame) -> list[str]:
-    """The channel or recording that each run was trained in, and all else in which the runs of a model differ."""
+    """The channel or recording that each run was trained in, with all else in which the runs of a model differ."""
     from analysis.columns import IDENTITY
     from analysis.pivots import spread
 
@@ -86,8 +86,8 @@ def _settings(rows: pd.DataFrame) -> list[str]:
             settings.append("")
             continue
         values = {title_of(name.removeprefix("train_")): row[name] for name in differing}
-        told = [f"{name} {written(value)}" for name, value in values.items() if not is_nothing(value)]
-        settings.append(", ".join([row["train_recording"] or row["train_channel"], *told]))
+        parts = [f"{name} {written(value)}" for name, value in values.items() if not is_nothing(value)]
+        settings.append(", ".join([row["train_recording"] or row["train_channel"], *parts]))
     return settings
 
 
@@ -123,8 +123,8 @@ def summary(rows: pd.DataFrame) -> str:
     from analysis.states import STATES
 
     counts = rows["state"].value_counts()
-    told = ", ".join(f"{counts[state]} {state}" for state in STATES if state in counts)
-    return f"{many(len(rows), 'run')}: {told}; {bytes_in_words(rows['bytes'].sum())}"
+    text = ", ".join(f"{counts[state]} {state}" for state in STATES if state in counts)
+    return f"{many(len(rows), 'run')}: {text}; {bytes_in_words(rows['bytes'].sum())}"
 
 
 def show_curve(epochs: pd.DataFrame) -> None:
@@ -147,7 +147,7 @@ def is_nothing(value: object) -> bool:
 
 
 def remove_runs(rows: pd.DataFrame, store: Store, yes: bool) -> None:
-    """Remove runs, or say which would go. Raises AmcError for those that a trial is at."""
+    """Remove runs, or say which would go. Raises AmcError if a trial is computing one of them."""
     from sweeps.store.removal import remove
 
     busy = rows[rows["state"].isin(("training", "evaluating"))]
@@ -156,14 +156,14 @@ def remove_runs(rows: pd.DataFrame, store: Store, yes: bool) -> None:
         raise AmcError(
             f"run {first['run']} is being computed on {first['host_now']}: end that launch first, or leave it out"
         )
-    told = f"{many(len(rows), 'run')}, {bytes_in_words(rows['bytes'].sum())}"
+    amount = f"{many(len(rows), 'run')}, {bytes_in_words(rows['bytes'].sum())}"
     if not yes:
-        for row in rows.head(_TOLD).to_dict("records"):
+        for row in rows.head(_LISTED).to_dict("records"):
             words = f"{row['model'] or 'unknown'}, {state_in_words(row)}"
             out.print(f"  {row['run']} {words}", highlight=False, markup=False)
-        if len(rows) > _TOLD:
-            out.print(f"  and {len(rows) - _TOLD:,} more")
-        out.print(f"Would remove {told}." + (" With --yes it does." if len(rows) else ""), highlight=False)
+        if len(rows) > _LISTED:
+            out.print(f"  and {len(rows) - _LISTED:,} more")
+        out.print(f"Would remove {amount}." + (" With --yes it does." if len(rows) else ""), highlight=False)
         return
     remove(store, rows["run"])
-    out.print(f"Removed {told}.", highlight=False)
+    out.print(f"Removed {amount}.", highlight=False)

@@ -42,24 +42,24 @@ def plan(
     from sweeps.store import Store
     from sweeps.study import load_studies
 
-    place = Store(store)
-    chosen = proposed(load_studies(study, scale), place)
-    found = driver.plan(chosen, place)
-    show_missing(chosen, found)
-    for line in changes_of_code(found, place):
+    opened_store = Store(store)
+    chosen = proposed(load_studies(study, scale), opened_store)
+    plan = driver.plan(chosen, opened_store)
+    show_missing(chosen, plan)
+    for line in changes_of_code(plan, opened_store):
         out.print(line, highlight=False, markup=False, soft_wrap=True)
-    show_time(found, place)
-    if listed and found.incomplete:
-        show_incomplete(chosen, place)
-    if found.runs and found.untrained == len(found.runs):
+    show_time(plan, opened_store)
+    if listed and plan.incomplete:
+        show_incomplete(chosen, opened_store)
+    if plan.runs and plan.untrained == len(plan.runs):
         for name in study:
-            if hint := elsewhere(name, place, scale):
+            if hint := elsewhere(name, opened_store, scale):
                 out.print(f"Of {name}, the store has nothing at this scale, but {hint}.", highlight=False, markup=False)
-    show_search_state(chosen, place)
+    show_search_state(chosen, opened_store)
 
 
 def show_time(plan: Plan, store: Store) -> None:
-    """How long the missing work takes one trial at a time, by the store's own runs, else by rates that are shipped."""
+    """Print how long the missing work takes one trial at a time, by the store's own runs, else by shipped rates."""
     from sweeps import rates
     from sweeps.planning import expected_seconds, shipped_seconds
 
@@ -69,8 +69,8 @@ def show_time(plan: Plan, store: Store) -> None:
     for device, seconds in sorted(known.items()):
         out.print(f"By what runs in the store took, that is {duration(seconds)} for one trial at a time on {device}.")
     if not known and (seconds := shipped_seconds(plan)) is not None:
-        told = f"that is about {duration(seconds)} for one trial at a time"
-        out.print(f"The store has not timed these yet: on {rates.MACHINE}, {told}.", highlight=False)
+        text = f"that is about {duration(seconds)} for one trial at a time"
+        out.print(f"The store has not timed these yet: on {rates.MACHINE}, {text}.", highlight=False)
 
 
 @app.command()
@@ -145,18 +145,18 @@ def run(
         show_failures(outcome)
         raise typer.Exit(1)
     verb, counts = "are" if isinstance(outcome.study, Studies) else "is", outcome.counts
-    told = f"{outcome.study.name} {verb} complete: "
-    told += f"{many(counts['runs'], 'run')}, {many(counts['cells'], 'cell')} in {store}."
-    out.print(told, highlight=False)
+    sentence = f"{outcome.study.name} {verb} complete: "
+    sentence += f"{many(counts['runs'], 'run')}, {many(counts['cells'], 'cell')} in {store}."
+    out.print(sentence, highlight=False)
     show_next(study, store, scale)
 
 
 def show_next(study: list[str], store: str, scale: str | None) -> None:
-    """The commands that show what has been computed, as a shell takes them."""
+    """Print the commands that show what has been computed, as a shell takes them."""
     where = [*(["--scale", scale] if scale else []), *(["--store", store] if store != "results" else [])]
     names = ("results", "figures", "report") if len(study) == 1 and not set("*?[") & set(study[0]) else ("report",)
-    told = " · ".join(shlex.join(["amc", name, *study, *where]) for name in names)
-    out.print(f"Next: {told}", highlight=False, markup=False, soft_wrap=True)
+    commands = " · ".join(shlex.join(["amc", name, *study, *where]) for name in names)
+    out.print(f"Next: {commands}", highlight=False, markup=False, soft_wrap=True)
 
 
 _WATCH_SECONDS = 5
@@ -174,16 +174,16 @@ def show_elsewhere(outcome: Outcome) -> bool:
 
 
 def show_rest(outcome: Outcome) -> None:
-    """What a launch that ended early has left, and how to go on."""
+    """Print what a launch that ended early has left, and how to go on."""
     plan, search = outcome.plan, outcome.search
     runs, cells = len(plan.runs), plan.cells
     if search:
-        told = f"{search.wanted - search.done} of {many(search.wanted, 'proposal')}"
+        rest = f"{search.wanted - search.done} of {many(search.wanted, 'proposal')}"
     else:
         begun = outcome.store.listing(entry.run.key for entry in plan.incomplete).training()
-        told = f"{plan.untrained} of {many(runs, 'run')}" + (f" ({len(begun)} of them begun)" if begun else "")
-        told += f" and {plan.missing_cells} of {many(cells, 'cell')}"
-    out.print(f"Ended early, with {told} left. The same command goes on from the store.", highlight=False)
+        rest = f"{plan.untrained} of {many(runs, 'run')}" + (f" ({len(begun)} of them begun)" if begun else "")
+        rest += f" and {plan.missing_cells} of {many(cells, 'cell')}"
+    out.print(f"Ended early, with {rest} left. The same command goes on from the store.", highlight=False)
     show_time(plan, outcome.store)
 
 
@@ -236,15 +236,15 @@ def show_status(study: list[str] | None, store: str, scale: str | None) -> bool:
     from sweeps.store import Store
     from sweeps.study import SearchStudy, load_studies
 
-    place, plan, searching = Store(store), None, False
-    listing = place.listing()
+    opened_store, plan, searching = Store(store), None, False
+    listing = opened_store.listing()
     trained, training, failures = listing.trained(), listing.training(), listing.failures()
     begun = listing.begun()
     if study:
-        chosen = proposed(load_studies(study, scale), place)
-        plan, searching = make_plan(chosen, place), isinstance(chosen, SearchStudy)
+        chosen = proposed(load_studies(study, scale), opened_store)
+        plan, searching = make_plan(chosen, opened_store), isinstance(chosen, SearchStudy)
         show_missing(chosen, plan)
-        show_search_state(chosen, place)
+        show_search_state(chosen, opened_store)
         keys = {run.key for run in chosen.runs()}
         trained, training = trained & keys, training & keys
         failures = {key: failure for key, failure in failures.items() if key in keys}
@@ -262,20 +262,20 @@ def show_status(study: list[str] | None, store: str, scale: str | None) -> bool:
         reason = failure["reason"].strip().splitlines()[-1]
         out.print(f"  {key} failed at {failure['failed_at']}: {reason}", highlight=False, markup=False)
     if plan and under_way:
-        show_time_left(plan, place, {key: each.share() for key, each in begun.items()}, len(under_way))
+        show_time_left(plan, opened_store, {key: each.share() for key, each in begun.items()}, len(under_way))
     return searching or plan is None or bool(plan.incomplete)
 
 
 def show_time_left(plan: Plan, store: Store, done: dict[str, float], trials: int) -> None:
-    """How long the rest takes with as many trials at a time as there are now. done: run key → part of its training."""
+    """Print how long the rest takes with as many trials as there are now. done: run key → part of its training."""
     from sweeps.planning import expected_seconds, shipped_seconds
 
     known = expected_seconds(plan, store, done)
     if not known and (seconds := shipped_seconds(plan, done)) is not None:
         known = {"a CPU like that of the shipped rates": seconds}
     for device, seconds in sorted(known.items() if plan.incomplete else ()):
-        told = f"About {duration(seconds / trials)} left on {device}, with {many(trials, 'trial')} at a time as now"
-        out.print(f"{told}.", highlight=False)
+        text = f"About {duration(seconds / trials)} left on {device}, with {many(trials, 'trial')} at a time as now"
+        out.print(f"{text}.", highlight=False)
 
 
 @app.command(name="search")
@@ -293,10 +293,10 @@ def show_search(
     from sweeps.store import Store
     from sweeps.study import SearchStudy, load_study
 
-    chosen, place = load_study(study, scale), Store(store)
+    chosen, opened_store = load_study(study, scale), Store(store)
     if not isinstance(chosen, SearchStudy):
         raise AmcError(f"{study} searches nothing: it has no section search")
-    table = proposal_table(chosen, place)
+    table = proposal_table(chosen, opened_store)
     columns = [name for name in table if name != "failure" or table[name].any()]
     shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in columns:
@@ -305,13 +305,13 @@ def show_search(
     for row in table[columns].itertuples(index=False):
         shown.add_row(*map(written, row))
     out.print(shown)
-    show_search_state(chosen, place)
+    show_search_state(chosen, opened_store)
     if csv is not None:
         written_to(csv, lambda path: table.to_csv(path, index=False), len(table))
-    out.print(f"Live in a browser: optuna-dashboard {location(chosen, place)}", highlight=False, soft_wrap=True)
+    out.print(f"Live in a browser: optuna-dashboard {location(chosen, opened_store)}", highlight=False, soft_wrap=True)
 
 
-def show_missing(study: Study | Studies, found: Plan) -> None:
-    show_plan(study, found)
-    if found.damaged:
-        out.print(f"Damaged files of cells: {found.damaged}; what they held is missing, 'amc run' computes it again.")
+def show_missing(study: Study | Studies, plan: Plan) -> None:
+    show_plan(study, plan)
+    if plan.damaged:
+        out.print(f"Damaged files of cells: {plan.damaged}; what they held is missing, 'amc run' computes it again.")

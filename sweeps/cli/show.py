@@ -133,16 +133,16 @@ _REASONS = 2  # why proposals were refused, the most frequent ones
 
 
 def show_search_state(study: Study | Studies, store: Store) -> None:
-    """Of a search, how far it is and what is best so far; nothing of another study."""
+    """Print how far a search is and what is best so far; print nothing for another study."""
     from sweeps.search import best, counted, state, trials, wanted
     from sweeps.study import SearchStudy
 
     if not isinstance(study, SearchStudy):
         return
-    found = trials(study, store)
-    states = Counter(state(trial) for trial in found)
-    told = "".join(f", {count} {word}" for word, count in sorted(states.items()) if word != "complete")
-    if not found:
+    proposals = trials(study, store)
+    states = Counter(state(trial) for trial in proposals)
+    rest = "".join(f", {count} {word}" for word, count in sorted(states.items()) if word != "complete")
+    if not proposals:
         sizes = [(len(end.runs()), sum(len(end.tests(run)) for run in end.runs())) for end in study.ends]
         runs, cells = (
             " to ".join(f"{n:,}" for n in sorted({min(size), max(size)})) for size in zip(*sizes, strict=True)
@@ -151,19 +151,19 @@ def show_search_state(study: Study | Studies, store: Store) -> None:
             f"To do: {many(study.wanted, 'proposal')}, each of {_several(runs, 'run')} and {_several(cells, 'cell')}.",
             highlight=False,
         )
-    complete, total = counted(study, found, "COMPLETE"), wanted(study, found)
-    out.print(f"Search: {complete} of {many(total, 'proposal')} complete{told}.", highlight=False)
-    refusals = Counter(trial.user_attrs.get("failure", "") for trial in found if state(trial) == "refused")
+    complete, total = counted(study, proposals, "COMPLETE"), wanted(study, proposals)
+    out.print(f"Search: {complete} of {many(total, 'proposal')} complete{rest}.", highlight=False)
+    refusals = Counter(trial.user_attrs.get("failure", "") for trial in proposals if state(trial) == "refused")
     for reason, count in refusals.most_common(_REASONS):
         out.print(f"Refused, {many(count, 'proposal')}: {reason}", highlight=False, markup=False, soft_wrap=True)
     title = "Best" if len(study.search.objective) == 1 else "Pareto front"
     alike: dict[str, list[str]] = {}  # what was chosen and what it has come to → the proposals
-    for trial in best(study, found):
+    for trial in best(study, proposals):
         values = [f"{name} {value:.4g}" for name, value in zip(study.search.objective, trial.values, strict=True)]
         chosen = [f"{name.removeprefix('models.')} {quantities.written(value)}" for name, value in trial.params.items()]
         alike.setdefault(f"{title_of(', '.join(values))}: {', '.join(chosen)}", []).append(str(trial.number))
-    for told, numbers in alike.items():
-        line = f"{title}: proposal{'s' * (len(numbers) > 1)} {', '.join(numbers)}, {told}"
+    for outcome, numbers in alike.items():
+        line = f"{title}: proposal{'s' * (len(numbers) > 1)} {', '.join(numbers)}, {outcome}"
         out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -223,7 +223,7 @@ def show_table(table, trained=None, limits=None, snrs: str = "all SNRs") -> None
     for entry, bounds in () if limits is None else zip(limits.index, limits.to_numpy(), strict=True):
         rows.append((*_headings(limits.index.names, entry), *(_marked(bound, 0) for bound in bounds)))
     levels = table.index.nlevels
-    heads = [_told(table.columns.name, value) for value in table.columns]
+    heads = [_value_text(table.columns.name, value) for value in table.columns]
     widths = [_GAP + max(map(cell_len, column)) for column in zip(heads, *(row[levels:] for row in rows), strict=True)]
     page = max(out.width, _PAGE) if out.is_terminal else _PAGE
     for beside in _BESIDE:
@@ -279,11 +279,11 @@ _PLAIN_HEAD = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True
 def _headings(names, entry) -> list[str]:
     entry = entry if isinstance(entry, tuple) else (entry,)
     pairs = zip(names, entry, strict=True)
-    return ["" if value is None or value != value else escape(_told(name, value)) for name, value in pairs]
+    return ["" if value is None or value != value else escape(_value_text(name, value)) for name, value in pairs]
 
 
-def _told(column: object, value: object) -> str:
-    """A value of a column; of recordings, what is none is simulated."""
+def _value_text(column: object, value: object) -> str:
+    """A value of a column; if no recording is named, the signal is simulated."""
     return "simulated" if value == "" and str(column).endswith("_recording") else words(value)
 
 

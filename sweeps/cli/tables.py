@@ -49,11 +49,11 @@ def results(
     from analysis.limits import limit_rows, limits_of
     from analysis.pivots import at_snrs, shares_of_training
 
-    found = Results(study, store, scale)
-    cells = at_snrs(found.require_cells(study), snr_range(snr))
+    results = Results(study, store, scale)
+    cells = at_snrs(results.require_cells(study), snr_range(snr))
     table = train_test(cells, listed(rows), columns)
     fields, column = list(table.index.names), table.columns.name
-    bounds = limit_rows(cells, limits_of(found, cells), fields, column) if limit else None
+    bounds = limit_rows(cells, limits_of(results, cells), fields, column) if limit else None
     show_table(table, shares_of_training(cells, fields, column), bounds, snrs_in_words(cells["snr_db"]))
     # A Parquet column holds numbers or texts: one where some values are distributions becomes text.
     mixed = {name: "str" for name in cells if cells[name].dtype == object}
@@ -62,7 +62,7 @@ def results(
         if path is not None:
             written_to(path, write, len(cells))
     if limit:
-        show_check([found])
+        show_check([results])
 
 
 @app.command()

@@ -12,7 +12,7 @@ from sweeps.cli.app import StoreDir, app
 from sweeps.cli.run_table import Yes, opened, remove_runs, states_of
 from sweeps.cli.show import err, out
 
-_TOLD = 8  # runs that a line names
+_LISTED = 8  # runs that a line names
 
 tidying = typer.Typer(
     help="Tidy, merge and check a store.",
@@ -40,15 +40,15 @@ def gc(
     from sweeps.search import proposed
     from sweeps.study import at_every_scale, expanded
 
-    place = opened(store)
+    opened_store = opened(store)
     kept = {
         run.key
         for name in expanded(list(keep))
         for study in at_every_scale(name, scale)
-        for run in proposed(study, place).runs()
+        for run in proposed(study, opened_store).runs()
     }
     rows = states_of(None, store, None)
-    remove_runs(rows[~rows["run"].isin(kept)], place, yes)
+    remove_runs(rows[~rows["run"].isin(kept)], opened_store, yes)
 
 
 @tidying.command()
@@ -76,8 +76,8 @@ def merge(
         highlight=False,
     )
     if merged.left_out:
-        told = f"{many(len(merged.left_out), 'run')} left out, whose weights or whose parent's are others here"
-        out.print(f"{told}: {', '.join(merged.left_out[:_TOLD])}", highlight=False, soft_wrap=True)
+        text = f"{many(len(merged.left_out), 'run')} left out, whose weights or whose parent's are others here"
+        out.print(f"{text}: {', '.join(merged.left_out[:_LISTED])}", highlight=False, soft_wrap=True)
 
 
 @tidying.command()
@@ -88,17 +88,17 @@ def check(store: StoreDir = "results") -> None:
     """
     from sweeps.store.healing import damages
 
-    place = opened(store)
-    found, sizes = damages(place), place.sizes()
-    for key, names in found.items():
+    opened_store = opened(store)
+    damaged, sizes = damages(opened_store), opened_store.sizes()
+    for key, names in damaged.items():
         for name in names:
-            err.print(f"damaged or outdated: {place.path}/runs/{key}/{name}", highlight=False, soft_wrap=True)
-    listing = place.listing()
+            err.print(f"damaged or outdated: {opened_store.path}/runs/{key}/{name}", highlight=False, soft_wrap=True)
+    listing = opened_store.listing()
     records = listing.records()
     cells = sum(map(len, listing.tested(records)))
-    told = f"{many(len(sizes), 'run')}, {len(records)} of them trained, {many(cells, 'cell')}, "
-    out.print(f"{told}{bytes_in_words(sum(sizes.values()))} in {place.path}.", highlight=False, soft_wrap=True)
-    if found:
+    text = f"{many(len(sizes), 'run')}, {len(records)} of them trained, {many(cells, 'cell')}, "
+    out.print(f"{text}{bytes_in_words(sum(sizes.values()))} in {opened_store.path}.", highlight=False, soft_wrap=True)
+    if damaged:
         out.print("'amc run' of a study that needs them sets them aside and computes them again.", highlight=False)
         raise typer.Exit(1)
     out.print("Every file is what was written.", highlight=False)

@@ -70,8 +70,8 @@ def export_run(
     paths, difference = export_network(to, trained.network, about, x)
     for path in paths:
         out.print(f"written: {path}", highlight=False, markup=False, soft_wrap=True)
-    told = f"(batch, 2, {length}) to scores of {', '.join(trained.classes)}"
-    out.print(f"{trained.model}, run {trained.key}: {told}", highlight=False, markup=False, soft_wrap=True)
+    shapes = f"(batch, 2, {length}) to scores of {', '.join(trained.classes)}"
+    out.print(f"{trained.model}, run {trained.key}: {shapes}", highlight=False, markup=False, soft_wrap=True)
     out.print(f"Compared on {INSTANCES} instances: scores differ by at most {difference:.1g}.", highlight=False)
 
 

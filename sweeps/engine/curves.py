@@ -70,8 +70,8 @@ def _mlflow(run: Run, folder: Path, study: str) -> tuple[LOG, END]:
     from mlflow import MlflowClient
 
     client = MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder}/mlflow.db")
-    found = client.get_experiment_by_name(study)
-    experiment = found.experiment_id if found else client.create_experiment(study)
+    record = client.get_experiment_by_name(study)
+    experiment = record.experiment_id if record else client.create_experiment(study)
     begun = client.search_runs([experiment], f"tags.run = '{run.key}'")  # by an earlier launch
     if begun:
         entry = begun[0].info.run_id

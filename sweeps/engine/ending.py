@@ -38,21 +38,22 @@ class Ending:
         self.ends = time.monotonic() + limit if limit else math.inf
         self.stops = self.ends - min(_MARGIN_SECONDS, _MARGIN * limit) if limit else math.inf
         self.notice: Callable[[str], None] = lambda line: None
-        self.told, self.stopped = False, False  # that it is due; are there no trials any more?
+        self.announced = False  # has it been said that the end is due?
+        self.stopped = False  # are there no trials any more?
         self.withheld = False  # has a run not been started, since it could not end in time?
         self.shipped = False  # do rates of CPUs tell how long runs take that the store has not timed?
         self.whole: float | None = None  # seconds that were left at `begin`
         self.store: Store | None = None
         self.plans: dict[str, RunPlan] = {}
         self.seconds: dict[str, float | None] = {}  # run key → how long it takes, as far as that was asked
-        self.speeds, self.looked = {}, -math.inf
+        self.speeds, self.last_look = {}, -math.inf
 
     def due(self) -> bool:
-        """Is it time for the trials to stop? Says so once."""
+        """Is it time for the trials to stop? The first time that it is, say so."""
         by_time = time.monotonic() >= self.stops
         due = by_time or self.asked()
-        if due and not self.told:
-            self.told = True
+        if due and not self.announced:
+            self.announced = True
             why = f"The time limit of {duration(self.limit)} is near" if by_time else "Asked to end"
             self.notice(f"{why}: what is under way stops, with its state in the store. Ctrl-C does not wait for that.")
         return due
@@ -65,7 +66,7 @@ class Ending:
     @property
     def early(self) -> bool:
         """Has the launch left out what it could have computed?"""
-        return self.told or self.withheld
+        return self.announced or self.withheld
 
     def begin(self, shipped: bool) -> None:
         """Trials can start from now on. shipped: go by rates of CPUs where the store has not timed a classifier."""
@@ -104,7 +105,7 @@ class Ending:
         if key not in self.seconds:
             self._look()
             self.seconds[key] = run_seconds(self.plans[key], self.speeds, shipped=self.shipped)
-        if (self.seconds[key] or 0) > left and time.monotonic() - self.looked > _REFRESH_SECONDS:
+        if (self.seconds[key] or 0) > left and time.monotonic() - self.last_look > _REFRESH_SECONDS:
             self.seconds.clear()
             self._look()
         if key not in self.seconds or (self.seconds[key] or 0) > left:
@@ -114,8 +115,8 @@ class Ending:
         return self.seconds[key]
 
     def _look(self) -> None:
-        if time.monotonic() - self.looked > _REFRESH_SECONDS:
-            self.speeds, self.looked = self.store.speeds(), time.monotonic()
+        if time.monotonic() - self.last_look > _REFRESH_SECONDS:
+            self.speeds, self.last_look = self.store.speeds(), time.monotonic()
 
 
 # -- from the driver to its workers, which are on any node ---------------------------------------------

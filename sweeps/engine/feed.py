@@ -34,7 +34,7 @@ class Feed(Searcher):
     its `attempts`; later, and a few times more, where a disk, the network or a permission is to blame; and not at all
     where the study is. A node that is not fit for trials costs no attempt, nor does the end of the launch. A run whose
     parent failed is never handed out. A proposal is made only when a slot is free for it, so that it can heed all that
-    is known; one whose runs are in the store already is told at once.
+    is known; the result of one whose runs are in the store already is reported at once.
 
     slots: how many runs go at a time. added: called with the runs that a proposal adds. pruned: called with the key of
     a run that a pruner stops. store: where results are to be; without it the trials are believed. nodes: those that
@@ -87,7 +87,7 @@ class Feed(Searcher):
         return {"run": run, "values": self.values.get(run.key), "latest": self.ending.latest(run.key)}
 
     def has_work(self) -> bool:
-        """Is there anything to compute? Proposals whose runs are in the store are made and told on the way."""
+        """Is there anything to compute? Proposals whose runs are in the store are made and reported on the way."""
         return self._ready() is not None
 
     def _ready(self) -> Run | None:
@@ -206,7 +206,7 @@ class Feed(Searcher):
                     self._admit(proposal)
 
     def _admit(self, proposal: Proposal) -> None:
-        """See what a proposal lacks: nothing, and it is told; a run that failed, and so has it; else that is to do."""
+        """See what a proposal lacks: if nothing, it is complete; if a failed run, it failed too; else that is to do."""
         incomplete = make_plan(proposal.study, self.search.store, few=True).incomplete
         proposal.missing = {entry.run.key for entry in incomplete}
         failed = next((key for key in proposal.missing if key in self.failed), None)

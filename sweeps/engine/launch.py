@@ -62,7 +62,7 @@ def launch(
 
     address: of a running Ray cluster, None for a Ray of our own on this machine. gpus_per_trial: overrides the
     study. log: a kind of `Curves` to write beside the store. ending: when to end before all is done. work: what a trial
-    does in the place of `trial.compute`.
+    does instead of `trial.compute`.
 
     A trial that fails is retried from its last checkpoint, then recorded as failed, and the others go on; one that
     would fail in the same way again (a loss that is no number, say) is not retried. Raises AmcError if the cluster
@@ -106,10 +106,11 @@ def launch(
         from ray import tune
         from ray.tune import TuneError
 
-        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # why trials fail is told without traceback
+        # Our own report says why trials fail, without a traceback.
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
         cpus, gpus = _resources(study, share, gpus_per_trial, local=address is None)
         ending.begin(shipped=not gpus)
-        with _tune_folder(store, folder) as (place, filesystem):
+        with _tune_folder(store, folder) as (path, filesystem):
             tuner = tune.Tuner(
                 tune.with_resources(
                     tune.with_parameters(
@@ -119,8 +120,8 @@ def launch(
                         threads=cpus,
                         launch=name,
                         work=work,
-                        # Of this machine there is no doubt.
-                        proof=None if folder else leave_token(store, place, needed_files(study, plan)),
+                        # This machine need not prove that it sees the store.
+                        proof=None if folder else leave_token(store, path, needed_files(study, plan)),
                     ),
                     lambda config: _request(cpus, gpus, feed.unfit),
                 ),
@@ -134,7 +135,7 @@ def launch(
                 ),
                 run_config=tune.RunConfig(
                     name="study",
-                    storage_path=place,
+                    storage_path=path,
                     storage_filesystem=filesystem,
                     failure_config=tune.FailureConfig(max_failures=0),  # the feed tries again
                     stop=_when_over(feed, ending),
@@ -170,10 +171,10 @@ def _no_reporter():
 
 @contextmanager
 def _tune_folder(store: Store, folder: Path | None):
-    """Where Tune keeps its state, of no use afterwards; workers of a cluster have to see it, as they see the store."""
+    """The folder of Tune's state, which is deleted afterwards; workers of a cluster have to see it, like the store."""
     if folder is None:
-        with store.scratch() as place:
-            yield place
+        with store.scratch() as scratch:
+            yield scratch
     else:
         yield str(folder / "tune"), None
 
@@ -257,8 +258,8 @@ def _stop_trials(ending: Ending, name: str):
 def _report_to(progress: Progress, store: Store, search: Search | None, feed: Feed):
     """A Tune callback that tells `progress` what its trials report, and `store` which of them fail.
 
-    `search` gives signs of life, for which Tune's loop comes by ten times a second. A callback that raises would end
-    the launch, so none does: what cannot be shown is not, and the launch goes on.
+    `search` gives signs of life; Tune's loop asks for them ten times a second. A callback that raises would end the
+    launch, so none does: if something cannot be shown, the launch goes on without.
     """
     from ray import tune
     from ray.exceptions import RayActorError
@@ -270,15 +271,15 @@ def _report_to(progress: Progress, store: Store, search: Search | None, feed: Fe
             return tune.Callback, ()
 
         def __init__(self):
-            self.looked, self.told = time.monotonic(), set()
+            self.last_look, self.nodes = time.monotonic(), set()
 
         def on_step_begin(self, iteration, trials, **info):
             with harmless:
                 if search:
                     search.show_life()
             with harmless:
-                if time.monotonic() - self.looked > _LOOK_SECONDS:
-                    self.looked = time.monotonic()
+                if time.monotonic() - self.last_look > _LOOK_SECONDS:
+                    self.last_look = time.monotonic()
                     feed.look_at_nodes()
 
         def on_trial_result(self, iteration, trials, trial, result, **info):
@@ -310,15 +311,15 @@ def _report_to(progress: Progress, store: Store, search: Search | None, feed: Fe
                 self.again(key, {"failure": reason or "its worker died"})
 
         def again(self, key, end):
-            """A run is tried again: say why, once where the node is to blame."""
+            """Say why a run is tried again; if a node is to blame, say so once."""
             node = end.get("node") if end.get("kind") == UNFIT else None
             if node is None:
                 line = f"run {key} is tried again: {end.get('failure', 'its results are not in the store')}"
             else:
                 line = f"node {feed.unfit[node]}; it gets no trials"
             with harmless:
-                if node not in self.told or node is None:
-                    self.told.add(node)
+                if node not in self.nodes or node is None:
+                    self.nodes.add(node)
                     progress.note(line)
 
         def fail(self, key, reason):

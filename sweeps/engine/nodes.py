@@ -1,7 +1,7 @@
 """Which nodes of a cluster may have trials: those that see the driver's store and have its versions and recordings.
 
 The driver leaves a token in the store. A worker looks for it before its first trial, and writes something beside the
-results. What it cannot do is told with the node's name, and no further trial is sent to that node.
+results. If one of these fails, a message names it and the node, and no further trial is sent there.
 """
 
 from __future__ import annotations

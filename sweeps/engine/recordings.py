@@ -1,4 +1,4 @@
-"""Recordings and audio files on the nodes of a cluster: found there, or sent once through Ray's object store."""
+"""Recordings and audio files on the nodes of a cluster: read there, or sent once through Ray's object store."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def needed_files(study: Study | Studies, plan: Plan) -> tuple[Needed, ...]:
     """What the missing work reads, put into Ray's object store unless it is too large, or in a bucket."""
     import ray
 
-    found = {path: content for path, content in study.digests.items()} if isinstance(study, SearchStudy) else {}
+    contents = {path: content for path, content in study.digests.items()} if isinstance(study, SearchStudy) else {}
     datasets = [dataset for entry in plan.incomplete for dataset in (entry.run.dataset, *entry.missing)]
     for scenario in {scenario for dataset in datasets for scenario in dataset.scenario.components}:
         paths = [getattr(scenario, name) for name in FILE_FIELDS if getattr(scenario, name)]
-        found |= {str(path): path.content for path in paths}
+        contents |= {str(path): path.content for path in paths}
     listed = []
-    for path in (DigestedPath(path, content) for path, content in found.items()):
+    for path in (DigestedPath(path, content) for path, content in contents.items()):
         if path.startswith(BUCKET):
             listed.append(Needed(path, 0))
             continue

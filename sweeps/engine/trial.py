@@ -133,8 +133,8 @@ def this_process(device: str) -> Process:
 def _is_behind(folder: RunFolder, own: str, known: set[str]) -> bool:
     """Has another process finished the run, or saved a checkpoint before ours of the same epoch, or a later one?"""
     there = folder.checkpoints()
-    others = [place for name, place in there.items() if name not in known]
-    return folder.record() is not None or any(place > there.get(own, (0, 0)) for place in others)
+    others = [position for name, position in there.items() if name not in known]
+    return folder.record() is not None or any(position > there.get(own, (0, 0)) for position in others)
 
 
 def _leave_to_other(folder: RunFolder, seconds: float, stopped: Callable[[], bool]) -> None:
@@ -162,7 +162,7 @@ def _evaluate(
     model = new_model(run, device)
     model.load_state_dict(folder.weights())
     unsaved: list[tuple[Dataset, Evaluation]] = []
-    saved, flushed, told = 0, time.monotonic(), -math.inf
+    saved, flushed, last_report = 0, time.monotonic(), -math.inf
     for test in missing:
         result = evaluate(model, Instances(test, "test", device), device, run.dataset.modulations)
         unsaved.append((test, result))
@@ -171,8 +171,8 @@ def _evaluate(
         if last or now - flushed > _FLUSH_SECONDS:
             folder.save_cells(run, unsaved, now - flushed, this_process(device))
             saved, unsaved, flushed = saved + len(unsaved), [], now
-        if last or now - told > _PROGRESS_SECONDS:
-            told = now
+        if last or now - last_report > _PROGRESS_SECONDS:
+            last_report = now
             yield _progress(run.recipe.epochs, saved, result.accuracy)
         if ends and test is not missing[-1]:
             raise Cut(f"stopped after {saved} of {len(missing)} cells, since the launch ends")

@@ -1,4 +1,4 @@
-"""Which drivers of a search still live, told by their processes here and by signs of life elsewhere."""
+"""Which drivers of a search still live, by their processes here and by signs of life elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ENDED = "driver ended"  # of a trial that still runs by what the storage has
 
 
 def driver_name(process: int) -> str | None:
-    """What tells a process on this machine from one that had its number before; None where there is none."""
+    """A name that no earlier process of this number on this machine had; None if there is no such process."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -23,8 +23,8 @@ def driver_name(process: int) -> str | None:
     except PermissionError:
         pass
     with suppress(OSError):
-        state, *_ = told = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        return None if state == "Z" else f"{socket.gethostname()} {process} {told[19]}"  # when it started
+        state, *_ = fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        return None if state == "Z" else f"{socket.gethostname()} {process} {fields[19]}"  # when it started
     return f"{socket.gethostname()} {process}"
 
 

@@ -80,21 +80,21 @@ class Search:
     @_stored
     def elsewhere(self) -> int:
         """Proposals that other drivers are computing."""
-        seen, found = self.optuna.user_attrs, self.optuna.get_trials(deepcopy=False)
-        going = [t for t in found if t.state.name != "RUNNING" or is_alive(t.user_attrs.get("driver"), seen)]
+        seen, entries = self.optuna.user_attrs, self.optuna.get_trials(deepcopy=False)
+        going = [t for t in entries if t.state.name != "RUNNING" or is_alive(t.user_attrs.get("driver"), seen)]
         return counted(self.study, going, "COMPLETE", "PRUNED", "RUNNING") - self.done
 
     @property
     def heading(self) -> str:
-        """How far it is and what is best so far; nothing while the storage cannot be read, of which `ask` will tell."""
+        """How far it is and what is best so far; empty while the storage cannot be read, which `ask` will report."""
         with suppress(AmcError):
-            told = f"proposals {self.done}/{self.trials}"
-            found = best(self.study, self.optuna.get_trials(deepcopy=False))
-            if not found:
-                return told
+            text = f"proposals {self.done}/{self.trials}"
+            leaders = best(self.study, self.optuna.get_trials(deepcopy=False))
+            if not leaders:
+                return text
             if len(self.study.search.objective) > 1:
-                return f"{told}, {len(found)} on the Pareto front"
-            return f"{told}, best {found[0].values[0]:.4g}"
+                return f"{text}, {len(leaders)} on the Pareto front"
+            return f"{text}, best {leaders[0].values[0]:.4g}"
         return ""
 
     @_stored
@@ -168,7 +168,7 @@ class Search:
 
     @_stored
     def prune(self, proposal: Proposal, epoch: int, accuracy: float) -> bool:
-        """Report a validation accuracy to the pruner, if there is one; where it gives the proposal up, that is told."""
+        """Report a validation accuracy to the pruner, if there is one; return whether it gave the proposal up."""
         from optuna.exceptions import UpdateFinishedTrialError
 
         if self.study.search.pruner == "none":
@@ -264,9 +264,9 @@ def trials(study: SearchStudy, store: Store) -> list:
 
 
 def counted(study: SearchStudy, trials: list, *states: str) -> int:
-    """How many trials are in these states; of a grid, where two may be alike, how many combinations."""
-    found = [values_text(trial_values(trial)) for trial in trials if trial.state.name in states]
-    return len(set(found) if study.search.sampler == "grid" else found)
+    """How many trials are in these states. In a grid two may be alike; then combinations are counted."""
+    texts = [values_text(trial_values(trial)) for trial in trials if trial.state.name in states]
+    return len(set(texts) if study.search.sampler == "grid" else texts)
 
 
 def wanted(study: SearchStudy, trials: list) -> int:
@@ -296,11 +296,11 @@ def proposal_table(study: SearchStudy, store: Store):
     """
     import pandas as pd
 
-    found = trials(study, store)
-    chosen = {trial.number for trial in best(study, found)}
+    proposals = trials(study, store)
+    chosen = {trial.number for trial in best(study, proposals)}
     names = [dimension.name for dimension in study.space.dimensions]
     rows = []
-    for trial in found:
+    for trial in proposals:
         rows.append(
             [trial.number, state(trial), "best" if trial.number in chosen else ""]
             + (list(trial.values) if trial.state.name == "COMPLETE" else [None] * len(study.search.objective))
@@ -312,14 +312,14 @@ def proposal_table(study: SearchStudy, store: Store):
 
 
 def _studies(study: SearchStudy, trials: list, states: tuple[str, ...]) -> list[Study]:
-    found = {}
+    studies = {}
     for trial in trials:
         values = trial_values(trial)
-        if trial.state.name in states and values_text(values) not in found:
+        if trial.state.name in states and values_text(values) not in studies:
             with suppress(AmcError, KeyError, StopIteration):  # a driver died between its values
                 if set(values) == set(study.space.choose(lambda dimension, values=values: values[dimension.name])):
-                    found[values_text(values)] = study.proposal(values)
-    return list(found.values())
+                    studies[values_text(values)] = study.proposal(values)
+    return list(studies.values())
 
 
 def trial_values(trial: Any) -> Values:

@@ -38,12 +38,12 @@ def location(study: SearchStudy, store: Store) -> str:
 
 
 def mend(study: SearchStudy, store: Store) -> str:
-    """Set a damaged journal aside, and go on with what can be read of it; in words, if that was so."""
-    place = location(study, store)
+    """Set a damaged journal aside, and go on with what can be read of it. Returns what was done, or ""."""
+    address = location(study, store)
     with explained(study, store):
-        damage = None if "://" in place else mend_journal(Path(place), storage_name(study), directions(study))
-    told = "damaged, set aside as {}: lines that cannot be read: {}; the others stay in use"
-    return told.format(*damage) if damage else ""
+        damage = None if "://" in address else mend_journal(Path(address), storage_name(study), directions(study))
+    sentence = "damaged, set aside as {}: lines that cannot be read: {}; the others stay in use"
+    return sentence.format(*damage) if damage else ""
 
 
 def storage_name(study: SearchStudy) -> str:
@@ -51,10 +51,12 @@ def storage_name(study: SearchStudy) -> str:
 
 
 def open_trials(study: SearchStudy, store: Store, begin: bool = True):
-    """Optuna's study; where it is not there, a new one if it is to `begin`, else None."""
-    place = location(study, store)
+    """Optuna's study. If there is none, a new one if it is to `begin`, else None."""
+    address = location(study, store)
     name = storage_name(study)
-    file = place.removeprefix("sqlite:///") if place.startswith("sqlite:///") else None if "://" in place else place
+    file = None if "://" in address else address
+    if address.startswith("sqlite:///"):
+        file = address.removeprefix("sqlite:///")
     if not begin and file is not None and not Path(file).exists():
         return None
     import optuna
@@ -62,7 +64,7 @@ def open_trials(study: SearchStudy, store: Store, begin: bool = True):
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with warnings.catch_warnings(), explained(study, store):
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        storage = optuna.storages.RDBStorage(place) if "://" in place else open_journal(Path(place))
+        storage = optuna.storages.RDBStorage(address) if "://" in address else open_journal(Path(address))
         if not begin:
             with suppress(KeyError):  # not begun
                 return optuna.load_study(study_name=name, storage=storage)
@@ -107,11 +109,11 @@ def make_pruner(study: SearchStudy):
     }[study.search.pruner]()
 
 
-def _unusable(place: str, error: Exception) -> AmcError:
+def _unusable(address: str, error: Exception) -> AmcError:
     """What to say of a storage that raises; its URL may hold a password, which is left out."""
-    scheme, separator, rest = place.partition("://")
+    scheme, separator, rest = address.partition("://")
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     if not separator and not isinstance(error, (OSError, RuntimeError)):
-        return AmcError(f"{place} is damaged ({reason}): 'amc run' sets it aside and goes on with what can be read")
-    place = f"{scheme}://{rest.rpartition('@')[2]}" if separator else place
-    return AmcError(f"search storage {place!r} cannot be used: {reason}")
+        return AmcError(f"{address} is damaged ({reason}): 'amc run' sets it aside and goes on with what can be read")
+    address = f"{scheme}://{rest.rpartition('@')[2]}" if separator else address
+    return AmcError(f"search storage {address!r} cannot be used: {reason}")

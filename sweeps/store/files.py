@@ -56,16 +56,16 @@ _BUCKET_ERRORS = {  # in the text of Arrow's exceptions → what is wrong, and w
 }
 
 
-def open_files(place: str | Path) -> Directory | Bucket:
-    """The backend for a directory's path, or for "s3://bucket/prefix"; nothing is made or asked yet."""
-    address = re.match(r"([a-z][a-z0-9+.]*):/+", str(place))  # a Path has made one slash of two
-    if not str(place):
+def open_files(location: str | Path) -> Directory | Bucket:
+    """The backend for a directory's path, or for "s3://bucket/prefix"; nothing is created or read yet."""
+    address = re.match(r"([a-z][a-z0-9+.]*):/+", str(location))  # a Path has made one slash of two
+    if not str(location):
         raise AmcError("store '' is not known: name a directory, or s3://bucket/prefix")
     if address is None:
-        return Directory(expanded(place))
-    bucket, _, prefix = str(place)[address.end() :].strip("/").partition("/")
+        return Directory(expanded(location))
+    bucket, _, prefix = str(location)[address.end() :].strip("/").partition("/")
     if address[1] != "s3" or not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
-        raise AmcError(f"store {str(place)!r} is not known: name a directory, or s3://bucket/prefix")
+        raise AmcError(f"store {str(location)!r} is not known: name a directory, or s3://bucket/prefix")
     return Bucket(bucket, prefix)
 
 
@@ -92,21 +92,21 @@ class Directory:
         return {name: written for name, (written, _) in self.stats(folder).items()}
 
     def stats(self, folder: str) -> dict[str, tuple[float, int]]:
-        found: dict[str, tuple[float, int]] = {}
+        files: dict[str, tuple[float, int]] = {}
         with self._explained("read"):
-            self._list(f"{self.path}/{folder}", folder, found)
-        return found
+            self._list(f"{self.path}/{folder}", folder, files)
+        return files
 
-    def _list(self, directory: str, prefix: str, found: dict[str, tuple[float, int]]) -> None:
+    def _list(self, directory: str, prefix: str, files: dict[str, tuple[float, int]]) -> None:
         with suppress(FileNotFoundError), os.scandir(directory) as entries:
             for entry in entries:
                 of_run, kind = prefix.startswith("runs/"), _kind(entry, follow="/" not in prefix)
                 if kind == "directory" and not of_run:
-                    self._list(entry.path, f"{prefix}/{entry.name}", found)
+                    self._list(entry.path, f"{prefix}/{entry.name}", files)
                 elif kind == "file" and not entry.name.startswith("."):
                     with suppress(FileNotFoundError):  # another process has deleted it
                         status = entry.stat()
-                        found[f"{prefix}/{entry.name}"] = status.st_mtime, status.st_size
+                        files[f"{prefix}/{entry.name}"] = status.st_mtime, status.st_size
                 elif prefix.startswith("runs") and not entry.name.startswith(".") and os.path.lexists(entry.path):
                     tell(f"{_shown(entry.path)} is no file that can be read: it is left alone and counts for nothing")
 
@@ -194,8 +194,8 @@ class Directory:
                 shutil.rmtree(trash, ignore_errors=True)
 
     def require_writable(self) -> None:
-        place = next(path for path in (self.path, *self.path.parents) if path.exists())
-        probe = place / f".{_HOST}.{os.getpid()}.{uuid.uuid4().hex}"
+        folder = next(path for path in (self.path, *self.path.parents) if path.exists())
+        probe = folder / f".{_HOST}.{os.getpid()}.{uuid.uuid4().hex}"
         with self._explained("written", absent_is_error=True):
             try:
                 write_through({probe: bytes(4096)})
@@ -213,13 +213,13 @@ class Directory:
 
     @contextmanager
     def scratch(self) -> Iterator[tuple[str, None]]:
-        place = self.path / f"{_SCRATCH}{uuid.uuid4().hex}"
+        folder = self.path / f"{_SCRATCH}{uuid.uuid4().hex}"
         with self._explained("written", absent_is_error=True):
-            self._make(place)
+            self._make(folder)
         try:
-            yield str(place), None
+            yield str(folder), None
         finally:
-            shutil.rmtree(place, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
     def _explained(self, what: str, absent_is_error: bool = False):
@@ -260,11 +260,11 @@ class Bucket:
         below = pyarrow.fs.FileSelector(f"{self.root}/{folder}", recursive=True, allow_not_found=True)
         with self._explained():
             files = self._filesystem(patient=False)
-            found = files.get_file_info(below)
-            if not found and files.get_file_info(self.bucket).type == pyarrow.fs.FileType.NotFound:
+            infos = files.get_file_info(below)
+            if not infos and files.get_file_info(self.bucket).type == pyarrow.fs.FileType.NotFound:
                 raise OSError("NO_SUCH_BUCKET")
         start = len(self.root) + 1
-        files = [info for info in found if info.type == pyarrow.fs.FileType.File]
+        files = [info for info in infos if info.type == pyarrow.fs.FileType.File]
         return {info.path[start:]: (info.mtime_ns / 1e9, info.size) for info in files}
 
     def read(self, name: str, last: int | None = None) -> bytes:
@@ -310,12 +310,12 @@ class Bucket:
 
     @contextmanager
     def scratch(self) -> Iterator[tuple[str, pyarrow.fs.FileSystem]]:
-        place = f"{self.root}/{_SCRATCH}{uuid.uuid4().hex}"
+        path = f"{self.root}/{_SCRATCH}{uuid.uuid4().hex}"
         try:
-            yield place, self._filesystem()
+            yield path, self._filesystem()
         finally:
             with suppress(OSError):
-                self._filesystem().delete_dir(place)
+                self._filesystem().delete_dir(path)
 
     def _filesystem(self, patient: bool = True) -> pyarrow.fs.S3FileSystem:
         return bucket_files(self.bucket, self.endpoint, attempts=8 if patient else 3)

@@ -36,8 +36,8 @@ class Listing:
         """Run key → record, of the runs that count: all, or those among `keys` and those that these descend from.
 
         A run counts if its record can be read and is of this version, its files are there, and the run that it started
-        from, if any, counts and has the weights that it started from. Of what does not count for another reason than
-        the last the path is told. A removed run counts for those that started from it, and is not among the records.
+        from, if any, counts and has the weights that it started from. If one does not count for another reason than
+        the last, its path is reported. A removed run counts for those that started from it, but has no record here.
         """
         return {key: self._read[key] for key in self._known(keys) if self._read[key] and self._counts(key)}
 
@@ -109,16 +109,16 @@ class Listing:
         return {key for key in begun if "run.json" not in self.names[key]}
 
     def begun(self, keys: Iterable[str] | None = None) -> dict[str, Begun]:
-        """Run key → what its trial says or has said: of all runs, or those among `keys`."""
+        """Run key → what its trial says or has said, for all runs or those among `keys`."""
         keys = [key for key in (self.names if keys is None else keys) if "progress.json" in self.names.get(key, ())]
-        found = zip(keys, self.store.map(lambda key: read_begun(self.store.run(key)), keys, small=True), strict=True)
-        return {key: begun for key, begun in found if begun}
+        pairs = zip(keys, self.store.map(lambda key: read_begun(self.store.run(key)), keys, small=True), strict=True)
+        return {key: begun for key, begun in pairs if begun}
 
     def failures(self) -> dict[str, dict[str, str]]:
-        """Run key → when and why it last failed, of the runs that have not been completed since."""
+        """Run key → when and why it last failed, for the runs that have not been completed since."""
         keys = [key for key, names in self.names.items() if "failure.json" in names]
-        found = zip(keys, self.store.map(lambda key: self.store.run(key).failure(), keys, small=True), strict=True)
-        return {key: failure for key, failure in found if failure}
+        pairs = zip(keys, self.store.map(lambda key: self.store.run(key).failure(), keys, small=True), strict=True)
+        return {key: failure for key, failure in pairs if failure}
 
     def tested(self, keys: Iterable[str]) -> Iterator[Set[str]]:
         """Of each run in turn, the keys of the test datasets that it has been evaluated on."""

@@ -98,7 +98,7 @@ def _merge_finished(
 
 
 def _merge_unfinished(target: RunFolder, source: RunFolder, taken: Counter, notice: Callable[[str], None]) -> None:
-    """Take over the checkpoint that is further, and what is told of a run that is finished in neither store."""
+    """Take over the later checkpoint, with progress, failure, logs and label, of a run finished in neither store."""
     if "run.json" in target.names():
         return
     saved = {name: at[:2] for name, at in source.checkpoints().items()}

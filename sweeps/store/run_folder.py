@@ -90,10 +90,10 @@ class RunFolder:
     # -- reading ---------------------------------------------------------------------------------------
 
     def names(self, kind: str | None = None) -> dict[str, float]:
-        """File name → when it was written (seconds since 1970), of one kind or of all that are ours; sorted."""
+        """File name → when it was written (seconds since 1970), sorted, for files of one kind or all that are ours."""
         start = len(f"runs/{self.key}/")
-        found = {file[start:]: written for file, written in sorted(self.files.list(f"runs/{self.key}").items())}
-        return {name: at for name, at in found.items() if (known := kind_of(name)) and kind in (None, known)}
+        times = {file[start:]: written for file, written in sorted(self.files.list(f"runs/{self.key}").items())}
+        return {name: at for name, at in times.items() if (known := kind_of(name)) and kind in (None, known)}
 
     def record(self) -> RunRecord | None:
         """The record of a finished run, None where there is none. Raises Damaged."""
@@ -182,12 +182,12 @@ class RunFolder:
             self._complain(name)
 
     def log(self) -> str:
-        """What the trials of the run have told so far, one after another."""
-        told = []
+        """The logs of the trials of the run so far, one after another."""
+        texts = []
         for name in self.names("log"):
             with suppress(FileNotFoundError):
-                told.append(self._read(name).decode(errors="replace"))
-        return "".join(told)
+                texts.append(self._read(name).decode(errors="replace"))
+        return "".join(texts)
 
     def checkpoint(self) -> dict | None:
         """The training state saved last, None where there is none; damaged ones are set aside and passed over."""

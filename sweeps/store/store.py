@@ -49,10 +49,10 @@ class Store:
     # -- what is there ---------------------------------------------------------------------------------
 
     def listing(self, keys: Iterable[str] | None = None) -> Listing:
-        """What the store holds now, found in one look; or what it holds of some runs."""
+        """What the store holds now, or what it holds of some runs, by one listing of its files."""
         folders = ["runs"] if keys is None else [f"runs/{key}" for key in keys]
-        found = self.map(self.files.list, folders, small=True)
-        return Listing(self, {file: written for files in found for file, written in files.items()})
+        listings = self.map(self.files.list, folders, small=True)
+        return Listing(self, {file: written for files in listings for file, written in files.items()})
 
     def records(self, keys: Iterable[str] | None = None) -> dict[str, RunRecord]:
         """Run key → record, of the runs that are finished and count; see `Listing.records`."""
@@ -89,13 +89,13 @@ class Store:
     # -- tables of many runs ---------------------------------------------------------------------------
 
     def epoch_tables(self, keys: Iterable[str]) -> Iterator[tuple[str, pa.Table]]:
-        """Run key and row per epoch of finished runs; what is damaged is told and left out."""
+        """Run key and row per epoch of finished runs; what is damaged is reported and left out."""
         keys = list(keys)
         for key, tables in zip(keys, self.map(lambda key: _sound(self.run(key).epochs), keys), strict=True):
             yield from ((key, table) for table in tables)
 
     def cell_tables(self, keys: Iterable[str], columns: list[str] | None = None) -> Iterator[pa.Table]:
-        """The cells of runs, a table per file; what is damaged is told and left out.
+        """The cells of runs, a table per file; what is damaged is reported and left out.
 
         A cell that two launches computed at once comes twice.
         """
@@ -109,7 +109,7 @@ class Store:
                 yield from tables
 
     def damaged_cells(self, keys: Iterable[str]) -> set[str]:
-        """The files of cells of runs that are not what was written, each told; all of them are read."""
+        """The files of cells that are not what was written, each reported; all files of the runs are read."""
 
         def damaged(key: str) -> list[str]:
             folder = self.run(key)
@@ -190,7 +190,7 @@ def _sleeps() -> int:
 
 
 def _sound(read: Callable) -> list:
-    """[read()], or nothing where that is damaged, which is told."""
+    """[read()], or nothing if that is damaged, which is reported."""
     try:
         return [read()]
     except Damaged as error:

@@ -60,10 +60,10 @@ class Code:
 
     def _closure(self, path: str) -> list[str]:
         """A file and all that it imports, directly or not."""
-        found = [path]
-        for entry in found:
-            found += [part for part in self.imports[entry] if part not in found]
-        return found
+        closure = [path]
+        for entry in closure:
+            closure += [part for part in self.imports[entry] if part not in closure]
+        return closure
 
 
 def read_code(content: Any, folder: Path) -> Code:
@@ -98,8 +98,8 @@ def require_code(model: OwnCode, files: Sequence[str | Path]) -> None:
         texts[path] = _text(file.name, file.parent)
     digest = type(model)(model, texts).digest
     if digest != model.digest:
-        told = f"has been trained by code of digest {model.digest[:8]}…, and what is given has {digest[:8]}…"
-        raise AmcError(f"{model} {told}: weights are only used by the code that trained them")
+        problem = f"has been trained by code of digest {model.digest[:8]}…, and what is given has {digest[:8]}…"
+        raise AmcError(f"{model} {problem}: weights are only used by the code that trained them")
 
 
 def _path(entry: Any) -> str:
@@ -127,18 +127,18 @@ def _text(path: str, folder: Path) -> str:
 
 def _imported(path: str, text: str, texts: dict[str, str], folder: Path) -> tuple[str, ...]:
     """The files among `texts` that a file imports. Raises AmcError where it imports one that is not among them."""
-    found = {}
+    files = {}
     for module in _modules(path, parsed(path, text)):
         listed = path_of(module, texts)
         if listed is not None:
-            found[listed] = None
+            files[listed] = None
             continue
         stem = module.replace(".", "/")
         beside = next((f for f in (f"{stem}/__init__.py", f"{stem}.py") if (folder / f).is_file()), None)
         if beside and module.partition(".")[0] not in _INSTALLED:
             raise AmcError(f"{path} imports {beside} of the study's folder, which code does not name: add it there")
-    found.pop(path, None)
-    return tuple(found)
+    files.pop(path, None)
+    return tuple(files)
 
 
 def _modules(path: str, tree: ast.Module) -> Iterator[str]:

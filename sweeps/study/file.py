@@ -273,13 +273,13 @@ class StudyFile(_Section):
     @classmethod
     def _stage_names(cls, stages: tuple[TransferSection, ...]) -> tuple[TransferSection, ...]:
         names = [stage.name or f"transfer-{number}" for number, stage in enumerate(stages, 1)]
-        for place, name in enumerate(names):
+        for index, name in enumerate(names):
             if not re.fullmatch(r"[\w .-]{1,64}", name):
                 allowed = "at most 64 letters, digits, blanks, '_', '.' and '-'"
                 raise AmcError(f"name {name!r} of a stage is not allowed: it has {allowed}")
-            if name in (FIRST_STAGE, *names[:place]):
+            if name in (FIRST_STAGE, *names[:index]):
                 raise AmcError(f"two stages are called {name!r}: give each a name of its own")
-            require_known("stage", stages[place].after, (FIRST_STAGE, *names[:place]))
+            require_known("stage", stages[index].after, (FIRST_STAGE, *names[:index]))
         return tuple(stage.model_copy(update={"name": name}) for stage, name in zip(stages, names, strict=True))
 
     @field_validator("snr_db", "seeds", "models", "length", "test_length", mode="after")
@@ -287,7 +287,7 @@ class StudyFile(_Section):
     def _distinct(cls, value: tuple) -> tuple:
         if not value:
             raise AmcError("give at least one")
-        repeated = [entry for place, entry in enumerate(value) if entry in value[:place]]
+        repeated = [entry for index, entry in enumerate(value) if entry in value[:index]]
         if repeated:
             raise AmcError(f"{repeated[0]!r} stands there twice")
         return value
@@ -335,14 +335,16 @@ def validated(content: dict, folder: Path, code: Code) -> StudyFile:
 
 
 def sentence(error: ValidationError) -> str:
-    """What Pydantic complains of: where, what, and what is allowed, each in a sentence and, of several, on a line."""
-    told = list(dict.fromkeys(line for part in error.errors(include_url=False) for line in _complaints(part)))
+    """What Pydantic complains of, a sentence for each mistake with where, what, and what is allowed; each on a line."""
+    lines = list(dict.fromkeys(line for part in error.errors(include_url=False) for line in _complaints(part)))
     # A key that is misspelt is not missing as well.
-    told = [line for line in told if not (key := _MISSING.match(line)) or not any(f"mean {key[1]}?" in o for o in told)]
-    if len(told) == 1:
-        return told[0]
-    more = [f"and {len(told) - _MOST_TOLD} more"] if len(told) > _MOST_TOLD else []
-    return "\n  ".join([f"{len(told)} mistakes:", *told[:_MOST_TOLD], *more])
+    lines = [
+        line for line in lines if not (key := _MISSING.match(line)) or not any(f"mean {key[1]}?" in o for o in lines)
+    ]
+    if len(lines) == 1:
+        return lines[0]
+    more = [f"and {len(lines) - _MOST_MISTAKES} more"] if len(lines) > _MOST_MISTAKES else []
+    return "\n  ".join([f"{len(lines)} mistakes:", *lines[:_MOST_MISTAKES], *more])
 
 
 def _complaints(error: dict) -> list[str]:
@@ -357,9 +359,9 @@ def _complaints(error: dict) -> list[str]:
         return [f"{name} has no value: give one, or leave the key out"]
     cause = error.get("ctx", {}).get("error")
     if cause is not None:
-        told = [f"{name}: {line.strip()}" for line in str(cause).splitlines()]
+        lines = [f"{name}: {line.strip()}" for line in str(cause).splitlines()]
         written = "; a range is written {from: -6, to: 18, step: 2}" if parts[0] == "snr_db" else _A_LIST
-        return [line + (written if _WITH_COLON.search(line) else "") for line in told]
+        return [line + (written if _WITH_COLON.search(line) else "") for line in lines]
     if error["type"].startswith("model"):
         allowed = f"a mapping of its keys to values (known: {', '.join(_SECTIONS[parts[0]].model_fields)})"
     else:
@@ -373,7 +375,7 @@ _SECTIONS = {
     "scales": ScaleSection,
     "search": SearchSection,
 }
-_MOST_TOLD = 12
+_MOST_MISTAKES = 12
 _MISSING = re.compile(r"key ('\w+') is missing")
 _WITH_COLON = re.compile(r"'[-+.\d]+(:[-+.\d]+)+'")
 _A_LIST = "; several are written as a list, [1, 2, 3]"

@@ -249,10 +249,10 @@ class ModelEntry(NamedTuple):
     recipe: dict[str, Any]
 
     def __repr__(self) -> str:
-        """As messages name it, and as a study has it: without what is so by default."""
+        """As messages and studies name it; hyperparameters at their default are left out."""
         fields = MODELS[self.name].hyperparameters if self.name in MODELS else {}
-        told = {key: x for key, x in self.hyperparameters.items() if key not in fields or x != fields[key].default}
-        return f"{self.name!s} {told}" if told else str(self.name)
+        values = {key: x for key, x in self.hyperparameters.items() if key not in fields or x != fields[key].default}
+        return f"{self.name!s} {values}" if values else str(self.name)
 
 
 def model_name(content: Any) -> Any:
@@ -332,8 +332,8 @@ def _zipped(content: Any, beside: Beside) -> tuple[Setting, ...]:
     lists = {name: _values(name, values, beside) for name, values in content.items()}
     lengths = {name: len(values) for name, values in lists.items()}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} has {length}" for name, length in lengths.items())
-        raise AmcError(f"zip goes through lists of the same length, and {told} values")
+        text = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        raise AmcError(f"zip goes through lists of the same length, and {text} values")
     return tuple(dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True))
 
 
@@ -365,6 +365,6 @@ def _varied(content: Any, train: Iterable[Grid]) -> list[tuple[Setting, ...]]:
         values = [setting[name] for setting in settings if name in setting] if isinstance(name, str) else []
         if not values:
             raise AmcError(f"vary: {name!r} is not a field that train gives: name some of those")
-        distinct = [value for place, value in enumerate(values) if value not in values[:place]]
+        distinct = [value for index, value in enumerate(values) if value not in values[:index]]
         axes.append(tuple({name: value} for value in distinct))
     return axes

@@ -93,16 +93,16 @@ def expanded(sources: list[Source]) -> list[Source]:
     """The sources, and the shipped studies that match a pattern, each once. Raises AmcError where nothing matches."""
     if not sources:
         raise AmcError(f"no study is named (known: {', '.join(shipped())})")
-    found: list[Source] = []
+    studies: list[Source] = []
     for source in sources:
         matches = [source]
         if isinstance(source, str) and set(source) & set("*?[") and not (_is_text(source) or Path(source).exists()):
             matches = matching(shipped(), source)
             if not matches:
-                told = f"no shipped study is named like {source!r}, and patterns are of their names"
-                raise AmcError(told + suggest(source, shipped()))
-        found += [match for match in matches if not (isinstance(match, str) and match in found)]
-    return found
+                message = f"no shipped study is named like {source!r}, and patterns are of their names"
+                raise AmcError(message + suggest(source, shipped()))
+        studies += [match for match in matches if not (isinstance(match, str) and match in studies)]
+    return studies
 
 
 def _content(source: Source) -> tuple[dict, str, Path, str]:
@@ -155,9 +155,9 @@ def _plain(value: Any) -> Any:
 def _require_starts(file: StudyFile) -> None:
     """Raise AmcError for a stage of transfer that no model of the study can start."""
     trained = {model.name for model in file.models if model_spec(model.name).epochs}
-    for place, stage in enumerate(file.transfer):
+    for index, stage in enumerate(file.transfer):
         if not trained & set(stage.models or trained):
-            raise AmcError(f"transfer.{place}: no run above can start it: the study has none of its models")
+            raise AmcError(f"transfer.{index}: no run above can start it: the study has none of its models")
 
 
 def parse_scenario(text: str, files: Sequence[str | Path] = ()) -> Scenario:

@@ -99,8 +99,8 @@ def _object(properties: dict[str, dict]) -> dict:
 def _recipe() -> dict:
     """A recipe, each field one value, several, or searched."""
     fields = {name: _described(_searched(_one_or_list(value))) for name, value in _schemas(Recipe).items()}
-    told = "A recipe of the literature, whose fields hold where they are not given."
-    return _object(fields | {"like": _one_or_list({"enum": list(RECIPES)}) | {"description": told}})
+    description = "A recipe of the literature, whose fields hold where they are not given."
+    return _object(fields | {"like": _one_or_list({"enum": list(RECIPES)}) | {"description": description}})
 
 
 def _schemas(cls: type) -> dict[str, dict]:
@@ -117,7 +117,7 @@ def _first(schema: Any) -> str | None:
     if isinstance(schema, dict) and "description" in schema:
         return schema["description"]
     parts = schema.get("anyOf", ()) if isinstance(schema, dict) else ()
-    return next((told for part in parts if (told := _first(part))), None)
+    return next((text for part in parts if (text := _first(part))), None)
 
 
 def _dimension() -> dict:
@@ -125,8 +125,8 @@ def _dimension() -> dict:
     ends = {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}
     kinds = {"int": ends, "float": ends, "choice": {"type": "array", "minItems": 1}}
     more = {"step": _NUMBER, "log": {"type": "boolean"}, "when": {"type": "object", "minProperties": 1}}
-    told = {name: schema | {"description": _DIMENSION[name]} for name, schema in (kinds | more).items()}
-    return _object(told) | {"oneOf": [{"required": [kind]} for kind in kinds]}
+    properties = {name: schema | {"description": _DIMENSION[name]} for name, schema in (kinds | more).items()}
+    return _object(properties) | {"oneOf": [{"required": [kind]} for kind in kinds]}
 
 
 def _searched(value: dict) -> dict:
@@ -143,8 +143,8 @@ def _model() -> dict:
         | ({"additionalProperties": True} if spec.of_classifier else {})
         for name, spec in MODELS.items()
     }
-    told = "Fields of the recipe in which this model differs from the others."
-    recipe = {"recipe": _one_or_list(_recipe()) | {"description": told}}
+    description = "Fields of the recipe in which this model differs from the others."
+    recipe = {"recipe": _one_or_list(_recipe()) | {"description": description}}
     known = _either({"enum": [*MODELS, *installed_models()]}, {"pattern": _OWN})
     one_name = {"propertyNames": known, "minProperties": 1, "maxProperties": 1}
     beside = {"required": ["recipe"], "minProperties": 2, "maxProperties": 2}
@@ -179,7 +179,7 @@ _VARY = {
     "vary": _one_or_list({"enum": list(SCENARIO_FIELDS)})
     | {"description": "Fields that go through all values that they have in train."}
 }
-_SNRS = _one_or_list(_NUMBER, _object({name: _NUMBER | {"description": told} for name, told in _RANGE.items()}))
+_SNRS = _one_or_list(_NUMBER, _object({name: _NUMBER | {"description": text} for name, text in _RANGE.items()}))
 _POINT = {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}
 _POINTS = {"type": "array", "items": _POINT, "minItems": 2, "description": "Points [I, Q], scaled to unit mean power."}
 _CPM = _object(_schemas(Cpm)) | {"description": "Continuous phase modulation: M-FSK, MSK, GMSK and others."}

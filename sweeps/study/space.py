@@ -34,9 +34,10 @@ _KEYS = (*_KINDS, "step", "log", "when")
 class Dimension:
     """One field that a search decides.
 
-    place: where it stands in the study's content. A number lies in [low, high], on a grid of `step` from low where
-    there is one; with `log` it is searched on a logarithmic scale. `when`: names and values of other dimensions, all
-    of which must hold; otherwise the field is left to its default.
+    place: the keys that lead to the field in the study's content (names of these attributes are part of a search's
+    key). A number lies in [low, high], on a grid of `step` from low if there is one; with `log` it is searched on a
+    logarithmic scale. `when`: names and values of other dimensions, all of which must hold; otherwise the field is left
+    to its default.
     """
 
     name: str
@@ -150,7 +151,7 @@ class Space:
 
 
 def read_space(content: dict, code: Code) -> Space:
-    """Find the dimensions in a study's content, code: the files that it names.
+    """Find the dimensions in a study's content. code: the files that it names.
 
     Raises AmcError for a dimension that is not understood, or not of its field.
     """
@@ -158,25 +159,25 @@ def read_space(content: dict, code: Code) -> Space:
     if "search" in content and not isinstance(content["search"], dict):
         raise AmcError("search: it maps proposals, sampler, pruner, objective, seed and storage to values")
     searched = "search" in content
-    found: list[tuple[Dimension, dict]] = []  # each with the section in which it stands
+    pairs: list[tuple[Dimension, dict]] = []  # each with the section in which it stands
     if isinstance(content.get("models"), dict | str):
         content["models"] = [content["models"]]
     models = content["models"] if isinstance(content.get("models"), list) else []
-    for place, entry in enumerate(models):
+    for index, entry in enumerate(models):
         model = model_name(entry)
         if isinstance(entry, dict) and isinstance(model, str):
-            found += _hyperparameters(entry[model], model, ("models", place, model), code)
-            found += _recipe(entry.get("recipe"), ("models", place, "recipe"), f"models.{model}.recipe")
-    found += _recipe(content.get("recipe"), ("recipe",))
-    found += _nested({key: content[key] for key in ("length", "train") if key in content}, "", (), content)
+            pairs += _hyperparameters(entry[model], model, ("models", index, model), code)
+            pairs += _recipe(entry.get("recipe"), ("models", index, "recipe"), f"models.{model}.recipe")
+    pairs += _recipe(content.get("recipe"), ("recipe",))
+    pairs += _nested({key: content[key] for key in ("length", "train") if key in content}, "", (), content)
     if isinstance(content.get("transfer"), dict):
         content["transfer"] = [content["transfer"]]
     stages = content["transfer"] if isinstance(content.get("transfer"), list) else []
-    for place, stage in enumerate(stages):
+    for index, stage in enumerate(stages):
         if isinstance(stage, dict):
-            found += _recipe(stage.get("recipe"), ("transfer", place, "recipe"))
-            found += _nested(stage.get("train"), f"transfer.{place}.train", ("transfer", place, "train"), stage)
-    dimensions = [_conditional(dimension, section, [other for other, _ in found]) for dimension, section in found]
+            pairs += _recipe(stage.get("recipe"), ("transfer", index, "recipe"))
+            pairs += _nested(stage.get("train"), f"transfer.{index}.train", ("transfer", index, "train"), stage)
+    dimensions = [_conditional(dimension, section, [other for other, _ in pairs]) for dimension, section in pairs]
     if searched and len(models) > 1:
         names = [model_name(entry) for entry in models]
         if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
@@ -202,38 +203,38 @@ def _of_model(dimension: Dimension, names: list[str]) -> Dimension:
     return replace(dimension, when=((MODEL, names[dimension.place[1]]), *dimension.when))
 
 
-def _hyperparameters(content: Any, model: str, place: tuple, code: Code) -> list[tuple[Dimension, dict]]:
+def _hyperparameters(content: Any, model: str, path: tuple, code: Code) -> list[tuple[Dimension, dict]]:
     if not isinstance(content, dict):
         return []
     content = {key: value for key, value in content.items() if key != "recipe"}  # which `model_grid` refuses
-    # By which classifier it is decides what else a model of scikit-learn takes.
+    # The classifier decides what else a model of scikit-learn takes.
     fixed = {key: value for key, value in content.items() if key == "classifier" and isinstance(value, str)}
 
     def accept(field: str, value: Any) -> None:
         model_grid({model: fixed | {field: value}}, code)
 
-    return _section(content, f"models.{model}", place, accept)
+    return _section(content, f"models.{model}", path, accept)
 
 
-def _recipe(content: Any, place: tuple, name: str = "") -> list[tuple[Dimension, dict]]:
-    """The dimensions in a recipe, or in a list of recipes; name: of the first part of theirs, if not the place."""
-    name = name or ".".join(map(str, place))
+def _recipe(content: Any, path: tuple, name: str = "") -> list[tuple[Dimension, dict]]:
+    """The dimensions in a recipe, or in a list of recipes. name: the first part of their names; by default the path."""
+    name = name or ".".join(map(str, path))
     if isinstance(content, list):
-        return [entry for n, part in enumerate(content) for entry in _recipe(part, (*place, n), f"{name}.{n}")]
+        return [entry for n, part in enumerate(content) for entry in _recipe(part, (*path, n), f"{name}.{n}")]
     if not isinstance(content, dict):
         return []
-    return _section(content, name, place, lambda field, value: recipe_grid({field: value}))
+    return _section(content, name, path, lambda field, value: recipe_grid({field: value}))
 
 
-def _nested(content: Any, name: str, place: tuple, section: Any) -> list[tuple[Dimension, Any]]:
+def _nested(content: Any, name: str, path: tuple, section: Any) -> list[tuple[Dimension, Any]]:
     """The dimensions anywhere in a grid of scenarios, each with what it stands in.
 
-    A dictionary is one that has the key of a kind. What its field takes is tried when the study is: see
+    A dictionary with the key of a kind is a dimension. Whether its field takes the values is tried with the study: see
     `SearchStudy.require_searchable`.
     """
     if isinstance(content, dict) and set(content) & set(_KINDS):
         try:
-            return [(_dimension(content, name, place), section)]
+            return [(_dimension(content, name, path), section)]
         except AmcError as error:
             raise AmcError(f"{name}: {error}") from None
     parts: list[tuple[Any, str, Any]] = []
@@ -245,31 +246,31 @@ def _nested(content: Any, name: str, place: tuple, section: Any) -> list[tuple[D
             return [
                 entry
                 for number, (end, bound) in enumerate(ends)
-                for entry in _nested(bound, end, (*place, kind, number), bounds)
+                for entry in _nested(bound, end, (*path, kind, number), bounds)
             ]
     elif isinstance(content, list):
         parts = [(number, f"{name}.{number}", part) for number, part in enumerate(content)]
-    return [entry for key, longer, part in parts for entry in _nested(part, longer, (*place, key), content)]
+    return [entry for key, longer, part in parts for entry in _nested(part, longer, (*path, key), content)]
 
 
-def _section(section: dict, name: str, place: tuple, accept: Callable[[str, Any], Any]) -> list[tuple[Dimension, dict]]:
+def _section(section: dict, name: str, path: tuple, accept: Callable[[str, Any], Any]) -> list[tuple[Dimension, dict]]:
     """The dimensions among the fields of a section; `accept` refuses values that a field cannot take."""
-    found = []
+    pairs = []
     for field, content in section.items():
         if not isinstance(content, dict):
             continue
-        path = f"{name}.{field}"
+        full_name = f"{name}.{field}"
         try:
-            dimension = _dimension(content, path, (*place, field))
+            dimension = _dimension(content, full_name, (*path, field))
             for end in dimension.ends:
                 accept(field, dimension.value(end))
         except AmcError as error:
-            raise AmcError(f"{path}: {error}") from None
-        found.append((dimension, section))
-    return found
+            raise AmcError(f"{full_name}: {error}") from None
+        pairs.append((dimension, section))
+    return pairs
 
 
-def _dimension(content: dict, name: str, place: tuple) -> Dimension:
+def _dimension(content: dict, name: str, path: tuple) -> Dimension:
     require_known("dimension's key", content, _KEYS)
     kinds = [kind for kind in _KINDS if kind in content]
     if len(kinds) != 1:
@@ -280,7 +281,7 @@ def _dimension(content: dict, name: str, place: tuple) -> Dimension:
         raise AmcError(f"when {when!r} is not understood: map fields beside it to the value they must have")
     when = tuple((str(field), _label(value)) for field, value in when.items())
     if kind == "choice":
-        return Dimension(name, place, kind, choices=_choices(content), when=when)
+        return Dimension(name, path, kind, choices=_choices(content), when=when)
     low, high, step = _range(kind, content)
     log = content.get("log", False)
     if not isinstance(log, bool):
@@ -289,7 +290,7 @@ def _dimension(content: dict, name: str, place: tuple) -> Dimension:
         raise AmcError(f"a logarithmic range starts above 0, not at {low:g}")
     if log and step is not None:
         raise AmcError("a logarithmic range has no step: leave out log or step")
-    return Dimension(name, place, kind, low, high, step, log, when=when)
+    return Dimension(name, path, kind, low, high, step, log, when=when)
 
 
 def _choices(content: dict) -> tuple:
@@ -302,7 +303,7 @@ def _choices(content: dict) -> tuple:
     labels = [_label(value) for value in choices]
     if any(value != value for value in labels):
         raise AmcError("a choice that is not a number cannot be told from others")
-    repeated = next((value for place, value in enumerate(labels) if value in labels[:place]), None)
+    repeated = next((value for index, value in enumerate(labels) if value in labels[:index]), None)
     if repeated is not None:
         raise AmcError(f"{repeated!r} stands twice in choice")
     return tuple(choices)
@@ -329,16 +330,16 @@ def _label(value: Any) -> Any:
 
 
 def _conditional(dimension: Dimension, section: dict, dimensions: list[Dimension]) -> Dimension:
-    """The dimension with its conditions in terms of other dimensions; those on fixed fields hold or are refused."""
+    """The dimension with its conditions on other dimensions; a condition on a fixed field holds or is refused."""
     conditions = []
     for field, label in dimension.when:
         beside = next((d for d in dimensions if d.place == (*dimension.place[:-1], field)), None)
-        told = f"{dimension.name}: when {field} is {label!r}"
+        condition = f"{dimension.name}: when {field} is {label!r}"
         if field not in section:
             known = section if isinstance(section, dict) else ()
-            raise AmcError(f"{told}: there is no {field} beside it{suggest(field, known)}")
+            raise AmcError(f"{condition}: there is no {field} beside it{suggest(field, known)}")
         if beside is dimension or not (beside.holds(label) if beside else _label(section[field]) == label):
-            raise AmcError(f"{told}: it never is")
+            raise AmcError(f"{condition}: it never is")
         if beside:
             conditions.append((beside.name, label))
     return replace(dimension, when=tuple(conditions))

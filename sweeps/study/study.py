@@ -56,8 +56,8 @@ class _Named(NamedTuple):
     stage: str
 
 
-class _Place(NamedTuple):
-    """See `Study._place`. known: recordings that trained the run, see `trained_recordings`."""
+class _TestRequest(NamedTuple):
+    """See `Study._request`. known: recordings that trained the run, see `trained_recordings`."""
 
     grid: Grid
     base: Scenario
@@ -118,13 +118,13 @@ class Study:
     def tests(self, run: Run) -> tuple[Dataset, ...]:
         """The test datasets of a run, each once; fields that the test grid leaves out are those of its training."""
         grids, bases = self._named[run.key].tests, run.dataset.scenario.components
-        places = tuple(self._place(grid, base, run) for grid in grids for base in bases)
-        if len(places) == 1:
-            return self._expanded(*places)
-        if places not in self._expansions:
-            tests = (test for place in places for test in self._expanded(place))
-            self._expansions[places] = tuple({test.key: test for test in tests}.values())
-        return self._expansions[places]
+        requests = tuple(self._request(grid, base, run) for grid in grids for base in bases)
+        if len(requests) == 1:
+            return self._expanded(*requests)
+        if requests not in self._expansions:
+            tests = (test for request in requests for test in self._expanded(request))
+            self._expansions[requests] = tuple({test.key: test for test in tests}.values())
+        return self._expansions[requests]
 
     def last_runs(self) -> list[Run]:
         """The runs from which no other of the study starts: those after transfer, where there is any."""
@@ -153,7 +153,7 @@ class Study:
                 run = Run(model, dataset, recipe, seed, hyperparameters)
                 named[run.key] = _Named(run, file.test, FIRST_STAGE)
         parents = [entry.run for entry in named.values() if model_spec(entry.run.model).epochs]
-        for place, stage in enumerate(file.transfer):
+        for index, stage in enumerate(file.transfer):
             try:
                 chosen = [run for run in parents if not stage.after or named[run.key].stage in stage.after]
                 stage_runs = {run.key: run for run in self._transferred(stage, chosen)}
@@ -163,7 +163,7 @@ class Study:
                     named[run.key] = known._replace(tests=(*known.tests, *tested))
                 parents += stage_runs.values()
             except AmcError as error:
-                raise AmcError(f"transfer.{place}: {error}") from None
+                raise AmcError(f"transfer.{index}: {error}") from None
         return named
 
     def _transferred(self, stage: TransferSection, parents: list[Run]) -> Iterator[Run]:
@@ -183,8 +183,8 @@ class Study:
         factors = {name: factor for name, factor in self.factors.items() if name in fields}
         return fields | {name: max(1, round(fields[name] * factor)) for name, factor in factors.items()}
 
-    def _place(self, grid: Grid, base: Scenario, run: Run) -> _Place:
-        """What decides the test datasets of a run by one grid: runs that differ in nothing of it share them."""
+    def _request(self, grid: Grid, base: Scenario, run: Run) -> _TestRequest:
+        """What decides the test datasets of a run by one grid; runs with equal requests share them."""
         lengths = self.file.test_length or (run.dataset.length,)
         if lengths != (run.dataset.length,):
             if not model_spec(run.model).any_length:
@@ -195,18 +195,20 @@ class Study:
                 )
         known = tuple(trained_recordings(run).items())
         paths = tuple(str(getattr(base, name)) for name in FILE_FIELDS)
-        return _Place(grid, _undecided(grid, base, paths), lengths, known, model_spec(run.model).knows_setting)
+        return _TestRequest(grid, _undecided(grid, base, paths), lengths, known, model_spec(run.model).knows_setting)
 
-    def _expanded(self, place: _Place) -> tuple[Dataset, ...]:
+    def _expanded(self, request: _TestRequest) -> tuple[Dataset, ...]:
         """The test datasets of a grid."""
-        if place not in self._expansions:
-            scenarios, known = dict.fromkeys(place.grid.scenarios(place.base)), dict(place.known)
-            for scenario in scenarios if place.knows_setting else ():
+        if request not in self._expansions:
+            scenarios, known = dict.fromkeys(request.grid.scenarios(request.base)), dict(request.known)
+            for scenario in scenarios if request.knows_setting else ():
                 require_likelihood(scenario)
-            self._expansions[place] = tuple(
-                self._test(scenario, length, place.grid, known) for scenario in scenarios for length in place.lengths
+            self._expansions[request] = tuple(
+                self._test(scenario, length, request.grid, known)
+                for scenario in scenarios
+                for length in request.lengths
             )
-        return self._expansions[place]
+        return self._expansions[request]
 
     def _test(self, scenario: Scenario, length: int, grid: Grid, known: dict[str, int]) -> Dataset:
         """A test dataset; at a scale, at most as many instances of a recording as are simulated there."""

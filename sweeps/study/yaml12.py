@@ -42,7 +42,7 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node, deep=False):
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        repeated = next((key for place, key in enumerate(keys) if key in keys[:place]), None)
+        repeated = next((key for index, key in enumerate(keys) if key in keys[:index]), None)
         if repeated is not None:
             raise yaml.YAMLError(f"the key {repeated!r} stands there twice (line {node.start_mark.line + 1})")
         return super().construct_mapping(node, deep)

@@ -141,7 +141,7 @@ def test_durations_are_the_stores_own_and_shipped_ones_before_there_are_any(cloc
     assert ending.fits(entry.run.key)
     monkeypatch.setattr(Store, "speeds", lambda store: {("cpu", "mod_lcnn"): (128, 128)})
     clock.now += shipped * 1.5  # longer than is left; since it was last looked, a run has been timed
-    ending.looked -= 100
+    ending.last_look -= 100
     assert ending.fits(entry.run.key) is (own > 3540)
 
 
