@@ -25,16 +25,16 @@ class Check(NamedTuple):
     reasons: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        told = f"Upper bound: it is known for {self.known} of {self.accuracies} accuracies at one SNR"
+        text = f"Upper bound: it is known for {self.known} of {self.accuracies} accuracies at one SNR"
         if self.reasons:
-            told += f" ({'; '.join(self.reasons)})"
+            text += f" ({'; '.join(self.reasons)})"
         if not self.known:
-            return told + "."
+            return text + "."
         if self.above.empty:
-            return f"{told}, and the interval of none lies above it."
+            return f"{text}, and the interval of none lies above it."
         rows = self.above.to_dict("records")
         lines = "\n".join(map(_LINE.format_map, rows))
-        return f"{told}, and the intervals of {len(rows)} lie above it, so that something is wrong:\n{lines}"
+        return f"{text}, and the intervals of {len(rows)} lie above it, so that something is wrong:\n{lines}"
 
 
 def above_limit(results: Results, level: float = 0.95) -> pd.DataFrame:
@@ -65,6 +65,6 @@ def check(studies: Sequence[Results]) -> Check:
 
 def _reasons(studies: Iterable[Results]) -> Iterable[str]:
     """Why limits are not known, each reason once."""
-    tests = {test: None for found in studies for run in found.study.runs() for test in found.study.tests(run)}
+    tests = {test: None for results in studies for run in results.study.runs() for test in results.study.tests(run)}
     reasons = (why_unknown(test.scenario, test.modulations, test.length) for test in tests)
     return dict.fromkeys(reason for reason in reasons if reason)

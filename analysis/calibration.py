@@ -55,8 +55,8 @@ class Histograms:
 
     def _roc(self, known: np.ndarray, unknown: np.ndarray, same: list[str], outcomes: tuple[int, ...]) -> Roc:
         """known, unknown: which cells; same: the columns in which both have to be; outcomes: of the unknown."""
-        places = self.cells.groupby(same, dropna=False).ngroup().to_numpy()
-        both = np.isin(places, np.intersect1d(places[known], places[unknown]))
+        groups = self.cells.groupby(same, dropna=False).ngroup().to_numpy()
+        both = np.isin(groups, np.intersect1d(groups[known], groups[unknown]))
         sides = ((known & both, [0, 1]), (unknown & both, list(outcomes)))
         counts = [self.counts[cells][:, kept] for cells, kept in sides]
         different = [self._different(cells, each.sum((1, 2))) for (cells, _), each in zip(sides, counts, strict=True)]

@@ -28,9 +28,9 @@ class Tested:
 
     rows: pa.Table
     runs: pd.DataFrame
-    run: np.ndarray  # of each row, its place in runs
+    run: np.ndarray  # of each row, its index in runs
     tests: pd.DataFrame  # a row per test scenario
-    test: np.ndarray  # of each row, its place in tests
+    test: np.ndarray  # of each row, its index in tests
     scenarios: dict[str, Scenario]  # test_scenario → what it stands for
 
     def column(self, name: str):
@@ -46,41 +46,41 @@ class Tested:
         return self.tests[name].take(self.test).array if name in self.tests else self.rows[name].to_pandas().array
 
     def sent(self) -> tuple[np.ndarray, list[tuple[str, ...]]]:
-        """For each row which modulations were sent: a place in the list of such, and that list."""
+        """For each row the index of the modulations that were sent, and the list of such sets."""
         own = [None if names is None else tuple(names) for names in self.rows["test_modulations"].to_pylist()]
         trained = [tuple(names) for names in self.runs["modulations"]]
         sets = [trained[run] if names is None else names for run, names in zip(self.run, own, strict=True)]
-        known = {names: place for place, names in enumerate(dict.fromkeys(sets))}
+        known = {names: index for index, names in enumerate(dict.fromkeys(sets))}
         return np.array([known[names] for names in sets], np.int64), list(known)
 
     def _modulation_sets(self):
-        place, sets = self.sent()
-        return pd.Series([modulation_set(list(names)) for names in sets], dtype="str").take(place).array
+        index, sets = self.sent()
+        return pd.Series([modulation_set(list(names)) for names in sets], dtype="str").take(index).array
 
     def _evaluated(self, name: str):
-        place, texts = pd.factorize(self.rows["process"].to_pandas(), use_na_sentinel=False)
-        told = [process_of(text if isinstance(text, str) else None).in_words(EVALUATED[name]) for text in texts]
-        return pd.Series(told, dtype="str").take(place).array
+        index, texts = pd.factorize(self.rows["process"].to_pandas(), use_na_sentinel=False)
+        words = [process_of(text if isinstance(text, str) else None).in_words(EVALUATED[name]) for text in texts]
+        return pd.Series(words, dtype="str").take(index).array
 
     def _settings(self):
         lengths, texts = self.rows["test_length"].to_numpy(), self.tests["test_scenario"].tolist()
-        place = np.stack([self.run, self.test, lengths])
-        first = np.flatnonzero((np.diff(place, prepend=-1) != 0).any(axis=0))  # rows of a cell stand together
+        cells = np.stack([self.run, self.test, lengths])
+        first = np.flatnonzero((np.diff(cells, prepend=-1) != 0).any(axis=0))  # rows of a cell stand together
         known, keys = settings(self.runs, self.scenarios, np.unique(lengths).tolist()), self.runs["run"].tolist()
-        told = [
-            known.get((keys[run], texts[test], length), "unseen") for run, test, length in place[:, first].T.tolist()
+        kinds = [
+            known.get((keys[run], texts[test], length), "unseen") for run, test, length in cells[:, first].T.tolist()
         ]
         return (
-            pd.Series(told, dtype="str")
+            pd.Series(kinds, dtype="str")
             .take(np.repeat(np.arange(len(first)), np.diff(first, append=len(lengths))))
             .array
         )
 
 
 def _read(store: Store, keys: Iterable[str], columns: list[str]) -> Iterator[pa.Table]:
-    """The cells of each run, those that two launches computed at once being there once: the only place that sees to it.
+    """The cells of each run; a cell that two launches computed at once is there once. Nothing else sees to that.
 
-    Of a run in one file nothing is there twice; of others the earlier is kept, as in `sweeps.store`.
+    A run in one file has no cell twice. If a run is in several, the earlier cell is kept, as in `sweeps.store`.
     """
     tables = store.cell_tables(keys, list(dict.fromkeys([*columns, "test", "evaluated_at"])))
     for _, files in groupby((table for table in tables if len(table)), key=lambda table: table["run"][0].as_py()):
@@ -94,10 +94,10 @@ def once(store: Store, keys: Iterable[str]) -> pa.Table:
 
 
 def _tested(store: Store, runs: pd.DataFrame, cells: set[str] | None, extra: set[str], filters: Filters) -> Tested:
-    """What the filters keep of the cells of runs; `extra` columns beside those that tell cells apart."""
+    """The cells of runs that the filters keep; `extra`: columns beside those that tell cells apart."""
     columns = ["run", "cell", "test_scenario", "test_length", "snr_db", *sorted(extra)]
-    told_by = {"test_modulation_set": "test_modulations", **dict.fromkeys(EVALUATED, "process")}
-    columns = list(dict.fromkeys(told_by.get(name, name) for name in columns))
+    source_of = {"test_modulation_set": "test_modulations", **dict.fromkeys(EVALUATED, "process")}
+    columns = list(dict.fromkeys(source_of.get(name, name) for name in columns))
     numbers = [name for name in ("test_length", "snr_db") if name in filters]
     by_value = {name: pa.array(pd.Series(filters[name], dtype="float64"), pa.float64()) for name in numbers}
     if "cell" in filters:
@@ -106,20 +106,20 @@ def _tested(store: Store, runs: pd.DataFrame, cells: set[str] | None, extra: set
     if cells is not None:
         by_value["cell"] = pa.array(sorted(cells & set(filters.get("cell", cells))), pa.string())
     scenarios: dict[str, Scenario] = {}
-    told: dict[str, dict] = {}  # as columns
+    columns_of: dict[str, dict] = {}  # text of a scenario → its columns
     kept_rows = [pa.schema([CELL_SCHEMA.field(name) for name in columns]).empty_table()]
     classes = dict(zip(runs["run"], runs["modulations"].map(len), strict=True)) if "confusion" in columns else {}
     for table in _read(store, runs["run"], columns):
         table = _fitting(table, classes, store) if classes else table
         texts = table["test_scenario"].unique().to_pylist()
         scenarios |= {text: scenario_of(text) for text in texts}
-        told |= {text: scenario_columns("test", scenarios[text]) for text in texts if text not in told}
-        keep = pc.is_in(table["test_scenario"], pa.array(_matching(told, texts, of_tests), pa.string()))
+        columns_of |= {text: scenario_columns("test", scenarios[text]) for text in texts if text not in columns_of}
+        keep = pc.is_in(table["test_scenario"], pa.array(_matching(columns_of, texts, of_tests), pa.string()))
         for name, values in by_value.items():
             keep = pc.and_(keep, pc.is_in(table[name].cast(values.type), values))
         kept_rows.append(table.filter(keep))
     rows = pa.concat_tables(kept_rows)
-    tests = pd.DataFrame(told.values(), columns=TEST).assign(test_scenario=list(told))
+    tests = pd.DataFrame(columns_of.values(), columns=TEST).assign(test_scenario=list(columns_of))
     tests = sorted_rows(tests, [*TEST, "test_scenario"])
     run = pd.Index(runs["run"]).get_indexer(rows["run"].to_pandas())
     test = pd.Index(tests["test_scenario"]).get_indexer(rows["test_scenario"].to_pandas())
@@ -129,7 +129,7 @@ def _tested(store: Store, runs: pd.DataFrame, cells: set[str] | None, extra: set
 
 
 def _fitting(table: pa.Table, classes: Mapping[str, int], store: Store) -> pa.Table:
-    """The cells of a run whose counts are of the modulations that it was trained on; others are told."""
+    """The cells of a run whose counts are of the modulations that it was trained on; others are reported."""
     key = table["run"][0].as_py()
     sent = pc.coalesce(pc.list_value_length(table["test_modulations"]), pa.scalar(classes[key], pa.int32()))
     fits = pc.equal(pc.list_value_length(table["confusion"]), pc.multiply(sent, classes[key])).fill_null(False)
@@ -141,28 +141,28 @@ def _fitting(table: pa.Table, classes: Mapping[str, int], store: Store) -> pa.Ta
 def settings(
     runs: pd.DataFrame, tests: Mapping[str, Scenario], lengths: Iterable[int]
 ) -> dict[tuple[str, str, int], str]:
-    """(run, key in tests, length) → its setting; all that are missing are unseen. runs: of `read_runs`."""
+    """(run, key in tests, length) → its setting; a missing one is unseen. runs: of `read_runs`."""
     keys, lengths = defaultdict(list), list(lengths)
     for key, scenario in tests.items():
         keys[scenario].append(key)
     known_to = {}  # training scenario → test scenarios that it equals or covers
-    found = {}
+    kinds = {}
     for run, descent in zip(runs["run"], runs["descent"], strict=True):
         for training in {scenario for scenarios, _ in descent for scenario in scenarios}:
             if training not in known_to:
                 covered = [test for test in keys if covers(training, test)] if varies(training) else [training]
                 known_to[training] = [test for test in covered if test in keys]
             for scenario in known_to[training]:
-                told = {length: setting(scenario, length, descent) for length in lengths}
-                found |= {(run, key, length): told[length] for key in keys[scenario] for length in lengths}
-    return found
+                by_length = {length: setting(scenario, length, descent) for length in lengths}
+                kinds |= {(run, key, length): by_length[length] for key in keys[scenario] for length in lengths}
+    return kinds
 
 
 def _matching(scenarios: dict[str, dict], texts: list[str], filters: Filters) -> list[str]:
-    told = {
+    values_of = {
         text: {name: None if value != value else value for name, value in scenarios[text].items()} for text in texts
     }
-    return [text for text in texts if all(told[text][name] in values for name, values in filters.items())]
+    return [text for text in texts if all(values_of[text][name] in values for name, values in filters.items())]
 
 
 def read_cells(store: Store, runs: pd.DataFrame, cells: set[str] | None, columns: list[str], filters: Filters):
@@ -181,21 +181,21 @@ def read_cells(store: Store, runs: pd.DataFrame, cells: set[str] | None, columns
 def read_confusion(store: Store, runs: pd.DataFrame, cells: set[str] | None, columns: list[str], filters: Filters):
     asked = OF_ROWS["confusion"] & {*columns, *filters}
     tested = _tested(store, runs, cells, {"confusion", "test_modulations"} | asked - {"test_modulation_set"}, filters)
-    place, sets = tested.sent()
+    index, sets = tested.sent()
     names = list(dict.fromkeys(name for listed in (*runs["modulations"], *sets) for name in listed))
     sent = [np.array([names.index(name) for name in listed], np.int16) for listed in sets]
     recognised = [np.array([names.index(name) for name in listed], np.int16) for listed in runs["modulations"]]
     # Rows of a run stand together, and so do those with the same modulations sent, nearly always.
-    bounds = np.flatnonzero(np.diff(np.stack([tested.run, place]), prepend=-1, append=-1).any(axis=0))
+    bounds = np.flatnonzero(np.diff(np.stack([tested.run, index]), prepend=-1, append=-1).any(axis=0))
     flat = {"sent": [np.empty(0, np.int16)], "recognised": [np.empty(0, np.int16)]}
-    sizes = np.zeros(len(place), np.int64)
+    sizes = np.zeros(len(index), np.int64)
     for start, end in pairwise(bounds):
-        rows, columns_ = sent[place[start]], recognised[tested.run[start]]
+        rows, columns_ = sent[index[start]], recognised[tested.run[start]]
         flat["sent"].append(np.tile(np.repeat(rows, len(columns_)), end - start))
         flat["recognised"].append(np.tile(columns_, len(rows) * (end - start)))
         sizes[start:end] = len(rows) * len(columns_)
     flat = {name: np.concatenate(parts) for name, parts in flat.items()}
-    row = np.repeat(np.arange(len(place)), sizes)
+    row = np.repeat(np.arange(len(index)), sizes)
     count = tested.rows["confusion"].combine_chunks().flatten().to_numpy().astype(np.int64)
     keep = np.ones(len(row), bool)
     for name in ("sent", "recognised"):
@@ -213,12 +213,12 @@ def read_confusion(store: Store, runs: pd.DataFrame, cells: set[str] | None, col
 def read_matrices(
     store: Store, runs: pd.DataFrame, cells: set[str] | None
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
-    """Of each run: its key, and of its rows the cells' keys [rows], SNRs [rows] and counts [rows, sent, recognised].
+    """For each run its key, and for its rows the cells' keys [rows], SNRs [rows] and counts [rows, sent, recognised].
 
     Tests of modulations that were not trained are left out; counts of those that were not sent are zero.
     """
-    for place, trained in enumerate(runs["modulations"]):
-        own = runs.iloc[[place]].reset_index(drop=True)
+    for number, trained in enumerate(runs["modulations"]):
+        own = runs.iloc[[number]].reset_index(drop=True)
         rows = _tested(store, own, cells, {"confusion", "test_modulations"}, {}).rows
         index = {name: row for row, name in enumerate(trained)}
         sent = [trained if names is None else names for names in rows["test_modulations"].to_pylist()]
@@ -229,4 +229,4 @@ def read_matrices(
         flat = rows["confusion"].combine_chunks().flatten().to_numpy().reshape(-1, len(trained))
         counts[level, [index[name] for names in sent for name in names]] = flat
         keys, snrs = rows["cell"].to_pandas().to_numpy(), rows["snr_db"].to_numpy()
-        yield runs["run"].iloc[place], keys, snrs, counts
+        yield runs["run"].iloc[number], keys, snrs, counts

@@ -11,9 +11,9 @@ from amc_core.quantities import written
 from analysis.columns import IDENTITY
 from analysis.results import Results
 
-_TOLD = 8  # runs that a refusal lists
+_LISTED = 8  # runs that a refusal lists
 _FEWEST_DIGITS = 8  # by which it names them
-_NOT_TOLD = ("parent", "weights", "ancestors")  # which say nothing to a reader that other columns do not
+_MEANINGLESS = ("parent", "weights", "ancestors")  # which say nothing to a reader that other columns do not
 
 
 def choose(results: Results, key: str = "", where: str | None = None) -> pd.DataFrame:
@@ -42,13 +42,17 @@ def choose_one(results: Results, key: str = "", where: str | None = None) -> str
     """
     if not key and where is None:
         raise AmcError("no run is named: give the first digits of its key, or a condition with --where")
-    runs, told = choose(results, key, where), _in_words(key, where)
+    runs, description = choose(results, key, where), _in_words(key, where)
     if runs.empty:
-        raise AmcError(f"store {str(results.store.path)!r} holds no run {told}: 'amc query' shows those that it holds")
+        raise AmcError(
+            f"store {str(results.store.path)!r} holds no run {description}: 'amc query' shows those that it holds"
+        )
     if len(runs) > 1:
-        listed = "".join(f"\n  {line}" for line in _apart(runs)[:_TOLD])
-        more = f"\n  and {len(runs) - _TOLD} more" if len(runs) > _TOLD else ""
-        raise AmcError(f"{len(runs)} runs match {told}: give more digits, or a condition that one meets{listed}{more}")
+        listed = "".join(f"\n  {line}" for line in _apart(runs)[:_LISTED])
+        more = f"\n  and {len(runs) - _LISTED} more" if len(runs) > _LISTED else ""
+        raise AmcError(
+            f"{len(runs)} runs match {description}: give more digits, or a condition that one meets{listed}{more}"
+        )
     return str(runs["run"][0])
 
 
@@ -62,7 +66,7 @@ def _apart(runs: pd.DataFrame) -> list[str]:
     keys = runs["run"]
     digits = next(n for n in range(_FEWEST_DIGITS, 25) if keys.str[:n].nunique() == len(keys))
     differing = [
-        name for name in IDENTITY if name not in (*_NOT_TOLD, "model") and runs[name].astype("str").nunique() > 1
+        name for name in IDENTITY if name not in (*_MEANINGLESS, "model") and runs[name].astype("str").nunique() > 1
     ]
     return [
         ", ".join([f"{row['run'][:digits]} {row['model']}", *(f"{name} {written(row[name])}" for name in differing)])

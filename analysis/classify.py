@@ -39,7 +39,7 @@ def classify(trained: TrainedNetwork, paths: Sequence[str | Path | Mapping], len
 
 
 def shares(rows: pd.DataFrame) -> pd.DataFrame:
-    """Of each file the segments and the share of them that each class has, the largest first.
+    """For each file the number and share of segments that each class has, the largest first.
 
     Columns: file, class, segments, share, labelled (segments of that class which the file labels so).
     """
@@ -47,43 +47,43 @@ def shares(rows: pd.DataFrame) -> pd.DataFrame:
     table = rows.assign(labelled=labelled).groupby(["file", "class"], sort=False)
     table = table.agg(segments=("segment", "size"), labelled=("labelled", "sum")).reset_index()
     table["share"] = table["segments"] / table.groupby("file")["segments"].transform("sum")
-    order = {file: place for place, file in enumerate(dict.fromkeys(rows["file"]))}
+    order = {file: rank for rank, file in enumerate(dict.fromkeys(rows["file"]))}
     table = table.assign(_order=table["file"].map(order))
     table = table.sort_values(["_order", "segments"], ascending=[True, False], kind="stable", ignore_index=True)
     return table[["file", "class", "segments", "share", "labelled"]]
 
 
 def _files(path: str | Path | Mapping) -> list[str | Path]:
-    """The files under a path, each with how it is read: those that need no label have one."""
+    """The files under a path, each with how it is read; a file whose format has no labels is given one."""
     if isinstance(path, Mapping):
         return [read_recording({"label": UNKNOWN, **path})]
     path = Path(path)
-    found = [path]
+    files = [path]
     if path.is_dir():
         named = sorted(file for file in path.iterdir() if file.name.endswith((META, ARCHIVE)))
-        found = [file for file in named if not file.name.startswith(".")] or [path]  # which is refused when it is read
+        files = [file for file in named if not file.name.startswith(".")] or [path]  # which is refused when it is read
     unlabelled = (META, DATA, ARCHIVE, ".cfile")
-    return [ReadPath(str(file), Reading(label=UNKNOWN)) if file.name.endswith(unlabelled) else file for file in found]
+    return [ReadPath(str(file), Reading(label=UNKNOWN)) if file.name.endswith(unlabelled) else file for file in files]
 
 
 def _classified(trained: TrainedNetwork, file: str, recording: Recording, normalisation: str) -> pd.DataFrame:
-    found, highest = [], []
+    recognised, highest = [], []
     for positions in np.split(np.arange(len(recording)), range(_BATCH, len(recording), _BATCH)):
         usable, x = _read(recording, positions, normalisation)
         names, probability = np.full(len(positions), NONE, dtype=object), np.full(len(positions), np.nan)
         if usable.any():
             values, classes = trained.probabilities_of(x)
             names[usable], probability[usable] = np.array(trained.classes, dtype=object)[classes], values
-        found.append(names)
+        recognised.append(names)
         highest.append(probability)
     return pd.DataFrame(
         {
             "file": file,
             "segment": np.arange(len(recording)),
-            "place": [recording.source.describe(place).rpartition(": ")[2] for place in range(len(recording))],
+            "place": [recording.source.describe(position).rpartition(": ")[2] for position in range(len(recording))],
             "label": pd.Series(recording.modulations, dtype="str").take(recording.modulation).array,
             "snr_db": recording.snr_db,
-            "class": pd.Series(np.concatenate(found), dtype="str"),
+            "class": pd.Series(np.concatenate(recognised), dtype="str"),
             "probability": np.concatenate(highest),
         }
     )

@@ -43,8 +43,8 @@ def compare(study: str | None = None, store: str | Path = "results", scale: str 
 def compared_studies(study: str | None, store: str | Path, scale: str | None) -> list[Results]:
     """The results of the studies whose numbers `compare` takes."""
     names = [study] if study else dict.fromkeys(entry.study for entry in PUBLISHED)
-    found = (_results(name, store, scale, study is None) for name in names)
-    return [results for results in found if results is not None]
+    candidates = (_results(name, store, scale, study is None) for name in names)
+    return [results for results in candidates if results is not None]
 
 
 def compared(numbers: Sequence[Published], results: Results | None) -> pd.DataFrame:

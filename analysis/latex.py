@@ -53,11 +53,11 @@ def to_latex(
     body = [
         " & ".join(
             [
-                *(_value(name, part) for name, part in zip(rows, place, strict=True)),
-                *(found.get(head, "--") for head in heads),
+                *(_value(name, part) for name, part in zip(rows, key, strict=True)),
+                *(cells.get(head, "--") for head in heads),
             ]
         )
-        for place, found in lines.items()
+        for key, cells in lines.items()
     ]
     above = []
     if columns:
@@ -86,13 +86,13 @@ def _value(column: str, value: object) -> str:
 
 def _cell(row: dict, value: str, digits: int, best: bool) -> str:
     """ "51.7 [48.7, 54.8]" in %, the value in bold where it is the best."""
-    told = f"{100 * row[value]:.{digits}f}"
+    text = f"{100 * row[value]:.{digits}f}"
     bounds = [row.get(f"{value}_{side}") for side in ("low", "high")]
-    told = rf"\textbf{{{told}}}" if best else told
+    text = rf"\textbf{{{text}}}" if best else text
     if None in bounds or bounds[0] != bounds[0]:
-        return told
+        return text
     low, high = (f"{100 * bound:.{digits}f}".replace("-", "$-$") for bound in bounds)
-    return f"{told.replace('-', '$-$')} [{low}, {high}]"
+    return f"{text.replace('-', '$-$')} [{low}, {high}]"
 
 
 def _escaped(text: str) -> str:

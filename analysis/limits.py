@@ -47,20 +47,20 @@ def limits_of(results: Results, cells: pd.DataFrame, standard_error: float = STA
 def limit_rows(cells: pd.DataFrame, limits: pd.DataFrame, rows: Sequence[str], column: str) -> pd.DataFrame:
     """Rows below those of `train_test`: the limit in each test setting, pooled over SNRs as the accuracies are.
 
-    limits: of `limits_of`. In the rows all but fields of the tests is left blank, but for the first, which says what
-    they are. A limit is NaN where it is not known throughout.
+    limits: of `limits_of`. Columns that are not fields of the tests are blank in these rows, except the first, which
+    says what the rows are. A limit is NaN if it is not known throughout.
     """
     settings = [*TEST, "test_modulation_set", "test_length", "snr_db"]
-    told = [name for name in rows if name in (*TEST, "test_length")]
+    fields = [name for name in rows if name in (*TEST, "test_length")]
     known = cells.drop_duplicates(list(dict.fromkeys([*settings, column])))
     known = known.merge(limits, on=["cell", "snr_db"], how="left").assign(
         right=lambda table: table["limit"] * table["n"]
     )
-    sums = known.groupby([*told, column], dropna=False)[["right", "n"]].agg(lambda values: values.sum(skipna=False))
+    sums = known.groupby([*fields, column], dropna=False)[["right", "n"]].agg(lambda values: values.sum(skipna=False))
     flat = (sums["right"] / sums["n"]).rename("limit").reset_index()
-    first = next((name for name in rows if name not in told), rows[0])
+    first = next((name for name in rows if name not in fields), rows[0])
     for name in rows:
-        if name not in told:
+        if name not in fields:
             flat[name] = ""
     flat[first] = flat[first].map(lambda value: f"upper bound {value}".strip())
     return flat.pivot(index=list(rows), columns=column, values="limit")

@@ -87,19 +87,19 @@ def _accuracy(entry: Published, tables: Tables) -> Measured:
 
 
 def _difference(entry: Published, tables: Tables) -> Measured:
-    """Drop or gain; of those along `over`, the largest, with an interval that allows for the choice (Bonferroni)."""
+    """The drop or gain; along `over` it is the largest, with an interval that allows for the choice (Bonferroni)."""
     pairs = list(_pairs(entry))
-    level, found = statistics.bonferroni(0.95, len(pairs)), []
+    level, differences = statistics.bonferroni(0.95, len(pairs)), []
     for rows, against in pairs:
         own, other = _pooled(tables, rows), _pooled(tables, against)
         if entry.quantity == "drop":
             own, other = other, own
         sides = _of_seeds(own), _of_seeds(other)
         paired = sides[0] - sides[1] if len(sides[0]) == len(sides[1]) else min(sides, key=len)[:1]
-        found.append((Estimate(*(part[0] for part in difference_of(own, other, level))), paired))
-    together = Estimate(*np.array([estimate for estimate, _ in found]).T)
-    largest = max(range(len(found)), key=lambda place: found[place][0].value)
-    return _measured(statistics.largest(together), found[largest][1])
+        differences.append((Estimate(*(part[0] for part in difference_of(own, other, level))), paired))
+    together = Estimate(*np.array([estimate for estimate, _ in differences]).T)
+    largest = max(range(len(differences)), key=lambda index: differences[index][0].value)
+    return _measured(statistics.largest(together), differences[largest][1])
 
 
 def _pairs(entry: Published) -> Iterator[tuple[Filters, Filters]]:

@@ -61,7 +61,7 @@ class TrainedNetwork:
             return torch.cat([self.network(part).float().softmax(1) for part in x.split(_BATCH)])
 
     def probabilities_of(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(batch, 2, length) float32 → the largest probability of each, and the place of its class: (batch,) each."""
+        """(batch, 2, length) float32 → the largest probability of each and the index of its class: (batch,) each."""
         import torch
 
         values, classes = self.probabilities(torch.from_numpy(x)).max(1)

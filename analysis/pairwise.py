@@ -44,9 +44,9 @@ def significance(
     for values, own in cells.groupby(by, sort=True, dropna=False) if by else [((), cells)]:
         sides = dict(iter(own.groupby(of, sort=True, observed=True)))
         for first, second in combinations(sides, 2):
-            found = _compared(sides[first], sides[second], level)
-            if found:
-                rows.append(dict(zip(by, values, strict=True)) | {f"{of}_1": first, f"{of}_2": second} | found)
+            comparison = _compared(sides[first], sides[second], level)
+            if comparison:
+                rows.append(dict(zip(by, values, strict=True)) | {f"{of}_1": first, f"{of}_2": second} | comparison)
     columns = [*by, f"{of}_1", f"{of}_2", "seeds", "n", "difference", "low", "high", "p"]
     table = pd.DataFrame(rows, columns=columns)
     corrected = statistics.holm(table["p"].to_numpy(float))
@@ -83,7 +83,7 @@ def _outcomes(pairs: pd.DataFrame) -> pd.DataFrame:
     named = ("modulation_set", "modulation_set_other", "test_modulation_set", "test_instances", "test")
     counted = ("n", "right", "n_other", "right_other")
     rows = []
-    for place, values in enumerate(zip(*(pairs[name] for name in (*named, *counted)), strict=True)):
+    for index, values in enumerate(zip(*(pairs[name] for name in (*named, *counted)), strict=True)):
         (trained, trained_other, sent, instances, test), (n, right, n_other, right_other) = values[:5], values[5:]
         names, own, other = _common(trained, trained_other, sent)
         right, right_other = unpacked(right, n), unpacked(right_other, n_other)
@@ -95,10 +95,10 @@ def _outcomes(pairs: pd.DataFrame) -> pd.DataFrame:
         else:
             continue
         first, second = (right & ~right_other).sum(1), (right_other & ~right).sum(1)
-        rows += zip([place] * len(names), names, first, second, [right.shape[1]] * len(names), strict=True)
-    rows = pd.DataFrame(rows, columns=["place", "modulation", "first", "second", "n"])
-    told = pairs[["seed", "_stratum", "dataset_seed"]].iloc[rows["place"]].reset_index(drop=True)
-    return pd.concat([told, rows], axis=1)
+        rows += zip([index] * len(names), names, first, second, [right.shape[1]] * len(names), strict=True)
+    rows = pd.DataFrame(rows, columns=["pair", "modulation", "first", "second", "n"])
+    keys = pairs[["seed", "_stratum", "dataset_seed"]].iloc[rows["pair"]].reset_index(drop=True)
+    return pd.concat([keys, rows], axis=1)
 
 
 @lru_cache

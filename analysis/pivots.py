@@ -16,8 +16,8 @@ from amc_core.statistics import Estimate
 from analysis.columns import IDENTITY, TEST, TRAIN
 from analysis.pooling import COUNTS, Pooled, accuracy_of, accuracy_of_networks, difference_of, pool
 
-# What varies with the seed, and what `start` tells of a run's descent.
-_TOLD_OTHERWISE = ("model", "seed", "parent", "stage", "ancestors", "weights")
+# Columns of a run that are no settings: its model, its seed, and its descent, which `start` tells.
+_NO_SETTINGS = ("model", "seed", "parent", "stage", "ancestors", "weights")
 
 
 def accuracy_by(cells: pd.DataFrame, by: str | Sequence[str]) -> pd.DataFrame:
@@ -77,8 +77,8 @@ def _with(cells: pd.DataFrame, name: str, columns: Sequence[str]) -> pd.DataFram
 
 
 def varied_settings(cells: pd.DataFrame) -> list[str]:
-    """What varies of models, training and test settings, but for seeds and SNRs."""
-    of_runs = [name for name in IDENTITY if name not in _TOLD_OTHERWISE]
+    """The columns of models, training and test settings that vary; seeds and SNRs are left out."""
+    of_runs = [name for name in IDENTITY if name not in _NO_SETTINGS]
     return varied(cells, [*of_runs, *TEST, "test_length"])
 
 
@@ -94,8 +94,8 @@ def spread(cells: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     names = dict.fromkeys(name for values in given.values() for name in values)
     columns = {}
     for name in names:
-        told = {text: _plain(values.get(name)) for text, values in given.items()}
-        columns[f"hyperparameter_{name}" if name in cells else name] = cells["hyperparameters"].map(told)
+        by_text = {text: _plain(values.get(name)) for text, values in given.items()}
+        columns[f"hyperparameter_{name}" if name in cells else name] = cells["hyperparameters"].map(by_text)
     cells = cells.assign(**columns)
     return cells, varied(cells, [*columns])
 
@@ -107,7 +107,7 @@ def _plain(value: object) -> object:
 def axes_of(
     cells: pd.DataFrame, hyperparameters: Sequence[str], rows: Sequence[str] | None, column: str | None
 ) -> tuple[list[str], str]:
-    """The fields along the rows and along the columns of a table, where they are not named: see `train_test`.
+    """The fields along the rows and along the columns of a table if they are not named: see `train_test`.
 
     A test field that is everywhere as in training tells nothing, and is left out. hyperparameters: of `spread`.
     Raises AmcError for columns that are missing, or along both.
@@ -117,8 +117,8 @@ def axes_of(
         column = max(free, key=lambda name: _with(cells, name, [name])[name].nunique())
     if rows is None:
         settings = [name for name in varied_settings(cells) if name != "hyperparameters"]
-        told = [name for name in settings if not _as_trained(cells, name)]
-        rows = dict.fromkeys(["model", *hyperparameters, *told])
+        fields = [name for name in settings if not _as_trained(cells, name)]
+        rows = dict.fromkeys(["model", *hyperparameters, *fields])
         rows = [name for name in rows if name != column]
     _require_columns([*rows, column], cells)
     if column in rows:
@@ -214,21 +214,21 @@ def drop_from_training(cells: pd.DataFrame, by: Sequence[str] | None = None) -> 
     cells = cells[has_reference | ~some]
     own, trained = pool(cells, by), pool(cells[cells["setting"] == "trained"], shared)
     reference = trained.table[[*shared, "accuracy"]].rename(columns={"accuracy": "training_accuracy"})
-    reference["_place"] = np.arange(len(reference))
+    reference["_group"] = np.arange(len(reference))
     table = own.table.merge(reference, on=shared, how="left")
-    drops = _differences(own, trained, table.pop("_place"))
+    drops = _differences(own, trained, table.pop("_group"))
     return table.assign(drop=table["training_accuracy"] - table["accuracy"], drop_low=-drops.high, drop_high=-drops.low)
 
 
-def _differences(own: Pooled, other: Pooled, place: pd.Series) -> Estimate:
-    """Accuracies of groups minus those of the groups at `place`, NaN for none."""
-    found, place = np.full((3, len(own.table)), np.nan), place.to_numpy(float)
+def _differences(own: Pooled, other: Pooled, group: pd.Series) -> Estimate:
+    """Accuracies of groups minus those of the groups numbered `group`; NaN if there is none."""
+    bounds, group = np.full((3, len(own.table)), np.nan), group.to_numpy(float)
     for block, reference in product(own.blocks, other.blocks):
-        at = pd.Index(reference.place).get_indexer(place[block.place])  # NaN is nowhere
+        at = pd.Index(reference.groups).get_indexer(group[block.groups])  # NaN is nowhere
         both = np.flatnonzero(at >= 0)
         if len(both):
-            found[:, block.place[both]] = difference_of(block.rows(both), reference.rows(at[both]))
-    return Estimate(*found)
+            bounds[:, block.groups[both]] = difference_of(block.rows(both), reference.rows(at[both]))
+    return Estimate(*bounds)
 
 
 def snr_at(cells: pd.DataFrame, target: float, by: str | Sequence[str]) -> pd.DataFrame:
@@ -251,8 +251,8 @@ def snr_at(cells: pd.DataFrame, target: float, by: str | Sequence[str]) -> pd.Da
     by, rows = _listed(by), []
     for values, own in cells[cells["snr_db"].notna()].groupby(by, sort=True, dropna=False):
         snrs, correct, n = curves(own)
-        found = statistics.snr_at(snrs, correct, n, target)
-        bounds = dict(zip(("snr_db", "snr_low", "snr_high"), map(float, found), strict=True))
+        estimate = statistics.snr_at(snrs, correct, n, target)
+        bounds = dict(zip(("snr_db", "snr_low", "snr_high"), map(float, estimate), strict=True))
         rows.append(dict(zip(by, values, strict=True)) | bounds | {"seeds": len(correct)})
     return pd.DataFrame(rows, columns=[*by, "snr_db", "snr_low", "snr_high", "seeds"])
 
@@ -260,11 +260,11 @@ def snr_at(cells: pd.DataFrame, target: float, by: str | Sequence[str]) -> pd.Da
 def curves(cells: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """SNRs [SNRs], right answers [seeds, SNRs], instances [SNRs], over everything but seeds and SNRs.
 
-    Trainings of equal weights are one. Where not all seeds have all SNRs, they are pooled into one curve. Instances of
-    unknown SNR have no place on it.
+    Trainings of equal weights are one. If not all seeds have all SNRs, they are pooled into one curve. Instances of
+    unknown SNR are left out.
     """
     pooled = pool(cells[cells["snr_db"].notna()], ["snr_db"])
-    blocks = [pooled.row(place) for place in range(len(pooled.table))]
+    blocks = [pooled.row(index) for index in range(len(pooled.table))]
     n = np.array([block.n.sum() for block in blocks])
     shares = [(block.shares[0] * block.weights).sum(-1) / block.weights.sum() for block in blocks]
     if len({len(share) for share in shares}) > 1:

@@ -28,11 +28,11 @@ COUNTS = ("n", "correct", "accuracy", "weights")
 class Block:
     """Groups that have as many seeds and strata as each other.
 
-    place: [groups], their rows in the table. shares: [groups, seeds, strata], right answers as shares of all. n:
+    groups: [groups], their rows in the table. shares: [groups, seeds, strata], right answers as shares of all. n:
     [groups, strata], instances, each once. weights: [groups, strata], what the strata weigh in the accuracy.
     """
 
-    place: np.ndarray
+    groups: np.ndarray
     shares: np.ndarray
     n: np.ndarray
     weights: np.ndarray
@@ -60,14 +60,14 @@ class Pooled:
 
     def estimates(self, estimate: Callable[[Block], Estimate]) -> Estimate:
         """An estimate of every group, in the order of the table."""
-        found = np.full((3, len(self.table)), np.nan)
+        bounds = np.full((3, len(self.table)), np.nan)
         for block in self.blocks:
-            found[:, block.place] = estimate(block)
-        return Estimate(*found)
+            bounds[:, block.groups] = estimate(block)
+        return Estimate(*bounds)
 
-    def row(self, place: int) -> Block:
+    def row(self, group: int) -> Block:
         """The arrays of one group."""
-        return next(block.rows(at) for block in self.blocks if len(at := np.flatnonzero(block.place == place)))
+        return next(block.rows(at) for block in self.blocks if len(at := np.flatnonzero(block.groups == group)))
 
 
 def pool(cells: pd.DataFrame, by: Sequence[str]) -> Pooled:
@@ -183,18 +183,18 @@ def _blocks(rows: pd.DataFrame) -> Iterator[Block]:
         if len(whole):
             at = (starts[whole][:, None] + np.arange(shape[0] * shape[1])).reshape(-1, *shape)
             yield _block(group[whole], *(values[at] for values in columns.values()))
-        for place in np.flatnonzero(alike & (sizes != shape[0] * shape[1])):
-            part = summed.iloc[starts[place] : starts[place] + sizes[place]]
+        for number in np.flatnonzero(alike & (sizes != shape[0] * shape[1])):
+            part = summed.iloc[starts[number] : starts[number] + sizes[number]]
             index = [pd.factorize(part[name], sort=True)[0] for name in ("seed", "stratum")]
             arrays = np.zeros((3, 1, *shape))
             for array, name in zip(arrays, columns, strict=True):
                 array[0, index[0], index[1]] = part[name]
-            yield _block(group[[place]], *arrays)
+            yield _block(group[[number]], *arrays)
 
 
-def _block(place: np.ndarray, n: np.ndarray, correct: np.ndarray, once: np.ndarray) -> Block:
+def _block(groups: np.ndarray, n: np.ndarray, correct: np.ndarray, once: np.ndarray) -> Block:
     """n, correct: [groups, seeds, strata] sums over runs; once: the instances of one of these."""
     mean = correct.sum(1, keepdims=True) / n.sum(1, keepdims=True)
     with np.errstate(invalid="ignore"):
         shares = np.where(n > 0, correct / n, mean)
-    return Block(place, shares, once.max(1), n.sum(1))
+    return Block(groups, shares, once.max(1), n.sum(1))

@@ -1,7 +1,7 @@
 """SQL over the four tables of a store, answered by DuckDB straight from its Parquet files.
 
 Views: runs, epochs, cells and confusion, with the columns of `analysis.load`. A scenario's number that varies from
-instance to instance is NULL, and told in train_varies or test_varies: "rolloff uniform(0.1, 0.5)".
+instance to instance is NULL, and written in train_varies or test_varies: "rolloff uniform(0.1, 0.5)".
 """
 
 from __future__ import annotations
@@ -135,11 +135,11 @@ def keys_where(condition: str, runs: pd.DataFrame) -> list[str]:
 
 
 class _Unreadable(AmcError):
-    """A file has been found damaged while it was read."""
+    """A file proved damaged while it was read."""
 
 
 def _patient(results: Results, step: Callable, again: Callable = lambda: None):
-    """step(), and once more, after again(), without files of cells that prove to be damaged, which are told."""
+    """step(), repeated after again() without files of cells that prove damaged, which are reported."""
     try:
         with _explained():
             return step()
@@ -180,13 +180,13 @@ def connect(results: Results) -> duckdb.DuckDBPyConnection:
     connection.register("epoch_table", _typed(results.epochs, "train"))
     connection.register("cell_files", store.cell_dataset(runs["run"], results.passed_over))
     tested = connection.execute("SELECT DISTINCT test_scenario, test_length FROM cell_files").fetchall()
-    told = connection.execute("SELECT DISTINCT test_modulations, process FROM cell_files").fetchall()
-    own_sets = sorted({tuple(names) for names, _ in told if names is not None})
-    connection.register("process_table", _process_table({process for _, process in told if process is not None}))
+    details = connection.execute("SELECT DISTINCT test_modulations, process FROM cell_files").fetchall()
+    own_sets = sorted({tuple(names) for names, _ in details if names is not None})
+    connection.register("process_table", _process_table({process for _, process in details if process is not None}))
     scenarios = {text: _scenario(text) for text, _ in tested}
     tests = pd.DataFrame([scenario_columns("test", scenario) for scenario in scenarios.values()], columns=TEST)
     connection.register("test_table", _typed(tests.assign(test_scenario=pd.array(list(scenarios), "str")), "test"))
-    known = [(*place, told) for place, told in settings(runs, scenarios, {length for _, length in tested}).items()]
+    known = [(*key, name) for key, name in settings(runs, scenarios, {length for _, length in tested}).items()]
     types = {"run": "str", "test_scenario": "str", "test_length": "int64", "known": "str"}
     connection.register("known_settings", pd.DataFrame(known, columns=list(types)).astype(types))
     source, twice = "cell_files", "SELECT DISTINCT run FROM cell_files GROUP BY run, cell, snr_db HAVING count(*) > 1"
@@ -251,9 +251,9 @@ def _confusion(joined: str, modulation_sets: list[tuple[str, ...]], own_sets: li
     parts = [
         f"SELECT {columns}, unnest({_literal(name for name in sent or names for _ in names)}) AS sent, "
         f"unnest({_literal(names * len(sent or names))}) AS recognised, unnest(confusion)::BIGINT AS count "
-        f"FROM {joined} WHERE names_place = {place} "
+        f"FROM {joined} WHERE names_place = {index} "
         f"AND test_modulations {f'= {_literal(sent)}' if sent else 'IS NULL'}"
-        for place, names in enumerate(modulation_sets)
+        for index, names in enumerate(modulation_sets)
         for sent in (None, *own_sets)
     ]
     nothing = f"SELECT {columns}, '' AS sent, '' AS recognised, 0::BIGINT AS count FROM {joined} WHERE false"
@@ -269,7 +269,7 @@ def _literal(names) -> str:
 
 
 def _typed(table: pd.DataFrame, side: str) -> pd.DataFrame:
-    """The table with one type per column: numbers that vary become NULL, told in words in a column of their own.
+    """The table with one type per column: numbers that vary become NULL, and are put in words in a column of their own.
 
     Texts become categories, by which DuckDB groups many times faster; those in JSON do not, since it reads parts of
     texts only.

@@ -33,7 +33,7 @@ class Results:
         self.store = store if isinstance(store, Store) else Store(store)
         study = load_study(str(study), scale) if isinstance(study, str | Path) else study
         self.study: Study | None = study and proposed(study, self.store)
-        self.passed_over: set[str] = set()  # files of cells that a query has found damaged
+        self.passed_over: set[str] = set()  # files of cells that proved damaged in a query
 
     def table(self, table: str, columns: Sequence[str] | None = None, filters: Filters | None = None) -> pd.DataFrame:
         """One of the tables "runs", "epochs", "cells", "confusion", as `load` gives it."""
@@ -87,8 +87,8 @@ class Results:
             scale = self.study and self.study.scale
             command = run_command(name, self.store.path, scale)
             hint = elsewhere(name, self.store, scale)
-            told = f"store {str(self.store.path)!r} holds no cells of {name}{f' at {scale}' if scale else ''}"
-            raise AmcError(f"{told}; {hint}" if hint else f"{told}: '{command}' computes them")
+            problem = f"store {str(self.store.path)!r} holds no cells of {name}{f' at {scale}' if scale else ''}"
+            raise AmcError(f"{problem}; {hint}" if hint else f"{problem}: '{command}' computes them")
         return self.cells
 
     def matrices(self) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:

@@ -82,9 +82,9 @@ def described(
 
 
 def modulation_set(names: Sequence[str]) -> str:
-    """ "simple", "complex", …, or the names themselves, one's own with the start of their digest."""
-    told = ", ".join(getattr(name, "label", name) for name in names)
-    return next((name for name, known in MODULATION_SETS.items() if tuple(known) == tuple(names)), told)
+    """ "simple", "complex", …, or the names themselves; one of the user's own has the start of its digest."""
+    text = ", ".join(getattr(name, "label", name) for name in names)
+    return next((name for name, known in MODULATION_SETS.items() if tuple(known) == tuple(names)), text)
 
 
 def _start(record: RunRecord, parent: RunRecord) -> str:

@@ -126,6 +126,6 @@ def _one(rows: pd.DataFrame, key: str) -> str:
     if not matches:
         raise AmcError(f"no run's key begins with {key!r}: 'amc runs' lists those that there are")
     if len(matches) > 1:
-        told = ", ".join(sorted(matches)[:4])
-        raise AmcError(f"{len(matches)} runs' keys begin with {key!r}: give more digits ({told}, …)")
+        examples = ", ".join(sorted(matches)[:4])
+        raise AmcError(f"{len(matches)} runs' keys begin with {key!r}: give more digits ({examples}, …)")
     return matches[0]

@@ -50,9 +50,9 @@ def confusion_matrices(counts: pd.DataFrame, modulations: Sequence[str], width: 
             within = levels.between(low, high) if low == low else levels.isna()
             own = counts[(counts["model"] == model) & within]
             image = _matrix(axis, own, names, points)
-            told = "unknown SNR" if low != low else f"{minus(low)} dB"
-            told = f"{minus(low)} … {minus(high)} dB" if low < high else told
-            axis.set_title(f"{title_of(model)}, {told}")
+            text = "unknown SNR" if low != low else f"{minus(low)} dB"
+            text = f"{minus(low)} … {minus(high)} dB" if low < high else text
+            axis.set_title(f"{title_of(model)}, {text}")
     for axis in axes[-1]:
         axis.set_xlabel("recognised")
     for axis in axes[:, 0]:
@@ -72,9 +72,9 @@ def _matrix(axis: Axes, counts: pd.DataFrame, names: list[str], points: float):
     for (row, column), share in np.ndenumerate(shares):
         if share >= 0.005:
             ink = ink_on(matplotlib.colormaps[SHADES](share))
-            told = f"{100 * share:.0f}"
-            size = points * (0.7 if len(told) > 2 and points < 7 else 1)
-            number = axis.text(column, row, told, ha="center", va="center", color=ink, fontsize=size)
+            text = f"{100 * share:.0f}"
+            size = points * (0.7 if len(text) > 2 and points < 7 else 1)
+            number = axis.text(column, row, text, ha="center", va="center", color=ink, fontsize=size)
             number.set_in_layout(False)  # thousands would take the layout long
     axis.set_xticks(range(len(names)), names, rotation=90)
     axis.set_yticks(range(len(names)), names)

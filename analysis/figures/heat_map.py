@@ -48,11 +48,15 @@ def train_test_heat_map(
     names = [_column_text(cells, column, value) for value in columns]
     models = sorted(accuracy["model"].unique(), key=model_order) if apart else [None]
     entries = list(dict.fromkeys(map(tuple, _fields_of(accuracy, fields))))
-    told = [[value_in_heading(name, value) for name, value in zip(fields, entry, strict=True)] for entry in entries]
+    row_texts = [
+        [value_in_heading(name, value) for name, value in zip(fields, entry, strict=True)] for entry in entries
+    ]
     heads = [heading(name) for name in fields]
-    widths = [max(map(text_width, column_texts)) + 0.1 for column_texts in zip(heads, *told, strict=True)]
+    widths = [max(map(text_width, column_texts)) + 0.1 for column_texts in zip(heads, *row_texts, strict=True)]
     cell, row_height = _INTERVAL if intervals else (_CELL, _ROW)
-    row_height = max(row_height, 0.05 + 0.12 * max(text.count("\n") + 1 for texts in told for text in texts or [""]))
+    row_height = max(
+        row_height, 0.05 + 0.12 * max(text.count("\n") + 1 for texts in row_texts for text in texts or [""])
+    )
     cell = max(cell, *(text_width(name) + 0.04 for name in names))
     bar = 0.6
     if width is None:
@@ -81,10 +85,10 @@ def train_test_heat_map(
         if index + across >= len(models):
             side = "test " if column.startswith("test_") else ""
             panel.set_xlabel(f"{side}{axis_name(column)}")
-        for row in (k for k, (last, own) in enumerate(pairwise(told), 1) if len(heads) > 1 and last[0] != own[0]):
+        for row in (k for k, (last, own) in enumerate(pairwise(row_texts), 1) if len(heads) > 1 and last[0] != own[0]):
             panel.axhline(row - 0.5, color="black", linewidth=0.8)
         if index % across == 0:
-            _headings(panel, heads, told, widths)
+            _headings(panel, heads, row_texts, widths)
     drawn = [panel for panel in panels.flat if panel.get_visible()]
     scale = figure.colorbar(image, ax=drawn, label="accuracy", fraction=0.04, pad=0.01)
     scale.ax.yaxis.set_major_formatter(percent())
@@ -96,8 +100,8 @@ def train_test_heat_map(
 def _title(cells: pd.DataFrame, chance: float, intervals: bool) -> str:
     levels = cells["snr_db"].dropna()
     many = f"mean over SNR {minus(levels.min())} … {minus(levels.max())} dB"
-    told = [many if levels.nunique() > 1 else f"SNR {minus(levels.min())} dB"] if len(levels) else []
-    snr = " and ".join(told + ["unknown SNR"] * (len(levels) < len(cells)))
+    parts = [many if levels.nunique() > 1 else f"SNR {minus(levels.min())} dB"] if len(levels) else []
+    snr = " and ".join(parts + ["unknown SNR"] * (len(levels) < len(cells)))
     bounds = ", with 95 % intervals" if intervals else ""
     fixed = fixed_in_words(cells)
     return (
@@ -125,8 +129,8 @@ def _paint(
         shift = 0.2 if bounds else 0
         panel.text(cell[1], cell[0] - shift, f"{100 * row['accuracy']:.0f}", fontsize=SMALL, **middle)
         if bounds:
-            told = f"{100 * row['accuracy_low']:.0f}–{100 * row['accuracy_high']:.0f}"
-            panel.text(cell[1], cell[0] + 0.25, told, fontsize=5.5, **middle)
+            text = f"{100 * row['accuracy_low']:.0f}–{100 * row['accuracy_high']:.0f}"
+            panel.text(cell[1], cell[0] + 0.25, text, fontsize=5.5, **middle)
     return panel.imshow(shares, vmin=0, vmax=highest, cmap=SHADES, aspect="auto")
 
 
@@ -138,13 +142,13 @@ def _frame(panel: Axes, row: int, column: int) -> None:
         panel.add_patch(Rectangle(corner, side, side, fill=False, edgecolor=colour, linewidth=line))
 
 
-def _headings(panel: Axes, heads: list[str], told: list[list[str]], widths: list[float]) -> None:
-    """A column of headings for every field, left of the rows: a value stands where it begins."""
+def _headings(panel: Axes, heads: list[str], row_texts: list[list[str]], widths: list[float]) -> None:
+    """A column of headings for every field, left of the rows; a value is written in the first of its rows."""
     left = -72 * sum(widths)
     look = {"textcoords": "offset points", "fontsize": SMALL, "ha": "left"}
     for level, (head, width) in enumerate(zip(heads, widths, strict=True)):
         panel.annotate(head, (0, 1), xycoords="axes fraction", xytext=(left, 2), va="bottom", color="0.35", **look)
-        before = [None, *(texts[: level + 1] for texts in told)]
+        before = [None, *(texts[: level + 1] for texts in row_texts)]
         for row, (last, own) in enumerate(pairwise(before)):
             if own != last:
                 where = {"xycoords": panel.get_yaxis_transform(), "xytext": (left, 0), "va": "center"}

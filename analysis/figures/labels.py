@@ -14,7 +14,7 @@ from analysis.columns import TEST, TRAIN
 
 _SHORT = ("channel", "sample_rate", "length")  # whose values tell in the labels of rows what they are of
 _UNSAID = ("", "all", 1.0)  # of what a transfer retrains with which labels, where there is none
-_MAIN = ("channel", "upsampling", "rolloff", "sample_rate")  # told even at their default
+_MAIN = ("channel", "upsampling", "rolloff", "sample_rate")  # shown even at their default
 
 
 def row_label(names: list[str], entry: tuple) -> str:
@@ -33,8 +33,8 @@ def named(column: str, value: object) -> str:
     """A value of a column with its name or unit: "rician", "L = 8", "epochs 2"."""
     if column == "start":  # "channel=awgn, upsampling=8.0"
         parts = [part.partition("=") for part in re.split(r", (?=\w+=)", str(value))]
-        plain = [(field, told.removesuffix(".0")) for field, _, told in parts if told != "None"]
-        return f"from {', '.join(named(field, told) if told else field for field, told in plain)}"
+        plain = [(field, text.removesuffix(".0")) for field, _, text in parts if text != "None"]
+        return f"from {', '.join(named(field, text) if text else field for field, text in plain)}"
     if column == "hyperparameters":
         return ", ".join(f"{field.replace('_', ' ')} {own}" for field, own in json.loads(str(value)).items())
     if reference.name_of(column) in _SHORT:
@@ -50,11 +50,11 @@ def fixed_in_words(cells: pd.DataFrame) -> str:
 
 
 def in_words(columns: dict[str, str | float]) -> str:
-    """A scenario's columns in words; an offset of zero and the usual pulse go without saying."""
+    """A scenario's columns in words; an offset of zero and the usual pulse are left out."""
     usual = Scenario().columns()
     known = {name: value for name, value in columns.items() if value == value and value != ""}
-    told = [name for name, value in known.items() if name in _MAIN or value != usual[name]]
-    return ", ".join(reference.in_words(name, columns[name]) for name in told)
+    names = [name for name, value in known.items() if name in _MAIN or value != usual[name]]
+    return ", ".join(reference.in_words(name, columns[name]) for name in names)
 
 
 def heading(column: str) -> str:

@@ -21,17 +21,17 @@ KINDS = {
 
 
 def by_setting(cells: pd.DataFrame) -> pd.DataFrame:
-    """Cells with the column `where`: in which setting of training and test, if these are few, else in what kind.
+    """Cells with the column `where`: the setting of training and test, if there are few, else its kind.
 
     What a network was trained for is never pooled with what it was not. Rows are in the order to be shown.
     """
     cells, hyperparameters = spread(cells)
     fields = [*hyperparameters, *(name for name in varied_settings(cells) if name != "hyperparameters")]
-    told = cells[fields].astype(object).where(cells[fields].notna(), None)  # which equals itself
-    settings = list(dict.fromkeys(told.itertuples(index=False, name=None)))
+    values = cells[fields].astype(object).where(cells[fields].notna(), None)  # which equals itself
+    settings = list(dict.fromkeys(values.itertuples(index=False, name=None)))
     if fields and len(settings) <= _PANELS:
         words = {setting: row_label(fields, setting) for setting in settings}
-        where = [words[each] for each in told.itertuples(index=False, name=None)]
+        where = [words[each] for each in values.itertuples(index=False, name=None)]
         return cells.assign(where=pd.Series(where, cells.index, dtype="str"))
     cells = cells.assign(where=cells["setting"].map(KINDS))
     return cells.sort_values("setting", key=lambda kinds: kinds.map(SETTINGS.index), kind="stable")
@@ -45,7 +45,7 @@ def accuracy_over_snr(cells: pd.DataFrame, limits: pd.DataFrame | None = None, w
     are so. limits: of `analysis.limits`, for a line that no classifier can exceed; in panels of which it is not known
     throughout there is none. width: of the figure in inches.
     """
-    cells = by_setting(cells[cells["snr_db"].notna()])  # what is unknown has no place on the axis
+    cells = by_setting(cells[cells["snr_db"].notna()])  # an unknown SNR is not on the axis
     figure = line_panels(cells, "snr_db", "model", "where", width=width)
     for axis, (_, own) in zip(figure.axes, cells.groupby("where", sort=False), strict=True):
         if limits is not None:

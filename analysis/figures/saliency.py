@@ -62,8 +62,9 @@ def select(
     """The trained networks of convolutions of a study, or those of one model, and their test datasets.
 
     code: the files of networks of the user's own, which are imported only where they are given and have the content
-    that trained them. One seed of each is taken, and of more than fits on a figure an even choice, training settings
-    first. Raises AmcError where a model or modulation is not in the study, and where nothing suitable is trained.
+    that trained them. One seed of each is taken. If there are more than fit on a figure, an even choice is taken,
+    training settings first. Raises AmcError if a model or modulation is not in the study, and if nothing suitable is
+    trained.
     """
     for name in modulations:
         if name not in study.file.modulations:
@@ -81,14 +82,14 @@ def select(
         require_convolutions(" or ".join(models))
     suitable = [run for run in study.runs() if model_spec(run.model).feature_maps and model in (None, run.model)]
     trained = store.trained()
-    found = {}
+    first_runs = {}
     for run in suitable:
         if run.key in trained:
-            found.setdefault(_but_seed(run), run)
-    if not found:
+            first_runs.setdefault(_but_seed(run), run)
+    if not first_runs:
         what = f"trained {model}" if model else "trained network of convolutions"
         raise AmcError(f"store {str(store.path)!r} holds no {what} of {study.name}; 'amc run' trains it")
-    runs = _spread(list(found.values()), _ROWS // len(modulations))
+    runs = _spread(list(first_runs.values()), _ROWS // len(modulations))
     for run in runs:
         if isinstance(run.model, OwnCode):
             require_code(run.model, code)
@@ -96,7 +97,7 @@ def select(
     own = [test for test in tests if any(_trained_in(run, test) for run in runs)][:_COLUMNS]
     others = _spread([test for test in tests if test not in own], _COLUMNS - len(own))
     shown = [test for test in tests if test in own or test in others]
-    parts = (("trained networks", runs, found), ("test settings", shown, tests))
+    parts = (("trained networks", runs, first_runs), ("test settings", shown, tests))
     for scenario in dict.fromkeys(test.scenario for test in shown):
         if scenario.front_end:
             require_code(scenario.front_end.function, code)
@@ -151,7 +152,7 @@ def saliency_figure(readings: Sequence[Reading], title: str, layer: int = -1) ->
     columns = list(dict.fromkeys(reading.test for reading in readings))
     runs = {reading.run.key: reading.run for reading in readings}
     trained_on = [start.dataset for run in runs.values() for start in (run, run.parent) if start is not None]
-    told = _varied([*columns, *trained_on])
+    names = _varied([*columns, *trained_on])
     figure = Figure(figsize=(2.9 + 1.9 * len(columns), 1.6 + 1.8 * len(rows)), layout="constrained")
     axes = figure.subplots(len(rows), len(columns), squeeze=False, sharex=True, sharey=True)
     for axis in axes.flat:
@@ -163,9 +164,9 @@ def saliency_figure(readings: Sequence[Reading], title: str, layer: int = -1) ->
         axis = axes[rows.index((reading.modulation, reading.run.key)), columns.index(reading.test)]
         points = _draw(axis, reading)
     for axis, test in zip(axes[0], columns, strict=True):
-        axis.set_title(f"test: {_setting(test, told)}\n\n{axis.get_title()}", fontsize=9, pad=3)
+        axis.set_title(f"test: {_setting(test, names)}\n\n{axis.get_title()}", fontsize=9, pad=3)
     for axis, (modulation, key) in zip(axes[:, 0], rows, strict=True):
-        label = f"{modulation}\n{_training(runs[key], list(runs.values()), told)}"
+        label = f"{modulation}\n{_training(runs[key], list(runs.values()), names)}"
         axis.set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
     figure.colorbar(points, ax=axes, label="importance of the sample", shrink=min(1, 3 / len(rows)), pad=0.01)
     figure.suptitle(title, fontsize=12)
@@ -199,24 +200,24 @@ def _varied(datasets: Sequence[Dataset]) -> list[str]:
     return [name for name in columns[0] if len({str(entry[name]) for entry in columns}) > 1]
 
 
-def _setting(dataset: Dataset, told: Sequence[str]) -> str:
-    """The told fields in words, the channel first, a few to a line."""
-    values = {name: value for name, value in dataset.scenario.columns().items() if name in told}
-    words = in_words(values) + (f", N = {dataset.length}" if "length" in told else "")
+def _setting(dataset: Dataset, names: Sequence[str]) -> str:
+    """The named fields in words, the channel first, a few to a line."""
+    values = {name: value for name, value in dataset.scenario.columns().items() if name in names}
+    words = in_words(values) + (f", N = {dataset.length}" if "length" in names else "")
     words = words.strip(", ") or in_words(dataset.scenario.columns())
     return textwrap.fill(words.replace(" = ", "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"), 24)
 
 
-def _training(run: Run, runs: Sequence[Run], told: Sequence[str]) -> str:
+def _training(run: Run, runs: Sequence[Run], names: Sequence[str]) -> str:
     """The model of a run and how it was trained, as far as other runs differ in it."""
     usual = model_spec(run.model).hyperparameters
     own = [f"{name} {value}" for name, value in run.hyperparameters.items() if value != usual[name].default]
     for name in (field.name for field in fields(Recipe)):
         if len({getattr(other.recipe, name) for other in runs}) > 1:
             own.append(reference.in_words(name, getattr(run.recipe, name)))
-    lines = [f"{model_spec(run.model).title}, trained:", _setting(run.dataset, told)]
+    lines = [f"{model_spec(run.model).title}, trained:", _setting(run.dataset, names)]
     if run.parent is not None:
-        lines.append(f"after: {_setting(run.parent.dataset, told)}")
+        lines.append(f"after: {_setting(run.parent.dataset, names)}")
     return "\n".join(lines + [textwrap.fill(words.replace("_", " "), 24) for words in own])
 
 

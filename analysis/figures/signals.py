@@ -89,11 +89,11 @@ def constellations_by_setting(scenarios: dict[str, Scenario], snr_db: float, sam
     figure = Figure(figsize=(2.3 * len(scenarios), 5.2), layout="constrained")
     axes = figure.subplots(2, len(scenarios), squeeze=False, sharex=True, sharey=True)
     for row, name in zip(axes, _PAIR, strict=True):
-        for axis, (told, scenario) in zip(row, scenarios.items(), strict=True):
+        for axis, (label, scenario) in zip(row, scenarios.items(), strict=True):
             points = simulate(scenario, name, snr_db, range(4), samples // 4).numpy().ravel()
             axis.plot(points.real, points.imag, ".", rasterized=True, **_DOTS, markersize=1.5, alpha=0.4)
             axis.set(aspect="equal", xlim=(-2.2, 2.2), ylim=(-2.2, 2.2))
-            axis.set_title(told if axis in axes[0] else "", fontsize=10)
+            axis.set_title(label if axis in axes[0] else "", fontsize=10)
         row[0].set_ylabel(f"{name}\nQ")
     figure.supxlabel("I")
     figure.suptitle(f"Constellations, SNR {snr_db:g} dB")
@@ -114,11 +114,11 @@ def cumulants_by_setting(settings: dict[str, dict[str, Scenario]]) -> Figure:
     for row, (along, scenarios) in zip(axes, settings.items(), strict=True):
         for axis, kind in zip(row, ("C63", "C84"), strict=True):
             for index, (name, colour, hatch) in enumerate(zip(_PAIR, _COLOURS, ("", "//"), strict=True)):
-                found = [
+                blocks = [
                     torch.cat([cumulants(simulate(scenario, name, snr, range(100))) for snr in range(0, 19, 2)])
                     for scenario in scenarios.values()
                 ]
-                values = [each[:, CUMULANTS.index(kind)].real.double() for each in found]
+                values = [each[:, CUMULANTS.index(kind)].real.double() for each in blocks]
                 means, spreads = [v.mean().item() for v in values], [v.std().item() for v in values]
                 positions = np.arange(len(values)) + 0.4 * index - 0.2
                 style = dict(color=colour, hatch=hatch, edgecolor="white", capsize=3, ecolor="0.3", label=name)

@@ -49,10 +49,10 @@ def study_figures(results: Results, wishes: Wishes | None = None) -> Iterator[tu
     wishes = wishes or Wishes()
     cells, runs, epochs, name = results.cells, results.runs, results.epochs, results.study.name
     cells = at_snrs(cells, wishes.snrs)
-    told = f"{name}: {cells['instances'].max()} instances × {many(cells['epochs'].max(), 'epoch')}"
+    heading = f"{name}: {cells['instances'].max()} instances × {many(cells['epochs'].max(), 'epoch')}"
 
     def named(figure: Figure, more: str = "") -> Figure:
-        usual = f"{told}, {cells['classes'].max()} modulations{more}"
+        usual = f"{heading}, {cells['classes'].max()} modulations{more}"
         return titled(figure, usual if wishes.title is None else wishes.title)
 
     width, covered = wishes.width, f"; 95 % intervals of {_covered(cells)}"

@@ -43,13 +43,13 @@ def write(path: str | Path, store: str | Path, studies: Sequence[tuple[str, Stud
     draw the upper bound of any classifier over SNR, where it is known. Raises AmcError for a study of which the store
     holds no cells.
     """
-    room, told = LARGEST_CONFUSION, []
+    room, contents = LARGEST_CONFUSION, []
     for name, study in studies:
-        told.append(study_data(name, Results(study, store), room, limit))
-        room -= sum(len(pack["data"]) for pack in told[-1]["confusion"] or ())
+        contents.append(study_data(name, Results(study, store), room, limit))
+        room -= sum(len(pack["data"]) for pack in contents[-1]["confusion"] or ())
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_page(told), encoding="utf-8")
+    path.write_text(_page(contents), encoding="utf-8")
     return path
 
 

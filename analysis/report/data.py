@@ -39,8 +39,8 @@ def study_data(name: str, results: Results, room: int, limit: bool = False) -> d
     """
     study, runs, cells = results.study, results.runs, results.require_cells(name)
     runs = runs.sort_values("model", key=lambda models: models.map(model_order), kind="stable")
-    place = {key: i for i, key in enumerate(runs["run"])}
-    each = cells.drop_duplicates("cell").sort_values("run", key=lambda keys: keys.map(place), kind="stable")
+    order = {key: i for i, key in enumerate(runs["run"])}
+    each = cells.drop_duplicates("cell").sort_values("run", key=lambda keys: keys.map(order), kind="stable")
     each = each.reset_index(drop=True)
     snrs = np.unique(cells["snr_db"].to_numpy(float))
     where = cells["cell"].map(pd.Series(each.index, each["cell"])), np.searchsorted(snrs, cells["snr_db"])
@@ -71,7 +71,7 @@ def study_data(name: str, results: Results, room: int, limit: bool = False) -> d
         "fields": [field | {"codes": packed(field["codes"])} for field in fields],
         "runs": _runs(runs, fields, each, results.epochs),
         "cells": each["cell"].tolist(),
-        "run": packed(each["run"].map(place).to_numpy()),
+        "run": packed(each["run"].map(order).to_numpy()),
         "trained": packed(trained),
         "test": packed(each.groupby([*OF_TEST, "test_modulation_set", "test_instances"], dropna=False).ngroup()),
         "n": packed(n),
@@ -91,10 +91,10 @@ def _source(name: str) -> str:
 
 
 def _summary(cells: pd.DataFrame, each: pd.DataFrame, fields: list[dict], runs: pd.DataFrame) -> list[dict]:
-    """Of every model: runs, time, and the accuracy where trained, unseen, and best and worst unseen."""
-    place = pd.Series(each.index, each["cell"])[cells["cell"]].to_numpy()
+    """For every model the runs, time, and accuracy: as trained, unseen, and in the best and worst unseen setting."""
+    index = pd.Series(each.index, each["cell"])[cells["cell"]].to_numpy()
     codes = {
-        field["name"]: np.array(field["codes"])[place] for field in fields if field["name"] not in ("model", "seed")
+        field["name"]: np.array(field["codes"])[index] for field in fields if field["name"] not in ("model", "seed")
     }
     models = next((field for field in fields if field["name"] == "model"), None)
     coded = cells.assign(**{f"code {name}": values for name, values in codes.items()})
@@ -122,14 +122,14 @@ def _extremes(unseen: pd.DataFrame, names: list[str], code: dict[str, int]) -> d
     if unseen.empty:
         return {}
     settings = pool(unseen, [f"code {name}" for name in names]).table
-    places = {"best": settings["accuracy"].idxmax(), "worst": settings["accuracy"].idxmin()}
-    found = {}
-    for word, place in places.items():
-        where = {name: int(settings.at[place, f"code {name}"]) for name in names}
+    ends = {"best": settings["accuracy"].idxmax(), "worst": settings["accuracy"].idxmin()}
+    extremes = {}
+    for word, index in ends.items():
+        where = {name: int(settings.at[index, f"code {name}"]) for name in names}
         rows = np.logical_and.reduce([unseen[f"code {name}"] == value for name, value in where.items()] or [True])
         chosen = unseen[rows] if names else unseen
-        found[word] = _accuracy(chosen, bonferroni(0.95, len(settings))) | {"where": where | code}
-    return found
+        extremes[word] = _accuracy(chosen, bonferroni(0.95, len(settings))) | {"where": where | code}
+    return extremes
 
 
 def _accuracy(cells: pd.DataFrame, level: float = 0.95) -> dict | None:
@@ -143,14 +143,14 @@ def _accuracy(cells: pd.DataFrame, level: float = 0.95) -> dict | None:
 
 
 def _runs(runs: pd.DataFrame, fields: list[dict], each: pd.DataFrame, epochs: pd.DataFrame) -> list[dict]:
-    """A row of the table of runs each, with the learning curves."""
+    """An entry per row of the table of runs, with its learning curves."""
     first = each.drop_duplicates("run").set_index("run").index  # a cell of every run tells its settings
     cell_of = dict(zip(first, each.index[~each["run"].duplicated()], strict=True))
     curves = {key: rows for key, rows in epochs.groupby("run", sort=False)}
-    told = []
+    entries = []
     for run in runs.itertuples():
         curve, cell = curves.get(run.run, epochs[:0]), cell_of.get(run.run)
-        told.append(
+        entries.append(
             {
                 "key": run.run,
                 "model": model_title(run.model),
@@ -173,11 +173,11 @@ def _runs(runs: pd.DataFrame, fields: list[dict], each: pd.DataFrame, epochs: pd
                 "curves": {"epoch": curve["epoch"].tolist()} | {name: _short(curve[name]) for name in _LEARNING},
             }
         )
-    return told
+    return entries
 
 
 def _limits(results: Results, cells: pd.DataFrame, where: tuple, shape: tuple[int, int]) -> list[list[float | None]]:
-    """Over cells × SNRs, None where no limit is known. where: the place of each row of the cells."""
+    """The limits over cells × SNRs, None where none is known. where: the indices of each row of the cells."""
     bounds = cells[["cell", "snr_db"]].merge(limits_of(results, cells), on=["cell", "snr_db"], how="left")["limit"]
     whole = np.full(shape, np.nan)
     whole[where] = bounds

@@ -29,24 +29,24 @@ def varies(each: pd.DataFrame, column: str) -> bool:
 
 
 def fixed_in_words(each: pd.DataFrame) -> list[str]:
-    """What of the scenarios is the same everywhere, but for offsets of zero and what has its default."""
-    usual, told = Scenario().columns(), []
+    """What the scenarios have in common, in words; offsets of zero and defaults are left out."""
+    usual, texts = Scenario().columns(), []
     for name in SCENARIO_FIELDS:
         sides = [f"{side}_{name}" for side in ("train", "test") if not varies(each, f"{side}_{name}")]
         values = {column: each[column].iloc[0] for column in sides}
         values = {column: value for column, value in values.items() if value == value and value != ""}
-        if name not in ("channel", "upsampling", "rolloff", "sample_rate"):  # told even at their default
+        if name not in ("channel", "upsampling", "rolloff", "sample_rate"):  # shown even at their default
             values = {column: value for column, value in values.items() if value != usual[name]}
         if len(values) == 2 and len(set(values.values())) == 1:
-            told.append(f"{called(name)} {_told(name, values[f'train_{name}'])}")
+            texts.append(f"{called(name)} {_in_words(name, values[f'train_{name}'])}")
         else:
-            told += [f"{_label(column)} {_told(column, value)}" for column, value in values.items()]
-    return told
+            texts += [f"{_label(column)} {_in_words(column, value)}" for column, value in values.items()]
+    return texts
 
 
 def telling_hyperparameters(each: pd.DataFrame) -> pd.Series:
-    """Hyperparameters as "blocks=4", those alone in which runs of the model differ."""
-    told = {}
+    """Hyperparameters as "blocks=4", only those in which runs of the model differ."""
+    differences = {}
     for model, texts in each.groupby("model")["hyperparameters"]:
         given = {text: json.loads(text) for text in texts.unique()}
         if model in MODELS:  # an older record may lack a hyperparameter that has come since
@@ -54,8 +54,10 @@ def telling_hyperparameters(each: pd.DataFrame) -> pd.Series:
         names = sorted({name for values in given.values() for name in values})
         differing = [name for name in names if len({str(values.get(name)) for values in given.values()}) > 1]
         for text, values in given.items():
-            told[model, text] = ", ".join(f"{name}={values[name]}" for name in differing if name in values)
-    return pd.Series([told[pair] for pair in zip(each["model"], each["hyperparameters"], strict=True)], each.index)
+            differences[model, text] = ", ".join(f"{name}={values[name]}" for name in differing if name in values)
+    return pd.Series(
+        [differences[pair] for pair in zip(each["model"], each["hyperparameters"], strict=True)], each.index
+    )
 
 
 def field_of(each: pd.DataFrame, column: str) -> dict:
@@ -64,9 +66,9 @@ def field_of(each: pd.DataFrame, column: str) -> dict:
     order = sorted(dict.fromkeys(values), key=lambda value: _rank(column, value))
     codes = {value: code for code, value in enumerate(order)}
     side = "test" if column in OF_TEST else "train"
-    told = [_told(column, value) for value in order]
+    texts = [_in_words(column, value) for value in order]
     names = {"name": column, "label": _label(column), "short": _label(column, symbol)}
-    return names | {"side": side, "values": told, "codes": [codes[value] for value in values]}
+    return names | {"side": side, "values": texts, "codes": [codes[value] for value in values]}
 
 
 def _rank(column: str, value: Hashable) -> tuple:
@@ -86,7 +88,7 @@ def _label(column: str, words: Callable[[str], str] = called) -> str:
     return f"{'training' if side == 'train' and words is called else side} {words(column)}"
 
 
-def _told(column: str, value: Any) -> str:
+def _in_words(column: str, value: Any) -> str:
     if value is None or value != value or value == "":
         return "–"
     return model_title(value) if column == "model" else value_text(column, value, unit=True)

@@ -68,10 +68,10 @@ def _importances(study: SearchStudy, results: Results, index: int) -> dict[str, 
         varied = [name for name in sorted(shared) if len({str(trial.params[name]) for trial in complete}) > 1]
         if not varied:
             return None
-        found = optuna.importance.get_param_importances(
+        importances = optuna.importance.get_param_importances(
             opened, evaluator=evaluator, params=varied, target=lambda trial: trial.values[index]
         )
-    return {name: float(f"{value:.4g}") for name, value in found.items()}
+    return {name: float(f"{value:.4g}") for name, value in importances.items()}
 
 
 def _short(name: str, names: list[str]) -> str:
