@@ -40,7 +40,7 @@ def not_covered(scenario: Scenario) -> str | None:
 
 
 def why_unknown(scenario: Scenario | Mixture, modulations: Sequence[str], length: int) -> str | None:
-    """Why no upper bound is known on a test dataset, as a sentence; None where `limits.upper_bound` knows one."""
+    """Why no upper bound is known on a test dataset, as a sentence; None if `limits.upper_bound` knows one."""
     if sum(is_linear(name) for name in modulations) < 2:
         return "no upper bound is known without two linear modulations: all others count as always recognised"
     reasons = (

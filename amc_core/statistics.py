@@ -250,7 +250,7 @@ def snr_at(
     if seeds == 1:
         half = normal(level) * np.sqrt(squares)
     else:
-        # Where seeds' curves happen to cross, their variance is no measure: a part of that at tested SNRs is its floor.
+        # The variance is too small if seeds' curves happen to cross: a part of that at tested SNRs is its floor.
         floor = _between(snrs_db, tested, tested.var(-2, ddof=1, keepdims=True))[2][..., 0, :]
         spread = np.maximum(curves.var(-2, ddof=1), _FLOOR * floor)
         half = _weighted_half_width(spread / seeds, seeds - 1, squares if shared else 0.0, level)

@@ -122,8 +122,8 @@ def make_plan(study: Study | Studies, store: Store, few: bool = False) -> Plan:
 def expected_seconds(plan: Plan, store: Store, done: Mapping[str, float] = MappingProxyType({})) -> dict[str, float]:
     """Device → how long the missing work takes one trial at a time there, by what the store's own runs took.
 
-    done: run key → the part of its training that is done. Only devices are given on which every classifier that is
-    missing has been timed.
+    done: run key → the part of its training that is done. A device is given only if every classifier that is
+    missing has been timed on it.
     """
     speeds, seconds = store.speeds(), {}
     for device in {device for device, _ in speeds}:

@@ -98,7 +98,7 @@ class Ending:
         return False
 
     def _seconds(self, key: str, left: float) -> float | None:
-        """How long a run takes; what it has done already, and what others took since, is looked at where that matters.
+        """How long a run takes. If that matters, what it has done already and what others took since is looked up.
 
         By the store's own runs, else by rates of CPUs that are shipped if there are no GPUs.
         """

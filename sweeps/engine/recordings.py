@@ -33,7 +33,7 @@ class Needed:
 
 
 def needed_files(study: Study | Studies, plan: Plan) -> tuple[Needed, ...]:
-    """What the missing work reads, put into Ray's object store unless it is too large, or in a bucket."""
+    """The files that the missing work reads; each goes into Ray's object store unless too large or in a bucket."""
     import ray
 
     contents = {path: content for path, content in study.digests.items()} if isinstance(study, SearchStudy) else {}

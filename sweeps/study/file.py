@@ -335,7 +335,7 @@ def validated(content: dict, folder: Path, code: Code) -> StudyFile:
 
 
 def sentence(error: ValidationError) -> str:
-    """What Pydantic complains of, a sentence for each mistake with where, what, and what is allowed; each on a line."""
+    """Pydantic's complaints: a sentence for each mistake, on a line, says where and what it is and what is allowed."""
     lines = list(dict.fromkeys(line for part in error.errors(include_url=False) for line in _complaints(part)))
     # A key that is misspelt is not missing as well.
     lines = [
