@@ -75,7 +75,7 @@ def launch(
 
         curves = [Curves(log, study.name)]
     if gpus_per_trial is not None:
-        gpu_share(gpus_per_trial)
+        gpu_share(gpus_per_trial, "--gpus-per-trial")
     address, named_by = named_cluster(address)
     from sweeps.engine.feed import Feed, Pruning
 

@@ -31,7 +31,7 @@ def require_options(address: str | None, gpus_per_trial: float | None, log: str 
     cluster, named_by = named_cluster(address)
     if cluster not in (None, "auto"):
         require_listener(cluster, named_by)
-    if gpus_per_trial is not None and gpu_share(gpus_per_trial) > 0 and cluster is None:
+    if gpus_per_trial is not None and gpu_share(gpus_per_trial, "--gpus-per-trial") > 0 and cluster is None:
         import torch
 
         available = torch.cuda.device_count()

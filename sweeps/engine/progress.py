@@ -190,6 +190,8 @@ class Progress:
     def _time_left(self) -> str:
         began, already = self.began or (time.monotonic(), 0)
         elapsed, fraction = time.monotonic() - began, self._fraction()
+        if fraction == 1:
+            return ""
         if elapsed < _ESTIMATE_SECONDS or fraction <= already:
             return "started" if self.began else "starting"
         seconds = round(elapsed * (1 - fraction) / (fraction - already))

@@ -40,10 +40,10 @@ from sweeps.study.yaml12 import parse_yaml
 _MOST_VALUES = 20_000  # in a file
 
 
-def gpu_share(gpus: float) -> float:
-    """GPUs of a trial: a fraction of one, or a whole number. Raises AmcError for anything else."""
+def gpu_share(gpus: float, name: str = "gpus_per_trial") -> float:
+    """GPUs of a trial: a fraction of one, or a whole number. Raises AmcError, which says `name`, for anything else."""
     if not 0 <= gpus < 1e6 or (gpus > 1 and gpus != int(gpus)):
-        raise AmcError(f"{gpus:g} GPUs are not allowed: give a fraction of one, or a whole number")
+        raise AmcError(f"{name} {gpus:g} is not allowed: give a fraction of one GPU, or a whole number")
     return gpus
 
 

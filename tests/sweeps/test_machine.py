@@ -108,6 +108,8 @@ def test_gpus_that_are_not_here_and_curves_of_no_kind_are_refused_before_anythin
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     with pytest.raises(AmcError, match="--gpus-per-trial asks for 99 GPUs, and this machine has"):
         require_options(None, 99, None)
+    with pytest.raises(AmcError, match=r"^--gpus-per-trial 1\.5 is not allowed: give a fraction of one GPU"):
+        require_options(None, 1.5, None)
     with pytest.raises(AmcError, match="--log 'tensorbord' is not known; did you mean 'tensorboard'"):
         require_options(None, None, "tensorbord")
     require_options("local", 0, None)

@@ -33,12 +33,12 @@ def plan_of(folder, seeds, more=""):
 
 def told(progress):
     """What the last line says of runs and cells."""
-    return progress.console.file.getvalue().splitlines()[-1].partition(" · ")[2].rpartition(" · ")[0]
+    return progress.console.file.getvalue().splitlines()[-1].partition(" · ")[2].removesuffix(" · started")
 
 
 def test_counts_follow_what_trials_report(tmp_path):
     first, second, third, fourth = plan_of(tmp_path, 4).runs
-    complete = RunPlan(fourth.run, True, fourth.cells, ())
+    complete = RunPlan(fourth.run, True, fourth.cells, fourth.missing.without(fourth.missing.keys))
     with Progress(Plan((first, second, complete)), Console(file=io.StringIO())) as progress:
         progress.advance(first.run.key, 2, 0, 0.5)
         assert progress.sums["done"] == 3 * (4 * 64) / 2  # half of training, of which an instance counts as three
@@ -56,7 +56,8 @@ def test_counts_follow_what_trials_report(tmp_path):
         assert told(progress) == "runs 2/4 · cells 6/12 · 1 pruned · 1 failed"
         assert progress.failures == {second.run.key: "ValueError: no"}
         assert progress.sums["done"] == progress.sums["work"]
-        progress.add((RunPlan(complete.run, True, 5, first.missing[:2]),))  # more cells of a known run
+        more = first.missing.without({first.missing[2].key})
+        progress.add((RunPlan(complete.run, True, 5, more),))  # more cells of a known run
         progress.advance(complete.run.key, 4, 1, 0.75)
         assert progress.sums["trained"] == 2  # as before: only cells of it were missing
         progress.finish(complete.run.key)
@@ -75,6 +76,17 @@ def test_what_was_to_start_from_a_failed_run_is_no_work_to_come(tmp_path):
         assert 0.5 < half < 0.9  # of the first, three are to come
         progress.advance(next(k for k, t in progress.trials.items() if t.state == "waiting"), 4, 0, 0.5)
         assert progress._fraction() > half
+
+
+def test_when_nothing_is_left_no_line_says_that_a_launch_has_started(tmp_path):
+    plan = plan_of(tmp_path, 2)
+    with Progress(plan, Console(file=io.StringIO())) as progress:
+        progress.finish(plan.runs[0].run.key)
+        assert progress._summary().endswith(" · starting")
+        progress.advance(plan.runs[1].run.key, 4, 2, 0.5)
+        assert progress._summary().endswith(" · started")
+        progress.finish(plan.runs[1].run.key)
+        assert progress._summary() == "runs 2/2 · cells 6/6 · best on validation: cnn1d 50.0%"
 
 
 def test_a_terminal_of_80_columns_shows_the_bar_and_all_that_is_told(tmp_path):
