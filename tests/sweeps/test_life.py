@@ -218,7 +218,7 @@ main()
 @pytest.mark.parametrize("command", ["rm", "gc"])
 @pytest.mark.parametrize(
     ("step", "when"),  # a record kept, a run moved away, its files deleted, the next one
-    [(1, "after"), (2, "before"), (2, "after"), (3, "after"), (5, "before"), (8, "after")],
+    [(1, "after"), (2, "before"), (3, "after"), (5, "before"), (8, "after")],
 )
 def test_a_kill_while_runs_are_removed_leaves_each_whole_or_gone(amc, filled, tmp_path, command, step, when):
     path, store = filled
