@@ -71,7 +71,7 @@ def list_runs(
     if rows.empty:
         out.print(f"No such run in {store}.", highlight=False, markup=False)
         return
-    show_whole(run_table(rows))
+    show_whole(run_table(rows, stages=bool(study)))
     out.print(summary(rows), highlight=False)
 
 
@@ -97,8 +97,9 @@ def show(
     usual = _defaults()
     known = {name: value for name, value in row.items() if not is_nothing(value) and (name, value) not in usual.items()}
     shown = Table(title=f"run {row['run']}: {row['model']}", box=SIMPLE_HEAD, show_header=False)
+    left_out = ("run", "model", "bytes", *(() if study else ("stage",)))
     for name, value in known.items():
-        if name not in ("run", "model", "bytes"):
+        if name not in left_out:
             shown.add_row(title_of(name), escape(written(", ".join(value) if isinstance(value, list) else value)))
     shown.add_row("size", bytes_in_words(row["bytes"]))
     out.print(shown)

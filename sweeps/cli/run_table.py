@@ -47,11 +47,12 @@ def states_of(study: Sequence[str] | None, store: str, scale: str | None) -> pd.
     return run_states(proposed(load_studies(list(study), scale), opened_store) if study else None, opened_store)
 
 
-def run_table(rows: pd.DataFrame) -> Table:
-    """A line for each run."""
+def run_table(rows: pd.DataFrame, stages: bool) -> Table:
+    """A line for each run. stages: do stages have names, as in a study? Else it tells which run each started from."""
     digits = next(n for n in range(8, 25) if rows["run"].str[:n].nunique() == len(rows))
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in ("key", "model", "trained in", "stage", "state", "accuracy", "duration", "size", "tags"):
+    start = "stage" if stages else "parent"
+    for name in ("key", "model", "trained in", start, "state", "accuracy", "duration", "size", "tags"):
         table.add_column(name, justify="right" if name in ("accuracy", "duration", "size") else "left")
     settings = _settings(rows)
     for row, setting in zip(rows.to_dict("records"), settings, strict=True):
@@ -60,7 +61,7 @@ def run_table(rows: pd.DataFrame) -> Table:
             row["run"][:digits],
             row["model"] or "unknown",
             escape(setting),
-            row["stage"],
+            "" if is_nothing(row[start]) else row["stage"] if stages else row["parent"][:digits],
             escape(state_in_words(row)),
             "" if is_nothing(accuracy) else f"{accuracy:.1%}",
             "" if is_nothing(seconds) else str(timedelta(seconds=round(seconds))),
@@ -101,7 +102,8 @@ def show_incomplete(study: Study | Studies, store: Store) -> None:
     from analysis.states import run_states
 
     rows = run_states(study, store)
-    show_whole(run_table(rows[(rows["state"] != "trained") | (rows["evaluated"] < rows["named"])]))
+    incomplete = rows[(rows["state"] != "trained") | (rows["evaluated"] < rows["named"])]
+    show_whole(run_table(incomplete, stages=True))
 
 
 def state_in_words(row: dict) -> str:

@@ -137,7 +137,7 @@ finally:  # VmHWM is of this program alone; ru_maxrss would begin with what the 
 def test_three_billion_rows_are_counted_and_the_first_of_them_shown_within_a_gibibyte(store):
     sql = "SELECT a.range AS x, b.range * 2.5 AS y FROM range(3000000) a, range(1000) b"
     command = [sys.executable, "-c", BOUNDED, "query", sql, "--store", str(store)]
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert shown.returncode == 0, shown.stderr
     assert "2,999,999,800 more rows: --csv or --parquet FILE writes all." in shown.stdout
     assert int(shown.stderr.split()[-1]) < 1024

@@ -430,9 +430,7 @@ def test_a_click_shows_the_confusion_counts_at_the_chosen_snrs(visit, written, p
         assert counts_shown(page) == expected.loc[names, names].to_numpy().tolist()
     page.uncheck("#counts")
     share = 100 * expected.loc["BPSK", "BPSK"] / expected.loc["BPSK"].sum()
-    page.wait_for_function(
-        "text => document.querySelector('#confusion td').textContent === text", arg=f"{share:.0f}", timeout=3000
-    )
+    page.wait_for_function("text => document.querySelector('#confusion td').textContent === text", arg=f"{share:.0f}")
 
 
 def test_the_keyboard_reaches_every_square_and_adds_curves(visit, written):

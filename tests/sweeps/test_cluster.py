@@ -31,10 +31,10 @@ def amc(nodes: TwoWorkers, *arguments: str) -> subprocess.Popen:
 
 
 def test_a_study_survives_the_loss_of_a_node(nodes, study_file, tmp_path):
-    study = study_file(models="mod_lcnn", recipe="{epochs: 60, batch_size: 8}", seeds="[0, 1]")
+    study = study_file(models="mod_lcnn", recipe="{epochs: 120, batch_size: 8}", seeds="[0, 1]")
     store = tmp_path / "store"
     driver = amc(nodes, "run", study, "--store", str(store), "--gpus-per-trial", "0.6")
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while len(Store(store).training()) < 2:
         assert driver.poll() is None and time.monotonic() < deadline, driver.communicate()
         time.sleep(0.05)
@@ -43,7 +43,7 @@ def test_a_study_survives_the_loss_of_a_node(nodes, study_file, tmp_path):
     assert len(Store(store).training()) == 2
     assert not Store(store).trained()
     nodes.lose_one()
-    output, errors = driver.communicate(timeout=240)
+    output, errors = driver.communicate(timeout=400)
     assert driver.returncode == 0, errors
     assert "4 runs, 16 cells" in output
     assert len(load("cells", store, study)) == 16 * 2  # at two SNRs

@@ -170,14 +170,20 @@ def test_what_started_from_a_removed_run_still_answers(amc, filled):
     pd.testing.assert_frame_equal(again, before.drop(columns=MEASURED, errors="ignore"))
 
 
+def part_of(path: str, folder: Path) -> str:
+    """A study of two of the runs of `computed`."""
+    part = folder / "part.yaml"
+    part.write_text(Path(path).read_text().replace("[hoc_svm, mod_lcnn]", "hoc_svm").partition(" transfer")[0] + "}")
+    return str(part)
+
+
 def test_gc_says_what_would_go_and_keeps_what_the_studies_name_at_any_scale(amc, filled, tmp_path):
     path, store = filled
-    part = tmp_path / "part.yaml"
-    part.write_text(Path(path).read_text().replace("[hoc_svm, mod_lcnn]", "hoc_svm").partition(" transfer")[0] + "}")
-    complete(str(part), store)
-    kept = {run.key for run in load_study(str(part)).runs()}
+    part = part_of(path, tmp_path)
+    complete(part, store)
+    kept = {run.key for run in load_study(part).runs()}
     gone = sum(size for key, size in store.sizes().items() if key not in kept)
-    where = ("--keep", str(part), "--store", str(store.path))
+    where = ("--keep", part, "--store", str(store.path))
     assert f"Would remove 4 runs, {bytes_in_words(gone)}" in amc("store", "gc", *where).stdout
     assert len(store.trained()) == 6
     assert amc("store", "gc", *where, "--yes").stdout == f"Removed 4 runs, {bytes_in_words(gone)}.\n"
@@ -187,12 +193,12 @@ def test_gc_says_what_would_go_and_keeps_what_the_studies_name_at_any_scale(amc,
 
 _KILLED = """
 import os, shutil, signal, sys
-from sweeps.store import Store
-from sweeps.store.removal import remove
+from sweeps.__main__ import main
 
-left = int(sys.argv[2])
+step, when, *sys.argv[1:] = sys.argv[1:]
+left = int(step)
 
-def killed(step, when):
+def killed(step):
     def run(*arguments, **more):
         global left
         left -= 1
@@ -203,29 +209,37 @@ def killed(step, when):
             if not left: os.kill(os.getpid(), signal.SIGKILL)
     return run
 
-store = Store(sys.argv[1])
-os.replace, os.rename = killed(os.replace, sys.argv[3]), killed(os.rename, sys.argv[3])
-os.unlink = shutil.os.unlink = killed(os.unlink, sys.argv[3])
-remove(store, sys.argv[4:])
+os.replace, os.rename, os.unlink = killed(os.replace), killed(os.rename), killed(os.unlink)
+shutil.os.unlink = os.unlink
+main()
 """
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("step", [1, 2, 3, 5, 8])  # a record kept, a run moved away, its files deleted, the next one
-def test_a_kill_while_runs_are_removed_leaves_each_whole_or_gone(filled, step, when):
+@pytest.mark.parametrize("command", ["rm", "gc"])
+@pytest.mark.parametrize(
+    ("step", "when"),  # a record kept, a run moved away, its files deleted, the next one
+    [(1, "after"), (2, "before"), (3, "after"), (5, "before"), (8, "after")],
+)
+def test_a_kill_while_runs_are_removed_leaves_each_whole_or_gone(amc, filled, tmp_path, command, step, when):
     path, store = filled
     before, cells = files(store.path / "runs"), load("cells", store.path, path)
-    keys = sorted(store.trained())
-    killed = subprocess.run([sys.executable, "-c", _KILLED, str(store.path), str(step), when, *keys[:3]])
-    assert killed.returncode == -signal.SIGKILL
+    part, everything = part_of(path, tmp_path), store.trained()
+    if command == "gc":
+        gone, arguments = everything - {run.key for run in load_study(part).runs()}, ["store", "gc", "--keep", part]
+    else:
+        gone = set(sorted(everything)[:3])
+        arguments = ["runs", "rm", *gone]
+    arguments += ["--yes", "--store", str(store.path)]
+    killed = subprocess.run([sys.executable, "-c", _KILLED, str(step), when, *arguments], capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     left = store.trained()
-    assert set(keys[3:]) <= left
+    assert left >= everything - gone
     assert files(store.path / "runs") == {file for file in before if any(key in str(file) for key in left)}
     pd.testing.assert_frame_equal(
         load("cells", store.path, path), cells[cells["run"].isin(left)].reset_index(drop=True)
     )
-    remove(store, keys[:3])
-    assert store.trained() == set(keys[3:]) and not list(store.path.glob(".*"))
+    remove(store, left & gone)
+    assert store.trained() == everything - gone and not list(store.path.glob(".*"))
 
 
 def test_two_stores_merged_equal_one_in_which_all_was_computed(amc, computed, tmp_path):

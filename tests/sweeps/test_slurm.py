@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from sweeps.store import Store
 from tests.needs import needs
 
 ROOT = Path(__file__).parents[2]
+PATIENCE = 600  # seconds after which what is waited for does not come any more, on a busy machine either
 pytestmark = pytest.mark.full
 
 CONFIGURATION = """
@@ -45,7 +47,7 @@ SlurmctldLogFile={folder}/controller.log
 SlurmdLogFile={folder}/node.log
 SchedulerParameters=batch_sched_delay=1,sched_interval=2
 SchedulerType=sched/builtin
-KillWait=20
+KillWait={patience}
 SlurmdParameters=config_overrides
 NodeName={host} NodeAddr=127.0.0.1 CPUs=4 State=UNKNOWN
 PartitionName=main Nodes=ALL Default=YES OverSubscribe=NO State=UP
@@ -88,15 +90,23 @@ class Slurm:
         number = re.search(r"JobId=(\d+)", self.said("scontrol", "show", "job", job)).group(1)
         return (self.folder / f"amc-{number}.log").read_text()
 
-    def wait(self, *jobs: str, seconds: float = 240) -> None:
-        """Returns when all jobs have completed; fails with their logs when one does not."""
-        deadline = time.monotonic() + seconds
-        while any(self.states().get(job) != "COMPLETED" for job in jobs):
-            states = self.states()
+    def until(self, done: Callable[[dict[str, str]], bool], *jobs: str) -> None:
+        """Returns when something holds of the jobs' states; fails with their logs when it does not come to that."""
+        deadline = time.monotonic() + PATIENCE
+        while not done(states := self.states()):
             failed = [job for job in jobs if states.get(job) in ("FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")]
             logs = "\n".join(path.read_text() for path in sorted(self.folder.glob("amc-*.log")))
             assert not failed and time.monotonic() < deadline, f"{states}\n{logs}"
-            time.sleep(0.5)
+            time.sleep(0.2)
+
+    def wait(self, *jobs: str) -> None:
+        """Returns when all jobs have completed."""
+        self.until(lambda states: all(states.get(job) == "COMPLETED" for job in jobs), *jobs)
+
+    def times(self, job: str) -> tuple[str, str]:
+        """When a job began and ended."""
+        shown = self.said("scontrol", "show", "job", job)
+        return re.search(r"StartTime=(\S+)", shown).group(1), re.search(r"EndTime=(\S+)", shown).group(1)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +122,7 @@ def slurm():
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         ports = {"controller_port": one.getsockname()[1], "node_port": other.getsockname()[1]}
     host = socket.gethostname().split(".")[0]
-    (folder / "slurm.conf").write_text(CONFIGURATION.format(host=host, folder=folder, **ports))
+    (folder / "slurm.conf").write_text(CONFIGURATION.format(host=host, folder=folder, patience=PATIENCE, **ports))
     (folder / "state").mkdir()
     (folder / "spool").mkdir()
     programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"], "/usr/sbin"])
@@ -122,7 +132,7 @@ def slurm():
     with (folder / "daemons.log").open("w") as log:
         daemons = subprocess.Popen(alone, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + PATIENCE
         while "idle" not in subprocess.run(["sinfo"], env=environment, capture_output=True, text=True).stdout:
             said = "".join(path.read_text() for path in sorted(folder.glob("*.log")))
             if daemons.poll() == NO_MUNGE:
@@ -153,11 +163,9 @@ def test_two_jobs_share_a_node_each_with_a_ray_of_its_own(slurm, study_file, tmp
     jobs = [
         slurm.submit("slurm.sbatch", study, "--store", str(store)) for study, store in zip(studies, stores, strict=True)
     ]
-    deadline = time.monotonic() + 60
-    while [slurm.states()[job] for job in jobs] != ["RUNNING", "RUNNING"]:
-        assert time.monotonic() < deadline, slurm.states()
-        time.sleep(0.2)
     slurm.wait(*jobs)
+    (began, ended), (other_began, other_ended) = map(slurm.times, jobs)
+    assert began < other_ended and other_began < ended
     for job, study, store in zip(jobs, studies, stores, strict=True):
         assert "is complete" in slurm.log(job)
         assert len(load("cells", store, study)) == 2 * 4 * 2
@@ -177,14 +185,9 @@ def test_a_job_that_is_requeued_goes_on_from_its_store(slurm, study_file, tmp_pa
     study = study_file(models="mod_lcnn", recipe="{epochs: 100, batch_size: 8}")
     store = tmp_path / "store"
     job = slurm.submit("slurm.sbatch", study, "--store", str(store))
-    deadline = time.monotonic() + 120
-    while not Store(store).training():
-        assert time.monotonic() < deadline, slurm.log(job)
-        time.sleep(0.1)
+    slurm.until(lambda states: Store(store).training(), job)
     slurm.said("scontrol", "requeue", job)
-    while slurm.states()[job] in ("RUNNING", "COMPLETING"):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    slurm.until(lambda states: states[job] == "PENDING", job)
     slurm.said("scontrol", "update", f"JobId={job}", "StartTime=now")  # Slurm would let it wait for two minutes
     slurm.wait(job)
     log = slurm.log(job)
@@ -198,10 +201,7 @@ def test_slurms_warning_lets_a_job_end_in_order_and_the_next_one_completes_the_s
 ):
     study, store = study_file(models="mod_lcnn", recipe="{epochs: 200, batch_size: 8}"), tmp_path / "store"
     job = slurm.submit(file, study, "--store", str(store), options=options)
-    deadline = time.monotonic() + 300
-    while not Store(store).training():
-        assert time.monotonic() < deadline, slurm.log(job)
-        time.sleep(0.1)
+    slurm.until(lambda states: Store(store).training(), job)
     slurm.said("scancel", "--batch", "--signal=USR1", job)  # as --signal=B:USR1 does before the end of a job's time
     slurm.wait(job)  # its exit code is 0
     log = slurm.log(job)
@@ -215,7 +215,7 @@ def test_slurms_warning_lets_a_job_end_in_order_and_the_next_one_completes_the_s
 
 def test_a_job_warned_before_the_end_of_its_time_ends_in_it(slurm, study_file, tmp_path):
     study, store = study_file(models="mod_lcnn", recipe="{epochs: 100000, batch_size: 8}"), tmp_path / "store"
-    times = ("--time=2", "--signal=B:USR1@60")
+    times = ("--time=5", "--signal=B:USR1@210")  # which Slurm sends up to a minute earlier than that
     job = slurm.submit("slurm.sbatch", study, "--store", str(store), options=times)
     slurm.wait(job)
     assert "Ended early, with 2 of 2 runs" in slurm.log(job)

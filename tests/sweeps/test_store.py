@@ -572,7 +572,7 @@ def complaints(place: str):
         began = time.monotonic()
         with pytest.raises(AmcError) as refused:
             operation()
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 60
         assert place in str(refused.value) and "\n" not in str(refused.value)
         yield str(refused.value)
 

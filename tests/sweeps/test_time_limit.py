@@ -1,5 +1,6 @@
 """Launches that end early: by a time limit, or as soon as they are asked to."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -319,23 +320,37 @@ def test_a_warning_before_anything_has_begun_ends_in_order(study_file, tmp_path)
     assert "Ended early, with 4 of 4 runs and 16 of 16 cells left." in ended.stdout
 
 
-def cut_thrice(study: str, store: Path, *options: str) -> None:
-    """Launch with a time limit until three launches were cut after some work, then without one."""
-    limit, cuts = 4, 0
-    while cuts < 3:
-        before = epochs_saved(store)
-        command = [*RUN, study, "--store", str(store), "--time-limit", f"{limit:.1f}s", *options]
-        ended = subprocess.run(command, capture_output=True, text=True)
+def cut_thrice(study: str, folder: Path, *options: str) -> tuple[Path, Path]:
+    """Two stores of a study: of launches of which three are cut by their time limit after some work, and of one launch.
+
+    The limit is what the latter takes to begin, and a sixth of its work. It follows a machine whose speed changes.
+    """
+    cut, whole = folder / "cut", folder / "whole"
+    began = time.monotonic()
+    process = subprocess.Popen([*RUN, study, "--store", str(whole), *options], stdout=subprocess.DEVNULL)
+    while not list(whole.glob("runs/*/*")) and process.poll() is None:
+        time.sleep(0.05)
+    started = time.monotonic() - began
+    assert process.wait() == 0
+    cuts, limit = 0, started + (time.monotonic() - began - started) / 6
+    for _ in range(20):
+        before, limited = epochs_saved(cut), ("--time-limit", f"{limit / 0.9:.2f}s")  # a tenth is for the end
+        ended = subprocess.run([*RUN, study, "--store", str(cut), *limited, *options], capture_output=True, text=True)
         assert ended.returncode == 0 and "Traceback" not in ended.stderr, ended.stderr
-        assert "is complete" not in ended.stdout, "the study is too short, or this machine too fast"
-        if epochs_saved(store) > before:
-            cuts, limit = cuts + 1, limit / 1.5
-            assert "Ended early" in ended.stdout
+        if "is complete" in ended.stdout:  # too fast: once more, from the beginning
+            shutil.rmtree(cut)
+            cuts, limit = 0, limit / 1.5
+        elif epochs_saved(cut) == before:  # too slow to begin
+            limit *= 1.5
         else:
-            limit *= 1.5  # by which it ends soon after it has begun to train, on whatever machine
-            assert limit < 600
-    ended = subprocess.run([*RUN, study, "--store", str(store), *options], capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr
+            assert "Ended early" in ended.stdout
+            cuts += 1
+        if cuts == 3:
+            break
+    assert cuts == 3
+    ended = subprocess.run([*RUN, study, "--store", str(cut), *options], capture_output=True, text=True)
+    assert ended.returncode == 0 and "is complete" in ended.stdout, ended.stderr
+    return cut, whole
 
 
 @pytest.mark.full
@@ -345,16 +360,13 @@ def test_a_study_cut_three_times_by_its_time_limit_ends_in_the_tables_of_one_tha
 ):
     transfer = "{train: {channel: rician}, recipe: {epochs: 40, retrain: head}}"
     study = study_file(models="mod_lcnn", recipe="{epochs: 300, batch_size: 16}", transfer=transfer)
-    cut_thrice(study, tmp_path / "store", *options)
-    sweeps.run(study, tmp_path / "whole", ray=False, console=QUIET)
-    require_equal(study, tmp_path / "store", tmp_path / "whole")
+    require_equal(study, *cut_thrice(study, tmp_path, *options))
 
 
 @pytest.mark.full
 def test_a_search_cut_by_its_time_limit_ends_in_the_tables_of_one_that_was_not(search_file, tmp_path):
     recipe = "{epochs: 150, batch_size: 16, learning_rate: {float: [1e-4, 1e-2], log: true}}"
     study = search_file(recipe=recipe, resources="{cpus_per_trial: 2}", search="{proposals: 4, sampler: random}")
-    cut_thrice(study, tmp_path / "store")
-    subprocess.run([*RUN, study, "--store", str(tmp_path / "whole")], check=True, stdout=subprocess.DEVNULL)
-    require_equal(study, tmp_path / "store", tmp_path / "whole")
-    assert states(load_study(study), Store(tmp_path / "store")) == ["complete"] * 4
+    cut, whole = cut_thrice(study, tmp_path)
+    require_equal(study, cut, whole)
+    assert states(load_study(study), Store(cut)) == ["complete"] * 4

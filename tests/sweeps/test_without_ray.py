@@ -44,7 +44,7 @@ def study(study_file) -> str:
 def kill_in_mid_training(study: str, store: str) -> None:
     """Start a launch, and kill -9 it as soon as a checkpoint is there."""
     process = subprocess.Popen(command("run", study, "--store", store, "--without-ray"), stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not Store(store).training() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
