@@ -3,10 +3,14 @@
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+_UNHEARD_SECONDS = 5  # that Ctrl-C may wait for what the main thread is in, which may be a call that never returns
 _interrupted = _warned = False
+_handled = 0  # calls of `interrupt`
+_listening = False
 
 
 class Interrupted(BaseException):
@@ -14,7 +18,14 @@ class Interrupted(BaseException):
 
 
 def on_interruption(handler: Callable) -> None:
-    """Let Ctrl-C and SIGTERM be handled alike, and SIGUSR1 be noted."""
+    """Let Ctrl-C and SIGTERM be handled alike, and SIGUSR1 be noted. Ctrl-C of which nothing comes ends the process."""
+    global _listening
+    if not _listening:
+        _listening = True
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        threading.Thread(target=_listen, args=(reading,), name="Ctrl-C", daemon=True).start()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handler)
     signal.signal(signal.SIGUSR1, _warn)
@@ -22,13 +33,23 @@ def on_interruption(handler: Callable) -> None:
 
 def interrupt(number, frame) -> None:
     """Handles SIGINT, and SIGTERM but for the first of a launch."""
-    global _interrupted
-    _interrupted = True
+    global _interrupted, _handled
+    _interrupted, _handled = True, _handled + 1
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):  # which may swallow an exception
             leave()
         frame = frame.f_back
     raise Interrupted
+
+
+def _listen(reading: int) -> None:
+    """Python handles a signal when its main thread is back from a call, for which Ray may wait for ever."""
+    while True:
+        before, signals = _handled, os.read(reading, 1)
+        if signals[0] == signal.SIGINT:
+            threading.Event().wait(_UNHEARD_SECONDS)
+            if _handled == before:
+                leave()
 
 
 def interrupted() -> bool:
@@ -60,8 +81,11 @@ def _warn(number, frame) -> None:
 
 def leave() -> None:
     """End the process at once, with a sentence."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, signal.SIG_IGN)
+    elif sys.stdout.isatty():
+        os.write(1, b"\033[?25h")  # the cursor, which a display of progress may have hidden
     try:
         print("\nInterrupted. What was finished is in the store; the same command goes on from there.", file=sys.stderr)
         sys.stderr.flush()

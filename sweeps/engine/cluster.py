@@ -17,6 +17,7 @@ from pathlib import Path
 
 from amc_core.errors import AmcError
 from sweeps.engine.granted import granted_cores, granted_memory
+from sweeps.engine.watch import shut_down
 
 _EVERYWHERE = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial without a GPU sees none
@@ -108,7 +109,7 @@ def connected(address: str | None, named_by: str, folder: Path | None) -> Iterat
                 raise _unreachable(address, named_by, reason) from None
             yield
         finally:
-            ray.shutdown()
+            shut_down()
 
 
 def _unreachable(address: str, named_by: str, reason: str) -> AmcError:

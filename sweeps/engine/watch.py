@@ -1,7 +1,11 @@
-"""Tune's loop, watched: it ends in a sentence when Ray's head is gone, and Ctrl-C always reaches it."""
+"""Tune's loop, watched: it ends in a sentence when Ray's head is gone, and Ctrl-C always reaches it.
+
+Ray's own end is watched as well, since it waits for a head that hangs.
+"""
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import logging
 import socket
@@ -13,6 +17,7 @@ from amc_core.errors import AmcError
 
 _LOOK_SECONDS, _LOOKS = 1, 3  # between looks at the head; how many in a row must fail
 _ABANDONED_SECONDS = 3  # that a loop is given to end when it is not waited for any more
+_SHUTDOWN_SECONDS = 10  # that Ray is given to end by itself
 
 
 def watched(loop: Callable[[], object], address: str) -> None:
@@ -42,6 +47,21 @@ def watched(loop: Callable[[], object], address: str) -> None:
         raise
     if raised:
         raise raised[0]
+
+
+def shut_down() -> None:
+    """Disconnect from Ray, and end the Ray that this process has started; by force if its head does not answer."""
+    from ray._private import worker
+
+    node = worker._global_node
+    thread = threading.Thread(target=worker.shutdown, name="end of Ray", daemon=True)
+    thread.start()
+    thread.join(_SHUTDOWN_SECONDS)
+    if thread.is_alive() and node is not None:
+        node.kill_all_processes(check_alive=False, allow_graceful=False)
+        thread.join(_ABANDONED_SECONDS)
+    if thread.is_alive():
+        atexit.unregister(worker.shutdown)  # which would wait as this one does
 
 
 def _await(ended: threading.Event, address: str) -> None:
