@@ -11,6 +11,8 @@ import numpy as np
 
 from amc_core.errors import AmcError, printable, suggest
 
+MOST_DEFLATED = 1100  # times that anything can be compressed by deflation
+
 
 class Array(Protocol):
     """An array in a file. It holds no open file, so that a recording can be sent to another process."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from amc_core.errors import AmcError
 from amc_core.fingerprint import content_digest
+from amc_core.recordings.arrays import MOST_DEFLATED
 from amc_core.recordings.atomic import replacing
 from amc_core.recordings.names import modulation_names
 from amc_core.recordings.recording import Recording, per_instance
@@ -157,15 +158,16 @@ def require_written(path: Path, name: str, field: h5py.Dataset) -> None:
     """Raise AmcError where a field claims more than the file holds, or chunks that no memory should be made for."""
     if field.chunks:
         chunks = math.prod(-(-size // chunk) for size, chunk in zip(field.shape, field.chunks, strict=True))
-        whole = field.id.get_num_chunks() == chunks
+        held = MOST_DEFLATED * field.id.get_storage_size()
+        whole = field.id.get_num_chunks() == chunks and field.size * field.dtype.itemsize <= held
         large = math.prod(field.chunks) * field.dtype.itemsize > _LARGEST_CHUNK
     else:
         whole, large = field.id.get_storage_size() >= field.size * field.dtype.itemsize, False
+    if large:
+        raise AmcError(f"{path}: field {name!r} has chunks of shape {field.chunks}; allowed is at most 1 GiB")
     if not whole:
         held = f"{field.id.get_storage_size()} bytes of it are in the file"
         raise AmcError(f"{path}: field {name!r} claims the shape {field.shape}, and {held}; allowed is a whole field")
-    if large:
-        raise AmcError(f"{path}: field {name!r} has chunks of shape {field.chunks}; allowed is at most 1 GiB")
 
 
 def _string(name: str | bytes) -> str:

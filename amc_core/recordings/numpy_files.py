@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import zipfile
 from pathlib import Path
@@ -10,19 +11,19 @@ from typing import BinaryIO
 import numpy as np
 
 from amc_core.errors import AmcError
-from amc_core.recordings.arrays import Array, Arrays, InMemory, Mapped
+from amc_core.recordings.arrays import MOST_DEFLATED, Array, Arrays, InMemory, Mapped
 
 MAGIC = b"\x93NUMPY"
 _LOCAL_HEADER = 30  # bytes of a ZIP member's own header, before its name and its extra field
-MOST_DEFLATED = 1100  # times that anything can be compressed by deflation
+_LONGEST_HEADER = 1 << 14  # bytes; NumPy reads none that is longer
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def npy_arrays(path: Path) -> Arrays:
     """The array of a .npy file, called "array"; of a structured one, each of its fields."""
     with open(path, "rb") as file:
-        shape, fortran, kind = _header(path, "the array", file)
-        array = Mapped(path, file.tell(), kind, shape, fortran)
+        shape, fortran, kind, size = _header(path, "the array", file)
+        array = Mapped(path, size, kind, shape, fortran)
     _require_whole(path, "the array", shape, kind, path.stat().st_size - array.offset)
     if kind.names is None or (len(kind.names) == 2 and set(kind.names) in ({"r", "i"}, {"real", "imag"})):
         return {"array": array}
@@ -48,14 +49,14 @@ def _member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Ar
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or member.flag_bits & 1:
         raise AmcError(f"{path}: {name} is encrypted or compressed in another way; allowed is what numpy.savez writes")
     with archive.open(member) as file:
-        shape, fortran, kind = _header(path, name, file)
-        header = file.tell()
+        shape, fortran, kind, header = _header(path, name, file)
         most = member.compress_size * (MOST_DEFLATED if member.compress_type else 1)
         _require_whole(path, name, shape, kind, min(member.file_size, most + 1024) - header)
-        if member.compress_type:
-            content = file.read()
-            values = np.frombuffer(content, kind, math.prod(shape))
-            return InMemory(values.reshape(shape, order="F" if fortran else "C"))
+    if member.compress_type:
+        with archive.open(member) as file:
+            file.read(header)
+            values = np.frombuffer(file.read(math.prod(shape) * kind.itemsize), kind, math.prod(shape))
+        return InMemory(values.reshape(shape, order="F" if fortran else "C"))
     with open(path, "rb") as file:
         file.seek(member.header_offset)
         local = file.read(_LOCAL_HEADER)
@@ -63,19 +64,22 @@ def _member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Ar
     return Mapped(path, member.header_offset + _LOCAL_HEADER + behind + header, kind, shape, fortran)
 
 
-def _header(path: Path, name: str, file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, order and type of an array, whose numbers follow."""
+def _header(path: Path, name: str, file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype, int]:
+    """Shape, order and type of an array, and the bytes that say so, behind which its numbers lie."""
     try:
+        file = io.BytesIO(file.read(_LONGEST_HEADER))
         version = np.lib.format.read_magic(file)
         if version not in _HEADERS:
             raise ValueError(f"version {version[0]}.{version[1]}")
         shape, fortran, kind = _HEADERS[version](file)
-    except (ValueError, EOFError, TypeError, SyntaxError) as error:
-        what = str(error).splitlines()[0][:200]
+        if any(type(size) is not int or size < 0 for size in shape):
+            raise ValueError(f"shape {shape}")
+    except (ValueError, EOFError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
+        what = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise AmcError(f"{path}: {name} is damaged or cut short ({what}); allowed is what NumPy writes") from None
     if kind.hasobject:
         raise AmcError(f"{path}: {name} holds Python objects, which are programs; allowed are numbers and texts")
-    return shape, fortran, kind
+    return shape, fortran, kind, file.tell()
 
 
 def _require_whole(path: Path, name: str, shape: tuple[int, ...], kind: np.dtype, there: int) -> None:

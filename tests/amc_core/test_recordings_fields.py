@@ -254,6 +254,19 @@ def test_arrays_that_claim_more_than_the_file_holds_are_refused(tmp_path):
             opened(tmp_path / name, iq="X", label="BPSK")
 
 
+@pytest.mark.parametrize("shape", ["(-1, 2, 64)", "(-6, 2, -64)", "(True, 2, 64)", "(0x6, 2.0, 64)", "-" * 9000 + "1"])
+def test_a_shape_that_no_array_has_is_refused(tmp_path, shape):
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(4096)
+    (tmp_path / "a.npy").write_bytes(content)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("X.npy", content)
+    with pytest.raises(AmcError, match=r"the array is damaged or cut short .*; allowed is what NumPy writes"):
+        opened(tmp_path / "a.npy", label="BPSK")
+    with pytest.raises(AmcError, match=r"X\.npy is damaged or cut short .*; allowed is what NumPy writes"):
+        opened(tmp_path / "a.npz", iq="X", label="BPSK")
+
+
 @pytest.mark.parametrize(
     ("value", "sentence"),
     [
