@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,42 +27,15 @@ from amc_core.channels import Fading
 from amc_core.coverage import eased, is_linear, why_unknown
 from amc_core.distributions import extremes
 from amc_core.errors import AmcError
-from amc_core.identity import address_key, key
-from amc_core.modulations import in_order, modulation, modulation_names
+from amc_core.identity import key
+from amc_core.modulations import in_order, modulation_names
 from amc_core.pulses import pulse_span, raised_cosine, root_raised_cosine
-from amc_core.randomness import NOISE, SYMBOLS, complex_normal, integers
+from amc_core.recognition import Likelihood, Reception, Recognition, estimate
 from amc_core.scenario import Mixture, Scenario
 from amc_core.stages import Draws
 
 _INSTANTS = 8  # at which the spectrum of a channel that fades is taken
 _LEFT_OUT = 1 / 8  # symbols: how much of those before and after the instance K may leave out
-_ELEMENTS = {"cpu": 1 << 18, "cuda": 1 << 26}  # symbols × points at a time that suit a core's cache, or a GPU
-_BLOCK = 1 << 12  # symbols of each modulation between two looks at the standard error; at least _FEWEST instances
-_FEWEST = 32
-_HIGHEST = 1e8  # γ: no constellation's points are nearer to each other than its noise
-
-
-@dataclass(frozen=True)
-class Recognition:
-    """An accuracy estimated by Monte Carlo, over equiprobable modulations.
-
-    accuracy: the mean of the largest posterior, whose variance is the smaller, and its standard_error. hit_rate: how
-    often the most likely modulation is the one sent, and hit_rate_error. instances: how many were drawn.
-    """
-
-    accuracy: float
-    standard_error: float
-    hit_rate: float
-    hit_rate_error: float
-    instances: int
-
-    def among(self, linear: int, others: int) -> Recognition:
-        """The same where `others` modulations, always recognised, stand beside the `linear` ones."""
-        share = linear / (linear + others)
-        accuracies = (1 - share + share * value for value in (self.accuracy, self.hit_rate))
-        errors = (share * value for value in (self.standard_error, self.hit_rate_error))
-        (accuracy, hit_rate), (standard_error, hit_rate_error) = accuracies, errors
-        return Recognition(accuracy, standard_error, hit_rate, hit_rate_error, self.instances)
 
 
 @dataclass(frozen=True)
@@ -90,104 +63,6 @@ class UpperBound:
     def hit_rate(self) -> np.ndarray:
         """(SNRs,) float64."""
         return np.array([one.hit_rate for one in self.by_snr])
-
-
-class Likelihood:
-    """The likelihood of modulations, given independent symbols in white noise.
-
-    log p(z | m) = log (1/M) Σ_s exp(−γ|z − s|²) over the M points s of m, up to a term that all m share.
-    modulations: names of linear modulations.
-    """
-
-    def __init__(self, modulations: Sequence[str], device: torch.device | str = "cpu"):
-        self.classes, self.device = len(modulations), torch.device(device)
-        points = [modulation(name).points for name in modulations]
-        self.means = torch.tensor([abs(p.mean()) for p in points], dtype=torch.float64)
-        # Constellations of mean zero share one scale; each other has its own.
-        centred = [kind for kind in range(len(points)) if self.means[kind] < 1e-9]
-        alone = [[kind] for kind in range(len(points)) if kind not in centred]
-        self.groups = [self._group(members, points) for members in ([centred] if centred else []) + alone]
-
-    def _group(self, members: list[int], points: list[np.ndarray]) -> tuple[list[int], torch.Tensor, torch.Tensor]:
-        """The classes of a group, their points as (I, Q, |s|²) in columns, and the matrix that averages over each's."""
-        together = np.concatenate([points[kind] for kind in members])
-        columns = np.stack([together.real, together.imag, np.abs(together) ** 2])
-        averages = np.zeros((len(together), len(members)))
-        ends = np.cumsum([len(points[kind]) for kind in members])
-        for column, (kind, end) in enumerate(zip(members, ends, strict=True)):
-            averages[end - len(points[kind]) : end, column] = 1 / len(points[kind])
-        return members, *(torch.as_tensor(x, device=self.device) for x in (columns, averages))
-
-    def __call__(self, i: torch.Tensor, q: torch.Tensor, gamma: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-        """log p of every symbol alone.
-
-        i, q: (symbols,) I and Q of z, unit mean power without the noise. gamma: (symbols,) Es/N0, linear. scale:
-        (symbols, classes), what each class's points are multiplied by. All float64. Returns (symbols, classes) float64.
-        """
-        elements = _ELEMENTS["cuda"] if self.device.type == "cuda" else _ELEMENTS["cpu"] * torch.get_num_threads()
-        rows = elements // max(len(averages) for _, _, averages in self.groups)
-        pieces = zip(*(x.split(rows) for x in (i, q, gamma, scale)), strict=True)
-        out = torch.empty(len(i), self.classes, dtype=torch.float64, device=self.device)
-        for part, piece in zip(out.split(rows), pieces, strict=True):
-            self._piece(*piece, out=part)
-        return out
-
-    def _piece(self, i, q, gamma, scale, out) -> None:
-        # In float32 as long as its rounding, 1e-7 of the largest exponent, is small beside 1.
-        dtype = torch.float32 if len(gamma) and gamma.max() < 1e4 else torch.float64
-        for members, columns, averages in self.groups:
-            size = gamma * scale[:, members[0]]
-            rows = torch.stack([2 * size * i, 2 * size * q, -size * scale[:, members[0]]], 1)
-            exponents = rows.to(dtype) @ columns.to(dtype)
-            peak = exponents.amax(1, keepdim=True)
-            # A class 80 below the best is ruled out by this symbol; smaller numbers are denormal, ten times as slow.
-            likelihood = exponents.sub_(peak).clamp_(min=-80).exp_() @ averages.to(dtype)
-            out[:, members] = (likelihood.log_() + peak).to(out.dtype)
-
-
-def recognition(
-    modulations: Sequence[str],
-    symbols: int,
-    es_n0_db: float,
-    standard_error: float = 0.004,
-    device: str = "cpu",
-    phase_known: bool = True,
-) -> Recognition:
-    """The accuracy A(γ, K) of the likelihood classifier on K independent symbols in white noise.
-
-    modulations: names of linear modulations, equally probable. symbols: K. es_n0_db: γ in dB. standard_error: of the
-    accuracy, reached by drawing as many instances as it takes. phase_known: False where the phase of an instance may be
-    any, the same for all of its symbols; its likelihood is then the mean over phases. Raises AmcError for a modulation
-    that is not linear.
-    """
-    names = modulation_names(list(modulations))
-    others = [name for name in names if not is_linear(name)]
-    if others:
-        raise AmcError(f"{', '.join(others)}: no likelihood is known here, it is of linear modulations only")
-    likelihood = Likelihood(names, device)
-
-    def reception(keys, indices):
-        batch = len(indices)
-        return _Reception(np.full(batch, symbols), np.ones((batch, 1)), np.ones((batch, len(names))))
-
-    snr = 10 ** (es_n0_db / 10)
-    phases = (0.0,) if phase_known else _phases(names, symbols, snr)
-    return _estimate(likelihood, names, reception, snr, ("symbols", symbols), standard_error, phases)
-
-
-def _phases(names: Sequence[str], symbols: int, snr: float) -> tuple[float, ...]:
-    """Phases over which the mean is taken, up to where the constellations repeat, finer than symbols can tell apart."""
-    turn = 2 * math.pi
-    while all(_repeats(modulation(name).points, turn / 2) for name in names):
-        turn /= 2
-    count = math.ceil(turn / (1.2 / math.sqrt(2 * symbols * snr)))
-    return tuple(turn * step / count for step in range(count))
-
-
-def _repeats(points: np.ndarray, angle: float) -> bool:
-    """Is a constellation the same when it is turned by an angle?"""
-    distances = np.abs(points[:, None] * np.exp(1j * angle) - points)
-    return bool((distances.min(1) < 1e-6).all())
 
 
 def upper_bound(
@@ -242,24 +117,11 @@ def _bound(
     likelihood = Likelihood(linear, device)
     reception = functools.partial(_receive, scenario, length, likelihood.means.numpy())
     described = (scenario, length)  # without the SNR: at each SNR the same symbols, channels and noise
-    return _estimate(likelihood, linear, reception, 10 ** (min(snr_db, 200) / 10), described, standard_error)
-
-
-@dataclass(frozen=True)
-class _Reception:
-    """What instances are in the easier experiment.
-
-    symbols: (batch,) K. gain: (batch, instants) γ / SNR, in equal parts of the instance. scale: (batch, classes) of the
-    points, other than 1 where the received power of a constellation is not that of one of mean zero.
-    """
-
-    symbols: np.ndarray
-    gain: np.ndarray
-    scale: np.ndarray
+    return estimate(likelihood, linear, reception, 10 ** (min(snr_db, 200) / 10), described, standard_error)
 
 
 def _receive(scenario: Scenario, length: int, means: np.ndarray, keys: torch.Tensor, indices: torch.Tensor):
-    """The `_Reception` of a batch of addresses, at L·max S / mean S and K = ⌈N/L⌉ + those whose tails reach in."""
+    """The `Reception` of a batch of addresses, at L·max S / mean S and K = ⌈N/L⌉ + those whose tails reach in."""
     draws = Draws(scenario, keys, indices)
     per_symbol = draws["upsampling"] * (1 + 1e-6 * draws["sample_rate_offset"])
     outside = _outside(scenario.pulse, extremes(scenario.rolloff)[0])
@@ -271,7 +133,7 @@ def _receive(scenario: Scenario, length: int, means: np.ndarray, keys: torch.Ten
     # The mean of a constellation is a constant, of which the pulses' sum passes all; the rest is spread over S(f).
     power = np.outer(mean, 1 - means**2) + np.outer(direct, means**2)
     gain = peak * (per_symbol / mean)[:, None]
-    return _Reception(symbols.astype(np.int64), gain, np.sqrt(mean[:, None] / power))
+    return Reception(symbols.astype(np.int64), gain, np.sqrt(mean[:, None] / power))
 
 
 def _spectrum(scenario: Scenario, length: int, draws: Draws) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -316,75 +178,6 @@ def _outside(pulse: str, rolloff: float) -> int:
     before = np.abs(matrix.T @ matrix).sum(1)[:span][::-1] / per_symbol  # the nearest symbol first
     left_out = 2 * (before.sum() - np.cumsum(before))
     return 2 * max(2, 1 + int(np.argmax(left_out <= _LEFT_OUT)))
-
-
-def _estimate(
-    likelihood: Likelihood,
-    names: Sequence[str],
-    reception: Callable[[torch.Tensor, torch.Tensor], _Reception],
-    snr: float,
-    described: tuple,
-    standard_error: float,
-    phases: Sequence[float] = (0.0,),
-) -> Recognition:
-    """Draw instances of each modulation until the accuracy has the standard error wanted."""
-    posteriors, hits = ([[] for _ in names] for _ in range(2))
-    drawn, accuracy = 0, None
-    while accuracy is None or accuracy[1] > standard_error:
-        block = None
-        for kind, name in enumerate(names):
-            keys = torch.tensor([address_key("limit", described, name)])
-            if block is None:
-                largest = reception(keys, torch.zeros(1, dtype=torch.int64)).symbols.max()
-                block = max(_FEWEST, _BLOCK // int(largest))
-            indices = torch.arange(drawn, drawn + block)
-            keys = keys.expand(block, 2)
-            received, points = reception(keys, indices), modulation(name).points
-            scores = _scores(likelihood, kind, points, received, snr, keys, indices, phases)
-            posteriors[kind].append(torch.softmax(scores, 1).amax(1))
-            hits[kind].append((scores.argmax(1) == kind).double())
-        drawn += block
-        accuracy = _stratified(posteriors)
-    return Recognition(*accuracy, *_stratified(hits), drawn * len(names))
-
-
-def _scores(
-    likelihood: Likelihood, kind: int, points: np.ndarray, received: _Reception, snr: float, keys, indices, phases
-):
-    """Draw an instance of one modulation for each address: (batch, classes) sums of log p over its symbols.
-
-    If there are several phases, each sum is the logarithm of the mean over them.
-    """
-    device = likelihood.device
-    count = int(received.symbols.max())
-    keys, indices = keys.to(device), indices.to(device)
-    gain, scale = (torch.as_tensor(x, device=device) for x in (received.gain, received.scale))
-    symbols = torch.as_tensor(received.symbols, device=device)[:, None]
-    numbers = torch.arange(count, device=device).expand(len(indices), -1)
-    taken = numbers < symbols
-    instant = (numbers * gain.shape[1] // symbols).clamp(max=gain.shape[1] - 1)
-    gamma = (gain * snr).clamp(max=_HIGHEST).gather(1, instant)
-    labels = integers(keys, indices, SYMBOLS, count, torch.full_like(indices, len(points)))
-    noise = complex_normal(keys, indices, NOISE, count).double() / (2 * gamma).sqrt()[:, None]
-    i, q = (
-        (torch.tensor(part, device=device)[labels] * scale[:, kind, None] + noise[:, axis])[taken]
-        for axis, part in enumerate((points.real.copy(), points.imag.copy()))
-    )
-    instance = torch.arange(len(indices), device=device)[:, None].expand(-1, count)[taken]
-    terms = torch.zeros(len(indices), count, likelihood.classes, dtype=torch.float64, device=device)
-    sums = []
-    for phase in phases:
-        cos, sin = math.cos(phase), math.sin(phase)
-        terms[taken] = likelihood(i * cos - q * sin, i * sin + q * cos, gamma[taken], scale[instance])
-        sums.append(terms.sum(1))
-    return torch.stack(sums).logsumexp(0) - math.log(len(phases))
-
-
-def _stratified(values: list[list[torch.Tensor]]) -> tuple[float, float]:
-    """Mean over modulations of their means, and its standard error."""
-    strata = [torch.cat(of_one).double().cpu() for of_one in values]
-    variance = sum((x.var() / len(x)).item() for x in strata) / len(strata) ** 2
-    return sum(x.mean().item() for x in strata) / len(strata), math.sqrt(variance)
 
 
 def _mean(parts: Sequence[Recognition], weights: Sequence[float]) -> Recognition:

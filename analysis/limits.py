@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -17,6 +19,8 @@ from analysis.columns import TEST
 from analysis.results import Results
 
 STANDARD_ERROR = 0.005  # of the limit at one SNR
+_SECONDS = 10  # between two lines of progress, and two times that the file is written
+_LOG = logging.getLogger(__name__)
 
 
 def limits_of(results: Results, cells: pd.DataFrame, standard_error: float = STANDARD_ERROR) -> pd.DataFrame:
@@ -32,15 +36,19 @@ def limits_of(results: Results, cells: pd.DataFrame, standard_error: float = STA
             key = run.cell_key(test)
             if key in wanted and why_unknown(test.scenario, test.modulations, test.length) is None:
                 tests.setdefault((test.scenario, test.modulations, test.length), (test, []))[1].append(key)
-    rows = []
+    rows, start, told = [], time.monotonic(), 0.0
     with _kept() as known:
-        for test, keys in tests.values():
+        for count, (test, keys) in enumerate(tests.values(), 1):
             from amc_core.limits import upper_bound  # which needs torch
 
             snrs = sorted(set().union(*(wanted[key] for key in keys)))
             bound = upper_bound(test.scenario, test.modulations, snrs, test.length, standard_error, known=known)
             by_snr = dict(zip(snrs, bound.accuracy.tolist(), strict=True))
             rows += [(key, snr, by_snr[snr]) for key in keys for snr in wanted[key]]
+            seconds = time.monotonic() - start
+            if count < len(tests) and seconds - told > _SECONDS:
+                told = seconds
+                _LOG.info("Upper bound: worked out in %d of %d test settings; those are kept.", count, len(tests))
     return pd.DataFrame(rows, columns=["cell", "snr_db", "limit"])
 
 
@@ -66,25 +74,43 @@ def limit_rows(cells: pd.DataFrame, limits: pd.DataFrame, rows: Sequence[str], c
     return flat.pivot(index=list(rows), columns=column, values="limit")
 
 
+class _Kept(dict):
+    """What was worked out before, by key; what comes to it is written to the file at intervals, and by `write`."""
+
+    def __init__(self, path: Path):
+        super().__init__(_read(path))
+        self.path, self.written, self.at = path, len(self), time.monotonic()
+
+    def __setitem__(self, key: str, value) -> None:
+        super().__setitem__(key, value)
+        if time.monotonic() - self.at > _SECONDS:
+            self.write()
+
+    def write(self) -> None:
+        """Write all that is known, beside what another process has written meanwhile."""
+        self.at = time.monotonic()
+        if len(self) == self.written:
+            return
+        with suppress(OSError):  # then it is worked out again
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=self.path.parent, delete=False) as file:
+                json.dump({key: asdict(value) for key, value in (_read(self.path) | self).items()}, file)
+            os.replace(file.name, self.path)
+            self.written = len(self)
+
+
 @contextmanager
-def _kept() -> Iterator[dict]:
-    """What was worked out before, by key; what comes to it is written back, whole, at the end or an interruption."""
-    path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "amc-sweeps" / "limits.json"
-    known = _read(path)
-    before = len(known)
+def _kept() -> Iterator[_Kept]:
+    """What was worked out before; what comes to it is kept even if the process is ended."""
+    known = _Kept(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "amc-sweeps" / "limits.json")
     try:
         yield known
     finally:
-        if len(known) > before:
-            with suppress(OSError):  # then it is worked out again
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-                    json.dump({key: asdict(value) for key, value in (_read(path) | known).items()}, file)
-                os.replace(file.name, path)
+        known.write()
 
 
 def _read(path: Path) -> dict:
-    from amc_core.limits import Recognition
+    from amc_core.recognition import Recognition
 
     with suppress(OSError, ValueError, TypeError, AttributeError):  # none yet, or of another version
         return {key: Recognition(**value) for key, value in json.loads(path.read_text()).items()}

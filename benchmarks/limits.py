@@ -18,8 +18,9 @@ import torch
 
 from amc_core import MODULATION_SETS, Scenario, Simulator
 from amc_core.coverage import is_linear
-from amc_core.limits import UpperBound, recognition, upper_bound
+from amc_core.limits import UpperBound, upper_bound
 from amc_core.models.likelihood import LikelihoodClassifier, known
+from amc_core.recognition import recognition
 from amc_core.scenario import AUGMOD
 
 SNRS = tuple(range(-6, 20, 2))

@@ -16,9 +16,9 @@ import torch
 from torch import nn
 
 from amc_core.errors import AmcError
-from amc_core.limits import Likelihood
 from amc_core.modulations import modulation
 from amc_core.pulses import pulse_span, raised_cosine, root_raised_cosine
+from amc_core.recognition import Likelihood
 from amc_core.simulator import Simulator
 from amc_core.stages import Draws
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from glob import escape, glob
@@ -24,6 +25,15 @@ class _Ordered(TyperGroup):
 
     def list_commands(self, context) -> list[str]:
         return sorted(super().list_commands(context), key=lambda name: (*_ORDER, name).index(name))
+
+
+def tell_limits(wanted: bool) -> bool:
+    """The value of an option as it is; if it asks for upper bounds, lines on standard error say how many are done."""
+    log = logging.getLogger("analysis.limits")
+    if wanted and not log.handlers:
+        log.addHandler(logging.StreamHandler())
+        log.setLevel(logging.INFO)
+    return wanted
 
 
 def numeral(flag: str, allowed: str, low: float, high: float, whole: bool = False, help: str | None = None) -> Any:
@@ -109,7 +119,9 @@ Scale = Annotated[
 Limit = Annotated[
     bool,
     typer.Option(
-        "--limit", help="Add the upper bound of any classifier, if it is known; takes minutes the first time."
+        "--limit",
+        help="Add the upper bound of any classifier, if it is known; may take minutes the first time.",
+        callback=tell_limits,
     ),
 ]
 SnrRange = Annotated[

@@ -11,7 +11,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from amc_core.quantities import many, written
-from sweeps.cli.app import Limit, Scale, SnrRange, StoreDir, StudyName, app, listed, snr_range, study_argument
+from sweeps.cli.app import (
+    Limit,
+    Scale,
+    SnrRange,
+    StoreDir,
+    StudyName,
+    app,
+    listed,
+    snr_range,
+    study_argument,
+    tell_limits,
+)
 from sweeps.cli.show import natural_width, out, show_table, show_whole, snrs_in_words, written_to
 
 _MOST_ROWS = 200  # of a query, on the terminal
@@ -144,7 +155,11 @@ def compare(
     ] = None,
     limit: Annotated[
         bool,
-        typer.Option("--limit", help="Check whether a network is above the upper bound; takes minutes the first time."),
+        typer.Option(
+            "--limit",
+            help="Check whether a network is above the upper bound; may take minutes the first time.",
+            callback=tell_limits,
+        ),
     ] = False,
 ) -> None:
     """Set results beside the numbers that the two papers report, with the scale at which they were computed.

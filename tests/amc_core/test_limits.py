@@ -10,9 +10,10 @@ from amc_core.coverage import is_linear, why_unknown
 from amc_core.errors import AmcError
 from amc_core.evaluation import evaluate
 from amc_core.instances import Instances
-from amc_core.limits import _receive, recognition, upper_bound
+from amc_core.limits import _receive, upper_bound
 from amc_core.models.likelihood import Known, LikelihoodClassifier, _solve, known
 from amc_core.modulations import MODULATIONS
+from amc_core.recognition import recognition
 from amc_core.run import Dataset, Run
 from amc_core.scenario import AUGMOD_OFFSETS, Distribution, Mixture
 from amc_core.training import new_model, train
@@ -72,6 +73,21 @@ def test_two_modulations_are_told_apart_by_a_coin_in_noise_and_surely_without():
 )
 def test_132_symbols_tell_fourteen_modulations_apart_as_published(es_n0_db, expected):
     assert recognition(LINEAR, 132, es_n0_db, standard_error=0.006).accuracy == pytest.approx(expected, abs=0.015)
+
+
+@pytest.mark.parametrize("phase_known", [True, False])
+def test_symbols_after_one_modulation_is_certain_change_nothing(phase_known, monkeypatch):
+    drawn = recognition(FEW, 100, 10, 0.02, phase_known=phase_known)
+    monkeypatch.setattr("amc_core.recognition._CERTAIN", -1)  # so that every symbol counts
+    every = recognition(FEW, 100, 10, 0.02, phase_known=phase_known)
+    assert 0.7 < drawn.accuracy == pytest.approx(every.accuracy, abs=1e-7)
+    assert (drawn.hit_rate, drawn.instances) == (every.hit_rate, every.instances)
+
+
+def test_as_many_instances_are_drawn_as_the_error_asks_for():
+    coarse, fine = (recognition(LINEAR, 40, 3, error) for error in (0.02, 0.005))
+    assert coarse.instances == 14 * 19  # the first look
+    assert 0.0045 < fine.standard_error <= 0.005
 
 
 def test_no_likelihood_is_known_of_other_modulations():

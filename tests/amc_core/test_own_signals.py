@@ -9,10 +9,10 @@ import torch
 
 from amc_core import MODULATIONS, AmcError, Scenario, Simulator, simulate
 from amc_core.identity import key
-from amc_core.limits import Likelihood, recognition
 from amc_core.modulations import modulation, modulation_names
 from amc_core.own_signals import OwnModulation
 from amc_core.randomness import SYMBOLS, integers
+from amc_core.recognition import Likelihood, recognition
 from amc_core.run import Dataset
 from tests.amc_core.theory import around, error_db, run
 

@@ -1,5 +1,6 @@
 """Figures for a printed page: sizes, letters, contrasts, and what they never pool."""
 
+import json
 import pickle
 import re
 
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
+from amc_core.limits import upper_bound
 from analysis import Results, accuracy_by
 from analysis.figures import COLUMN, PAGE, Wishes, accuracy_over_snr, save, study_figures, train_test_heat_map
 from analysis.figures.confusion import confusion_matrices, snr_ranges
@@ -147,6 +149,25 @@ def test_rows_of_a_confusion_matrix_are_of_its_own_range_of_snrs():
     assert [axis.get_title() for axis in (low, high)] == ["1D-CNN, −5 dB", "1D-CNN, 5 dB"]
     assert np.ma.filled(low.images[0].get_array(), np.nan)[0].tolist() == [0.75, 0.25]
     assert np.isnan(np.ma.filled(low.images[0].get_array(), np.nan)[1]).all()  # nothing of it was sent
+
+
+def test_limits_are_kept_while_others_are_worked_out_and_lines_say_how_many(results, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("analysis.limits._SECONDS", 0)
+    cells = results.cells[results.cells["test_channel"] == "awgn"]
+    worked_out, kept = upper_bound, []
+
+    def until_the_second(*arguments, **more):
+        if (tmp_path / "amc-sweeps" / "limits.json").exists():
+            kept.append(len(json.loads((tmp_path / "amc-sweeps" / "limits.json").read_text())))
+            raise KeyboardInterrupt
+        return worked_out(*arguments, **more)
+
+    monkeypatch.setattr("amc_core.limits.upper_bound", until_the_second)
+    with caplog.at_level("INFO"), pytest.raises(KeyboardInterrupt):
+        limits_of(results, cells, standard_error=0.05)
+    assert kept == [4]  # SNRs
+    assert caplog.messages == ["Upper bound: worked out in 1 of 2 test settings; those are kept."]
 
 
 def test_the_limit_is_a_line_above_the_curves_and_rows_below_the_table(results, tmp_path, monkeypatch):
