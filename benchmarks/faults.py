@@ -95,7 +95,7 @@ def suffer(fault: str, study: Path, store: Path | str, moment: float) -> str | N
     with ExitStack() as stack:
         cluster, options, environment = None, (), None
         if fault == NODE or fault in UNLIKE:
-            cluster = stack.enter_context(two_workers(study.with_name("auth_token")))
+            cluster = stack.enter_context(ray_cluster(study.with_name("auth_token")))
             options, environment = ("--address", cluster.address), cluster.environment
         if fault in UNLIKE:
             cluster.lose_one()
@@ -152,8 +152,8 @@ def descendants(pid: int) -> list[psutil.Process]:
         return []
 
 
-class TwoWorkers:
-    """A Ray cluster of a head without CPUs and two nodes, on this machine.
+class RayCluster:
+    """A Ray cluster of a head without CPUs and some nodes, on this machine.
 
     A process of its own has it: Ray keeps what it knows of tokens and addresses for as long as a process lives.
     environment: what drivers need to be let in.
@@ -164,7 +164,8 @@ import sys
 from ray.cluster_utils import Cluster
 memory = {"object_store_memory": 80 << 20}
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **memory})
-workers = [cluster.add_node(num_cpus=int(sys.argv[1]), num_gpus=int(sys.argv[2]), **memory) for _ in range(2)]
+count, cpus, gpus = map(int, sys.argv[1:])
+workers = [cluster.add_node(num_cpus=cpus, num_gpus=gpus, **memory) for _ in range(count)]
 print(cluster.address, flush=True)
 for line in sys.stdin:
     cluster.remove_node(workers.pop(), allow_graceful=False)
@@ -172,13 +173,13 @@ for line in sys.stdin:
 cluster.shutdown()
 """
 
-    def __init__(self, token: Path, cpus: int, gpus: int, asks: bool):
+    def __init__(self, token: Path, workers: int, cpus: int, gpus: int, asks: bool):
         token.write_text("0" * 64)
         token.chmod(0o600)
         tokens = {"RAY_AUTH_MODE": "token" if asks else "disabled", "RAY_AUTH_TOKEN_PATH": str(token)}
         self.environment = os.environ | tokens | {"RAY_USAGE_STATS_ENABLED": "0"}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        host = [sys.executable, "-c", self.HOST, str(cpus), str(gpus)]
+        host = [sys.executable, "-c", self.HOST, str(workers), str(cpus), str(gpus)]
         self.process = subprocess.Popen(host, text=True, env=self.environment, **pipes)
         self.address = self.process.stdout.readline().strip()
 
@@ -190,9 +191,9 @@ cluster.shutdown()
 
 
 @contextmanager
-def two_workers(token: Path, cpus: int = 1, gpus: int = 0, asks: bool = True):
+def ray_cluster(token: Path, workers: int = 2, cpus: int = 1, gpus: int = 0, asks: bool = True):
     """A cluster that ends with the context; `token` is written there. asks: whether it asks for that."""
-    cluster = TwoWorkers(token, cpus, gpus, asks)
+    cluster = RayCluster(token, workers, cpus, gpus, asks)
     try:
         yield cluster
     finally:
@@ -201,7 +202,7 @@ def two_workers(token: Path, cpus: int = 1, gpus: int = 0, asks: bool = True):
 
 
 @contextmanager
-def unlike_node(cluster: TwoWorkers, mount: str, store: Path | str):
+def unlike_node(cluster: RayCluster, mount: str, store: Path | str):
     """A node of the cluster to which the store is another: `mount` makes it so."""
     Path(store, "runs").mkdir(parents=True, exist_ok=True)
     start = f"{sys.executable} -m ray.scripts.scripts start --address={cluster.address} --num-cpus=1 --block"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.needs import needs_package
+from tests.needs import needs, needs_package
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,6 +40,7 @@ def quickstart(amc: Path, folder: Path) -> str:
 @pytest.mark.full
 def test_the_wheel_and_the_sdist_compute_the_same_quickstart_with_and_without_a_compiler(tmp_path):
     needs_package("build")
+    needs("a C compiler", "cc", "gcc")
     output(sys.executable, "-m", "build", "--outdir", tmp_path / "dist", ROOT, folder=tmp_path)
     [wheel], [sdist] = ((tmp_path / "dist").glob(f"amc_sweeps-*{ending}") for ending in (".whl", ".tar.gz"))
     output(sys.executable, "-m", "venv", tmp_path / "environment", folder=tmp_path)

@@ -12,7 +12,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from analysis import load
-from benchmarks.faults import UNLIKE, TwoWorkers, two_workers, unlike_node
+from benchmarks.faults import UNLIKE, RayCluster, ray_cluster, unlike_node
 from sweeps.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -20,11 +20,11 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def nodes(tmp_path):
-    with two_workers(tmp_path / "auth_token", cpus=2, gpus=1) as cluster:
+    with ray_cluster(tmp_path / "auth_token", cpus=2, gpus=1) as cluster:
         yield cluster
 
 
-def amc(nodes: TwoWorkers, *arguments: str) -> subprocess.Popen:
+def amc(nodes: RayCluster, *arguments: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "sweeps", *arguments, "--address", nodes.address]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, text=True, cwd=ROOT, env=nodes.environment, **pipes)
@@ -54,7 +54,7 @@ def test_a_node_that_does_not_see_the_store_is_named_and_gets_no_trials(study_fi
         pytest.skip("mounting is not permitted")
     study, store = study_file(models="hoc_svm", seeds="[0, 1]"), tmp_path / "store"
     with (
-        two_workers(tmp_path / "auth_token") as cluster,
+        ray_cluster(tmp_path / "auth_token") as cluster,
         unlike_node(cluster, UNLIKE["node blind"], store),
     ):
         output, errors = amc(cluster, "run", study, "--store", str(store)).communicate(timeout=400)
@@ -73,7 +73,7 @@ TEXT = (ROOT / "cluster.yaml").read_text()
 def test_a_head_on_this_machine_is_met_with_the_token_that_ray_keeps_if_it_asks_for_one(tmp_path, study_file, asks):
     """As "auto" meets it, RAY_AUTH_MODE unsaid; a worker would not get through to a driver with a token of its own."""
     study, store = study_file(models="hoc_svm", train="{channel: awgn}"), tmp_path / "store"
-    with two_workers(tmp_path / "auth_token", asks=asks) as cluster:
+    with ray_cluster(tmp_path / "auth_token", asks=asks) as cluster:
         unsaid = {name: value for name, value in cluster.environment.items() if name != "RAY_AUTH_MODE"}
         command = [sys.executable, "-m", "sweeps", "run", study, "--store", str(store), "--address", cluster.address]
         ended = subprocess.run(command, env=unsaid, cwd=ROOT, capture_output=True, text=True)

@@ -9,7 +9,7 @@ import pytest
 
 from amc_core import Scenario, simulate
 from analysis import load
-from benchmarks.faults import two_workers, unlike_node
+from benchmarks.faults import ray_cluster, unlike_node
 
 ROOT = Path(__file__).parents[2]
 MY8 = {"points": [[1, 0], [0.7, 0.7], [0, 1], [-0.7, 0.7], [-1, 0], [-0.7, -0.7], [0, -1], [0.7, -0.7]]}
@@ -66,9 +66,7 @@ def test_a_worker_that_sees_neither_code_nor_recordings_trains_and_tests_what_is
         (tmp_path / "there" / f"QPSK.sigmf-{part}").rename(site / f"capture.sigmf-{part}")
     x = np.concatenate([simulate(Scenario(), name, 10, range(5), 200) for name in ("BPSK", {"MY8": MY8})])
     np.savez(site / "lab.npz", X=np.stack([x.real, x.imag], 1), Y=np.repeat([0, 1], 5), Z=np.full(10, 10.0))
-    with two_workers(tmp_path / "auth_token") as cluster:
-        cluster.lose_one()
-        cluster.lose_one()
+    with ray_cluster(tmp_path / "auth_token", workers=0) as cluster:
         with unlike_node(cluster, f"mount -t tmpfs none {{store}} && export XDG_CACHE_HOME={cache}", site):
             command = [sys.executable, "-m", "sweeps", "run", str(site / "own.yaml"), "--store", str(store)]
             kept = {"cwd": ROOT, "env": cluster.environment, "capture_output": True, "text": True, "timeout": 400}

@@ -82,3 +82,11 @@ def test_the_short_examples_of_the_page_are_studies(here):
         if "models:" not in text:
             study = {"modulations": ["BPSK", "QPSK", "8PSK"], "models": "hoc_svm", "snr_db": 10, "instances": 20}
             require_recordings(make_plan(load_study(study | {"length": 128} | yaml.safe_load(text)), Store("none")))
+
+
+def test_captures_are_joined_as_the_page_joins_them(here):
+    subprocess.run(["bash", "-e", "-c", block("sh", "cat ")], check=True)
+    [study] = re.findall(r"`(\{recording: \{file: joined.*\})`", PAGE)
+    recording = open_recording(Scenario(recording=yaml.safe_load(study)["recording"]).recording, 256)
+    named = [recording.modulations[number] for number in recording.modulation]
+    assert named == ["BPSK"] * 20 + ["QPSK"] * 20 + ["BPSK"] * 10

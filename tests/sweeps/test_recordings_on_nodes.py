@@ -16,7 +16,7 @@ from amc_core.copies import located
 from amc_core.fingerprint import DigestedPath, content_digest
 from amc_core.recordings import open_recording, write_sigmf
 from analysis import load
-from benchmarks.faults import bucket, two_workers, unlike_node
+from benchmarks.faults import bucket, ray_cluster, unlike_node
 from sweeps.engine.recordings import Needed, lacking
 from sweeps.engine.trial import compute
 from sweeps.planning import make_plan, require_recordings
@@ -124,9 +124,7 @@ def test_a_worker_without_the_recording_is_named_where_it_is_too_large_and_else_
         kept = {"cwd": ROOT, "env": cluster.environment, "capture_output": True, "text": True, "timeout": 300}
         return subprocess.run(command, **kept)
 
-    with two_workers(tmp_path / "auth_token") as cluster:
-        cluster.lose_one()
-        cluster.lose_one()
+    with ray_cluster(tmp_path / "auth_token", workers=0) as cluster:
         with unlike_node(cluster, blind, site):
             refused = run(limited)
             assert refused.returncode == 2 and "no node that has room for a trial can have one: node " in refused.stderr

@@ -345,6 +345,8 @@ def cut_thrice(study: str, folder: Path, *options: str) -> tuple[Path, Path]:
         else:
             assert "Ended early" in ended.stdout
             cuts += 1
+            if epochs_saved(cut) / epochs_saved(whole) > cuts / 4:  # so that some is left for the next
+                limit /= 1.2
         if cuts == 3:
             break
     assert cuts == 3
