@@ -9,6 +9,7 @@ import atexit
 import ctypes
 import logging
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,8 +17,8 @@ from collections.abc import Callable
 from amc_core.errors import AmcError
 
 _LOOK_SECONDS, _LOOKS = 1, 3  # between looks at the head; how many in a row must fail
-_ABANDONED_SECONDS = 3  # that a loop is given to end when it is not waited for any more
-_SHUTDOWN_SECONDS = 10  # that Ray is given to end by itself
+_ABANDONED_SECONDS = 3  # that a loop, or Ray, is given to end when it is not waited for any more
+_SHUTDOWN_SECONDS = 10  # that Ray is given to end by itself after a launch that was not interrupted
 
 
 def watched(loop: Callable[[], object], address: str) -> None:
@@ -50,13 +51,16 @@ def watched(loop: Callable[[], object], address: str) -> None:
 
 
 def shut_down() -> None:
-    """Disconnect from Ray, and end the Ray that this process has started; by force if its head does not answer."""
+    """Disconnect from Ray, and end the Ray that this process has started; by force if its head does not answer.
+
+    It is waited for less long while an exception is on its way, of which the user is to know.
+    """
     from ray._private import worker
 
     node = worker._global_node
     thread = threading.Thread(target=worker.shutdown, name="end of Ray", daemon=True)
     thread.start()
-    thread.join(_SHUTDOWN_SECONDS)
+    thread.join(_ABANDONED_SECONDS if sys.exc_info()[0] else _SHUTDOWN_SECONDS)
     if thread.is_alive() and node is not None:
         node.kill_all_processes(check_alive=False, allow_graceful=False)
         thread.join(_ABANDONED_SECONDS)

@@ -1,0 +1,61 @@
+"""Ctrl-C ends a command whatever its main thread is in, a call that never returns among them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from sweeps.store import Store
+
+ROOT = Path(__file__).parents[2]
+_STUCK = """if True:
+    import ctypes, sys
+    import sweeps.__main__
+
+    def wait_for_ever(*arguments, **more):
+        mutex = ctypes.create_string_buffer(256)
+        print("stuck", flush=True)
+        for _ in range(2):  # the second time it waits for the first, which no signal interrupts
+            ctypes.CDLL(None).pthread_mutex_lock(mutex)
+
+    import sweeps.cli.app, sweeps.driver
+    sweeps.driver.run = wait_for_ever
+    sys.argv = ["amc", "run", "quickstart"]
+    sweeps.__main__.main()
+"""
+
+
+def test_ctrl_c_ends_a_command_that_is_in_a_call_which_never_returns():
+    driver = subprocess.Popen(
+        [sys.executable, "-c", _STUCK], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert driver.stdout.readline() == "stuck\n"
+    driver.send_signal(signal.SIGINT)
+    _, errors = driver.communicate(timeout=60)
+    assert driver.returncode == 130 and errors.startswith("\nInterrupted.")
+
+
+def test_ctrl_c_ends_a_launch_whose_ray_head_hangs_and_the_processes_of_its_ray(study_file, tmp_path):
+    study, store = study_file(models="mod_lcnn", recipe="{epochs: 4000, batch_size: 16}"), tmp_path / "store"
+    command = [sys.executable, "-m", "sweeps", "run", study, "--store", str(store)]
+    driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    deadline = time.monotonic() + 300
+    while not Store(store).training() and driver.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.2)
+    processes = psutil.Process(driver.pid).children(recursive=True)
+    (head,) = (process for process in processes if process.name() == "gcs_server")
+    os.kill(head.pid, signal.SIGSTOP)
+    time.sleep(3)  # until Tune waits for it
+    driver.send_signal(signal.SIGINT)
+    try:
+        _, errors = driver.communicate(timeout=60)
+    finally:
+        head.kill()
+        driver.kill()
+    assert driver.returncode == 130 and errors.startswith("\nInterrupted."), errors
+    _, alive = psutil.wait_procs(processes, timeout=60)
+    assert not alive
