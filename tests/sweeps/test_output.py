@@ -71,7 +71,7 @@ def test_a_display_that_cannot_be_written_costs_no_run(planned, terminal):
     [entry] = plan.runs
     error = ValueError('ray::trial()\n  File "trial.py", line 1\nOSError: no luck\n')
     search = SimpleNamespace(show_life=lambda: 1 / 0)
-    feed = SimpleNamespace(failed={}, waiting={}, unfit={}, look_at_nodes=lambda: 1 / 0)
+    feed = SimpleNamespace(failed={}, cut=set(), waiting={}, unfit={}, look_at_nodes=lambda: 1 / 0)
     with Progress(plan, Console(file=Unwritable(), force_terminal=terminal)) as progress:
         callback = launch._report_to(progress, store, search, feed)
         trial = SimpleNamespace(config={"run": entry.run}, last_result={}, get_error=lambda: error)

@@ -94,5 +94,6 @@ def test_every_key_has_a_description():
 def test_a_description_tells_what_is_allowed_and_the_default():
     schema = study_schema()["properties"]["train"]["anyOf"][0]["properties"]["rolloff"]
     assert schema["description"] == (
-        "Roll-off factor of the pulse. Allowed: a number from 0 to 1, or a distribution. Default: 0.35."
+        "Roll-off factor of the pulse; below 0.01 it is shaped as at 0.01. "
+        "Allowed: a number from 0 to 1, or a distribution. Default: 0.35."
     )
