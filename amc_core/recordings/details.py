@@ -49,9 +49,9 @@ _ONE_PLAIN_CARRIER = ("single_carrier", "with_carrier")
 def modulation_of(label: str, detail: dict[str, Any]) -> str | None:
     """The class of a signal: its label if we know it, else what the detail says, else the label as it is.
 
-    If the detail or the label says more than a modulation (OFDM, spreading, several carriers, a variant of the symbols),
-    the class says so too: "16QAM-OFDM", "QPSK-DIFFERENTIAL". It is None if nothing is said. Raises ValueError if label
-    and detail are of two orders or of two families.
+    If the detail or the label says more than a modulation (OFDM, spreading, several carriers, a variant of the
+    symbols), the class says so too: "16QAM-OFDM", "QPSK-DIFFERENTIAL". It is None if nothing is said. Raises ValueError
+    if label and detail are of two orders or of two families.
     """
     values = {key: _plain(key, detail[key]) for key in _MODULATION if key in detail}
     carrier = detail.get("carrier_variant", _ONE_PLAIN_CARRIER[0])
