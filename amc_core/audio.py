@@ -26,6 +26,7 @@ from amc_core.randomness import SOURCE, uniform
 
 RMS = 0.3
 _KNOT_RATE = 32_000  # Hz
+_FILE_RATES = (1_000, 10_000_000)  # Hz, of WAV files
 _HIGHEST = 0.34  # frequency of the highest line, in knot rates: what the interpolation keeps
 _LINES = 32
 _FORMANTS = ((300, 500, 90), (900, 1400, 120), (2300, 900, 170))  # lowest, range and bandwidth in Hz
@@ -189,6 +190,9 @@ def _read_wav(path: DigestedPath, rate: float, stretch: tuple[int, int]) -> tupl
     except (ValueError, EOFError, MemoryError, struct.error) as error:
         raise AmcError(f"audio {path!r} is not a WAV file that can be read: {error}") from None
     path.require_planned()
+    low, high = _FILE_RATES
+    if not low <= file_rate <= high:  # resampled, it would be thousands of times as long
+        raise AmcError(f"audio {path!r} has {file_rate:,} samples a second: {low:,} to {high:,} are allowed")
     samples = np.asarray(samples, dtype=np.float64)
     message = samples.mean(axis=1) if samples.ndim == 2 else samples
     first, last = (len(message) * tenth // 10 for tenth in stretch)

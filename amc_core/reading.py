@@ -13,7 +13,7 @@ from typing import Any
 from amc_core.errors import AmcError, require_known
 from amc_core.fingerprint import DigestedPath
 from amc_core.identity import canonical
-from amc_core.quantities import require_number
+from amc_core.quantities import number, require_number, whole
 
 DATATYPES = ("complex64", "int16")  # of raw files: I and Q in turn, little-endian
 
@@ -158,19 +158,18 @@ def _label(value: Any) -> str | dict[str, list]:
 
 def _ranges(name: Any, value: Any) -> list[list[int]]:
     listed = value if isinstance(value, list | tuple) and value and isinstance(value[0], list | tuple) else [value]
+    ranges = []
     for entry in listed:
-        whole = isinstance(entry, list | tuple) and len(entry) == 2 and all(type(end) is int for end in entry)
-        if not whole or not 0 <= entry[0] < entry[1] < 1 << 62:
+        ends = [whole(end) for end in entry] if isinstance(entry, list | tuple) else []
+        if len(ends) != 2 or None in ends or not 0 <= ends[0] < ends[1] < 1 << 62:
             raise _refused(f"label {name}", value, "[first sample, the one after the last], or a list of such")
-    return [list(entry) for entry in listed]
+        ranges.append(ends)
+    return ranges
 
 
 def _snr_db(value: Any) -> str | float:
-    if isinstance(value, str) and value:
-        try:
-            value = float(value)
-        except ValueError:
-            return value
+    if isinstance(value, str) and value and number(value) is None:
+        return value
     return float(require_number("snr_db of a recording", value, -1000, 1000, "dB"))
 
 

@@ -49,13 +49,13 @@ _ONE_PLAIN_CARRIER = ("single_carrier", "with_carrier")
 def modulation_of(label: str, detail: dict[str, Any]) -> str | None:
     """The class of a signal: its label if we know it, else what the detail says, else the label as it is.
 
-    If the detail or the label says more than a modulation (OFDM, spreading, several carriers), the class says so too:
-    "16QAM-OFDM". It is None if nothing is said. Raises ValueError if label and detail are of two orders or of two
-    families.
+    If the detail or the label says more than a modulation (OFDM, spreading, several carriers, a variant of the
+    symbols), the class says so too: "16QAM-OFDM", "QPSK-DIFFERENTIAL". It is None if nothing is said. Raises ValueError
+    if label and detail are of two orders or of two families.
     """
     values = {key: _plain(key, detail[key]) for key in _MODULATION if key in detail}
     carrier = detail.get("carrier_variant", _ONE_PLAIN_CARRIER[0])
-    composition = [word for key in _COMPOSITION for word in _listed(detail.get(key)) if word]
+    composition = [word for key in _COMPOSITION for word in _listed(detail.get(key)) if word and word != "none"]
     composition += [word for word in _COMPOSED.findall(label.upper()) if not composition]
     if carrier == "suppressed_carrier":
         values["carrier_variant"] = carrier
@@ -69,6 +69,9 @@ def modulation_of(label: str, detail: dict[str, Any]) -> str | None:
     family = _FAMILIES.get(_DETAILS.get(by_label, {}).get("mod_class"))
     if family and _FAMILIES.get(values.get("mod_class"), family) != family:
         raise ValueError(f"the label is {label!r} and the detail's class {values['mod_class']!r:.80}")
+    variant = values.get("symbol_variant")
+    if by_label and variant and variant != _DETAILS.get(by_label, {}).get("symbol_variant"):  # which says more
+        by_label, composition = (by_detail, composition) if by_detail else (by_label, [variant, *composition])
     spelled = "-".join(str(part) for part in values.values() if isinstance(part, str | int))
     name = by_label or by_detail or modulation_name(label) or spelled.upper()
     extra = "-".join(str(part).upper()[:40] for part in composition)

@@ -97,10 +97,12 @@ class _Array:
         self.values = np.frombuffer(content, kind).reshape(shape, order="F" if fortran else "C")
 
     @classmethod
-    def from_buffer(cls, content, kind, shape, order):
-        """How protocol 5 writes an array that lies in one piece."""
+    def from_buffer(cls, content, kind, shape, order, axes=None):
+        """How protocol 5 writes an array that lies in one piece, since NumPy 2.3 with its axes in any order."""
         array = cls(_NDARRAY)
         array.__setstate__((1, shape, kind, _text(order) == "F", content))
+        if axes is not None:
+            array.values = array.values.transpose(axes)
         return array
 
 

@@ -70,8 +70,10 @@ def _fields(path: Path, names: list[str]) -> dict[str, tuple[int, ...]]:
 
 
 def _values(values: list[str]) -> np.ndarray:
-    """Numbers where all are, else texts."""
+    """Numbers where all are, else texts, which 1_0 is as everywhere."""
     try:
+        if any("_" in value for value in values):
+            raise ValueError
         return np.array(values, dtype=np.float64)
     except ValueError:
         return np.array([value.strip() for value in values], dtype=np.str_)

@@ -58,7 +58,7 @@ def named_cluster(address: str | None) -> tuple[str | None, str]:
 def require_listener(address: str, named_by: str) -> None:
     """Raise AmcError unless something listens at host:port."""
     host, _, port = address.rpartition(":")
-    if not host or "/" in host or not port.isdigit() or not 0 < int(port) < 65536:
+    if not host or "/" in host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise AmcError(
             f"{named_by} {address[:80]!r} is not the address of a Ray cluster: "
             "give host:port, auto, or local for a Ray on this machine"

@@ -18,7 +18,7 @@ def granted_cores(root: Path = _ROOT, membership: Path = _MEMBERSHIP) -> int:
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     slurm = os.environ.get("SLURM_CPUS_PER_TASK", "")
     quotas = [quota for folder in _groups("cpu", root, membership) for quota in _quota(folder)]
-    limits = [affinity, *quotas, *([int(slurm)] if slurm.isdigit() else [])]
+    limits = [affinity, *quotas, *([int(slurm)] if slurm.isdecimal() else [])]
     return max(1, int(min(limits)))
 
 
@@ -31,7 +31,7 @@ def granted_memory(root: Path = _ROOT, membership: Path = _MEMBERSHIP) -> int:
                 limits.append(int((folder / name).read_text()))
     for variable, cores in (("SLURM_MEM_PER_NODE", 1), ("SLURM_MEM_PER_CPU", granted_cores(root, membership))):
         megabytes = os.environ.get(variable, "")
-        if megabytes.isdigit() and int(megabytes) > 0:  # 0 is all that the node has
+        if megabytes.isdecimal() and int(megabytes) > 0:  # 0 is all that the node has
             limits.append((int(megabytes) << 20) * cores)
     return min(limits)
 
@@ -56,6 +56,6 @@ def _quota(folder: Path) -> list[float]:
             quota, period = (folder / "cpu.max").read_text().split()
         else:
             quota, period = ((folder / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period"))
-        return [int(quota) / int(period)] if quota.isdigit() and int(quota) > 0 and int(period) > 0 else []
+        return [int(quota) / int(period)] if quota.isdecimal() and int(quota) > 0 and int(period) > 0 else []
     except (OSError, ValueError):
         return []

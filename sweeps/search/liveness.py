@@ -36,7 +36,7 @@ def is_alive(driver: str | None, seen: dict[str, float]) -> bool:
     host, process, *_ = [*(driver or "").split(), "", ""]
     if host != socket.gethostname():
         return time.time() - seen.get(driver, 0) < SILENT_SECONDS
-    if not process.isdigit() or int(process) == os.getpid():
+    if not process.isdecimal() or int(process) == os.getpid():
         return False
     return driver_name(int(process)) == driver
 

@@ -187,6 +187,14 @@ def test_a_file_that_is_silent_in_a_part_is_refused(tmp_path):
         Instances(Dataset(Scenario(audio=str(path)), ("FM",), (math.inf,), 20, 1024), "test")
 
 
+@pytest.mark.parametrize("rate", [0, 1, 999, 10_000_001])
+def test_a_file_that_claims_no_rate_of_sound_is_refused_before_it_is_resampled(tmp_path, rate):
+    path = tmp_path / "slow.wav"
+    wavfile.write(path, rate, np.random.default_rng(0).normal(0, 3000, 16_000).astype(np.int16))
+    with pytest.raises(AmcError, match=rf"slow\.wav' has {rate:,} samples a second: 1,000 to 10,000,000 are allowed"):
+        simulate(Scenario(audio=str(path)), modulation="FM", snr_db=10, indices=range(2), length=256)
+
+
 def test_what_trained_in_one_split_is_no_test_in_another(siren):
     def described(split, audio=siren):
         return Dataset(Scenario(audio=audio), ("FM", "BPSK"), (0.0,), 20, 1024, split=split)

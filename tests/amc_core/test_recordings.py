@@ -86,6 +86,7 @@ def test_subsets_that_are_pickled_anew_read_back(tmp_path, protocol):
         "longer names": {(np.array(["QPSK", "BPSK-ISH"])[0], 0): x, ("BPSK", -2): y},
         "views": {("QPSK", 0): np.concatenate([x, x])[:12], ("BPSK", -2): y[::-1][::-1]},
         "big-endian": {("QPSK", 0): x.astype(">f4"), ("BPSK", -2): y.astype("f8")},
+        "time first": {("QPSK", 0): x.transpose(0, 2, 1).copy().transpose(0, 2, 1), ("BPSK", -2): y},
     }
     expected = unit_power(np.concatenate([y, x]))
     for form, content in forms.items():

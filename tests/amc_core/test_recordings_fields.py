@@ -176,6 +176,17 @@ def test_samples_of_a_capture_are_labelled_by_ranges_and_no_instance_reaches_int
     assert next(iter(recording.source.spans(np.arange(6)).values()))[:, 0].tolist() == [0, 60, 130, 190, 250, 310]
     with pytest.raises(AmcError, match=r"samples 120 to 129 two modulations, BPSK and QPSK; allowed is one"):
         opened(tmp_path / "a.cfile", 60, label={"BPSK": [0, 130], "QPSK": [120, 250]})
+    assert Reading(label={"BPSK": [1e2, "3e2"]}) == Reading(label={"BPSK": [[100, 300]]})  # equal numbers are equal
+    with pytest.raises(AmcError, match=r"label BPSK \[0, 1.5\]"):
+        Reading(label={"BPSK": [0, 1.5]})
+
+
+def test_what_is_no_number_in_a_study_is_none_beside_a_recording_or_in_a_text_file(tmp_path):
+    assert Reading(snr_db="1e1").snr_db == 10 and Reading(snr_db="10").snr_db == 10
+    assert [Reading(snr_db=name).snr_db for name in ("1_0", "inf", "nan")] == ["1_0", "inf", "nan"]  # names of fields
+    (tmp_path / "a.csv").write_text("I,Q,Y\n" + "0.5,1_0,BPSK\n" * 64)
+    with pytest.raises(AmcError, match="fields I and Q have shapes"):
+        opened(tmp_path / "a.csv", 64, iq=("I", "Q"), label="Y")
 
 
 @pytest.mark.parametrize(

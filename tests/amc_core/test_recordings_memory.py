@@ -105,12 +105,12 @@ def test_what_is_compressed_twice_takes_no_memory(tmp_path):
     with h5py.File(path, "w") as file:
         for name, shape in (("signals", (2, 1)), ("modulations", ()), ("snr", ())):
             layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-            layout.set_chunk((chunk // 2**bool(shape), *shape))
+            layout.set_chunk((chunk // 2 ** bool(shape), *shape))
             layout.set_deflate(9)
             layout.set_deflate(9)
             space = h5py.h5s.create_simple((4 * chunk, *shape))
             field = h5py.h5d.create(file.id, name.encode(), h5py.h5t.NATIVE_INT8, space, layout)
-            for start in range(0, 4 * chunk, chunk // 2**bool(shape)):
+            for start in range(0, 4 * chunk, chunk // 2 ** bool(shape)):
                 field.write_direct_chunk((start, *(0 for _ in shape)), content)
         file["classes"] = np.array([b"BPSK"])
     assert path.stat().st_size < 20_000

@@ -54,6 +54,15 @@ def test_signal_detail_alone_names_a_modulation(tmp_path, name):
         ({"core:label": None, "signal:detail": {"mod_class": "PSK", "order": "4"}}, "QPSK"),
         ({"core:label": "Wi-Fi OFDM", "signal:detail": {"mod_class": "qam", "order": 16}}, "16QAM-OFDM"),
         ({"core:label": "DSSS", "signal:detail": {"mod_class": "psk", "order": 2}}, "BPSK-DSSS"),
+        ({"core:label": "QPSK", "signal:detail": {"order": 4, "symbol_variant": "differential"}}, "QPSK-DIFFERENTIAL"),
+        (
+            {
+                "core:label": "QPSK",
+                "signal:detail": {"mod_class": "psk", "order": 4, "symbol_variant": "offset"},
+            },
+            "OQPSK",
+        ),
+        ({"core:label": "QPSK", "signal:detail": {"multiplexing": "none"}}, "QPSK"),
     ],
 )
 def test_a_label_we_know_comes_first_then_the_detail_then_the_label_as_it_is(sigmf, fields, name):
