@@ -11,6 +11,7 @@ from analysis.calibration import Histograms
 from analysis.figures.style import PAGE, SHARES, finish, in_order, legend, look, percent, printed, title_of
 
 _FEWEST = 10  # instances of a bin that is drawn
+_NARROWEST = 2.0  # inches of a panel: its labels are as long; panels that would be narrower go below each other
 
 
 @printed
@@ -26,10 +27,18 @@ def calibration_figure(histograms: Histograms, width: float | None = None) -> Fi
         "trained against other modulations": [histograms.by_modulation(model) for model in models],
     }
     rocs = {title: curves for title, curves in rocs.items() if any(curve.area == curve.area for curve in curves)}
-    width = width or PAGE * (1 + len(rocs)) / 3
+    panels = 1 + len(rocs)
+    width = width or PAGE * panels / 3
+    across = max(1, min(panels, int(width / _NARROWEST)))
+    down = -(-panels // across)
     lines = -(-len(models) // int(width / 1.2))  # of the legend
-    figure = Figure(figsize=(width, 0.55 + 0.15 * lines + 0.76 * width / (1 + len(rocs))), layout="constrained")
-    axes = figure.subplots(1, 1 + len(rocs), squeeze=False)[0]
+    side = min(width / across, PAGE / 3)
+    height = 0.55 + 0.15 * lines + down * (0.3 * (down > 1) + 0.76 * side)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = list(figure.subplots(down, across, squeeze=False).flat)
+    for axis in axes[panels:]:
+        axis.remove()
+    axes = axes[:panels]
     for index, model in enumerate(models):
         right, wrong, _ = histograms.of(model)
         confidence, accuracy, n = reliability(right, wrong)

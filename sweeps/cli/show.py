@@ -226,11 +226,10 @@ def show_table(table, trained=None, limits=None, snrs: str = "all SNRs") -> None
     heads = [_value_text(table.columns.name, value) for value in table.columns]
     widths = [_GAP + max(map(cell_len, column)) for column in zip(heads, *(row[levels:] for row in rows), strict=True)]
     page = max(out.width, _PAGE) if out.is_terminal else _PAGE
-    for beside in _BESIDE:
-        left = natural_width(_block(title, table.index.names, [], rows, slice(0, 0), beside))
-        if left <= 0.7 * page:
-            break
-    for part in _parts_within(page - left, widths):
+    lefts = {one: natural_width(_block(title, table.index.names, [], rows, slice(0, 0), one)) for one in _BESIDE}
+    whole = [one for one in _BESIDE if lefts[one] + sum(widths) <= page]
+    beside = next(iter(whole or (one for one in _BESIDE if lefts[one] <= 0.7 * page)), _BESIDE[-1])
+    for part in _parts_within(page - lefts[beside], widths):
         show_whole(_block(title, table.index.names, heads, rows, part, beside))
     if trained is not None and (trained > 0).any(axis=None):
         some = ", ° in part the setting of training" if ((trained > 0) & (trained < 1)).any(axis=None) else ""
@@ -240,7 +239,8 @@ def show_table(table, trained=None, limits=None, snrs: str = "all SNRs") -> None
 
 
 _PAGE = 100  # characters that a table may always take
-_BESIDE = (24, 20, 16, 13, 11)  # characters of a line of a heading: the first that leaves room for accuracies
+# Characters of a line of a heading: the first that leaves room for all accuracies, or else for some.
+_BESIDE = (24, 20, 16, 13, 11)
 _GAP = 2  # characters between two columns
 
 

@@ -1,6 +1,7 @@
 """Calibration and open set, from the histograms that cells keep."""
 
 import math
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -151,6 +152,16 @@ def test_the_table_of_a_model_follows_from_its_histograms(made):
 def test_the_figure_has_a_panel_for_each_question_that_was_asked(made):
     titles = [axis.get_title() for axis in calibration_figure(Histograms(made)).axes]
     assert titles == ["reliability", "known against unseen settings", "trained against other modulations"]
+
+
+def test_panels_of_a_narrow_figure_stand_below_each_other_and_no_label_meets_another(made):
+    for width in (3.5, 5.0, None):
+        figure = calibration_figure(Histograms(made), width)
+        figure.draw_without_rendering()
+        boxes = [axis.get_tightbbox() for axis in figure.axes]
+        assert len(boxes) == 3
+        assert not any(a.overlaps(b) for a, b in combinations(boxes, 2)), width
+        assert all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 for box in boxes), width
 
 
 def test_amc_calibration_prints_and_draws_what_a_second_look_at_no_network_gives(study_file, tmp_path, amc):

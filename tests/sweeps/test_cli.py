@@ -143,6 +143,16 @@ def test_long_headings_of_rows_are_folded_until_a_table_fits_100_columns(capsys)
     assert "stn_resnext" in printed and "…" not in printed and printed.count("50.0") == 8
 
 
+def test_no_word_is_broken_where_all_columns_fit_beside_longer_headings(capsys):
+    names = ["model", "train_channel", "retrain", "label_fraction", "start"]
+    entries = [("stn_resnext", "awgn + rayleigh + rician", "stn_block", 0.15, "channel=rayleigh")]
+    columns = pd.Index(["awgn", "rayleigh", "rician"], name="test_channel")
+    show_table(pd.DataFrame([[0.5] * 3], pd.MultiIndex.from_tuples(entries, names=names), columns))
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 100
+    assert "channel=rayleigh" in printed and printed.count("model") == 1
+
+
 def test_figures_are_written_as_png_and_svg(amc, filled, tmp_path):
     path, store = filled
     shown = amc("figures", path, "--store", store, "--to", str(tmp_path / "figures"))
