@@ -131,6 +131,17 @@ def test_runs_are_sorted_written_to_csv_and_chosen_by_a_condition(amc, filled, t
         assert refused.returncode == 2 and told in refused.stderr and refused.stderr.count("\n") == 1
 
 
+def test_a_run_is_listed_with_its_stage_in_a_study_and_else_with_the_run_it_started_from(amc, filled):
+    path, store = filled
+    child = next(run for run in load_study(path).runs() if run.parent)
+    named, without = (amc("runs", *study, "--store", str(store.path)).stdout for study in ((path,), ()))
+    assert "transfer-1" in named and "parent" not in named
+    [line] = [line for line in without.splitlines() if line.split()[:1] == [child.key[:8]]]
+    assert child.parent.key[:8] in line and "stage" not in without
+    shown = amc("runs", "show", child.key, "--store", str(store.path)).stdout
+    assert child.parent.key in shown and "stage" not in shown
+
+
 def test_show_tells_what_a_run_is_how_it_went_and_what_its_log_says(amc, filled):
     path, store = filled
     run = next(run for run in load_study(path).runs() if run.model == "mod_lcnn" and not run.parent)

@@ -76,18 +76,29 @@ class Slurm:
         assert shown.returncode == 0, shown.stderr
         return shown.stdout
 
+    def asked(self, *command: str) -> str:
+        """What a command that changes nothing says, given again while the controller is too busy to answer."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self.said(*command)
+            except AssertionError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(1)
+
     def submit(self, file: str, *arguments: str, options: tuple[str, ...] = ()) -> str:
         """The ID of a job that runs a file of deploy/."""
         job = self.said("sbatch", "--parsable", "--cpus-per-task=1", *options, str(ROOT / "deploy" / file), *arguments)
         return job.strip()
 
     def states(self) -> dict[str, str]:
-        lines = self.said("squeue", "--all", "--states=all", "--noheader", "--array", "--format=%i %T").split("\n")
+        lines = self.asked("squeue", "--all", "--states=all", "--noheader", "--array", "--format=%i %T").split("\n")
         return dict(line.split() for line in lines if line)
 
     def log(self, job: str) -> str:
         """What a job has printed; that of an array's task bears the number that Slurm gave to it."""
-        number = re.search(r"JobId=(\d+)", self.said("scontrol", "show", "job", job)).group(1)
+        number = re.search(r"JobId=(\d+)", self.asked("scontrol", "show", "job", job)).group(1)
         return (self.folder / f"amc-{number}.log").read_text()
 
     def until(self, done: Callable[[dict[str, str]], bool], *jobs: str) -> None:
@@ -105,7 +116,7 @@ class Slurm:
 
     def times(self, job: str) -> tuple[str, str]:
         """When a job began and ended."""
-        shown = self.said("scontrol", "show", "job", job)
+        shown = self.asked("scontrol", "show", "job", job)
         return re.search(r"StartTime=(\S+)", shown).group(1), re.search(r"EndTime=(\S+)", shown).group(1)
 
 
