@@ -289,6 +289,10 @@ class Run:
             raise AmcError("fresh instances every epoch can be simulated, not read from a recording")
         self._require_start()
 
+    def __deepcopy__(self, memo: dict) -> Run:
+        """The run itself, of which nothing changes; Ray Tune copies what it hands to a trial five times."""
+        return self
+
     def _require_start(self) -> None:
         """Raise AmcError unless the recipe and the parent go together."""
         spec, retrain = model_spec(self.model), self.recipe.retrain

@@ -84,7 +84,9 @@ class Feed(Searcher):
             return None if self.running or later else Searcher.FINISHED
         self.running[trial_id] = self.waiting.pop(run.key)
         self.not_before.pop(run.key, None)
-        return {"run": run, "values": self.values.get(run.key), "latest": self.ending.latest(run.key)}
+        values, latest = self.values.get(run.key), self.ending.latest(run.key)
+        # Tune asks a copy of the trial's function for its resources, which knows no more than this.
+        return {"run": run, "values": values, "latest": latest, "avoid": frozenset(self.unfit)}
 
     def has_work(self) -> bool:
         """Is there anything to compute? Proposals whose runs are in the store are made and reported on the way."""

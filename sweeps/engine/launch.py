@@ -15,8 +15,9 @@ import random
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -123,7 +124,7 @@ def launch(
                         # This machine need not prove that it sees the store.
                         proof=None if folder else leave_token(store, path, needed_files(study, plan)),
                     ),
-                    lambda config: _request(cpus, gpus, feed.unfit),
+                    lambda config: _request(cpus, gpus, config["avoid"]),
                 ),
                 tune_config=tune.TuneConfig(
                     search_alg=feed,
@@ -195,7 +196,8 @@ def _reason(error: Exception) -> str:
     return lines[-1 if traced else 0]
 
 
-def _request(cpus: int, gpus: float, unfit: Iterable[str]):
+@lru_cache(maxsize=16)  # Tune compares the requests of all trials at every step, and one object is soon compared
+def _request(cpus: int, gpus: float, unfit: frozenset[str]):
     """What a trial asks Ray for: resources, not on one of the unfit nodes."""
     from ray import tune
 

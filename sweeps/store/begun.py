@@ -53,7 +53,7 @@ def record_of(run: Run) -> RunRecord:
 def save_begun(folder: RunFolder, begun: Begun) -> None:
     """Write what a trial says; a power cut may undo it. Raises AmcError where the store cannot be written."""
     seen = begun.seen and begun.seen.isoformat()
-    plain = {"record": begun.record.content(None).decode(), "rows": begun.rows, "cells": begun.cells}
+    plain = {"record": begun.record.content().decode(), "rows": begun.rows, "cells": begun.cells}
     plain |= {"host": begun.host, "seen": seen}
     folder.files.write(f"runs/{folder.key}/progress.json", json.dumps(plain).encode(), durable=False)
 

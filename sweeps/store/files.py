@@ -129,7 +129,8 @@ class Directory:
         temporaries = [folder / f".{_HOST}.{os.getpid()}.{uuid.uuid4().hex}" for _ in paths]
         with self._explained("written", absent_is_error=True):
             self._make(folder)
-            new = [each for each in self._inside(folder) if each not in self._lasting] if durable else []
+            lasts = not durable or folder in self._lasting  # and so do those around it
+            new = [] if lasts else [each for each in self._inside(folder) if each not in self._lasting]
             try:
                 written = dict(zip(temporaries, contents.values(), strict=True))
                 write_through(written, durable, [each.parent for each in new])
@@ -152,6 +153,8 @@ class Directory:
 
     def _make(self, folder: Path) -> Path:
         """Make a folder, whose name survives a power cut once something durable has been written in it."""
+        if os.path.isdir(folder):
+            return folder
         if not self.path.is_dir():
             make(self.path)
         for each in reversed([each for each in self._inside(folder) if not each.is_dir()]):

@@ -1,5 +1,6 @@
 """One canonical form: what does not change a definition changes no key and no sample, and what does, does."""
 
+import copy
 import dataclasses
 import math
 from dataclasses import make_dataclass
@@ -155,3 +156,10 @@ def test_what_one_field_draws_does_not_depend_on_what_others_do():
     beside = Scenario(**AUGMOD_OFFSETS.as_dict() | {"rolloff": {"uniform": [0.1, 0.5]}})
     one, other = (Draws(scenario, keys, indices)["rolloff"] for scenario in (alone, beside))
     assert np.array_equal(one, other) and len(set(one)) == 5
+
+
+def test_a_copy_of_what_holds_a_run_holds_the_run():
+    run = Run("mod_lcnn", Dataset(Scenario(channel="awgn"), ("BPSK", "QPSK"), (0,), 10))
+    held = {"run": run, "values": [1]}
+    again = copy.deepcopy(held)
+    assert again["run"] is run and again["values"] is not held["values"]

@@ -9,6 +9,7 @@ from amc_core import AmcError
 from sweeps.engine import feed as feeds
 from sweeps.engine import nodes
 from sweeps.engine.feed import Feed
+from sweeps.engine.launch import _request
 from sweeps.engine.nodes import leave_token, unfitness
 from sweeps.engine.trial import compute
 from sweeps.engine.worker import PLACE, STUDY, UNFIT, UNKNOWN, blame
@@ -110,7 +111,8 @@ def test_a_node_that_is_not_fit_costs_no_attempt_and_where_none_is_the_launch_en
         feed.suggest("trial")
         feed.on_trial_complete("trial", end(UNFIT, "a"))
     assert not feed.hopeless and feed.unfit == {"a": "host-a for a reason of unfit"}
-    feed.suggest("trial")
+    avoided = feed.suggest("trial")["avoid"]
+    assert _request(1, 0, avoided)._kwargs["bundle_label_selector"] == [{"ray.io/node-id": "!in(a)"}]
     feed.on_trial_complete("trial", end(UNFIT, "b"))
     assert feed.hopeless and feed.suggest("trial") == Feed.FINISHED and not feed.failed
 
