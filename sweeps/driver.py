@@ -19,7 +19,7 @@ from amc_core.errors import AmcError
 from sweeps.engine.ending import Ending
 from sweeps.engine.options import limit_in_seconds, require_options
 from sweeps.own_code import require_working_code
-from sweeps.planning import Plan, RunPlan, make_plan, require_recordings
+from sweeps.planning import Plan, make_plan, require_recordings
 from sweeps.search import Search, completed, mend, proposed
 from sweeps.store import Store
 from sweeps.study import SearchStudy, Source, Studies, Study, load_studies
@@ -178,7 +178,7 @@ def run(
             compute_in_turn(chosen, before, store, progress, ending)
     chosen = completed(chosen, store)
     after = make_plan(chosen, store)
-    failures = {} if ending.early else {entry.run.key: _waited(entry) for entry in after.incomplete}
+    failures = {} if ending.early else _unmet(after, store)
     return Outcome(chosen, store, after, failures | progress.failures, _counted(search), ending.early)
 
 
@@ -205,6 +205,18 @@ def _set_aside(store: Store, keys: Iterable[str], notice: Callable[[str], None])
         notice(f"damaged or outdated, set aside in {store.path}/damaged: {name}")
 
 
-def _waited(entry: RunPlan) -> str:
-    start = entry.run.parent
-    return f"not begun, since it starts from run {start.key}" if start else "not finished"
+def _unmet(plan: Plan, store: Store) -> dict[str, str]:
+    """Run key → why a run is not complete, though no trial of it has failed."""
+    untrained = {entry.run.key for entry in plan.incomplete if not entry.trained}
+    outdated = {key for key in untrained if store.run(key).names("run")}
+    reasons = {}
+    for entry in plan.incomplete:
+        key, parent = entry.run.key, entry.run.parent.key if entry.run.parent else None
+        if parent and key in outdated:
+            since = "is outdated" if parent in outdated else "no longer has the weights of then"
+            reasons[key] = f"outdated, since run {parent}, from which it started, {since}"
+        elif parent in untrained:
+            reasons[key] = f"not begun, since it starts from run {parent}"
+        else:
+            reasons[key] = "not finished"
+    return reasons

@@ -17,9 +17,11 @@ from amc_core import AmcError
 from analysis import load
 from benchmarks.faults import TIMES
 from sweeps.engine.progress import Progress
+from sweeps.engine.trial import compute
 from sweeps.planning import make_plan
 from sweeps.store import Store
 from sweeps.study import load_studies, load_study
+from tests.sweeps.test_cli import replace_weights
 
 STUDY = {
     "modulations": ["BPSK", "16QAM", "GFSK"],
@@ -112,6 +114,30 @@ def test_an_outcome_says_what_failed_and_why(tmp_path, monkeypatch):
     }
     assert "not complete" in repr(outcome) and outcome.runs.empty and outcome.cells.empty
     assert outcome.study.stage_of(moved) == "indoors"
+
+
+def test_an_outcome_tells_runs_whose_parent_got_other_weights_while_they_trained(tmp_path, monkeypatch):
+    study = STUDY | {
+        "models": "mod_lcnn",
+        "transfer": [{"train": {"channel": name}} for name in ("rician", "rayleigh")],
+    }
+
+    def train(study, plan, store, progress, *rest):
+        parent, *descendants = study.runs()
+        list(compute(parent, [], store))
+        for run in descendants:
+            list(compute(run, study.tests(run), store))
+        replace_weights(store, parent, {name: 2 * part for name, part in store.run(parent.key).weights().items()})
+
+    monkeypatch.setattr("sweeps.engine.launch.launch", train)
+    outcome = sweeps.run(study, tmp_path, console=QUIET)
+    parent, *descendants = outcome.study.runs()
+    assert outcome.failures == {parent.key: "not finished"} | {
+        run.key: f"outdated, since run {run.parent.key}, from which it started, "
+        + ("no longer has the weights of then" if run.parent == parent else "is outdated")
+        for run in descendants
+    }
+    assert {run.parent == parent for run in descendants} == {True, False}
 
 
 def test_a_study_is_given_as_a_path_a_name_a_text_a_dictionary_or_several_of_them(tmp_path, monkeypatch):
