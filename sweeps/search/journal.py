@@ -96,7 +96,7 @@ def _mended(content: bytes, study: str, directions: Sequence[str]) -> tuple[byte
 def _record(line: bytes) -> dict | None:
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None
 

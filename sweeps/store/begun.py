@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from amc_core.errors import AmcError
 from amc_core.run import Run
+from sweeps.store.complaints import UNTOLD
 from sweeps.store.record import RunRecord, read_record
 from sweeps.store.run_folder import RunFolder
 
@@ -62,9 +63,9 @@ def read_begun(folder: RunFolder) -> Begun | None:
     """What a trial has said of the run; None where there is nothing, or it cannot be read or is of another version."""
     try:
         plain = json.loads(folder.files.read(f"runs/{folder.key}/progress.json"))
-        seen = plain["seen"] and datetime.fromisoformat(plain["seen"])
+        seen = plain["seen"] and datetime.fromisoformat(plain["seen"]).astimezone(UTC)
         rows = tuple(dict(row) for row in plain["rows"])
         record = read_record(plain["record"].encode(), "progress.json")
         return Begun(record, rows, int(plain["cells"]), str(plain["host"]), seen)
-    except (FileNotFoundError, AmcError, ValueError, LookupError, TypeError, AttributeError):  # for information only
+    except (AmcError, *UNTOLD):
         return None

@@ -22,6 +22,10 @@ class OtherVersion(Damaged):
         self.version = version
 
 
+# What reading a file for information only may lead to, whatever it holds: then it tells nothing.
+UNTOLD = (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+
+
 @cache
 def tell(sentence: str) -> None:
     """Warn of something that is passed over; once in the life of a process."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 
 from amc_core.errors import AmcError
+from sweeps.store.complaints import UNTOLD
 from sweeps.store.run_folder import RunFolder
 
 _LONGEST_TAG, _LONGEST_NOTE = 40, 2000  # characters
@@ -25,7 +26,7 @@ def read_label(folder: RunFolder) -> Label:
     try:
         plain = json.loads(folder.files.read(f"runs/{folder.key}/label.json"))
         return Label(tuple(sorted(map(str, plain["tags"]))), str(plain["note"]))
-    except (FileNotFoundError, ValueError, LookupError, TypeError):  # for information only
+    except UNTOLD:
         return Label()
 
 

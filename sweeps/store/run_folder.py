@@ -45,7 +45,7 @@ from sweeps.store.cells import (
     read_footer,
     read_parquet,
 )
-from sweeps.store.complaints import Damaged
+from sweeps.store.complaints import UNTOLD, Damaged
 from sweeps.store.files import Bucket, Directory
 from sweeps.store.record import Process, RunRecord, digest, read_record
 
@@ -142,7 +142,7 @@ class RunFolder:
         digest: which, of a front end for one; by default that of the network that was trained.
         """
         for name in self.names("code"):
-            with suppress(FileNotFoundError, AmcError, ValueError, TypeError):
+            with suppress(AmcError, *UNTOLD):
                 texts = json.loads(self._read(name))
                 if key(texts) == (digest or self._finished().code):
                     return texts
@@ -212,7 +212,7 @@ class RunFolder:
         try:
             failure = json.loads(self.files.read(f"runs/{self.key}/failure.json"))
             return {name: str(failure[name]) for name in ("reason", "failed_at")}
-        except (FileNotFoundError, ValueError, LookupError, TypeError, RecursionError):  # for information only
+        except UNTOLD:
             return None
 
     def is_sound(self, name: str) -> bool:

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +18,8 @@ from analysis import load
 from analysis.query import query
 from sweeps.engine.trial import compute
 from sweeps.store import Damaged, Store, complaints
+from sweeps.store.begun import Begun, read_begun, save_begun
+from sweeps.store.begun import record_of as record_of_begun
 from sweeps.store.cells import cell_bytes
 from sweeps.store.record import _checksum, read_record
 from sweeps.study import load_study
@@ -140,6 +143,32 @@ def test_a_record_that_is_older_than_a_field_or_younger_than_this_program_counts
     store.files.write(f"runs/{key}/run.json", sealed(OLDER[name](record_of(store, key))))
     assert len(load("runs", store.path, path)) == 2 and len(load("cells", store.path, path)) == 2 * 4 * 2
     assert store.trained() == {run.key for run in study.runs()} and store.speeds() is not None
+
+
+DEEP = b"[" * 100_000
+UNTOLD = {
+    "progress.json": (DEEP, b'{"seen": Infinity}', b'{"seen": "0001-01-01", "rows": [], "cells": 0}', b"\xff"),
+    "label.json": (DEEP, b"{}", b'{"tags": 1, "note": []}', b"\xff"),
+    "failure.json": (DEEP, b"[]", b'{"reason": {}}', b"\xff"),
+}
+
+
+@pytest.mark.parametrize("name", UNTOLD)
+def test_what_is_for_information_only_hinders_nothing_whatever_it_holds(filled, amc, name):
+    path, study, store = filled
+    key = study.runs()[0].key
+    for content in UNTOLD[name]:
+        store.files.write(f"runs/{key}/{name}", content)
+        for command in (("runs", path), ("runs", "show", key), ("status", path)):
+            shown = amc(*command, "--store", str(store.path))
+            assert shown.returncode == 0, (command, content[:40], shown.stderr)
+
+
+def test_a_sign_of_life_without_a_time_zone_hinders_nothing(filled):
+    _, study, store = filled
+    folder = store.run(study.runs()[0].key)
+    save_begun(folder, Begun(record_of_begun(study.runs()[0]), seen=datetime(2026, 1, 1)))
+    assert read_begun(folder).age() is None
 
 
 def test_forty_spoilt_records_are_each_told_by_their_path_and_count_as_missing(filled, amc, caplog, tmp_path):
