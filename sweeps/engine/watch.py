@@ -13,6 +13,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+
+import psutil
 
 from amc_core.errors import AmcError
 
@@ -62,10 +65,22 @@ def shut_down() -> None:
     thread.start()
     thread.join(_ABANDONED_SECONDS if sys.exc_info()[0] else _SHUTDOWN_SECONDS)
     if thread.is_alive() and node is not None:
+        descendants = _descendants([info.process.pid for infos in node.all_processes.values() for info in infos])
         node.kill_all_processes(check_alive=False, allow_graceful=False)
+        for process in descendants:  # some of which would look for the head for a minute
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         thread.join(_ABANDONED_SECONDS)
     if thread.is_alive():
         atexit.unregister(worker.shutdown)  # which would wait as this one does
+
+
+def _descendants(pids: list[int]) -> list[psutil.Process]:
+    found = []
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):
+            found += psutil.Process(pid).children(recursive=True)
+    return found
 
 
 def _await(ended: threading.Event, address: str) -> None:
