@@ -60,6 +60,9 @@ def shut_down() -> None:
     """
     from ray._private import worker
 
+    if _answers(worker.global_worker):
+        worker.shutdown()
+        return
     node = worker._global_node
     thread = threading.Thread(target=worker.shutdown, name="end of Ray", daemon=True)
     thread.start()
@@ -73,6 +76,19 @@ def shut_down() -> None:
         thread.join(_ABANDONED_SECONDS)
     if thread.is_alive():
         atexit.unregister(worker.shutdown)  # which would wait as this one does
+
+
+def _answers(connection) -> bool:
+    """Does the head of a connection say anything within seconds?"""
+    answered = threading.Event()
+
+    def ask() -> None:
+        with suppress(Exception):
+            connection.gcs_client.internal_kv_exists(b"amc", None)
+            answered.set()
+
+    threading.Thread(target=ask, name="is the head there", daemon=True).start()
+    return answered.wait(_ABANDONED_SECONDS)
 
 
 def _descendants(pids: list[int]) -> list[psutil.Process]:
