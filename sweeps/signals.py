@@ -1,5 +1,6 @@
 """What signals do to the command `amc`. Imports nothing that takes long, since they may come at any time."""
 
+import functools
 import os
 import signal
 import sys
@@ -26,6 +27,7 @@ def on_interruption(handler: Callable) -> None:
         os.set_blocking(writing, False)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         threading.Thread(target=_listen, args=(reading,), name="Ctrl-C", daemon=True).start()
+        sys.unraisablehook = functools.partial(_not_lost, sys.unraisablehook)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handler)
     signal.signal(signal.SIGUSR1, _warn)
@@ -50,6 +52,13 @@ def _listen(reading: int) -> None:
             threading.Event().wait(_UNHEARD_SECONDS)
             if _handled == before:
                 leave()
+
+
+def _not_lost(others: Callable, unraisable) -> None:
+    """End the process where Python swallows an interruption, as in what it calls around a fork, locks held."""
+    if isinstance(unraisable.exc_value, Interrupted):
+        leave()
+    others(unraisable)
 
 
 def interrupted() -> bool:

@@ -87,7 +87,7 @@ def test_an_unreachable_address_is_refused_and_nothing_is_written(amc, address, 
 def test_more_gpus_than_there_are_is_refused_instead_of_waiting_for_ever(amc, study_file, tmp_path):
     refused = amc("run", study_file(), "--store", str(tmp_path / "store"), "--gpus-per-trial", "1000")
     assert refused.returncode == 2
-    assert "1000 GPUs" in refused.stderr and "--gpus-per-trial" in refused.stderr
+    assert "1,000 GPUs" in refused.stderr and "--gpus-per-trial" in refused.stderr
     assert not (tmp_path / "store").exists()
 
 

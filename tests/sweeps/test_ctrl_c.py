@@ -29,6 +29,37 @@ _STUCK = """if True:
 """
 
 
+_FORKING = """if True:
+    import os, sys, time
+    import sweeps.__main__
+
+    def begin(*arguments, **more):
+        def wait():
+            print("forked", flush=True)
+            time.sleep(60)
+
+        os.register_at_fork(after_in_parent=wait)
+        if os.fork() == 0:
+            os._exit(0)
+        print("The interruption was lost", file=sys.stderr)
+
+    import sweeps.cli.app, sweeps.driver
+    sweeps.driver.run = begin
+    sys.argv = ["amc", "run", "quickstart"]
+    sweeps.__main__.main()
+"""
+
+
+def test_ctrl_c_is_not_lost_where_python_swallows_exceptions():
+    driver = subprocess.Popen(
+        [sys.executable, "-c", _FORKING], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert driver.stdout.readline() == "forked\n"
+    driver.send_signal(signal.SIGINT)
+    _, errors = driver.communicate(timeout=60)
+    assert driver.returncode == 130 and errors.startswith("\nInterrupted.") and "lost" not in errors
+
+
 def test_ctrl_c_ends_a_command_that_is_in_a_call_which_never_returns():
     driver = subprocess.Popen(
         [sys.executable, "-c", _STUCK], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT

@@ -77,11 +77,11 @@ def test_a_launch_on_ray_where_it_is_not_installed_is_refused_in_a_sentence(stud
 def test_a_run_that_fails_without_ray_does_not_end_the_others(study, tmp_path, monkeypatch):
     compute, tried = trial.compute, []
 
-    def failing(run, tests, store, device):
+    def failing(run, *arguments):
         tried.append(run.key)
         if run.model == "mod_lcnn" and run.seed == 1 and run.parent is None:
             raise RuntimeError("a fault")
-        yield from compute(run, tests, store, device)
+        yield from compute(run, *arguments)
 
     monkeypatch.setattr(trial, "compute", failing)
     outcome = run(study, tmp_path / "store", ray=False, console=QUIET)
