@@ -202,9 +202,9 @@ def test_a_job_that_is_requeued_goes_on_from_its_store(slurm, study_file, tmp_pa
     slurm.until(lambda states: states[job] == "PENDING", job)
     slurm.said("scontrol", "update", f"JobId={job}", "StartTime=now")  # Slurm would let it wait for two minutes
     slurm.wait(job)
-    log = slurm.log(job)
+    log = " ".join(slurm.log(job).split())  # lines are as wide as a terminal
     assert "start 0" in log and "start 1" in log and "small is complete" in log
-    assert "the same command goes on from the" in log or "The same command goes on from the store" in log
+    assert "he same command goes on from the" in log
     [*_, last] = sorted((store / "runs" / begun).glob("log-*"))
     assert "epoch 100/100" in last.read_text() and "epoch 1/100" not in last.read_text()
     assert len(load("cells", store, study)) == 2 * 4 * 2
