@@ -357,18 +357,18 @@ def cut_thrice(study: str, folder: Path, *options: str) -> tuple[Path, Path]:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("options", [(), ("--without-ray",)])
+@pytest.mark.parametrize(("epochs", "options"), [(900, ()), (300, ("--without-ray",))])
 def test_a_study_cut_three_times_by_its_time_limit_ends_in_the_tables_of_one_that_was_not(
-    study_file, tmp_path, options
+    study_file, tmp_path, epochs, options
 ):
     transfer = "{train: {channel: rician}, recipe: {epochs: 40, retrain: head}}"
-    study = study_file(models="mod_lcnn", recipe="{epochs: 900, batch_size: 16}", transfer=transfer)
+    study = study_file(models="mod_lcnn", recipe=f"{{epochs: {epochs}, batch_size: 16}}", transfer=transfer)
     require_equal(study, *cut_thrice(study, tmp_path, *options))
 
 
 @pytest.mark.full
 def test_a_search_cut_by_its_time_limit_ends_in_the_tables_of_one_that_was_not(search_file, tmp_path):
-    recipe = "{epochs: 400, batch_size: 16, learning_rate: {float: [1e-4, 1e-2], log: true}}"
+    recipe = "{epochs: 150, batch_size: 16, learning_rate: {float: [1e-4, 1e-2], log: true}}"
     study = search_file(recipe=recipe, resources="{cpus_per_trial: 2}", search="{proposals: 4, sampler: random}")
     cut, whole = cut_thrice(study, tmp_path)
     require_equal(study, cut, whole)
