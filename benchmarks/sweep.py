@@ -63,7 +63,7 @@ def stand_in(run, tests, store, device):
         0.0,
     )
     folder.save_cells(run, [(test, result) for test in tests], 1.0)
-    yield {"epoch": 1, "cells": len(tests), "accuracy": 0.0, "trained": True}
+    yield {"epoch": 1, "cells": len(tests), "accuracy": 0.0, "trained": True, "done": True}
 
 
 def ours(folder: Path, runs: int, test: str = ONE_CELL) -> tuple[float, int]:

@@ -30,7 +30,7 @@ from sweeps.engine.progress import Progress
 from sweeps.engine.recordings import needed_files
 from sweeps.engine.scratch import scratch_folder
 from sweeps.engine.watch import watched
-from sweeps.engine.worker import UNFIT, trial
+from sweeps.engine.worker import UNFIT, Launch, trial
 from sweeps.planning import Plan
 from sweeps.search import Search
 from sweeps.store import Store
@@ -112,18 +112,12 @@ def launch(
         cpus, gpus = _resources(study, share, gpus_per_trial, local=address is None)
         ending.begin(shipped=not gpus)
         with _tune_folder(store, folder) as (path, filesystem):
+            # This machine need not prove that it sees the store.
+            proof = None if folder else leave_token(store, path, needed_files(study, plan))
+            common = Launch(pickle.dumps(study), store, cpus, name, work, proof)
             tuner = tune.Tuner(
                 tune.with_resources(
-                    tune.with_parameters(
-                        trial,
-                        study=pickle.dumps(study),
-                        store=store,
-                        threads=cpus,
-                        launch=name,
-                        work=work,
-                        # This machine need not prove that it sees the store.
-                        proof=None if folder else leave_token(store, path, needed_files(study, plan)),
-                    ),
+                    tune.with_parameters(trial, launch=common),
                     lambda config: _request(cpus, gpus, config["avoid"]),
                 ),
                 tune_config=tune.TuneConfig(

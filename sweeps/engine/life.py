@@ -17,13 +17,13 @@ from sweeps.store import Store
 from sweeps.store.begun import Begun, read_begun, record_of, save_begun
 
 _BEAT_SECONDS = 15  # between signs of life, at most
-_WRITE_SECONDS = 2  # between them, at least
+_WRITE_SECONDS = 2  # between them, at least; and before the first
 
 
 class SignOfLife:
     """Writes how far the trial of a run is, now and then and after every epoch. Use as a context.
 
-    At the end of a trial that has done all it was to do nothing is left of it. Where the store cannot be written, the
+    A trial that is over in no time leaves none, since writing it would cost more than the trial. At the end of a trial that has done all it was to do nothing is left of it. Where the store cannot be written, the
     run goes on without.
     """
 
@@ -31,12 +31,11 @@ class SignOfLife:
         self.folder = store.run(run.key)
         known = read_begun(self.folder)
         self.begun = Begun(record_of(run), known.rows if known else (), host=socket.gethostname())
-        self.written = float("-inf")
         self.lock = threading.Lock()
 
     def __enter__(self) -> SignOfLife:
+        self.earliest = self.latest = time.monotonic() + _WRITE_SECONDS
         _ALIVE.add(self)
-        self._write()
         _start_beating()
         return self
 
@@ -54,13 +53,15 @@ class SignOfLife:
         if row is not None:
             rows = (*(earlier for earlier in rows if earlier["epoch"] < row["epoch"]), row)
         self.begun = replace(self.begun, rows=rows, cells=progress["cells"])
-        if time.monotonic() - self.written > _WRITE_SECONDS:
-            self._write()
+        if time.monotonic() > self.earliest:
+            self.write()
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Give a sign of life now."""
         with self.lock, suppress(AmcError, OSError):
             if self in _ALIVE:
-                self.written = time.monotonic()
+                now = time.monotonic()
+                self.earliest, self.latest = now + _WRITE_SECONDS, now + _BEAT_SECONDS
                 save_begun(self.folder, replace(self.begun, seen=datetime.now(UTC)))
 
 
@@ -75,6 +76,7 @@ def _start_beating() -> None:
 
 def _beat() -> None:
     while True:
-        time.sleep(_BEAT_SECONDS)
+        time.sleep(1)
         for life in tuple(_ALIVE):
-            life._write()
+            if time.monotonic() > life.latest:
+                life.write()

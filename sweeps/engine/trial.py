@@ -39,8 +39,8 @@ def compute(
     """Do what is missing of a run, yielding progress after every epoch and now and then while evaluating.
 
     Progress holds "epoch", "cells" (evaluated by this trial and durable), "accuracy" (on the validation part
-    while training, over the last cell while evaluating), "trained" (the run's weights are durable) and, after an epoch,
-    "curves" (its row). stopped: asked between steps whether to stop; if so, raises Cut as soon as the store holds all
+    while training, over the last cell while evaluating), "trained" (the run's weights are durable), "done" (this is the
+    last of it) and, after an epoch, "curves" (its row). stopped: asked between steps whether to stop; if so, raises Cut as soon as the store holds all
     that was done.
     """
     folder = store.run(run.key)
@@ -53,7 +53,7 @@ def compute(
         folder.clear_failure()
         raise
     folder.clear_failure()
-    yield _progress(run.recipe.epochs, saved, folder.record().validation_accuracy)
+    yield _progress(run.recipe.epochs, saved, folder.record().validation_accuracy) | {"done": True}
 
 
 def _let_go_outdated(run: Run, store: Store) -> None:
@@ -187,4 +187,4 @@ def _gpu_share() -> float:
 
 
 def _progress(epoch: int, cells: int, accuracy: float, trained: bool = True) -> dict:
-    return {"epoch": epoch, "cells": cells, "accuracy": accuracy, "trained": trained}
+    return {"epoch": epoch, "cells": cells, "accuracy": accuracy, "trained": trained, "done": False}

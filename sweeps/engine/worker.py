@@ -6,6 +6,7 @@ import pickle
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache, partial
 
 from amc_core.errors import AmcError
@@ -24,18 +25,26 @@ CUT = "cut"  # the launch ends: it goes on in the next one
 _proven: set[str] = set()  # tokens that this process has seen
 
 
-def trial(
-    config: dict,
-    study: bytes,
-    store: Store,
-    threads: int,
-    launch: str,
-    work: Callable | None = None,
-    proof: Proof | None = None,
-) -> None:
+@dataclass(frozen=True)
+class Launch:
+    """What all trials of a launch are given, in one object, since a worker fetches each for every trial.
+
+    study: pickled. threads: of PyTorch. name: by which the launch's early end is announced. work: what a trial does
+    instead of `trial.compute`. proof: what a node has to show before its first trial; None where it need not.
+    """
+
+    study: bytes
+    store: Store
+    threads: int
+    name: str
+    work: Callable | None = None
+    proof: Proof | None = None
+
+
+def trial(config: dict, launch: Launch) -> None:
     """Do one run; report its progress or, at its end, why it has no results ("failure", "kind" and "node").
 
-    launch: a name, by which its early end is announced.
+    The last report is marked as "done", which spares Tune from asking for another.
     """
     import torch
     from ray import tune
@@ -45,26 +54,30 @@ def trial(
     from sweeps.engine.log import RunLog
     from sweeps.engine.trial import compute
 
-    stopped, latest = announced(launch), config["latest"]
+    stopped, latest = announced(launch.name), config["latest"]
     if stopped() or (latest is not None and time.time() > latest):
         tune.report(_end(CUT, "not begun, since the launch ends"))
         return
+    store, proof = launch.store, launch.proof
     if proof is not None and proof.token not in _proven:
         if reason := unfitness(store, proof):
             tune.report(_end(UNFIT, reason))
             return
         _proven.add(proof.token)
-    torch.set_num_threads(threads)
+    torch.set_num_threads(launch.threads)
     keep_freed_memory()
     run, values = config["run"], config["values"]
     device = "cuda" if torch.cuda.is_available() else "cpu"  # a trial without a GPU sees none
     try:
-        named = _unpickled(study) if values is None else _unpickled(study).proposal(dict(values))
+        study = _unpickled(launch.study)
+        tests = (study if values is None else study.proposal(dict(values))).tests(run)
         with RunLog(run, store) as log, SignOfLife(run, store) as life:
-            for step in (work or partial(compute, stopped=stopped))(run, named.tests(run), store, device):
+            for step in (launch.work or partial(compute, stopped=stopped))(run, tests, store, device):
                 log.step(step)
                 life.step(step)
-                tune.report(step)
+                if not step["done"]:
+                    tune.report(step)
+        tune.report(step)
     except Cut as end:
         tune.report(_end(CUT, str(end)))
     except Exception as error:
@@ -85,7 +98,8 @@ def _end(kind: str, reason: str) -> dict:
     import ray
 
     node = ray.get_runtime_context().get_node_id()
-    return {"failure": reason, "kind": kind, "node": node, "host": f"{socket.gethostname()} ({node[:8]})"}
+    host = f"{socket.gethostname()} ({node[:8]})"
+    return {"failure": reason, "kind": kind, "node": node, "host": host, "done": True}
 
 
 @lru_cache(maxsize=1)  # a worker that does one trial after another expands the study once
