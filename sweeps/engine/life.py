@@ -23,8 +23,8 @@ _WRITE_SECONDS = 2  # between them, at least; and before the first
 class SignOfLife:
     """Writes how far the trial of a run is, now and then and after every epoch. Use as a context.
 
-    A trial that is over in no time leaves none, since writing it would cost more than the trial. At the end of a trial that has done all it was to do nothing is left of it. Where the store cannot be written, the
-    run goes on without.
+    A trial that is over in no time leaves none, since writing it would cost more than the trial. At the end of a trial
+    that has done all it was to do nothing is left of it. Where the store cannot be written, the run goes on without.
     """
 
     def __init__(self, run: Run, store: Store):

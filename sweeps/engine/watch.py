@@ -1,4 +1,4 @@
-"""Tune's loop, watched: it ends in a sentence when Ray's head is gone, and Ctrl-C always reaches it.
+"""Tune's loop, watched: it ends in a sentence when Ray's head is gone or hangs, and Ctrl-C always reaches it.
 
 Ray's own end is watched as well, since it waits for a head that hangs.
 """
@@ -13,13 +13,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 
 import psutil
 
 from amc_core.errors import AmcError
 
-_LOOK_SECONDS, _LOOKS = 1, 3  # between looks at the head; how many in a row must fail
+_LOOK_SECONDS = 1  # between looks at the head
+_GONE, _SILENT = 3, 60  # after how many in a row at which nobody listens, or nobody has answered, it is given up
 _ABANDONED_SECONDS = 3  # that a loop, or Ray, is given to end when it is not waited for any more
 _SHUTDOWN_SECONDS = 10  # that Ray is given to end by itself after a launch that was not interrupted
 
@@ -27,8 +29,8 @@ _SHUTDOWN_SECONDS = 10  # that Ray is given to end by itself after a launch that
 def watched(loop: Callable[[], object], address: str) -> None:
     """Run `loop`, which talks to the Ray head at host:port, in a thread of its own, and wait for its end.
 
-    Ray waits for a head that is gone in a way that no signal interrupts, for a minute; this thread does not. Raises
-    what the loop raises, and AmcError where the head is gone.
+    Ray waits for a head that is gone in a way that no signal interrupts, for a minute, and for one that hangs without
+    end; this thread does not. Raises what the loop raises, and AmcError where the head is gone or does not answer.
     """
     raised: list[BaseException] = []
     ended = threading.Event()
@@ -80,15 +82,24 @@ def shut_down() -> None:
 
 def _answers(connection) -> bool:
     """Does the head of a connection say anything within seconds?"""
-    answered = threading.Event()
+    with suppress(TimeoutError):
+        return _ask(connection).result(_ABANDONED_SECONDS)
+    return False
+
+
+def _ask(connection) -> Future[bool]:
+    """Ask the head of a connection for something, in a thread, since it may hang: does it answer?"""
+    answer = Future()
 
     def ask() -> None:
-        with suppress(Exception):
+        try:
             connection.gcs_client.internal_kv_exists(b"amc", None)
-            answered.set()
+            answer.set_result(True)
+        except Exception:
+            answer.set_result(False)
 
     threading.Thread(target=ask, name="is the head there", daemon=True).start()
-    return answered.wait(_ABANDONED_SECONDS)
+    return answer
 
 
 def _descendants(pids: list[int]) -> list[psutil.Process]:
@@ -100,12 +111,23 @@ def _descendants(pids: list[int]) -> list[psutil.Process]:
 
 
 def _await(ended: threading.Event, address: str) -> None:
-    looked, failed = time.monotonic(), 0
+    """Wait for the end of the loop, and look at the head meanwhile.
+
+    Looks are counted instead of seconds, which pass for a process that is stopped for a while, too.
+    """
+    from ray._private import worker
+
+    looked, gone, silent, answer = time.monotonic(), 0, 0, _ask(worker.global_worker)
     while not ended.wait(0.1):
-        if time.monotonic() - looked > _LOOK_SECONDS:
-            looked, failed = time.monotonic(), 0 if _listens(address) else failed + 1
-            if failed == _LOOKS:
-                raise AmcError(f"Ray's head at {address} is gone; the same command goes on from the store")
+        if time.monotonic() - looked <= _LOOK_SECONDS:
+            continue
+        looked, gone = time.monotonic(), 0 if _listens(address) else gone + 1
+        silent = 0 if answer.done() and answer.result() else silent + 1
+        if answer.done():
+            answer = _ask(worker.global_worker)
+        if gone == _GONE or silent == _SILENT:
+            state = "is gone" if gone == _GONE else f"has not answered for {_SILENT * _LOOK_SECONDS} s"
+            raise AmcError(f"Ray's head at {address} {state}; the same command goes on from the store")
 
 
 class _Abandoned(BaseException):

@@ -62,9 +62,22 @@ def test_ctrl_c_ends_a_command_wherever_its_main_thread_is(program):
     assert driver.returncode == 130 and errors.startswith("\nInterrupted.") and "lost" not in errors
 
 
-def test_ctrl_c_ends_a_launch_whose_ray_head_hangs_and_the_processes_of_its_ray(study_file, tmp_path):
+_SOON_GIVEN_UP = """if True:
+    import sys
+    import sweeps.engine.watch
+    from sweeps.__main__ import main
+
+    sweeps.engine.watch._SILENT = 5
+    sys.argv[0] = "amc"
+    main()
+"""
+
+
+@pytest.mark.parametrize("interrupted", [True, False], ids=["Ctrl-C", "by itself"])
+def test_a_launch_whose_ray_head_hangs_ends_with_the_processes_of_its_ray(study_file, tmp_path, interrupted):
     study, store = study_file(models="mod_lcnn", recipe="{epochs: 4000, batch_size: 16}"), tmp_path / "store"
-    command = [sys.executable, "-m", "sweeps", "run", study, "--store", str(store)]
+    start = ["-m", "sweeps"] if interrupted else ["-c", _SOON_GIVEN_UP]
+    command = [sys.executable, *start, "run", study, "--store", str(store)]
     driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
     deadline = time.monotonic() + 60  # on a machine with much else to do, Ray may still start then
     while not Store(store).training() and driver.poll() is None and time.monotonic() < deadline:
@@ -72,12 +85,16 @@ def test_ctrl_c_ends_a_launch_whose_ray_head_hangs_and_the_processes_of_its_ray(
     processes = psutil.Process(driver.pid).children(recursive=True)
     (head,) = (process for process in processes if process.name() == "gcs_server")
     os.kill(head.pid, signal.SIGSTOP)
-    time.sleep(3)  # until Tune waits for it
-    driver.send_signal(signal.SIGINT)
+    if interrupted:
+        time.sleep(3)  # until Tune waits for it
+        driver.send_signal(signal.SIGINT)
     try:
         _, errors = driver.communicate(timeout=60)
     finally:
         driver.kill()  # with which its head ends
-    assert driver.returncode == 130 and errors.startswith("\nInterrupted."), errors
+    if interrupted:
+        assert driver.returncode == 130 and errors.startswith("\nInterrupted."), errors
+    else:
+        assert driver.returncode == 2 and "has not answered for 5 s; the same command goes on" in errors, errors
     _, alive = psutil.wait_procs(processes, timeout=60)
     assert not alive
