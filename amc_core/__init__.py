@@ -1,4 +1,4 @@
-"""The science: signals, classifiers, training and evaluation. What a name needs is imported when it is asked for."""
+"""The science: signals, classifiers, training and evaluation. A name is imported when it is first used."""
 
 from importlib import import_module
 

@@ -1,7 +1,7 @@
 """Audio for the analogue modulations: a speech-like source drawn from the address, or a WAV file.
 
 Both give the message at the knots of an interpolation, its Hilbert transform, and its integral after pre-emphasis
-by (1 + j2πfT). `RMS` is their root mean square, of the full scale that a modulation's deviation refers to.
+by (1 + j2πfT). `RMS` is the message's root mean square, relative to full scale, to which a deviation refers.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from amc_core.randomness import SOURCE, uniform
 RMS = 0.3
 _KNOT_RATE = 32_000  # Hz
 _FILE_RATES = (1_000, 10_000_000)  # Hz, of WAV files
-_HIGHEST = 0.34  # frequency of the highest line, in knot rates: what the interpolation keeps
+_HIGHEST = 0.34  # highest frequency that the interpolation keeps, in knot rates
 _LINES = 32
 _FORMANTS = ((300, 500, 90), (900, 1400, 120), (2300, 900, 170))  # lowest, range and bandwidth in Hz
 _VOICED = 0.7  # of all instances
@@ -44,8 +44,8 @@ class SpeechLike:
     """A sum of spectral lines, shaped by the resonances of three formants.
 
     The lines are harmonics of a pitch (voiced) or lie anywhere (unvoiced); their transforms are exact. Pauses end at
-    random, twice a second on average, whatever the sample rate: an instance of duration T has the end of one with
-    probability 1 − exp(−2T), and rises from silence there. Others are speech throughout.
+    random, twice a second on average, at any sample rate. With probability 1 − exp(−2T), a pause ends within an
+    instance of duration T, which rises from silence there. All other instances are speech throughout.
 
     times: (knots,) s. sample_rate: Hz. duration: s, of an instance.
     """
@@ -121,11 +121,11 @@ def _kernel_wave_sums(times, *lines):
 
 
 class Recorded:
-    """Pieces of a WAV file that begin where it is not silent, each at a position drawn from the address.
+    """Segments of a WAV file that are not silent, each at a position drawn from the address.
 
-    path: of the file; its channels are averaged. times, sample_rate: as `SpeechLike`. stretch: from which tenth to
-    which of the file; nothing outside is heard, not through a filter either. Raises AmcError where it cannot be read or
-    is shorter than an instance.
+    path: of the file; its channels are averaged. times, sample_rate: as `SpeechLike`. stretch: the tenths of the file
+    between which it is used; nothing outside is heard, not through a filter either. Raises AmcError if the file cannot
+    be read or is shorter than an instance.
     """
 
     def __init__(
@@ -169,16 +169,16 @@ class Recorded:
 
 
 def _named(stretch: tuple[int, int]) -> str:
-    """A stretch of a file in words that follow what is said of it; "" for the whole."""
+    """A stretch of a file in words for the end of a clause; "" for the whole file."""
     first, last = (10 * tenth for tenth in stretch)
-    return "" if (first, last) == (0, 100) else f" from {first} % to {last} %, the stretch of one part"
+    return "" if (first, last) == (0, 100) else f" from {first} % to {last} %, the stretch of one split"
 
 
 @lru_cache(maxsize=12)
 def _read_wav(path: DigestedPath, rate: float, stretch: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """The message of a stretch of a WAV file at `rate` Hz, scaled to `RMS`, and its Hilbert transform.
 
-    path: of the content that was planned, which is what has to lie there before and after it is read.
+    path: of a file that has to hold the planned content before and after it is read.
     """
     path.require_planned()
     try:
@@ -191,7 +191,7 @@ def _read_wav(path: DigestedPath, rate: float, stretch: tuple[int, int]) -> tupl
         raise AmcError(f"audio {path!r} is not a WAV file that can be read: {error}") from None
     path.require_planned()
     low, high = _FILE_RATES
-    if not low <= file_rate <= high:  # resampled, it would be thousands of times as long
+    if not low <= file_rate <= high:  # else the resampled file would be thousands of times as long
         raise AmcError(f"audio {path!r} has {file_rate:,} samples a second: {low:,} to {high:,} are allowed")
     samples = np.asarray(samples, dtype=np.float64)
     message = samples.mean(axis=1) if samples.ndim == 2 else samples
@@ -200,11 +200,11 @@ def _read_wav(path: DigestedPath, rate: float, stretch: tuple[int, int]) -> tupl
     message = message - message.mean() if len(message) else message
     where = _named(stretch)
     if len(message) < 2 or not np.isfinite(message).all() or not message.any():
-        raise AmcError(f"audio {path!r} holds no sound{where}: finite samples, not all equal, are allowed")
+        raise AmcError(f"audio {path!r} holds no sound{where}: samples have to be finite and not all equal")
     ratio = (Fraction(rate) / Fraction(file_rate)).limit_denominator(1_000_000)
     message = resample_poly(message, ratio.numerator, ratio.denominator)
     spectrum = np.fft.rfft(message)
-    spectrum[np.fft.rfftfreq(len(message)) > _HIGHEST] = 0  # which the interpolation would not keep
+    spectrum[np.fft.rfftfreq(len(message)) > _HIGHEST] = 0
     message = np.fft.irfft(spectrum, len(message))
     power = np.mean(message**2)
     if not power > 0:

@@ -1,8 +1,8 @@
 """Augmentation of training instances: each change follows from the instance's address, the epoch and the run's seed.
 
-Every kind of change draws from a stream of its own, so that one more changes none of the others, and the same numbers
-come whatever the batch, the device and the number of interruptions. A pasted segment comes from another instance of the
-batch, whose instances the seed and the epoch decide.
+Every kind of change draws from a stream of its own, so that adding one leaves the others as they are. The numbers do
+not depend on the batch, the device or the number of interruptions. A pasted segment comes from another instance of the
+batch; seed and epoch decide which instances form a batch.
 """
 
 from __future__ import annotations
@@ -100,10 +100,10 @@ class _Draws:
 
 
 def donors(modulation: torch.Tensor, level: torch.Tensor, draw: _Draws) -> torch.Tensor:
-    """For each instance of a batch another of the same modulation at its SNR or a lower one; itself if there is none.
+    """The index of a donor for each instance: another of the same modulation at its SNR or a lower one, else itself.
 
-    modulation, level: (batch,) int64, SNRs counted from the lowest. Returns (batch,) int64. All are on the CPU, the
-    draws too, so that nothing waits for the device.
+    modulation, level: (batch,) int64, SNRs counted from the lowest. Returns (batch,) int64. All tensors are on the
+    CPU, and so are the draws, so that nothing waits for the device.
     """
     rank_of = modulation * (level.max() + 1) + level
     order = rank_of.argsort(stable=True)

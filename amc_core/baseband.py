@@ -33,10 +33,10 @@ _LONGEST_BLOCK = 2048  # samples
 
 
 class _Train:
-    """A pulse train at the sampling times of a setting, whether they are the same for all instances or drawn.
+    """A pulse train at the sampling times of a setting, which are the same for all instances or drawn for each.
 
-    pulses: roll-off → pulse; rolloffs: the smallest and the largest that it is asked for. unit_rate: pulses a
-    second, None for the symbol rate. lag: (paths,) by which each path is later than its delay, in pulses.
+    pulses: roll-off → pulse; rolloffs: the smallest and the largest roll-off. unit_rate: pulses a second, None for the
+    symbol rate. lag: (paths,) additional delay of each path, in pulses.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class _Train:
         return Sampling(start, step, draws["rolloff"])
 
     def times(self, draws: Draws) -> tuple | None:
-        """When the samples of a batch are taken, as `__call__` wants it; None where that is fixed."""
+        """Sampling times of a batch, the argument of `__call__`; None if they are the same for all instances."""
         return self.train.at(self.sampling(draws)) if self.varies else None
 
     def __call__(self, symbols: torch.Tensor, times: tuple | None, older: torch.Tensor | None = None) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Buckets that speak S3, reached as the environment says: AWS_ENDPOINT_URL, AWS_REGION, and the keys of access."""
+"""S3 buckets; the environment sets AWS_ENDPOINT_URL, AWS_REGION and the access keys."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow.fs
 def bucket_files(bucket: str, endpoint: str | None, attempts: int) -> pyarrow.fs.S3FileSystem:
     """Arrow's file system of a bucket; endpoint: the address of a server, None for Amazon's.
 
-    attempts: 3 take a second or two, to tell what is wrong at once; 8 outlast a short failure of the network.
+    attempts: 3 take a second or two and report an error soon; 8 outlast a short failure of the network.
     """
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if region is None:

@@ -24,7 +24,7 @@ def paths(setting: Setting) -> Stage:
 
 
 class SinglePath(Stage):
-    """The signal as it was sent, of a channel that only adds noise."""
+    """A channel that only adds noise: the signal passes as it was sent."""
 
     def __call__(self, signal: tuple[torch.Tensor, torch.Tensor], batch: Batch) -> torch.Tensor:
         """I and Q, each (batch, 1, length) → (batch, 2, length)."""
@@ -36,10 +36,10 @@ class Fading(Stage):
 
     Each path's scattered part is Σ_m c_m exp(j2π f_D cos θ_m t) with independent complex normal c_m and the
     midpoint angles θ_m = π(m + ½)/M: a Gaussian process whose autocorrelation is the M-point quadrature of
-    J0(2π f_D τ) = (1/π) ∫ cos(2π f_D τ cos θ) dθ, off by no more than the Bessel function of order 2M.
+    J0(2π f_D τ) = (1/π) ∫ cos(2π f_D τ cos θ) dθ; its error is at most the Bessel function of order 2M.
     In blocks of samples the gains are cubics, whose coefficients follow from the c_m by one matrix.
-    The direct component of a Rician first path has the phase and the Doppler shift that the channel gives it, by
-    default none, so that K → ∞ is no fading. (P1's public code has 0.5 rad and 5 Hz there.)
+    The direct component of a Rician first path has the phase and the Doppler shift of the channel, both 0 by default,
+    so that K → ∞ is no fading. (P1's public code has 0.5 rad and 5 Hz.)
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Fading(Stage):
         return self._gains(self._coefficients(keys, indices))
 
     def _coefficients(self, keys: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
-        """(batch, paths, 2, blocks, 4): of the cubics that the gains are in each block of samples."""
+        """(batch, paths, 2, blocks, 4): coefficients of the cubics that give the gains in each block of samples."""
         if self.realisations is not None:
             keys, indices = self.shared_key.expand(len(keys), -1), indices % self.realisations
         normals = complex_normal(keys, indices, FADING, self.paths * self.sinusoids)
@@ -117,7 +117,7 @@ class Fading(Stage):
 
 
 def _longest_block(cycles: float, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """The longest block of 4, 8, 16 … samples in which a cubic is a wave of `cycles` a sample to 10⁻⁶; 4 are exact.
+    """The longest block of 4, 8, 16 … samples in which a cubic fits a wave of `cycles` a sample to 10⁻⁶; 4 are exact.
 
     Returns the samples' positions in the block, from −1 to 1, and the matrix (4, block) from samples to coefficients.
     """
@@ -127,7 +127,7 @@ def _longest_block(cycles: float, length: int) -> tuple[np.ndarray, np.ndarray]:
         powers = np.vander(positions, 4, increasing=True)
         fit = np.linalg.pinv(powers)
         wave = np.exp(1j * math.pi * cycles * block * positions)
-        # A wave of a whole turn a sample would look like none; slower ones, which are there too, would be lost.
+        # A wave of a whole turn a sample aliases to a constant, which any block fits, but slower waves exist too.
         if longest and (cycles * block > 0.25 or np.abs(powers @ (fit @ wave) - wave).max() > 1e-6):
             break
         longest, block = (positions, fit), 2 * block

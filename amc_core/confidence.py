@@ -1,4 +1,4 @@
-"""What the largest probability of a classifier is worth: how often it is right, and what it tells apart.
+"""Calibration of a classifier's largest probability, and how well a threshold on it separates known from unknown.
 
 Histograms count instances by their largest probability, in equal bins from 0 to 1, as cells keep them.
 """
@@ -11,28 +11,29 @@ import numpy as np
 
 from amc_core.statistics import calibration_error, normal, reliability
 
-__all__ = ["Roc", "auc_interval", "calibration_error", "reliability", "roc", "sure"]
+__all__ = ["Roc", "above", "auc_interval", "calibration_error", "reliability", "roc"]
 
 
 class Roc(NamedTuple):
     """The receiver operating characteristic of a threshold on the largest probability.
 
-    false: share of the unknown that is above each threshold; true: of the known; both (bins + 1,), from 0 to 1. area:
-    under the line through them, the probability that a known instance has a larger one than an unknown, ties counted
-    half; low, high: its 95 % interval, see `auc_interval`. NaN throughout where either has no instance.
+    false_positive_rate: share of the unknown instances above each threshold; true_positive_rate: share of the known
+    ones; both (bins + 1,), from 0 to 1. area: area under the curve, which is the probability that a known instance has
+    a larger value than an unknown one, ties counted half; low, high: its 95 % interval, see `auc_interval`. All values
+    are NaN if there is no known or no unknown instance.
     """
 
-    false: np.ndarray
-    true: np.ndarray
+    false_positive_rate: np.ndarray
+    true_positive_rate: np.ndarray
     area: float
     low: float
     high: float
 
 
 def roc(known: np.ndarray, unknown: np.ndarray, instances: tuple[float, float] | None = None) -> Roc:
-    """How well a threshold on the largest probability tells known from unknown: (bins,) counts each.
+    """How well a threshold on the largest probability separates known from unknown instances: (bins,) counts each.
 
-    instances: how many different ones the known and the unknown are, where several classifiers or tests had the same.
+    instances: numbers of different known and unknown instances, if several classifiers or tests had the same ones.
     """
     sides = []
     for counts in (unknown, known):
@@ -45,7 +46,7 @@ def roc(known: np.ndarray, unknown: np.ndarray, instances: tuple[float, float] |
 
 
 def auc_interval(area: float, known: float, unknown: float, level: float = 0.95) -> tuple[float, float]:
-    """The interval of an area under a ROC that is `area` for so many known and unknown instances.
+    """The confidence interval of an area under the ROC, for these numbers of known and unknown instances.
 
     It holds the areas θ with (area − θ)² ≤ z² V(θ). V is the variance by Hanley and McNeil 1982 with both numbers of
     instances as their mean in its two products (Newcombe 2006, method 5). Unlike area ± z √V(area) it stays within 0
@@ -67,10 +68,10 @@ def auc_interval(area: float, known: float, unknown: float, level: float = 0.95)
     return float(low), float(high)
 
 
-def sure(right: np.ndarray, wrong: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
-    """Accuracy where the largest probability is at least `confidence`, and the share of instances that are so sure.
+def above(right: np.ndarray, wrong: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    """Accuracy and share of the instances whose largest probability is at least `confidence`.
 
-    right, wrong: [..., bins] counts → [...] each; the accuracy of none is NaN. confidence: an edge between bins.
+    right, wrong: [..., bins] counts → [...] each; without instances, accuracy is NaN. confidence: an edge of bins.
     """
     right, wrong = np.asarray(right, float), np.asarray(wrong, float)
     first = round(confidence * right.shape[-1])

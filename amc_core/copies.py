@@ -1,4 +1,4 @@
-"""Copies of files on this machine, by what they hold: of files in a bucket, and of those that a node was sent.
+"""Copies on this machine of files in a bucket and of files sent to a node, named by a digest of their content.
 
 They lie in the user's cache directory, and may be deleted whenever nothing runs.
 """
@@ -20,7 +20,7 @@ _BLOCK = 1 << 24  # bytes copied at a time
 
 
 def located(path: DigestedPath) -> DigestedPath:
-    """The path or the copy of it that holds the planned content on this machine; the path itself if neither does.
+    """The path of the planned content on this machine: `path` itself or a copy; `path` if neither holds it.
 
     Raises AmcError for a file in a bucket that cannot be read.
     """
@@ -33,9 +33,9 @@ def located(path: DigestedPath) -> DigestedPath:
 
 
 def fetched(url: str) -> str:
-    """The path of a copy of a file in a bucket, of both files of a SigMF recording; it is fetched if it is not there.
+    """The path of a copy of a file in a bucket, which is fetched if there is no copy yet.
 
-    url: s3://bucket/name. Raises AmcError where it cannot be read.
+    Both files of a SigMF recording are copied. url: s3://bucket/name. Raises AmcError if it cannot be read.
     """
     import pyarrow.fs  # takes a while, and few need it
 
@@ -72,8 +72,8 @@ def fetched(url: str) -> str:
 def received(path: DigestedPath, names: list[str], contents: Iterator[Iterator[bytes]]) -> None:
     """Keep a copy of files that another machine sends.
 
-    names: of the files, as they lie beside or below the path. contents: the bytes of each, in parts. Raises AmcError
-    where there is no room, and where what came is not what was planned.
+    names: of the files, relative to the path's folder. contents: the bytes of each, in parts. Raises AmcError if the
+    copy cannot be written, or if its content is not the planned one.
     """
     try:
         with _incoming() as incoming:
@@ -83,7 +83,9 @@ def received(path: DigestedPath, names: list[str], contents: Iterator[Iterator[b
                     for part in parts:
                         target.write(part)
             if content_digest(str(incoming / PurePath(path).name)) != path.content:
-                raise AmcError(f"what came of {str(path)!r} is not what was planned: run the same command again")
+                raise AmcError(
+                    f"the copy of {str(path)!r} differs from the planned content: run the same command again"
+                )
             _placed(incoming, path.content)
     except OSError as error:
         raise AmcError(f"a copy of {str(path)!r} cannot be written: {error.strerror or error}") from None
@@ -96,13 +98,13 @@ def _copy(content: str, name: str) -> Path:
 def _folder() -> Path:
     folder = known_folder()
     if folder is None:
-        raise AmcError("no directory for copies of recordings can be written: set XDG_CACHE_HOME to one that can")
+        raise AmcError("no cache directory for copies of recordings is writable: set XDG_CACHE_HOME to one that is")
     return folder / "recordings"
 
 
 @contextmanager
 def _incoming() -> Iterator[Path]:
-    """A folder for files that come, gone at the end unless it was given a name."""
+    """A folder for incoming files, which is removed at the end unless it was renamed."""
     folder = _folder() / f".{uuid.uuid4().hex}"
     folder.mkdir(parents=True)
     try:
@@ -112,7 +114,7 @@ def _incoming() -> Iterator[Path]:
 
 
 def _placed(incoming: Path, content: str) -> Path:
-    """Give a folder that is complete its name, unless another process was quicker."""
+    """Rename a complete folder to its content's digest, unless another process was quicker."""
     target = _folder() / content
     try:
         os.replace(incoming, target)

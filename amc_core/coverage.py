@@ -1,4 +1,4 @@
-"""What a likelihood accounts for: of which modulations and scenarios it is known. Imports no torch."""
+"""Which modulations and scenarios the likelihood classifier and its upper bound cover. Imports no torch."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from amc_core.own_signals import OwnModulation
 from amc_core.scenario import Mixture, Scenario
 
 _COVERED = {"channel", "upsampling", "rolloff", "sample_rate", "pulse", "timing_offset", "phase_offset", "audio"}
-_COVERED |= {"carrier_offset", "relative_carrier_offset", "sample_rate_offset"}  # all known, and so undone
-# What a receiver does to signal and noise together tells it nothing that it did not know: a bound without it stays one.
+_COVERED |= {"carrier_offset", "relative_carrier_offset", "sample_rate_offset"}  # known, and so undone
+# What a receiver does to signal and noise together adds no information, so a bound without it stays a bound.
 _AFTER_NOISE = ("iq_gain_imbalance_db", "iq_phase_imbalance", "dc_offset_i", "dc_offset_q")
 _AFTER_NOISE += ("clipping_level", "quantiser_bits", "front_end", "resample_to", "normalisation")
-# A phase that is known, however it turns, is undone, and the noise stays white.
+# A known phase is undone, however it turns, and the noise stays white.
 _EASED = (*_AFTER_NOISE, "phase_noise_linewidth")
-_SLOW = 0.25  # cycles of fading in an instance, up to which the channel's spectrum at some instants stands for it
+_SLOW = 0.25  # cycles of fading in an instance, up to which the channel's spectrum at a few times describes it
 
 
 def is_linear(name: str) -> bool:
@@ -30,9 +30,9 @@ def is_linear(name: str) -> bool:
 
 
 def not_covered(scenario: Scenario) -> str | None:
-    """What of a scenario a likelihood does not account for, as the end of a sentence; None where it knows all."""
+    """What of a scenario the likelihood does not cover, as the end of a sentence; None if it covers all."""
     if scenario.recording:
-        return f"of recording {scenario.recording!r}, whose setting is not told"
+        return f"for recording {scenario.recording!r}, whose setting is unknown"
     for field in fields(scenario):
         if field.name not in _COVERED and getattr(scenario, field.name) != field.default:
             return f"with {field.name} {getattr(scenario, field.name)!r}"
@@ -53,7 +53,7 @@ def why_unknown(scenario: Scenario | Mixture, modulations: Sequence[str], length
 
 
 def eased(scenario: Scenario) -> Scenario:
-    """A scenario without what can only make modulations harder to recognise: its upper bound is one of the scenario."""
+    """A scenario without what only makes recognition harder; its upper bound holds for the original scenario too."""
     if scenario.recording:
         return scenario
     declared = fields_of(scenario)
@@ -64,19 +64,19 @@ def require_likelihood(scenario: Scenario | Mixture, modulations: Sequence[str] 
     """Raise AmcError unless the likelihood classifier can run on a scenario and tell these modulations apart."""
     others = [name for name in modulations if not is_linear(name)]
     if others:
-        raise AmcError(f"likelihood tells linear modulations apart only, not {', '.join(others)}")
+        raise AmcError(f"likelihood classifies linear modulations only, not {', '.join(others)}")
     for component in scenario.components:
         if reason := not_covered(component):
-            raise AmcError(f"likelihood needs to know the setting, so it classifies nothing {reason}")
+            raise AmcError(f"likelihood needs to know the setting, so it cannot be used {reason}")
 
 
 def _reason_of_power(scenario: Scenario, modulations: Sequence[str]) -> str | None:
-    """Why power tells modulations whose points have a mean from others; None if it does not."""
+    """Why power gives away modulations whose points have a mean other than 0; None if it does not."""
     own = {"snr_reference": scenario.snr_reference, "normalisation": scenario.normalisation}
     means = [name for name in modulations if is_linear(name) and abs(modulation(name).points.mean()) > 1e-9]
     if means and own != {"snr_reference": "instance", "normalisation": "power"}:
         settings = ", ".join(f"{name} {value!r}" for name, value in own.items() if value not in ("instance", "power"))
-        return f"with {settings} for {', '.join(means)}, whose power tells it from others"
+        return f"with {settings} for {', '.join(means)}: the power of an instance gives its modulation away"
     return None
 
 

@@ -3,7 +3,7 @@
 import torch
 
 CUMULANTS = ("C20", "C21", "C40", "C41", "C42", "C60", "C61", "C62", "C63", "C80", "C84")
-"""Names of the cumulants in the order of `cumulants`: Cpq is of order p, with q conjugates."""
+"""Names of the cumulants in the order of `cumulants`: Cpq has order p and q conjugates."""
 
 
 def moments(z: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -17,19 +17,19 @@ _MOST_PATHS = 64
 def _channel_name(value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"[\w .+-]{0,64}", value):
         allowed = "at most 64 letters, digits, blanks and . + - _"
-        raise AmcError(f"name {value!r} of a channel is not allowed: it has {allowed}")
+        raise AmcError(f"name {value!r} of a channel is not allowed; allowed are {allowed}")
     return value
 
 
 @declared
 class Channel:
-    """A tapped delay line with fading taps; without any paths, a channel that only adds noise.
+    """A tapped delay line with fading taps; without paths, a channel that only adds noise (P1 eq. 2, Table I).
 
     With `realisations` R, the gains of realisation k follow from the other fields, the dataset's seed and k alone: they
     are the same for every modulation, SNR and number of samples per symbol, in training and in test.
 
-    Raises AmcError for what its fields do not take, for delays and gains that do not match, and for fields that do
-    nothing without others.
+    Raises AmcError for values that its fields do not allow, if delays and gains differ in number, and for a field that
+    does nothing without another.
     """
 
     path_delays: tuple[float, ...] = Field((), 0, 1, unit="s", most=_MOST_PATHS, help="Delay of each path.")
@@ -55,9 +55,8 @@ class Channel:
     def __post_init__(self):
         read_fields(self)
         if len(self.path_delays) != len(self.path_gains_db):
-            raise AmcError(
-                f"{len(self.path_delays)} path_delays and {len(self.path_gains_db)} path_gains_db do not match"
-            )
+            counts = f"{len(self.path_delays)} and {len(self.path_gains_db)}"
+            raise AmcError(f"path_delays and path_gains_db differ in length ({counts}): give one gain for each delay")
         self._require_partners()
 
     def _require_partners(self) -> None:
@@ -74,7 +73,7 @@ class Channel:
         return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
 
     def definition(self) -> dict[str, Any]:
-        """What makes the channel another: its fields without the name, and without those at their default."""
+        """What identifies the channel: its fields without the name, and without those at their default."""
         return {name: value for name, value in changes(self).items() if name != "name"}
 
 
@@ -92,7 +91,7 @@ def read_channel(value: Any) -> str | Channel:
 
 
 def _like(like: Any, **changed: Any) -> Channel:
-    """A channel of Table I with some fields changed; its name tells these, unless another name is given."""
+    """A channel of Table I with some fields changed; its name lists these, unless another name is given."""
     if not isinstance(like, str) or like not in CHANNELS:
         raise AmcError(f"channel {like!r} is not known{suggest(like, CHANNELS)}")
     changes = " ".join(f"{name.replace('_', ' ')} {value}" for name, value in changed.items() if name != "name")

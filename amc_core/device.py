@@ -18,7 +18,7 @@ import torch
 from amc_core.errors import AmcError
 
 _VARIABLE = "AMC_ACCELERATION"
-_KEPT_BYTES = 1 << 30  # of instances, where there is no GPU whose free memory tells
+_KEPT_BYTES = 1 << 30  # of instances on a CPU
 _KEPT_SHARE = 1 / 8  # of a GPU's free memory: as many trials may share it
 _WARM_UP, _RECORDINGS = 3, 2  # calls of a shape before it is recorded, and how many shapes are
 _log = logging.getLogger(__name__)
@@ -29,8 +29,8 @@ class Acceleration:
     """How a device is kept busy.
 
     compiler: the backend of torch.compile for functions that are `compiled`, "" for none. replays: steps of training
-    are recorded as a CUDA graph (`Replayed`). fused: one kernel changes all weights, at a learning rate that lies on
-    the device. evaluation_batch: instances classified at a time.
+    are recorded as a CUDA graph (`Replayed`). fused: one kernel changes all weights, with a learning rate stored on the
+    device. evaluation_batch: instances classified at a time.
     """
 
     compiler: str = ""
@@ -42,8 +42,8 @@ class Acceleration:
     def of(cls, device: torch.device | str) -> Acceleration:
         """What is done on a device: all on a GPU, nothing on a CPU.
 
-        The environment variable AMC_ACCELERATION, "on" or "off", says otherwise. On a CPU, "on" takes the same ways
-        through the program as on a GPU, for tests; nothing is faster there.
+        The environment variable AMC_ACCELERATION, "on" or "off", overrides this. On a CPU, "on" runs the same code as
+        on a GPU, for tests; nothing is faster there. Raises AmcError if the variable has another value.
         """
         wish, kind = os.environ.get(_VARIABLE, ""), torch.device(device).type
         if wish not in ("", "on", "off"):
@@ -54,7 +54,7 @@ class Acceleration:
 
 
 def kept_bytes(device: torch.device | str) -> int:
-    """How many bytes of simulated instances a device may keep: 1 GiB, of a GPU an eighth of what is free now."""
+    """How many bytes of simulated instances may be kept: 1 GiB on a CPU, an eighth of the free memory on a GPU."""
     if torch.device(device).type != "cuda":
         return _KEPT_BYTES
     free, _ = torch.cuda.mem_get_info(device)
@@ -62,7 +62,7 @@ def kept_bytes(device: torch.device | str) -> int:
 
 
 def carried(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor:
-    """A tensor of the CPU's on the device. The copy to a GPU goes on by itself, from memory that stays in place."""
+    """A tensor of the CPU's on the device. The copy to a GPU is asynchronous, from pinned memory."""
     if torch.device(device).type != "cuda":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
@@ -70,7 +70,7 @@ def carried(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor:
 
 @contextmanager
 def products(precision: str, device: torch.device | str) -> Iterator[None]:
-    """Matrix products and convolutions inside are computed as the `precision` of a recipe says.
+    """Compute matrix products and convolutions inside with the `precision` of a recipe.
 
     tf32 shortens the factors of float32 to 10 bits on a GPU, and is float32 on a CPU. bf16 is PyTorch's autocast.
     """
@@ -89,10 +89,10 @@ def products(precision: str, device: torch.device | str) -> Iterator[None]:
 
 
 def compiled(function: Callable) -> Callable:
-    """`function`, of tensors alone, as one kernel where the device has a compiler, and as it is everywhere else.
+    """`function`, of tensors alone, as one kernel if the device has a compiler, else as it is.
 
-    The bits are the same: the first result of the compiled function is held against that of the function itself. Where
-    they differ, or it cannot be compiled, the function itself serves from then on.
+    The bits are the same: the first result of the compiled function is compared with that of the function itself. If
+    they differ, or the function cannot be compiled, the function itself is called from then on.
     """
     chosen: dict[str, Callable] = {}
 
@@ -109,7 +109,7 @@ def compiled(function: Callable) -> Callable:
             return chosen[backend](*inputs)
         except torch.OutOfMemoryError:
             raise
-        except Exception as error:  # of a compiler, anything may come
+        except Exception as error:  # a compiler may raise anything
             _log.warning("%s is not compiled: %s", function.__name__, str(error).strip().splitlines()[:1])
             chosen[backend] = function
             return function(*inputs)
@@ -133,11 +133,11 @@ def _equal(some, others) -> bool:
 
 
 class Replayed:
-    """A function of tensors that a GPU does again from a recording: one launch instead of hundreds.
+    """A function of tensors that a GPU replays from a recording: one launch instead of hundreds.
 
     The function changes tensors that it holds on the device, and never waits for it. The first calls of every shape
-    are made as usual; then it is recorded as a CUDA graph. What is not `able` to be recorded, or proves not to be, is
-    called as usual for good.
+    are made as usual; then the function is recorded as a CUDA graph. If it is not `able` to be recorded, or recording
+    fails, every call is made as usual.
     """
 
     def __init__(self, function: Callable[..., None], device: torch.device | str, able: bool = True):
@@ -163,7 +163,7 @@ class Replayed:
         return replay()
 
     def forget(self) -> None:
-        """Drop the recordings, and what they hold of the memory."""
+        """Drop the recordings, and free their memory."""
         self.recordings.clear()
         self.calls.clear()
 

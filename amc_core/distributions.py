@@ -41,7 +41,7 @@ class Distribution:
         if not self.low < self.high:
             raise AmcError(f"{bounds} is not a range: give two numbers, the lower first")
         if self.kind != "uniform" and self.low < 1e-300:
-            raise AmcError(f"{bounds} is not allowed: its bounds are positive")
+            raise AmcError(f"{bounds} is not allowed: its bounds have to be positive")
 
     @property
     def extremes(self) -> tuple[float, float]:
@@ -60,7 +60,7 @@ class Distribution:
         return sign * np.exp(math.log(self.low) + u * (math.log(self.high) - math.log(self.low)))
 
     def as_dict(self) -> dict[str, list[float]]:
-        """The mapping that stands for it in a study: {kind: [low, high]}."""
+        """The distribution as a study file writes it: {kind: [low, high]}."""
         return {self.kind: [self.low, self.high]}
 
     def __str__(self) -> str:

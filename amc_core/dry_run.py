@@ -1,7 +1,7 @@
-"""A dry run of code of the user's own, on a few instances and in a process of its own, before anything is launched.
+"""A dry run of the user's own code, on a few instances and in a process of its own, before anything is launched.
 
-The process is away from the study's folder, as a worker on another node is. It builds, trains, saves and loads each
-network once, calls each front end, and says in a sentence what does not work.
+The process runs outside the study's folder, as a worker on another node does. It builds, trains, saves and loads each
+network once, calls each front end, and reports the first thing that does not work.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     import torch
 
 _SECONDS, _SECONDS_EACH = 120, 60  # for starting the process, and for each network in it
-_SAME, _CLOSE = 1e-5, 1e-4  # differences of logits, relative to the largest: of one computation, of batches that differ
+_SAME, _CLOSE = 1e-5, 1e-4  # allowed differences of logits, relative to the largest: for one batch, for two batches
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A network to be tried: its model with hyperparameters, how many classes, and the lengths [samples] it is to take.
+    """A network to be tried: its model with hyperparameters, its number of classes, and its instance lengths [samples].
 
     The network is built for the first of the lengths.
     """
@@ -59,12 +59,12 @@ class FrontEndAttempt:
 
     @property
     def model(self) -> OwnFunction:
-        """The function, by whose name messages know it."""
+        """The function, whose name appears in messages."""
         return self.front_end.function
 
 
 def require_working(attempts: Sequence[Attempt | FrontEndAttempt]) -> None:
-    """Try code in a process of its own. Raises AmcError with what does not work, or where it takes too long."""
+    """Try code in a process of its own. Raises AmcError with what does not work, or if it takes too long."""
     if not attempts:
         return
     asked = json.dumps([_asked(attempt) for attempt in attempts])
@@ -94,7 +94,7 @@ def main() -> None:
     """Read attempts from standard input, and write the first complaint, or null, to standard output."""
     asked = json.load(sys.stdin)
     answer = os.dup(1)
-    os.dup2(2, 1)  # what the networks print is none of the answer
+    os.dup2(2, 1)  # so that what the networks print does not mix with the answer
     complaint = None
     try:
         for entry in asked:
@@ -110,7 +110,7 @@ def main() -> None:
     except AmcError as error:
         complaint = str(error)
     os.write(answer, json.dumps({"complaint": complaint}).encode())
-    os._exit(0)  # threads that the networks have started are not waited for
+    os._exit(0)  # without waiting for threads that the networks have started
 
 
 def _asked(attempt: Attempt | FrontEndAttempt) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def _try_front_end(attempt: FrontEndAttempt) -> None:
     front_end, length, count = attempt.front_end, attempt.length, 4
     bound, draw = BoundFrontEnd(front_end, length, attempt.sample_rate), torch.Generator().manual_seed(1)
     iq = torch.randn(count, length, generator=draw, dtype=torch.complex64)
-    iq[1] = 0.01  # of the same power, all but this in one sample
+    iq[1] = 0.01  # an instance with nearly all of its power in one sample
     iq[1, length // 2] = length**0.5
     iq = iq / iq.abs().square().mean(1, keepdim=True).sqrt()
     draws = torch.rand(count, bound.draws, generator=draw)
@@ -144,17 +144,20 @@ def _try_front_end(attempt: FrontEndAttempt) -> None:
         given = {name: value[rows] for name, value in values.items()}
         made = bound(iq[rows].clone(), draws[rows].clone(), given)
         if not torch.isfinite(torch.view_as_real(made)).all():
-            raise AmcError(f"front_end {front_end} gives samples that are no numbers")
+            raise AmcError(f"front_end {front_end} gives samples that are not finite")
         return made
 
     every = answer([*range(count)])
     if not _equal(every, answer([*range(count)]), _SAME):
-        raise AmcError(f"front_end {front_end} gives two answers for the same instances: draw by `uniform` alone")
+        raise AmcError(
+            f"front_end {front_end} gives different samples for the same instances: draw random numbers from `uniform` "
+            "only"
+        )
     for rows in ([0], [3, 2, 1, 0]):
         if not _equal(every[rows], answer(rows), _CLOSE):
             raise AmcError(
-                f"front_end {front_end} answers differently for an instance when the rest of the batch differs: each "
-                "instance is received by itself"
+                f"front_end {front_end} gives different samples for an instance if the rest of its batch changes: "
+                "process each instance independently"
             )
 
 
@@ -171,12 +174,14 @@ def _try(attempt: Attempt) -> None:
     network.eval()
     answer = _logits(attempt, network, x, "classifies two instances in evaluation")
     if not _equal(answer, _logits(attempt, network, x, "classifies them again"), _SAME):
-        raise AmcError(f"{attempt} gives two answers for the same instances in evaluation: it draws something there")
+        raise AmcError(
+            f"{attempt} gives different logits for the same instances: in evaluation it must not draw random numbers"
+        )
     _require_single(attempt, network, x, answer)
     _load(attempt, other, _saved(attempt, network))
     lost = (
-        "something that it answers by is not in its state_dict, such as a forest or a tensor in a plain attribute; "
-        "parameters, buffers, submodules and an extra state that is a tensor are kept"
+        "its logits depend on something outside its state_dict, such as a forest or a tensor in a plain attribute; "
+        "parameters, buffers, submodules and an extra state that is a tensor are saved"
     )
     try:
         with torch.inference_mode():
@@ -185,7 +190,7 @@ def _try(attempt: Attempt) -> None:
         message = attempt.model.message(error)
         raise AmcError(f"{attempt} fails after its weights are saved and loaded ({message}): {lost}") from None
     if not same:
-        raise AmcError(f"{attempt} answers differently after its weights are saved and loaded: {lost}")
+        raise AmcError(f"{attempt} gives different logits after its weights are saved and loaded: {lost}")
     for length in attempt.lengths[1:]:
         _logits(attempt, network, signals[length], f"classifies instances of {length} samples, which any_length allows")
 
@@ -198,9 +203,9 @@ def _built(attempt: Attempt, seed: int) -> torch.nn.Module:
     values = attempt.hyperparameters
     network = _done(attempt, "is built", lambda: architecture(attempt.classes, attempt.lengths[0], **values))
     if not isinstance(network, torch.nn.Module):
-        raise AmcError(f"{attempt.model} is no torch.nn.Module: derive the class from it")
+        raise AmcError(f"{attempt.model} is not a torch.nn.Module: derive the class from torch.nn.Module")
     if any(torch.nn.parameter.is_lazy(weight) for weight in network.parameters()):
-        raise AmcError(f"{attempt.model} has lazy layers, whose sizes only a forward pass tells: give them their sizes")
+        raise AmcError(f"{attempt.model} has lazy layers, whose sizes are unknown when it is built: give their sizes")
     spec = attempt.model.spec
     if spec.epochs and not any(weight.requires_grad for weight in network.parameters()):
         raise AmcError(f"{attempt} has no weights to train")
@@ -229,7 +234,9 @@ def _fit(attempt: Attempt, network: torch.nn.Module, x: torch.Tensor) -> None:
     with torch.inference_mode():
         features = _done(attempt, "computes features", lambda: getattr(network, "features", magnitudes)(many))
     if not isinstance(features, torch.Tensor) or features.ndim != 2 or len(features) != len(labels):
-        raise AmcError(f"{attempt} computes features that are no tensor of shape ({len(labels)}, …), a row an instance")
+        raise AmcError(
+            f"{attempt} computes features that are not a tensor of shape ({len(labels)}, …), one row for each instance"
+        )
     _done(attempt, "is fitted", lambda: network.fit(features.numpy(), labels.numpy(), 0))
 
 
@@ -255,7 +262,7 @@ def _logits(attempt: Attempt, network: torch.nn.Module, x: torch.Tensor, doing: 
         answer = _done(attempt, doing, lambda: network(x))
     _require_shape(attempt, answer)
     if not torch.isfinite(answer).all():
-        raise AmcError(f"{attempt} gives logits that are no numbers when it {doing}")
+        raise AmcError(f"{attempt} gives logits that are not finite when it {doing}")
     return answer
 
 
@@ -271,15 +278,15 @@ def _require_shape(attempt: Attempt, answer: Any) -> None:
 
 
 def _require_single(attempt: Attempt, network: torch.nn.Module, x: torch.Tensor, answer: torch.Tensor) -> None:
-    """Raise AmcError where the answer for an instance depends on the other one of its batch."""
+    """Raise AmcError if the logits of an instance depend on the other instance in its batch."""
     import torch
 
     batch = torch.cat([x[:1], 30 * x[1:].flip(-1)])
     beside = _logits(attempt, network, batch, "classifies another batch")[:1]
     if not _equal(answer[:1], beside, _CLOSE):
         raise AmcError(
-            f"{attempt} answers differently for an instance when the rest of the batch differs: in evaluation each "
-            "instance is classified by itself"
+            f"{attempt} gives different logits for an instance if the rest of its batch changes: in evaluation, "
+            "classify each instance independently"
         )
 
 
@@ -311,7 +318,7 @@ def _equal(one: torch.Tensor, other: torch.Tensor, tolerance: float) -> bool:
 
 
 def _done(attempt: Attempt, doing: str, work: Callable[[], Any]) -> Any:
-    """What the work gives. Raises AmcError that tells what it was and where it failed."""
+    """The result of `work`. Raises AmcError that says what was done and where it failed."""
     try:
         return work()
     except Exception as error:

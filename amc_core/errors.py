@@ -1,4 +1,4 @@
-"""The one root of the errors that this project raises on purpose, and the end of their sentences."""
+"""The base class of the errors that this project raises on purpose, and suggestions for their messages."""
 
 import difflib
 import re
@@ -13,7 +13,7 @@ class AmcError(ValueError):
 
 
 def printable(text: str) -> str:
-    """A text out of a file on one line; what a terminal would act on is there as Python writes it."""
+    """A text on one line; control characters, which a terminal would act on, are escaped as in Python."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
@@ -24,19 +24,19 @@ def suggest(name: object, known: Iterable[str]) -> str:
     return (f"; did you mean {close!r}?" if close else "") + f" (known: {', '.join(map(printable, known))})"
 
 
-_SAID_OTHERWISE = {"4PSK": "QPSK", "2PSK": "BPSK", "4QAM": "QPSK", "1DCNN": "cnn1d"}  # by many
+_OTHER_NAMES = {"4PSK": "QPSK", "2PSK": "BPSK", "4QAM": "QPSK", "1DCNN": "cnn1d"}
 
 
 def _nearest(name: str, known: list[str]) -> str | None:
-    """The known name that is meant.
+    """The known name that is meant, or None.
 
-    In small letters (bpsk), another order (QAM16), initials (lr), without what only one name adds (cnn); or of other
-    usage (4PSK); else a close one.
+    A name matches in other capitals (bpsk), in another order (QAM16), by initials (lr), without a number that only one
+    name has (cnn), or by another usual name (4PSK). If none matches, the closest name is taken.
     """
     meant = {"".join(part[0] for part in re.split(r"[\W_]+", entry) if part): entry for entry in known if "_" in entry}
     shortened = [entry for entry in known if re.sub(r"\d\w?", "", entry.lower()) == name.lower()]
     meant |= {name.lower(): shortened[0]} if shortened else {}
-    meant |= {_parts(usual): entry for usual, entry in _SAID_OTHERWISE.items() if entry in known}
+    meant |= {_parts(usual): entry for usual, entry in _OTHER_NAMES.items() if entry in known}
     meant |= {_parts(entry): entry for entry in known}
     same = meant.get(_parts(name)) or meant.get(name.lower())
     close = [same] if same else difflib.get_close_matches(name, known, n=1, cutoff=0.5)

@@ -12,23 +12,23 @@ from amc_core.instances import Instances
 from amc_core.models.objective import scores_and_losses
 
 CONFIDENCE_BINS = 20  # of equal width, over the largest probability in [0, 1]
-OUTCOMES = ("right", "wrong", "untrained")  # rows of a confidence histogram; the last of modulations never trained
+OUTCOMES = ("right", "wrong", "untrained")  # rows of a confidence histogram; the last counts modulations never trained
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a classifier made of some instances.
+    """A classifier's results on some instances.
 
-    Modulations that were never trained have rows in the confusion counts and in the histograms; neither accuracy,
-    nor loss, nor the single outcomes count them.
+    Modulations that were never trained have rows in the confusion counts and in the histograms; accuracy, loss and
+    `right` leave them out.
 
-    confusion: (SNRs, sent, classes) int64, counts by SNR, sent and recognised modulation. sent: for each row the class
-    that is right, −1 where it was never trained. right: for each SNR (instances,) bool, one outcome an instance, in the
-    order of the modulations sent and of their indices, so that two classifiers can be compared in pairs. confidence:
-    (SNRs, 3, 20) int64, how often the largest probability (softmax of the scores) fell in each bin, by `OUTCOMES`.
-    loss: mean of what training minimises (`scores_and_losses`), NaN where no instance has a right class. modulations,
-    snrs_db: of the rows and of the SNRs, None for one that nobody knows, nothing for all that the dataset names; a
-    recording that is tested as a whole may have fewer of them, and not every modulation at every SNR.
+    confusion: (SNRs, sent, classes) int64, counts by SNR, sent and recognised modulation. sent: (sent,) int64, the
+    right class of each row, −1 if it was never trained. right: for each SNR (instances,) bool, one outcome an instance,
+    ordered by modulation sent and index, so that two classifiers can be compared in pairs. confidence: (SNRs, 3, 20)
+    int64, how often the largest probability (softmax of the scores) fell in each bin, by `OUTCOMES`. loss: mean of what
+    training minimises (`scores_and_losses`), NaN if no instance has a right class. modulations, snrs_db: of the rows
+    and of the SNRs, None for an unknown SNR; empty if they are all those of the dataset. A recording that is tested as
+    a whole may have fewer, and not every modulation at every SNR.
     """
 
     confusion: torch.Tensor
@@ -53,7 +53,7 @@ def evaluate(
 ) -> Evaluation:
     """Run a classifier over all instances, in float32. The model is left in evaluation mode.
 
-    classes: names of the modulations that the classifier tells apart, in its order; by default those of the instances.
+    classes: names of the classifier's modulations, in its order; by default those of the instances.
     """
     model.eval()
     names = instances.modulations if classes is None else tuple(classes)

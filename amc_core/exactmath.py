@@ -1,9 +1,9 @@
-"""Elementary functions whose every bit is the same eagerly, compiled, in any batch, at any position in it.
+"""Elementary functions that give the same bits eagerly and compiled, in any batch and at any position in it.
 
-``torch.log``, ``torch.cos`` and even ``torch.sqrt`` leave their last bit to whichever vector library serves
-the call. These are made of float32 additions, multiplications and divisions, which IEEE 754 rounds in one
+The last bit of ``torch.log``, ``torch.cos`` and even ``torch.sqrt`` depends on the vector library that computes them.
+The functions here consist of float32 additions, multiplications and divisions, which IEEE 754 rounds in one
 way only, and so an instance's samples follow from its address alone. Absolute errors stay below 5·10⁻⁷
-of the largest value. On a CPU `kernels` compute the most used of them.
+of the largest value. On a CPU, `kernels` compute the most used of them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def minus_2_log(u: torch.Tensor) -> torch.Tensor:
 
 
 def exponential(x: torch.Tensor) -> torch.Tensor:
-    """eˣ of float32 x, of which what lies outside ±87 counts as that: 2ⁿ times a series in x − n ln 2."""
+    """eˣ of float32 x, limited to ±87, as 2ⁿ times a series in x − n ln 2."""
     x = x.clamp(-87, 87)
     n = torch.round(x * (1 / math.log(2)))
     rest = (x - n * 0.693359375) + n * 2.12194440e-4  # ln 2 in two parts, the product with the first exact
@@ -49,7 +49,7 @@ def cos_sin(turns: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def halved_sum(x: torch.Tensor) -> torch.Tensor:
-    """The sum over dimension 1, in an order of its own: the second half is added to the first until one row is left."""
+    """The sum over dimension 1 in a fixed order: the second half is added to the first until one row is left."""
     while (count := x.shape[1]) > 1:
         half = (count + 1) // 2
         sums = x[:, : count - half] + x[:, half:]
@@ -102,8 +102,8 @@ def polynomial(x: torch.Tensor, coefficients: Sequence[float | torch.Tensor]) ->
 def group(device: torch.device | str) -> int:
     """Instances in a matrix product on a device: batches are filled up to a multiple of it.
 
-    A product may round a row by the shape of the whole, so every product has one shape. On a CPU a group also stays
-    in the cache.
+    The rounding of a row may depend on the shape of the whole product, so all products have one shape. On a CPU, a
+    group also fits in the cache.
     """
     return 64 if torch.device(device).type == "cpu" else 1024
 

@@ -1,6 +1,6 @@
 """Trained networks as files that other programs run: ONNX, PyTorch's .pt2, and safetensors with a loader in Python.
 
-Every file is run on a hundred instances before it takes its name, and its outputs are compared with the network's.
+Before a file gets its name, it is run on a hundred instances, and its scores are compared with the network's.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from amc_core.run import Dataset
 from amc_core.scenario import FILE_FIELDS
 
 INSTANCES = 100  # on which a file is compared with the network
-TOLERANCE = 1e-4  # of scores, relative to the largest where that is above 1
+TOLERANCE = 1e-4  # of scores, relative to the largest if that is above 1
 _OPSET = 17  # of ONNX
 _LOADER = '''\
 """Loads {file}: run {run}, {model} for {classes} classes."""
@@ -55,8 +55,8 @@ def load(path=Path(__file__).with_name({file!r})):
 class About:
     """What an exported file says of its network.
 
-    run: its key. model: by name. classes: in the order of the scores. length: samples of an instance. own: is the
-    network one of the user's own?
+    run: its key. model: its name. classes: in the order of the scores. length: samples of an instance. own: is the
+    network the user's own code?
     """
 
     run: str
@@ -72,9 +72,9 @@ class About:
 
 
 def require_exportable(path: Path) -> None:
-    """Raise AmcError unless the ending of a path is that of a format and the packages of that are installed."""
+    """Raise AmcError unless a path ends in .onnx, .pt2 or .safetensors, and the format's packages are installed."""
     if path.suffix not in _FORMATS:
-        raise AmcError(f"{str(path)!r} is no format for networks: the name ends in {', '.join(_FORMATS)}")
+        raise AmcError(f"{str(path)!r} names no format for networks; allowed endings are {', '.join(_FORMATS)}")
     missing = [name for name in _FORMATS[path.suffix][0] if importlib.util.find_spec(name) is None]
     if missing:
         raise AmcError(f"{path.suffix} needs {' and '.join(missing)}: pip install 'amc-sweeps[export]'")
@@ -84,15 +84,16 @@ def export_network(path: Path, network: nn.Module, about: About, x: torch.Tensor
     """Write a network to a file, run that file, and compare.
 
     path: see `require_exportable`. network: (batch, 2, length) float32 → (batch, classes) scores, in evaluation mode on
-    a CPU. x: (batch, 2, length), the instances that it is compared on. Returns the files written, and the largest
-    difference of a score. Raises AmcError where the network cannot be exported or the file cannot be written, and
-    leaves no file where the scores differ by more than `TOLERANCE` or, of a model fitted in one step, the classes do.
+    a CPU. x: (batch, 2, length), the instances on which the scores are compared. Returns the files written, and the
+    largest difference of a score. Raises AmcError, and leaves no file, if the network cannot be exported, the file
+    cannot be written, or the scores differ by more than `TOLERANCE`. For a model fitted in one step, the recognised
+    classes have to be the same instead.
     """
     require_exportable(path)
     if path.suffix != ".safetensors" and any(map(_keeps_more, network.modules())):
         raise AmcError(
-            f"{about.model} cannot be exported as {path.suffix}: its fitted classifier is no arithmetic of tensors; "
-            "NAME.safetensors keeps it"
+            f"{about.model} cannot be exported as {path.suffix}: its fitted classifier does not compute with tensors; "
+            "export it as NAME.safetensors"
         )
     _, write, run = _FORMATS[path.suffix]
     paths = [path.with_suffix(".py"), path] if path.suffix == ".safetensors" else [path]
@@ -103,23 +104,24 @@ def export_network(path: Path, network: nn.Module, about: About, x: torch.Tensor
             write(partial, path, network, about, x)
             scores = run(partial, x)
         difference = (scores - expected).abs().max().item()
-        fitted = hasattr(network, "fit")  # whose eighth powers are rounded otherwise in another order
+        fitted = hasattr(network, "fit")  # the rounding of its eighth powers depends on their order
         same = torch.equal(scores.argmax(1), expected.argmax(1))
         near = difference <= TOLERANCE * max(1.0, expected.abs().max().item())
         if not (same if fitted else near):
             raise AmcError(
-                f"{about.model} cannot be exported as {path.suffix}: the file's scores differ by {difference:.2g}"
+                f"{about.model} cannot be exported as {path.suffix}: the file's scores differ from the network's by "
+                f"{difference:.2g}"
             )
     return paths[::-1], difference
 
 
 def _keeps_more(layer: nn.Module) -> bool:
-    """Does a layer compute with what no parameter or buffer holds?"""
+    """Does a layer keep state other than parameters and buffers?"""
     return type(layer).get_extra_state is not nn.Module.get_extra_state
 
 
 def check_instances(dataset: Dataset, length: int) -> torch.Tensor:
-    """A hundred instances of the test part, evenly chosen; noise where that is read from files.
+    """A hundred evenly chosen instances of the test part, or noise if that part is read from files.
 
     Returns (100, 2, length) float32 of unit mean power.
     """
@@ -133,7 +135,7 @@ def check_instances(dataset: Dataset, length: int) -> torch.Tensor:
 
 @contextmanager
 def _explained(model: str, ending: str) -> Iterator[None]:
-    """Turns what an exporter makes of a network that it does not understand into a sentence, and keeps it quiet."""
+    """Turns an exporter's exception into an AmcError of one sentence, and silences its output."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -142,7 +144,7 @@ def _explained(model: str, ending: str) -> Iterator[None]:
             yield
     except (AmcError, OSError, MemoryError):
         raise
-    except Exception as error:  # exporters raise whatever a network leads them to
+    except Exception as error:  # exporters may raise anything
         reason = " ".join(str(error).split())[:300]
         raise AmcError(f"{model} cannot be exported as {ending}: {type(error).__name__}: {reason}") from None
     finally:
@@ -153,7 +155,7 @@ def _explained(model: str, ending: str) -> Iterator[None]:
 
 
 def _write_onnx(partial: list[Path], path: Path, network: nn.Module, about: About, x: torch.Tensor) -> None:
-    """By PyTorch's tracing exporter, which takes a tenth of the time of the other and needs no further package."""
+    """Uses PyTorch's tracing exporter, which takes a tenth of the newer one's time and needs no further package."""
     import onnx
 
     torch.onnx.register_custom_op_symbolic("aten::mT", _transposed, _OPSET)

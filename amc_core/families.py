@@ -28,10 +28,10 @@ class ContinuousPhase:
 
 @dataclass(frozen=True)
 class Analogue:
-    """Audio on a carrier; it has no symbols, so upsampling and roll-off do not shape it.
+    """Audio on a carrier. It has no symbols, so upsampling and roll-off do not shape it.
 
-    sidebands: 2 (m(t) on the carrier's amplitude) or 1 (its analytic signal: the upper sideband). carrier: its
-        amplitude beside m(t) of rms 0.3; 0 suppresses it. intermediate_frequency: Hz, at most a quarter of the
+    sidebands: 2 (m(t) modulates the carrier's amplitude) or 1 (its analytic signal: the upper sideband). carrier: its
+        amplitude, where m(t) has rms 0.3; 0 suppresses it. intermediate_frequency: Hz, at most a quarter of the
         sample rate.
     deviation: Hz per unit of audio for frequency modulation, 0 for none. emphasis: s, time constant of
         the pre-emphasis.

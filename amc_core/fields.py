@@ -1,8 +1,7 @@
-"""Fields, each declared once: its default, what is allowed, its unit, and what it is called.
+"""Fields, each declared once: its default, allowed values, unit and name.
 
-From the declaration come the check of a value, the place in the stream of draws, the JSON schema, and the words of
-tables, axes, reports and the reference page. `declared` makes a dataclass of fields; hyperparameters of models are
-fields too.
+The declaration gives the check of a value, its stream of random draws, the JSON schema, and the words of tables, axes,
+reports and the reference page. `declared` makes a dataclass of fields; hyperparameters of models are fields too.
 """
 
 from __future__ import annotations
@@ -20,21 +19,22 @@ from amc_core.errors import AmcError, suggest
 from amc_core.fingerprint import DigestedPath
 from amc_core.quantities import require_number, written
 
-_DECLARATION = "declaration"  # where the metadata of a dataclass's field have it
+_DECLARATION = "declaration"  # its key in the metadata of a dataclass's field
 
 
 @dataclass(frozen=True)
 class Field:
-    """One value that can be set. The type of `default` says what it is.
+    """One value that can be set. The type of `default` decides its kind.
 
-    A float is a number, an int a whole one, a bool a truth; a text is one of `choices`, or a path (`file`); a tuple or
-    list has numbers, as many as the default, or at most `most`. low, high: smallest and largest number that is allowed;
-    above: `low` itself is not. varies: a `Distribution` may stand for a number. exact: rounded thirds are meant as
-    thirds. whole: of a default that is None, or a list. optional: None is allowed. presets: names that stand for lists.
-    reader: reads values of any other kind and raises AmcError.
+    A float stands for a number, an int for a whole number, a bool for true or false, a string for one of `choices` or
+    for a path (`file`), a tuple or list for as many numbers as the default has, or for at most `most`. low, high:
+    smallest and largest allowed number; above: `low` itself is excluded. varies: a `Distribution` is allowed. exact:
+    10.67 stands for 32/3, and likewise for other thirds. whole: numbers are whole, if the default is None or a list.
+    optional: None is allowed. presets: names that stand for lists. reader: reads a value of any other kind, or raises
+    AmcError.
 
-    unit: of the number; shown: another unit to print it in, and the factor to that one. symbol: a letter or two. label:
-    a few words, by default the name with blanks. help: one sentence.
+    unit: of the number; shown: another unit to print it in, and the factor to that unit. symbol: a letter or two.
+    label: a few words, by default the name with blanks. help: one sentence.
     """
 
     default: Any
@@ -86,7 +86,7 @@ class Field:
         return words + (", or null" if self.optional else "")
 
     def read(self, name: str, value: Any) -> Any:
-        """A value in its one form: `name` is what messages call it.
+        """A value in its canonical form. name: of the field, for messages.
 
         Raises AmcError, which names the field, the value and what is allowed.
         """
@@ -102,8 +102,8 @@ class Field:
             if self.choices and isinstance(self.default, str):
                 raise AmcError(f"{name} {value!r} is not known{suggest(value, self.choices)}") from None
             shown = str(value) if isinstance(value, Distribution) else repr(value)
-            label = f"{self.label}, " if self.label and not self.unit else ""
-            raise AmcError(f"{name} {shown} is not allowed: it is {label}{self.allowed}") from None
+            label = f" ({self.label})" if self.label and not self.unit else ""
+            raise AmcError(f"{name} {shown} is not allowed: it has to be {self.allowed}{label}") from None
 
     def takes(self, value: Any) -> bool:
         """Is this an allowed value?"""
@@ -145,18 +145,18 @@ class Field:
     # -- words ----------------------------------------------------------------------------------------------
 
     def called(self, name: str) -> str:
-        """What it is called: "samples per symbol L", "sample rate"."""
+        """The field's name in a text: "samples per symbol L", "sample rate"."""
         label = self.label or name.replace("_", " ")
         return label if self._unit or not self.symbol else f"{label} {self.symbol}"
 
     def axis(self, name: str) -> str:
-        """Its name along an axis: "sample rate in kHz"."""
+        """The field's name along an axis: "sample rate in kHz"."""
         return self.called(name) + (f" in {self._unit}" if self._unit else "")
 
     def text(self, value: Any) -> str:
-        """A value without its unit, in the unit that it is shown in; of several ("0.75 4 + 0.25 8"), each.
+        """A value, or each value of a mixture ("0.75 4 + 0.25 8"), in the unit that is shown, without that unit.
 
-        Nothing for what is not known.
+        The text is empty if the value is not known.
         """
         if isinstance(value, str) and self.shown:
             return " + ".join(self._rescaled(part) for part in value.split(" + "))
@@ -165,19 +165,19 @@ class Field:
         return written(value)
 
     def words(self, name: str, value: Any) -> str:
-        """A value with what it is of: "L = 8", "sample rate 200 kHz", "channel rician"."""
+        """A value with the field's name: "L = 8", "sample rate 200 kHz", "channel rician"."""
         if self.symbol and not self._unit:
             return f"{self.symbol} = {self.text(value)}"
         return f"{self.label or name.replace('_', ' ')} {self.with_unit(value)}"
 
     def with_unit(self, value: Any) -> str:
-        """ "200 kHz"; nothing for what is not known."""
+        """A value with its unit, "200 kHz"; empty if it is not known."""
         text = self.text(value)
         return f"{text} {self._unit}" if text and self._unit else text
 
     @property
     def factor(self) -> float:
-        """From a number to the one that is shown."""
+        """The factor from a number to the one that is shown."""
         return self.shown[1] if self.shown else 1.0
 
     @property
@@ -254,10 +254,10 @@ def _fields_of(cls: type) -> dict[str, Field]:
 
 
 def read_fields(instance: Any) -> None:
-    """Give every declared field of an instance its one form, as its `__post_init__`. Raises AmcError."""
+    """Bring every declared field of an instance into its canonical form, in its `__post_init__`. Raises AmcError."""
     for name, field in fields_of(instance).items():
         value = getattr(instance, name)
-        if value is not field.default:  # which has its form
+        if value is not field.default:
             object.__setattr__(instance, name, field.read(name, value))
 
 
@@ -286,11 +286,11 @@ def _path(value: Any) -> str:
 
 
 def _refuse() -> None:
-    raise AmcError("it is not allowed")  # `Field.read` says what, and what is
+    raise AmcError("it is not allowed")  # `Field.read` says what is allowed
 
 
 def _decimal(name: str, value: Any, low: float, high: float) -> float:
-    """A third is kept as it is written, 10.67, so that tables can be queried by what the study says."""
+    """A number; a third is kept with two decimals, 10.67, so that tables can be queried by what the study says."""
     exact = quantities.ratio(value)
     if exact is None or not low <= exact <= high:
         _refuse()

@@ -1,7 +1,7 @@
-"""What a file is: the digest of all of its content that is read, wherever it lies and whatever it is called.
+"""The identity of a file: the digest of its content, wherever it lies and whatever its name is.
 
-A file is digested in full. The digest of a large file is kept on the machine, outside of any store, by the file's
-device, inode, size and times, so that no later command reads the file for it again.
+A file is digested in full. The digest of a large file is kept on the machine, outside of any store, under the file's
+device, inode, size and times, so that later commands need not read the file again.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from types import MappingProxyType
 from amc_core.errors import AmcError, printable
 from amc_core.pieces import ARCHIVE, DATA, META, Piece, pieces_at
 
-BUCKET = "s3://"  # begins what is not a path but the address of a file in a bucket
+BUCKET = "s3://"  # begins the address of a file in a bucket
 
 _BLOCK = 1 << 20  # bytes read at a time
-_KEPT_BYTES = 1 << 20  # of files whose digest is worth a file of its own
+_KEPT_BYTES = 1 << 20  # files of at least this size have their digest kept
 _PROGRESS_BYTES = 1 << 30  # of files whose reading is shown on a terminal
 _TICK = 0.1  # s, the coarsest step of a file system's clock that is trusted to tell two writes apart
 
-_UNREAD = "path "  # begins what stands for a digest where there is none
+_UNREAD = "path "  # begins the substitute for the digest of a file that cannot be read
 
 _planned: ContextVar[Mapping[str, str]] = ContextVar("planned", default=MappingProxyType({}))
 _known: dict[tuple[int, ...], str] = {}  # state of a file and the piece of it → digest, in this process
 
 
 class DigestedPath(str):
-    """The path of a file that a scenario names; two are equal where the content is.
+    """The path of a file that a scenario names; two are equal if their content is.
 
-    content: 24 hex digits of the content that was planned, by default of what lies there when it is first asked for.
-    It travels with the path to other processes and into records, where the file itself may not be. digest: 24 hex
-    digits that identify the file, those of its content unless more than that decides what it is.
+    content: 24 hex digits of the planned content, by default of the file's content at the first use. It travels with
+    the path to other processes and into records, where the file itself may be missing. digest: 24 hex digits that
+    identify the file: those of its content, unless a subclass adds more.
     """
 
     __slots__ = ("_digest",)
@@ -54,7 +54,7 @@ class DigestedPath(str):
 
     @property
     def content(self) -> str:
-        """Of what was planned. Raises AmcError where it is not known and cannot be read."""
+        """The digest of the planned content. Raises AmcError if it is not known and the file cannot be read."""
         if not self._digest:
             self._digest = _planned.get().get(str(self)) or content_digest(self)
         return self._digest
@@ -65,9 +65,9 @@ class DigestedPath(str):
 
     @property
     def label(self) -> str:
-        """What tables call the file: its name, whichever file of a SigMF recording it is, and its digest's start.
+        """The file in tables: its name, the same for both files of a SigMF recording, and the start of its digest.
 
-        The name alone where the content is not known.
+        If the content is not known, it is the name alone.
         """
         name = printable(PurePath(self).name)
         name = name.removesuffix(META) + ARCHIVE if name.endswith(META) else name
@@ -76,7 +76,7 @@ class DigestedPath(str):
         return name if identity.startswith(_UNREAD) else f"{name} {identity[:6]}"
 
     def require_planned(self) -> None:
-        """Raise AmcError unless what lies there now is the content that was planned."""
+        """Raise AmcError unless the file still has the planned content."""
         planned = self.content
         if content_digest(self) != planned:
             raise AmcError(f"{str(self)!r} has changed since it was planned: run the same command again to plan anew")
@@ -112,7 +112,7 @@ class DigestedPath(str):
 
 @contextmanager
 def planned(digests: Mapping[str, str]) -> Iterator[None]:
-    """Within this, paths whose digest is not known yet have these, by path, whatever lies there now."""
+    """In this context, paths without a known digest take it from `digests`, path → digest, without reading a file."""
     before = _planned.set(digests)
     try:
         yield
@@ -126,11 +126,11 @@ def fingerprint(path: str) -> str:
 
 
 def content_digest(path: str) -> str:
-    """24 hex digits of all content that is read under a path, whatever it is called.
+    """24 hex digits of all content that is read under a path, whatever the names are.
 
-    path: of a file, of either file of a SigMF recording, or of a directory of SigMF recordings, whatever the order of
-    their names; s3://… of a file in a bucket, which is fetched. Raises AmcError where it cannot be read, or changes
-    while it is.
+    path: of a file, of either file of a SigMF recording, or of a directory of SigMF recordings, in any order of their
+    names; s3://… of a file in a bucket, which is fetched. Raises AmcError if it cannot be read, or changes while it is
+    read.
     """
     if str(path).startswith(BUCKET):
         from amc_core.copies import fetched
@@ -139,14 +139,14 @@ def content_digest(path: str) -> str:
     digests = sorted(_recording_digest(pieces) for pieces in pieces_at(Path(str(path))))
     if not digests:
         raise AmcError(
-            f"{str(path)!r} has no .sigmf-meta or .sigmf files: a directory is read as SigMF recordings alone, so join "
-            "other files into one, and say in label which samples of a joined capture are what"
+            f"{str(path)!r} is a directory without .sigmf-meta or .sigmf files, and only SigMF recordings are read from "
+            "a directory: join other files into one, and say in label which samples have which modulation"
         )
     return _combined(digests)
 
 
 def recordings_at(path: Path) -> list[tuple[Piece, ...]]:
-    """`pieces_at`, in the order of their content, so that their names say nothing."""
+    """`pieces_at`, in the order of their digests, so that names do not matter."""
     recordings = pieces_at(path)
     return sorted(recordings, key=_recording_digest) if len(recordings) > 1 else recordings
 
@@ -156,14 +156,14 @@ def _recording_digest(pieces: tuple[Piece, ...]) -> str:
 
 
 def _combined(digests: list[str]) -> str:
-    """The digest of several contents in their order; of one, its own."""
+    """The digest of several contents in their order; for one content, its own digest."""
     if len(digests) == 1:
         return digests[0]
     return hashlib.blake2b(" ".join(digests).encode(), digest_size=12).hexdigest()
 
 
 def piece_digest(piece: Piece) -> str:
-    """24 hex digits of the bytes of a piece. Raises AmcError where it cannot be read, or changes while it is."""
+    """24 hex digits of the bytes of a piece. Raises AmcError if it cannot be read, or changes while it is read."""
     try:
         with open(piece.path, "rb", buffering=0) as file:
             began, state = time.time(), _state(file.fileno())
@@ -191,19 +191,19 @@ def _recalled(key: tuple[int, ...]) -> str | None:
 
 
 def read_digest(file, piece: Piece) -> str:
-    """Digest the bytes of a piece of an open file; if it is large and somebody looks, show the progress."""
+    """The digest of a piece of an open file; on a terminal, the progress of a large piece is shown."""
     digest, block = hashlib.blake2b(digest_size=12), memoryview(bytearray(_BLOCK))
     left, progress = piece.size, piece.size > _PROGRESS_BYTES and bool(sys.stderr and sys.stderr.isatty())
     file.seek(piece.offset)
     while left:
         count = file.readinto(block[: min(left, _BLOCK)])
         if not count:
-            raise AmcError(f"{piece.name!r} is shorter than when it was found: run again when it is complete")
+            raise AmcError(f"{piece.name!r} became shorter while it was read: run again when it is complete")
         digest.update(block[:count])
         left -= count
         if progress and (left >> 20) % 64 == 0:
             share = f"{(piece.size - left) / 1e9:.1f} of {piece.size / 1e9:.1f} GB"
-            with suppress(OSError):  # a terminal that is gone costs no run
+            with suppress(OSError):  # a terminal that is gone does not end the command
                 print(f"\rreading {piece.path.name}: {share}", end="" if left else "\n", file=sys.stderr, flush=True)
     return digest.hexdigest()
 
@@ -214,11 +214,11 @@ def _state(descriptor: int) -> tuple[int, int, int, int, int]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-# -- what is known of files, kept on this machine ------------------------------------------------------
+# -- what is kept of files on this machine -------------------------------------------------------------
 
 
 def recall(*what: object) -> bytes | None:
-    """What an earlier process has kept under this name, None where it has not."""
+    """What an earlier process has kept under these values, None if there is nothing."""
     folder = known_folder()
     try:
         return (folder / _name(what)).read_bytes() if folder else None
@@ -227,7 +227,7 @@ def recall(*what: object) -> bytes | None:
 
 
 def keep(content: bytes, *what: object) -> None:
-    """Keep something under a name for later processes of this user on this machine, where there is room for it."""
+    """Keep bytes under these values for later processes of this user on this machine, if they can be written."""
     folder = known_folder()
     if folder is None:
         return
@@ -245,7 +245,7 @@ def _name(what: tuple[object, ...]) -> str:
 
 
 def known_folder() -> Path | None:
-    """The folder where it is kept: in the user's cache directory, or in a temporary one if that cannot be written."""
+    """The folder for `keep`: in the user's cache directory, or in the temporary one if that cannot be written."""
     cache = os.environ.get("XDG_CACHE_HOME", "")
     choices = [Path(cache)] if os.path.isabs(cache) else []
     with suppress(RuntimeError):  # a user without a home

@@ -1,8 +1,8 @@
-"""A front end of the user's own: a function of I/Q, of parameters, and of uniform draws of the address.
+"""The user's own front end: a function of I/Q, of uniform random numbers that follow from the address, and parameters.
 
 ``def clip(iq, uniform, level: float = 1.0)`` is given iq (batch, length) complex64, each instance of unit mean power,
-and uniform (batch, draws) float32 in (0, 1), and returns what becomes of iq. What it takes is read from the syntax tree
-of its file, as a network's class is. Imports no torch; `own_receiver` is the stage that calls it.
+and uniform (batch, draws) float32 in (0, 1), and returns the received iq, of the same shape. Its parameters are read
+from the syntax tree of its file, as those of a network are. `own_receiver` calls it. Imports no torch.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from amc_core.quantities import written
 
 _WANTED = "(iq, uniform, …), followed by parameters"
 _RECORDED = {"name": str, "digest": str, "parameters": Mapping}
-_RATE = "sample_rate"  # a parameter of this name is given the receiver's, in Hz, and is none of the study's
-_NUMBER = Field(0.0, varies=True)  # what a parameter without a default takes
+_RATE = "sample_rate"  # a parameter of this name is the receiver's, in Hz; a study does not set it
+_NUMBER = Field(0.0, varies=True)  # of a parameter without a default
 
 
 class OwnFunction(OwnCode):
-    """The name of a function of the user's own, "my_rx.clip"."""
+    """The name of the user's own function, "my_rx.clip"."""
 
     @cached_property
     def signature(self) -> dict[str, Field | None]:
-        """Name of a parameter → declaration, None where it has no default: that is a number, and has to be given.
+        """Name of a parameter → declaration; None for one without a default, which is a number and has to be given.
 
-        Raises AmcError for what is no front end.
+        Raises AmcError if the function cannot be a front end.
         """
         arguments = _arguments(self.path, self.sources[self.path], self.rpartition(".")[2])
         return {name: known for name, known in arguments.items() if name != _RATE}
@@ -43,7 +43,7 @@ class OwnFunction(OwnCode):
         return _RATE in _arguments(self.path, self.sources[self.path], self.rpartition(".")[2])
 
     def load(self) -> Callable:
-        """The function. Raises AmcError where its file cannot be imported."""
+        """The function. Raises AmcError if its file cannot be imported."""
         function = self.imported()
         if not callable(function):
             raise AmcError(f"{self.path} has no function {self.rpartition('.')[2]!r} once it is imported")
@@ -52,10 +52,10 @@ class OwnFunction(OwnCode):
 
 @dataclass(frozen=True, repr=False)
 class FrontEnd:
-    """A front end with its parameters; equal where name, digest of the code and parameters are.
+    """A front end with its parameters; two are equal if name, digest of the code and parameters are.
 
-    parameters: pairs of name and value; a float or a `Distribution` where the function takes a number with a fraction.
-    function: None where only a record tells of it, which is enough for tables and not for a simulation.
+    parameters: pairs of name and value, which is a float or a `Distribution` if the parameter's default is a float.
+    function: None if it was read from a record, which is enough for tables but not for a simulation.
     """
 
     name: str
@@ -64,21 +64,21 @@ class FrontEnd:
     function: OwnFunction | None = field(default=None, compare=False)
 
     def load(self) -> Callable:
-        """The function. Raises AmcError where its code is not there or cannot be imported."""
+        """The function. Raises AmcError if its code is missing or cannot be imported."""
         if self.function is None:
-            raise AmcError(f"front_end {self.name} is code of your own, which is only known where its study names it")
+            raise AmcError(f"front_end {self.name} is your own code: only commands that are given its study can run it")
         return self.function.load()
 
     def definition(self) -> dict[str, Any]:
-        """What makes the front end another."""
+        """What identifies the front end."""
         return {"name": self.name, "digest": self.digest, "parameters": dict(self.parameters)}
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values that JSON can hold, from which `read_front_end` makes what is equal."""
+        """Plain values that JSON can hold, from which `read_front_end` makes an equal front end."""
         return self.definition() | {"parameters": {name: plain(value) for name, value in self.parameters}}
 
     def covers(self, other: FrontEnd, could_be: Callable[[Any, Any], bool]) -> bool:
-        """Is it the same function, whose parameters could be drawn as the other's are?"""
+        """Is it the same function, with parameters that could be drawn as the other's?"""
         own, others = dict(self.parameters), dict(other.parameters)
         same = (self.name, self.digest, {*own}) == (other.name, other.digest, {*others})
         return same and all(could_be(own[name], others[name]) for name in own)
@@ -89,7 +89,7 @@ class FrontEnd:
         return any(isinstance(value, Distribution) for _, value in self.parameters)
 
     def __str__(self) -> str:
-        """As tables have it: "my_rx.clip level 0.5 (3f2a12)"."""
+        """Name and parameters: "my_rx.clip level 0.5"."""
         return " ".join([self.name, ", ".join(f"{name} {_text(value)}" for name, value in self.parameters)]).strip()
 
     __repr__ = __str__
@@ -123,7 +123,7 @@ def read_front_end(value: Any) -> FrontEnd | str:
         return value
     if not isinstance(value, Mapping) or set(value) != {*_RECORDED}:
         raise AmcError(
-            f"front_end {str(value)[:200]} is not known: it is a function of a file in code, {{my_rx.clip: …}}"
+            f"front_end {str(value)[:200]} is not known: allowed is a function of a file in code, {{my_rx.clip: …}}"
         )
     for name, kind in _RECORDED.items():
         if not isinstance(value[name], kind):
@@ -157,10 +157,10 @@ def _arguments(path: str, text: str, name: str) -> dict[str, Field | None]:
     signature, where = functions[name].args, f"{path}: {name}"
     positional = [*signature.posonlyargs, *signature.args]
     if [argument.arg for argument in positional[:2]] != ["iq", "uniform"]:
-        raise AmcError(f"{where} does not begin with iq, uniform: write {name}{_WANTED}")
+        raise AmcError(f"{where} does not have iq and uniform as its first arguments: write {name}{_WANTED}")
     if signature.vararg or signature.kwarg:
         starred = f"*{signature.vararg.arg}" if signature.vararg else f"**{signature.kwarg.arg}"
-        raise AmcError(f"{where} has {starred}: write {name}{_WANTED}, each by its name")
+        raise AmcError(f"{where} has {starred}: write {name}{_WANTED}, each with a name of its own")
     padding = [None] * (len(positional) - len(signature.defaults))
     pairs = [*zip(positional, [*padding, *signature.defaults], strict=True)][2:]
     pairs += zip(signature.kwonlyargs, signature.kw_defaults, strict=True)

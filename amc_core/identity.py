@@ -1,8 +1,8 @@
-"""What makes one definition another: the canonical form from which all addresses and keys come.
+"""The canonical form of definitions, from which all addresses and keys come.
 
 A definition is a value, a list, a mapping, or a dataclass. Its canonical form is a text that does not depend on the
-order of fields or keys, on how a number is spelled, or on fields that have their default. Two definitions are the same
-where their canonical forms are.
+order of fields or keys, on the spelling of a number, or on fields that have their default. Two definitions are the same
+if their canonical forms are.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from functools import cache
 from numbers import Rational, Real
 from typing import Any
 
-# Of the meaning of a definition. If the same definition gives other samples, weights or counts than before, raise it:
-# results of different versions are never mixed.
+# The version of the meaning of definitions. Raise it if a definition gives other samples, weights or counts than
+# before: results of different versions are never mixed.
 VERSION = 2
 
 _EXACT = 1 << 53  # whole numbers below it are exact as float
@@ -25,11 +25,11 @@ _quoted = json.encoder.encode_basestring_ascii
 
 
 def canonical(value: Any) -> str:
-    """The canonical form of a definition, a JSON text; a dataclass is its `definition()`, or what `changes` gives.
+    """The canonical form of a definition, a JSON text.
 
-    So is a text that has one. A dataclass that is part of many others keeps its form as `canonical`.
-
-    Raises TypeError for values that have none: NaN, sets, objects.
+    A dataclass or string with a method `definition` stands for its result, and another dataclass for its `changes`. A
+    dataclass that is part of many others keeps its form as `canonical`. Raises TypeError for values without a canonical
+    form: NaN, sets, other objects.
     """
     if isinstance(value, str):
         return canonical(value.definition()) if hasattr(value, "definition") else _quoted(value)
@@ -75,7 +75,7 @@ def address_key(*definitions: Any) -> tuple[int, int]:
 
 
 def stream(name: str) -> int:
-    """The 32-bit number of the stream of draws that belongs to a name, whatever other names there are."""
+    """The 32-bit number of the stream of draws of a name; other names do not change it."""
     return int.from_bytes(_digest(name, 4), "little") | 1 << 31  # the small numbers are `randomness`'s own
 
 

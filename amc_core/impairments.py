@@ -1,7 +1,7 @@
-"""What a signal suffers in the transmitter, and between the antenna and the classifier, stage by stage.
+"""Impairments of the transmitter and of the receiver, stage by stage.
 
 A new impairment is a field of `Scenario`, a `Stage` here that names it, and its entry in `TRANSMITTER` or `STAGES`,
-which are in the order of the signal's way. P1 eq. 2 and P2 Table I have the offsets.
+in the order in which the signal passes them. P1 eq. 2 and P2 Table I give the offsets.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _PHASE_NOISE = stream("phase noise")
 
 
 class Amplifier(Stage):
-    """Compresses what is sent as a solid-state amplifier does: |y| = |x| / (1 + (|x|/A)^2p)^(1/2p), the phase as it is.
+    """Compresses the sent signal as a solid-state amplifier does: |y| = |x| / (1 + (|x|/A)^2p)^(1/2p), same phase.
 
-    The saturation level A is `amplifier_backoff_db` above the rms of the instance. The law has no memory, so the paths
-    carry one amplified signal at their delays, although it is evaluated at each of them. What it spreads beyond half
-    of the sample rate folds back, as there is no filter. (C. Rapp, Proc. 2nd European Conf. on Satellite
+    The saturation level A is `amplifier_backoff_db` above the rms of the instance. The law has no memory, so it may be
+    evaluated at the delay of each path. Without a filter, products beyond half of the sample rate alias. (C. Rapp,
+    Proc. 2nd European Conf. on Satellite
     Communications, 1991; p = 3 is that of IEEE 802.11-03/814.)
     """
 
     fields = ("amplifier_backoff_db",)
 
     def __call__(self, signal: tuple[torch.Tensor, torch.Tensor], batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """I and Q at every path delay, each (batch, paths, length), and so returned."""
+        """I and Q at every path delay, each (batch, paths, length) → the same shapes."""
         i, q = signal
         mean = power(torch.stack([part[:, 0] for part in signal], dim=1))[:, None, None]
         saturation = mean * batch.column(10 ** (batch.draws["amplifier_backoff_db"] / 10))
@@ -86,7 +86,7 @@ class PhaseNoise(Stage):
 
 
 class Imbalance(Stage):
-    """Mixes I and Q as a receiver whose two branches differ in gain, g, and are not at a right angle, by φ.
+    """Mixes I and Q as a receiver does whose two branches differ in gain by g, and from a right angle by φ.
 
     I' = √g (I cos φ/2 − Q sin φ/2), Q' = (Q cos φ/2 − I sin φ/2) / √g. The image is weaker than the signal by the
     image rejection ratio (1 + 2g cos φ + g²) / (1 − 2g cos φ + g²).
@@ -113,10 +113,10 @@ class DcOffset(Stage):
 
 
 class Converter(Stage):
-    """Clips I and Q at ±F and rounds each to the middle of one of 2^bits equal steps between, as far as is asked.
+    """Clips I and Q at ±F, and rounds each to the middle of one of 2^bits equal steps, if `quantiser_bits` is set.
 
-    F is `clipping_level` times the rms of the signal, or the largest |I| or |Q| of the instance, where nothing is
-    clipped; a sine as large has a signal-to-quantisation-noise ratio of 6.02·bits + 1.76 dB.
+    F is `clipping_level` times the rms of the signal; without that level, it is the largest |I| or |Q| of the instance,
+    and nothing is clipped. A sine of amplitude F has a signal-to-quantisation-noise ratio of 6.02·bits + 1.76 dB.
     """
 
     fields = ("clipping_level", "quantiser_bits")

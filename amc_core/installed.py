@@ -1,7 +1,8 @@
 """Networks that installed packages offer, by the entry point `amc.models`: a name, and "module:Class".
 
-What a class takes is read from the syntax tree of its file, which is located without importing anything; the package is
-imported where the network is trained, evaluated or tried. Its version is part of the key. Imports no torch.
+The hyperparameters of a class are read from the syntax tree of its file, which is located without importing anything.
+The package is imported when the network is trained, evaluated or tried. Its version is part of the key. Imports no
+torch.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ GROUP = "amc.models"
 class InstalledModel(str):
     """The name of a network of an installed package.
 
-    target: "module:Class". package, release: its distribution and the version of that which was planned.
+    target: "module:Class". package, release: its distribution and that distribution's planned version.
     """
 
     def __new__(cls, name: str, target: str, package: str, release: str) -> InstalledModel:
@@ -35,23 +36,23 @@ class InstalledModel(str):
 
     @property
     def digest(self) -> str:
-        """What stands for its content: package and version."""
+        """Package and version, which identify its content."""
         return f"{self.package} {self.release}"
 
     @cached_property
     def spec(self) -> ModelSpec:
-        """What its class says of it. Raises AmcError where that is not understood."""
+        """The specification in its class. Raises AmcError if that is not understood."""
         module, _, name = self.target.partition(":")
         path = _file_of(module)
         if path is None:
-            raise AmcError(f"model {str(self)!r} of {self.digest}: there is no file of {module} to be read")
+            raise AmcError(f"model {str(self)!r} of {self.digest}: {module} has no source file")
         try:
             return spec_of(self, name, f"{path.name} of {self.digest}", path.read_text(encoding="utf-8"), self.digest)
         except (OSError, UnicodeDecodeError) as error:
             raise AmcError(f"model {str(self)!r} of {self.digest}: {path.name} cannot be read: {error}") from None
 
     def architecture(self) -> type:
-        """The class. Raises AmcError where the package cannot be imported, or is here of another version."""
+        """The class. Raises AmcError if the package cannot be imported, or has another version on this machine."""
         module, _, name = self.target.partition(":")
         host = socket.gethostname()
         try:
@@ -78,9 +79,9 @@ class InstalledModel(str):
 
 @cache
 def installed_models() -> dict[str, InstalledModel]:
-    """Name → network that an installed package offers; a name of ours stays ours.
+    """Name → network of an installed package; a name in `MODELS` is left to ours.
 
-    Raises AmcError where two packages offer one name.
+    Raises AmcError if two packages offer the same name.
     """
     models: dict[str, InstalledModel] = {}
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
@@ -94,7 +95,7 @@ def installed_models() -> dict[str, InstalledModel]:
 
 
 def _file_of(module: str) -> Path | None:
-    """The file of a module; the packages that it is in are not imported."""
+    """The file of a module, without importing its packages; None if it has no Python source."""
     paths, known, name = sys.path, None, ""
     for part in module.split("."):
         name = f"{name}.{part}" if name else part

@@ -19,12 +19,12 @@ _EPOCH_SHIFT = 32  # fresh instances have indices of their own, above those of a
 class Instances:
     """Instances by position, ordered by modulation, then SNR, then index.
 
-    modulations, snrs_db: names and dB, None for an SNR that nobody knows; those of the dataset, of a whole recording
-    those of them that it has.
+    modulations, snrs_db: names and dB, None for an unknown SNR. They are those of the dataset, or, for a whole
+    recording, those of them that it has.
 
-    fraction: of the part that is used: as many indices of every modulation and SNR, chosen by `seed`. keep: simulate up
-    to `kept_bytes` once and keep them on the device; otherwise instances are simulated at every call, and memory does
-    not grow with the dataset.
+    part: "train", "validation" or "test". fraction: share of the part that is used, the same number of indices for
+    every modulation and SNR, chosen by `seed`. keep: simulate up to `kept_bytes` once and keep them on the device;
+    otherwise instances are simulated at every call, and memory does not grow with the dataset.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Instances:
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         """The instances at positions, up to `size` at a time: (batch, 2, length), modulations and SNRs (batch,).
 
-        epoch: other than 0, instances that no other epoch and no dataset has, in place of those.
+        epoch: if it is not 0, fresh instances come instead, which no other epoch and no dataset has.
         """
         step = max(_BLOCK // size, 1) * size
         blocks = zip(positions.split(step), carried(positions, self.device).split(step), strict=True)
@@ -91,16 +91,16 @@ class Instances:
         return row // self.snrs, row % self.snrs, index
 
     def _rows(self, positions: torch.Tensor) -> torch.Tensor:
-        """Which modulation and SNR positions are of, as modulation × SNRs + SNR."""
+        """The row of each position: modulation × number of SNRs + SNR."""
         if self.indices is not None:
             return positions // self.indices.shape[1]
         ends = self.ends if positions.device == self.ends.device else self.carried_ends
         return torch.bucketize(positions, ends, right=True)
 
     def of(self, names: Sequence[str], snr_db: float, number: int) -> torch.Tensor:
-        """The instance of this number in the part, from 0, of each modulation: (names, 2, length).
+        """Instance `number` of the part, counted from 0, for each modulation: (names, 2, length).
 
-        Raises AmcError for a modulation or an SNR that is not there, and for a number that is too large.
+        Raises AmcError for a modulation or an SNR that the part does not have, and for a number that is too large.
         """
         what = next((name for name in names if name not in self.modulations), None)
         if what is not None or snr_db not in self.snrs_db:
@@ -125,7 +125,7 @@ class Instances:
         return torch.cat(made)[carried(torch.cat(rows).argsort(), self.device)]
 
     def known(self, positions: torch.Tensor) -> list:
-        """What a receiver that knows the setting knows of the instances at positions, a `likelihood.Known` each."""
+        """What a receiver that knows the setting knows of the instances at positions: a `likelihood.Known` each."""
         from amc_core.models.likelihood import known
 
         modulation, snr, index = self.address(positions)

@@ -1,7 +1,7 @@
-"""The compiled loops of `_kernels.c`, which stand in for torch on a CPU: the same bits, several times as fast.
+"""The compiled loops of `_kernels.c`, which replace torch on a CPU: the same bits, several times as fast.
 
-Each has a torch twin, `_torch_…`, in the module that uses it, for other devices, for `torch.compile`, and where
-there was no C compiler.
+Each has a torch twin, `_torch_…`, in the module that uses it, for other devices, for `torch.compile`, and for
+installations without a C compiler.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ def usable(tensor: torch.Tensor) -> bool:
 
 
 def call(name: str, *arguments: int | torch.Tensor | None) -> None:
-    """Runs a kernel: integers first, then tensors on the CPU, laid out as `_kernels.c` says. Others' threads go on."""
+    """Runs a kernel: integers first, then tensors on the CPU, laid out as `_kernels.c` says. Other threads go on."""
     pointers = (0 if x is None else x.data_ptr() if isinstance(x, torch.Tensor) else x for x in arguments)
     getattr(library(), name)(*pointers)  # the caller's names keep the tensors until this returns
 
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """`_kernels.c` if it was built, for this kind of machine, and of this version."""
+    """`_kernels.c` compiled, or None if it was not built for this kind of machine and this version."""
     path = Path(__file__).with_name("_kernels" + sysconfig.get_config_var("EXT_SUFFIX"))
     try:
         loaded = ctypes.CDLL(str(path))
@@ -47,7 +47,8 @@ def library() -> ctypes.CDLL | None:
         return None
     loaded.version.restype = ctypes.c_int64
     if loaded.version() != _VERSION:
-        warnings.warn(f"{path.name} is of another version and not used: run `pip install -e .` again", stacklevel=2)
+        built = f"{path.name} was built for another version of this package and is not used"
+        warnings.warn(f"{built}: run `pip install -e .` again", stacklevel=2)
         return None
     for name, (integers, pointers) in _POINTERS_AFTER_INTEGERS.items():
         function = getattr(loaded, name)

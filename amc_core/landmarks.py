@@ -1,8 +1,8 @@
-"""Landmarks of samples, by which two instances that share a stretch are known, wherever each of them begins.
+"""Landmarks of samples, by which two instances that share a stretch are recognised, wherever each of them begins.
 
-A landmark is a hash of a short window. Content chooses the windows: of every few neighbouring ones the one with the
-largest hash of two samples in it (winnowing: Schleimer, Wilkerson and Aiken, SIGMOD 2003). Two instances with `SHARED`
-samples in common have a landmark in common, at any gain and any offset.
+A landmark is a hash of a short window. Content chooses the windows: among every few neighbouring windows, the one with
+the largest hash of two of its samples (winnowing: Schleimer, Wilkerson and Aiken, SIGMOD 2003). Two instances with
+`SHARED` samples in common have a landmark in common, at any gain and any offset.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
-_WINDOW = 48  # samples that a landmark is of
+_WINDOW = 48  # samples of a landmark
 _CHOICE = 17  # neighbouring windows, one of which is a landmark
-SHARED = _WINDOW + _CHOICE - 1  # samples in common that are always found, but for rounding
+SHARED = _WINDOW + _CHOICE - 1  # a shared stretch of this many samples is always detected, but for rounding
 _STEPS = 1 << 13  # of a window's largest component: coarser than single precision, finer than a receiver's noise
-_UNPREDICTED = 2.0**-14  # of a window's energy: below it the window is a tone, be it rounded to 8 bits
-_ROUNDING = 1e-6  # that a correlation of the same samples may lack to 1
-_OCCUPIED = 1e-5  # of the largest spectral line, what counts as one: below a receiver's noise, above a filter's leakage
-_COMPONENTS = 32  # spectral lines that an overlap needs: fewer are met again by chance
+_UNPREDICTED = 2.0**-14  # of a window's energy: below it the window is a tone, even one rounded to 8 bits
+_ROUNDING = 1e-6  # by which a correlation of the same samples may fall short of 1
+_OCCUPIED = 1e-5  # least power of a line, relative to the largest: below a receiver's noise, above a filter's leakage
+_COMPONENTS = 32  # spectral lines that an overlap needs: signals with fewer repeat by chance
 _APART, _PERIODIC = 0.9, 0.99  # correlations of an instance with itself
 _MOST = 1 << 24  # landmarks of a recording that are kept
 _SAMPLES = 1 << 16  # looked at at a time, so that they stay in a processor's cache
@@ -32,7 +32,7 @@ _FACTORS = np.random.default_rng(0).integers(0, 1 << 63, 2 * _WINDOW, dtype=np.u
 class Landmarks:
     """The landmarks of instances, by instance and position.
 
-    length: samples of an instance. one_of: of how many landmarks one is kept, by its hash, so that memory is bounded.
+    length: samples of an instance. one_of: one of so many landmarks is kept, by its hash, so that memory is bounded.
     instance, first: (n,) int64, which instance each is in, and the first sample of its window. hash: (n,) uint64.
     """
 
@@ -46,11 +46,13 @@ class Landmarks:
         return replace(self, instance=self.instance[chosen], first=self.first[chosen], hash=self.hash[chosen])
 
     def of(self, instances: np.ndarray) -> Landmarks:
-        """Those of some instances."""
+        """The landmarks of some instances."""
         return self[np.isin(self.instance, instances)]
 
     def repeats(self) -> np.ndarray:
-        """(k, 3) instances, the earlier first, that agree where they overlap, and the shift: `same_samples` decides.
+        """(k, 3) pairs of instances, the earlier first, that agree where they overlap, and their shift, as candidates.
+
+        `same_samples` decides whether they are the same.
 
         Sample n + shift of the first is sample n of the second. Three that share a stretch are returned as two pairs.
         """
@@ -59,7 +61,7 @@ class Landmarks:
         return self._agreeing(self, order[equal], order[equal + 1])
 
     def shared(self, other: Landmarks) -> np.ndarray:
-        """(k, 3) as `repeats`, of an instance of this and one of the other; an instance may be in several pairs."""
+        """(k, 3) as `repeats`, of an instance of this and one of `other`; an instance may be in several pairs."""
         one_of = max(self.one_of, other.one_of)
         here, there = (marks[marks.hash % np.uint64(one_of) == 0] for marks in (self, other))
         order = np.argsort(there.hash, kind="stable")
@@ -74,8 +76,8 @@ class Landmarks:
     def _agreeing(self, other: Landmarks, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
         """The pairs of instances that agree wherever they overlap, with their shift, from pairs of equal landmarks.
 
-        Signals without noise repeat short windows by chance; pieces of one recording agree up to where one ends.
-        Instances that agree at several shifts are periodic, which tells nothing of where they come from.
+        Signals without noise repeat short windows by chance; pieces of one recording agree until one of them ends.
+        Instances that agree at several shifts are periodic, so that agreement says nothing about their origin.
         """
         shift = self.first[rows] - other.first[others]
         matches = np.stack([self.instance[rows], other.instance[others], shift], axis=1)
@@ -85,7 +87,7 @@ class Landmarks:
         positions = self.instance * width + self.first
         count = np.searchsorted(positions, matches[:, 0] * width + end, "right")
         count -= np.searchsorted(positions, matches[:, 0] * width + begin)
-        # Near the ends of what two instances share, each chooses windows by samples that the other does not have.
+        # Near the ends of a shared stretch, each instance chooses windows by samples that the other does not have.
         agree = (3 * votes >= count) & (end - begin + _WINDOW >= SHARED)
         pairs, inverse, shifts = np.unique(matches[:, :2], axis=0, return_inverse=True, return_counts=True)
         return matches[agree & (shifts[inverse.reshape(-1)] == 1)] if len(pairs) else matches
@@ -95,8 +97,8 @@ def same_samples(one: np.ndarray, other: np.ndarray, shift: int) -> bool:
     """Are two instances (2, n) and (2, m) the same samples at some gain, wherever they overlap at this shift?
 
     Their normalised correlation over the whole overlap, of `SHARED` samples or more, is 1 within 1e-6 (Cauchy-Schwarz:
-    1 holds for proportional signals alone). The overlap has to tell: a few symbols without noise are the same by
-    chance, a periodic signal is its own at several shifts.
+    1 holds for proportional signals alone). Two kinds of overlap prove nothing: a few symbols without noise are the
+    same by chance, and a periodic signal equals itself at several shifts.
     """
     whole = [part[0] + 1j * part[1] for part in (one, other)]
     x, y = whole[0][max(0, shift) :], whole[1][max(0, -shift) :]
@@ -112,7 +114,7 @@ def same_samples(one: np.ndarray, other: np.ndarray, shift: int) -> bool:
 
 
 def _periodic(x: np.ndarray) -> bool:
-    """Is x (n,) its own at a lag of up to n/2, beyond the lags at which it still resembles itself?"""
+    """Does x (n,) equal itself at a lag of up to n/2, beyond the small lags at which every signal does?"""
     size, lags = len(x), np.arange(1, len(x) // 2 + 1)
     spectrum = np.fft.fft(x, 2 * size)
     products = abs(np.fft.ifft(spectrum * spectrum.conj()))[lags]
@@ -126,9 +128,8 @@ def _periodic(x: np.ndarray) -> bool:
 def landmarks(batches: Iterable[tuple[np.ndarray, np.ndarray]], length: int, kind: np.ndarray) -> Landmarks:
     """The landmarks of instances, given as (positions, x), with x (batch, 2, length).
 
-    kind: (n,) int64 of all positions, what each is an instance of. Windows that are silent, hold their level, or are a
-    tone are no landmarks, nor are those that are in an instance twice, as periods are; where those occur, which are not
-    of noise, the kind has none.
+    kind: (n,) int64 of all positions, the modulation and SNR of each. Windows that are silent, constant or a tone are
+    not landmarks. If a window occurs twice in an instance, the signal is periodic and its whole kind has no landmarks.
     """
     one_of = 1 << max(0, math.ceil(math.log2(max(1, 2 * len(kind) * length / (_CHOICE + 1) / _MOST))))
     nothing = np.empty(0, dtype=np.int64)
@@ -189,7 +190,7 @@ def _chosen(order: np.ndarray) -> np.ndarray:
 
 
 def _telling(samples: np.ndarray, power: np.ndarray, product: np.ndarray, count: int) -> np.ndarray:
-    """(batch, count) bool: do most samples of a window differ from those before, and from what a tone would be?"""
+    """(batch, count) bool: do most samples of a window differ from their predecessors and from a tone's prediction?"""
 
     def over(values: np.ndarray, begin: int = 0) -> np.ndarray:
         """Sums of the `_WINDOW` - 1 values of each window from its `begin`-th."""

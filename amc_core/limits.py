@@ -1,16 +1,18 @@
-"""What any classifier could reach on a test dataset: the accuracy of the likelihood classifier with everything known.
+"""The upper bound on the accuracy of any classifier: that of the likelihood classifier that knows all but the symbols.
 
-A linear modulation is received as Σ_k a_k g(t − k) in white noise. The matched filter's outputs are sufficient to tell
-modulations apart; their noise-free part is the symbols seen through a matrix whose eigenvalues lie on the folded
-spectrum S(f) = Σ_m |H·G|²(f + m) of pulse and channel. An experiment that sees every symbol by itself, at
-γ = L·SNR·max S / mean S, can only be easier (the extra noise of the real one can be added to it). So the accuracy of
-the likelihood classifier of K independent symbols at γ is an upper bound. CPM, OQPSK and analogue modulations
-count as always recognised, which keeps it one. SNR is over the sampled band, so a matched filter sees Es/N0 = L·SNR.
-Power is that of the ensemble; that the simulator scales noise by an instance's own (0.14 dB at L = 8) is left out.
+A linear modulation is received as Σ_k a_k g(t − k) in white noise. The matched filter's outputs are a sufficient
+statistic of the modulation. Their noise-free part is a matrix times the symbols, and its eigenvalues lie on the folded
+spectrum S(f) = Σ_m |H·G|²(f + m) of pulse and channel. An experiment that observes every symbol separately, at
+γ = L·SNR·max S / mean S, is at least as easy, since the extra noise of the real one can be added to it. So the accuracy
+of the likelihood classifier of K independent symbols at γ is an upper bound. CPM, OQPSK and analogue modulations
+count as always recognised, so it remains a bound. SNR is over the sampled band, so a matched filter sees Es/N0 = L·SNR.
+Power is the mean over the ensemble; the simulator scales noise to the power of each instance (0.14 dB at L = 8), which
+is left out.
+
 What a receiver does after the noise (I/Q imbalance, DC offset, clipping, quantisation, scaling) can only lose
-information, and phase noise that is known is undone: the bound without them is one with them. Where noise is relative
-to the average over fading, γ = L·SNR·max S / mean |G|², |G|² the pulse alone. It is unknown for an amplifier that
-compresses and for impulsive noise.
+information, and a known phase noise is undone, so the bound without them holds with them. If the noise is relative
+to the average over fading, γ = L·SNR·max S / mean |G|², where |G|² is the pulse alone. No bound is known for an
+amplifier that compresses and for impulsive noise.
 """
 
 from __future__ import annotations
@@ -34,15 +36,15 @@ from amc_core.recognition import Likelihood, Reception, Recognition, estimate
 from amc_core.scenario import Mixture, Scenario
 from amc_core.stages import Draws
 
-_INSTANTS = 8  # at which the spectrum of a channel that fades is taken
+_INSTANTS = 8  # times in an instance at which the spectrum of a fading channel is taken
 _LEFT_OUT = 1 / 8  # symbols: how much of those before and after the instance K may leave out
 
 
 @dataclass(frozen=True)
 class UpperBound:
-    """What no classifier can exceed on a test dataset, per SNR.
+    """An upper bound on the accuracy of any classifier on a test dataset, per SNR.
 
-    by_snr: one `Recognition` per SNR, of the whole set. recognised: the modulations that count as always recognised.
+    by_snr: one `Recognition` per SNR, of all modulations. recognised: the modulations that count as always recognised.
     """
 
     snrs_db: tuple[float, ...]
@@ -56,12 +58,12 @@ class UpperBound:
 
     @property
     def standard_error(self) -> np.ndarray:
-        """(SNRs,) float64, of `accuracy`."""
+        """(SNRs,) float64: the standard error of `accuracy`."""
         return np.array([one.standard_error for one in self.by_snr])
 
     @property
     def hit_rate(self) -> np.ndarray:
-        """(SNRs,) float64."""
+        """(SNRs,) float64: the share of instances that the likelihood classifier recognised."""
         return np.array([one.hit_rate for one in self.by_snr])
 
 
@@ -74,22 +76,30 @@ def upper_bound(
     device: torch.device | str = "cpu",
     known: MutableMapping[str, Recognition] | None = None,
 ) -> UpperBound:
-    """The upper bound on the accuracy of any classifier on a test dataset, by the one that knows all but the symbols.
+    """The upper bound on the accuracy of any classifier on a test dataset, per SNR.
 
     Parameters:
         scenario, modulations, snrs_db, length: Of the test dataset; SNRs in dB over the band, length in samples.
-        standard_error: The Monte-Carlo error of the accuracy at each SNR, from 1e-4 to 0.1.
+        standard_error: The Monte-Carlo standard error of the accuracy at each SNR, from 1e-4 to 0.1.
+        device: The torch device that computes.
         known: The mapping in which results are looked up and kept; by default one that lives as long as the process.
+
+    Returns:
+        An `UpperBound`; its `accuracy` and `standard_error` are arrays of shape (SNRs,).
 
     Raises:
         AmcError: No bound is known for the scenario (`coverage.why_unknown`), or standard_error is out of its range.
+
+    Source:
+        The likelihood classifier of independent symbols, at the best Es/N0 of the folded spectrum of pulse and channel:
+        log p(z | m) = log (1/M) Σ_s exp(−γ|z − s|²) for each symbol z and the M points s of modulation m.
     """
     names = modulation_names(modulations)
     reason = why_unknown(scenario, names, length)
     if reason:
         raise AmcError(reason)
     if not 1e-4 <= standard_error <= 0.1:
-        raise AmcError(f"standard_error {standard_error!r} is not allowed: it is from 0.0001 to 0.1")
+        raise AmcError(f"standard_error {standard_error!r} is not allowed: it has to be from 0.0001 to 0.1")
     known = _KNOWN if known is None else known
     linear = tuple(name for name in in_order(names) if is_linear(name))
     others = tuple(name for name in names if name not in linear)
@@ -116,12 +126,12 @@ def _bound(
     """The bound of linear modulations in one scenario at one SNR."""
     likelihood = Likelihood(linear, device)
     reception = functools.partial(_receive, scenario, length, likelihood.means.numpy())
-    described = (scenario, length)  # without the SNR: at each SNR the same symbols, channels and noise
+    described = (scenario, length)  # without the SNR, so that symbols, channels and noise are the same at each
     return estimate(likelihood, linear, reception, 10 ** (min(snr_db, 200) / 10), described, standard_error)
 
 
 def _receive(scenario: Scenario, length: int, means: np.ndarray, keys: torch.Tensor, indices: torch.Tensor):
-    """The `Reception` of a batch of addresses, at L·max S / mean S and K = ⌈N/L⌉ + those whose tails reach in."""
+    """The `Reception` of a batch of addresses, at L·max S / mean S; K is ⌈N/L⌉ and the symbols whose tails reach in."""
     draws = Draws(scenario, keys, indices)
     per_symbol = draws["upsampling"] * (1 + 1e-6 * draws["sample_rate_offset"])
     outside = _outside(scenario.pulse, extremes(scenario.rolloff)[0])
@@ -130,14 +140,14 @@ def _receive(scenario: Scenario, length: int, means: np.ndarray, keys: torch.Ten
     peak, mean, direct = _spectrum(scenario, length, draws)
     if scenario.snr_reference == "average":
         _, mean, direct = _spectrum(replace(scenario, channel="awgn"), length, draws)
-    # The mean of a constellation is a constant, of which the pulses' sum passes all; the rest is spread over S(f).
+    # The mean of a constellation is a constant, which passes at 0 Hz; the rest is spread over S(f).
     power = np.outer(mean, 1 - means**2) + np.outer(direct, means**2)
     gain = peak * (per_symbol / mean)[:, None]
     return Reception(symbols.astype(np.int64), gain, np.sqrt(mean[:, None] / power))
 
 
 def _spectrum(scenario: Scenario, length: int, draws: Draws) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The folded spectrum S(f): its largest value at some instants, (batch, instants), its mean, and |H|² at 0 Hz."""
+    """The folded spectrum S(f): its largest value at some times, (batch, times), its mean, and |H|² at 0 Hz."""
     rates = scenario.sample_rate / draws["upsampling"]  # symbols a second
     rolloff, delays = draws["rolloff"][:, None], np.asarray(scenario.paths.path_delays)
     points = 64 * (1 + math.ceil(delays.max(initial=0) * rates.max()))
@@ -158,7 +168,7 @@ def _spectrum(scenario: Scenario, length: int, draws: Draws) -> tuple[np.ndarray
 
 
 def _pulse_power(pulse: str, frequency: np.ndarray, rolloff: np.ndarray) -> np.ndarray:
-    """|G(f)|² of a pulse, f in cycles a symbol; of a raised cosine the square of what it is of its root."""
+    """|G(f)|² of a pulse, f in cycles a symbol; a raised cosine has the square of its root's."""
     edge = np.clip((np.abs(frequency) - (1 - rolloff) / 2) / np.maximum(rolloff, 1e-12), 0, 1)
     amplitude = (1 + np.cos(math.pi * edge)) / 2
     return amplitude if pulse == "root_raised_cosine" else amplitude**2
@@ -168,7 +178,8 @@ def _pulse_power(pulse: str, frequency: np.ndarray, rolloff: np.ndarray) -> np.n
 def _outside(pulse: str, rolloff: float) -> int:
     """How many symbols before and after an instance count as seen, because the tails of their pulses reach in.
 
-    The fewest from 4, half on either side, for which the other rows of the Gram matrix sum to _LEFT_OUT.
+    It is the smallest even number from 4, half on either side, for which the other rows of the Gram matrix sum to
+    at most _LEFT_OUT.
     """
     span, per_symbol = pulse_span(pulse, rolloff), 8
     shape = raised_cosine if pulse == "raised_cosine" else root_raised_cosine

@@ -1,9 +1,9 @@
 """The modulations by name, and the sets of them that the papers classify. Imports no torch.
 
-Those of one's own are beside them, `own_signals`. `baseband` turns them all into signals.
+The user's own modulations are in `own_signals`. `baseband` turns all of them into signals.
 
 P1's public code differs in details that its text does not give: it cuts the Gaussian pulse of GFSK to one symbol, takes
-the lower sideband of SSB-AM, and its Rayleigh channel has gains of its own (write them as a channel of your own).
+the lower sideband of SSB-AM, and its Rayleigh channel has other gains (a study can give them as its own channel).
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ MODULATION_SETS = {
     "augmod": ("BPSK", "QPSK", "8PSK", "8QAM", "16QAM", "32QAM", "64QAM"),
 }
 
-# Names of the field's files that differ from ours in more than hyphens, case and the place of the order ("QAM16",
-# "16-QAM" and "16QAM" are one). RadioML 2016's WBFM is GNU Radio's wfm_tx, 75 kHz and 75 µs as our B-FM; its AM-DSB
-# keeps a carrier, which DSB-AM does not.
+# Names in common datasets that differ from ours in more than hyphens, case and the position of the order ("QAM16",
+# "16-QAM" and "16QAM" are the same). RadioML 2016's WBFM is GNU Radio's wfm_tx, 75 kHz and 75 µs like our B-FM; its
+# AM-DSB keeps a carrier, which DSB-AM does not.
 _ALIASES = {
     "WBFM": "B-FM",
     "AM-DSB": "DSB-AM",
@@ -72,21 +72,21 @@ _KNOWN = {_plain(name): name for name in MODULATIONS} | {_plain(other): name for
 
 
 def known_name(name: str) -> str | None:
-    """Our name of a modulation that a file calls `name`, None where we have no such modulation."""
+    """Our name of a modulation that a file calls `name`, None if we have no such modulation."""
     return _KNOWN.get(_plain(name))
 
 
 def modulation(name: str) -> Linear | ContinuousPhase | Analogue:
-    """What a modulation is: of an `OwnModulation` what it brings along, else its entry in `MODULATIONS`."""
+    """The definition of a modulation: that of an `OwnModulation` itself, else its entry in `MODULATIONS`."""
     return name.modulation if isinstance(name, OwnModulation) else MODULATIONS[name]
 
 
 def modulation_names(selection: str | Iterable[str | Mapping], own: Iterable[str] = ()) -> tuple[str, ...]:
-    """The names that `selection` means: a set ("simple", "complex", "radioml2018", "augmod") or a list of modulations.
+    """The names in a `selection`: a set ("simple", "complex", "radioml2018", "augmod") or a list of modulations.
 
-    One of one's own is a mapping {name: {points: …}} or {name: {cpm: …}}, or an `OwnModulation`; `own` has those that
-    may be meant by their name. Raises AmcError for an unknown or repeated name, or none at all, and for one of one's
-    own that has the name of another, in whatever case, or is none.
+    The user's own modulation is a mapping {name: {points: …}} or {name: {cpm: …}}, or an `OwnModulation`; those in
+    `own` may be selected by name. Raises AmcError for an unknown or repeated name, for an empty list, and for the
+    user's own modulation if it is not valid or has the name of another, in any case of letters.
     """
     if isinstance(selection, str):
         if selection in MODULATIONS:
@@ -112,15 +112,15 @@ def modulation_names(selection: str | Iterable[str | Mapping], own: Iterable[str
     for name in map(str, (*names, *own)):
         other = spelled.setdefault(name.upper(), name)
         if other != name:
-            both = f"modulations {other!r} and {name!r} differ in case alone, which the labels of files do not"
+            both = f"modulations {other!r} and {name!r} differ only in case, which labels of files do not distinguish"
             raise AmcError(f"{both}: give each a name of its own")
     return tuple(names)
 
 
 def modulation_name(entry: str | Mapping) -> str:
-    """A plain text as it is; a mapping {name: content} as an `OwnModulation`.
+    """A string as it is; a mapping {name: content} as an `OwnModulation`.
 
-    Raises AmcError for one of one's own that has the name of another or is none.
+    Raises AmcError for the user's own modulation if it is not valid or has the name of another.
     """
     if isinstance(entry, Mapping):
         if len(entry) != 1:
@@ -132,13 +132,13 @@ def modulation_name(entry: str | Mapping) -> str:
         return str(entry)
     taken = known_name(entry) or next((name for name in MODULATION_SETS if name == entry.lower()), None)
     if taken is not None:
-        called = "" if taken.lower() == entry.lower() else f", which files call {str(entry)!r} too"
+        called = "" if taken.lower() == entry.lower() else f", which is {str(entry)!r} in some files"
         raise AmcError(f"{taken!r} is the name of another modulation{called}: give yours a name of its own")
     return entry
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Names in the order of `MODULATIONS`, those of one's own behind, by name."""
+    """Names in the order of `MODULATIONS`, then the user's own, sorted by name."""
     names = [*names]
     return [name for name in MODULATIONS if name in names] + sorted(name for name in names if name not in MODULATIONS)
 
@@ -153,5 +153,5 @@ def require_audible(names: Iterable[str], sample_rate: float) -> None:
     for name in names:
         if is_analogue(name) and sample_rate < LOWEST_AUDIO_RATE:
             raise AmcError(
-                f"{name} sends audio, which takes a sample_rate of {LOWEST_AUDIO_RATE:g} Hz, not {sample_rate:g}"
+                f"{name} sends audio and needs a sample_rate of at least {LOWEST_AUDIO_RATE:g} Hz, not {sample_rate:g}"
             )

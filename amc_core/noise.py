@@ -22,11 +22,11 @@ _STEPS = 1 << 31  # of the uniform draws that decide how many impulses there are
 
 
 class Noise(Stage):
-    """Adds complex noise, white and Gaussian, or impulsive where the scenario says so.
+    """Adds complex noise: white and Gaussian, or impulsive if the scenario says so (v(t) of P1 eq. 2).
 
-    The noise has the batch's `noise_power` times the instance's own power, as faded, so that the SNR holds for each
-    instance (as in P1's public code); or times the power that it was sent with, so that it holds on average over
-    fading (`snr_reference`).
+    With `snr_reference` "instance", the noise power is the batch's `noise_power` times the power of the faded instance,
+    so that the SNR holds for each instance, as in P1's public code. With "average", it is `noise_power` times the power
+    of the sent instance, so that the SNR holds on average over fading.
     """
 
     def __init__(self, setting: Setting):
@@ -40,20 +40,20 @@ class Noise(Stage):
 
 
 class Impulses:
-    """Amplitudes of Middleton's class A noise, whose mean power is that of the Gaussian noise it stands for.
+    """Amplitudes of Middleton's class A noise, whose mean power is that of the Gaussian noise it replaces.
 
-    In each sample by itself, m impulses are there, m ~ Poisson(A), and the noise is Gaussian of the power
-    σ²(m/A + Γ)/(1 + Γ); Γ is the power of its Gaussian part over that of its impulses. (D. Middleton, IEEE Trans.
+    Each sample has m impulses independently, m ~ Poisson(A), and its noise is Gaussian with power
+    σ²(m/A + Γ)/(1 + Γ), where Γ is the ratio of Gaussian to impulsive power. (D. Middleton, IEEE Trans.
     Electromagn. Compat. 19, 1977; the density is that of A. Spaulding and D. Middleton, IEEE Trans. Commun. 25, 1977.)
     """
 
     def __init__(self, setting: Setting):
         self.length = setting.length
         highest = extremes(setting.scenario.impulsive_index)[1]
-        self.most = math.ceil(highest + 10 * math.sqrt(highest) + 12)  # beyond it lies less than a step
+        self.most = math.ceil(highest + 10 * math.sqrt(highest) + 12)  # the probability of more is below a step
 
     def __call__(self, batch: Batch) -> torch.Tensor:
-        """(batch, length) float32: by what the amplitude of Gaussian noise is multiplied."""
+        """(batch, length) float32: factors of the amplitude of Gaussian noise."""
         index, ratio = batch.draws["impulsive_index"], batch.draws["impulsive_ratio"]
         counts = np.arange(self.most)
         terms = np.cumprod(np.where(counts, index[:, None] / np.maximum(counts, 1), np.exp(-index)[:, None]), axis=1)
@@ -68,7 +68,7 @@ class Impulses:
 
 
 class Scaling(Stage):
-    """Scales what was received as the scenario's `normalisation` says."""
+    """Scales the received signal as the scenario's `normalisation` says."""
 
     @classmethod
     def of(cls, setting: Setting) -> Stage | None:
@@ -83,7 +83,7 @@ class Scaling(Stage):
 
 
 class NoiseAndUnitPower(Stage):
-    """Gaussian noise and unit power at once: the same samples as `Noise` and `Scaling` give, sooner."""
+    """Gaussian noise and unit power at once: the samples of `Noise` and `Scaling`, computed faster."""
 
     def __call__(self, signal: torch.Tensor, batch: Batch) -> torch.Tensor:
         received = torch.empty_like(signal, memory_format=torch.contiguous_format)
@@ -112,7 +112,7 @@ def power(signal: torch.Tensor) -> torch.Tensor:
 
 
 def relative_power(signal: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """The power of the noise over that of the signal it is added to, (batch,)."""
+    """Noise power relative to the power of the signal to which it is added, (batch,)."""
     if batch.sent_power is None:
         return batch.noise_power
     return batch.noise_power * batch.sent_power / power(signal)

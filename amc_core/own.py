@@ -1,8 +1,8 @@
-"""Code of the user's own: from the text of a file to what is known of a network's class, and to the class itself.
+"""The user's own code: from the text of a file to the specification of a network's class, and to the class itself.
 
-What a class takes is read from the syntax tree of its file. The class is imported only where it is trained, evaluated
-or tried, from the text and not from a file, in modules whose name has the digest of the text: two versions of a file
-never meet in one process.
+Hyperparameters are read from the syntax tree of the file. The class is imported only when it is trained, evaluated or
+tried. It is imported from the text, not from a file, in modules whose name contains the digest of the text, so that two
+versions of a file can be imported by one process.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from amc_core.fields import Field
 from amc_core.identity import key
 from amc_core.models import PART, ModelSpec
 
-_PACKAGE = "amc_own_"  # and the digest: the package in whose modules the classes are
+_PACKAGE = "amc_own_"  # followed by the digest: the package of the imported modules
 _LONGEST_LIST = 1000
-_SHORTEST = 8  # samples, where the class does not say what it needs
+_SHORTEST = 8  # samples, if the class does not give its min_length
 
 
 class OwnCode(str):
-    """The name of what a file of the user's own defines, "my_net.MyNet", which brings the text of its files along.
+    """The name of an object that the user's own file defines, "my_net.MyNet", with the text of its files.
 
-    sources: path from the study's folder, with slashes → text, of the file and of those that it imports.
+    sources: path from the study's folder, with slashes → text, of the file and of the files that it imports.
     """
 
     def __new__(cls, name: str, sources: Mapping[str, str]) -> OwnCode:
@@ -53,9 +53,9 @@ class OwnCode(str):
         return key(self.sources)
 
     def imported(self) -> Any:
-        """The object of that name in the file, which is imported; None if there is none.
+        """The object of that name in its file, which is imported; None if the file defines none.
 
-        Raises AmcError where the file cannot be imported.
+        Raises AmcError if the file cannot be imported.
         """
         module, _, name = self.rpartition(".")
         package = _PACKAGE + self.digest
@@ -82,15 +82,15 @@ class OwnCode(str):
 
 
 class OwnModel(OwnCode):
-    """The name of a network of the user's own."""
+    """The name of the user's own network."""
 
     @cached_property
     def spec(self) -> ModelSpec:
-        """What its class says of it. Raises AmcError where that is not understood."""
+        """The specification in its class. Raises AmcError if that is not understood."""
         return spec_of(str(self), self.rpartition(".")[2], self.path, self.sources[self.path], self.path)
 
     def architecture(self) -> type:
-        """The class. Raises AmcError where its file cannot be imported."""
+        """The class. Raises AmcError if its file cannot be imported."""
         network = self.imported()
         if not isinstance(network, type):
             raise AmcError(f"{self.path} has no class {self.rpartition('.')[2]!r} once it is imported")
@@ -98,7 +98,7 @@ class OwnModel(OwnCode):
 
 
 def parsed(path: str, text: str) -> ast.Module:
-    """The syntax tree of a file. Raises AmcError where it is not Python."""
+    """The syntax tree of a file. Raises AmcError if it is not Python."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -110,18 +110,18 @@ def parsed(path: str, text: str) -> ast.Module:
 
 
 def path_of(module: str, paths: Mapping[str, Any]) -> str | None:
-    """Which of the paths a module has, as Python looks for it; None where there is none."""
+    """The path of a module among `paths`, by Python's rules; None if there is none."""
     stem = module.replace(".", "/")
     return next((path for path in (f"{stem}/__init__.py", f"{stem}.py") if path in paths), None)
 
 
-# -- what a class says of itself ------------------------------------------------------------------------------
+# -- the specification in a class -----------------------------------------------------------------------------
 
 
 def spec_of(name: str, own: str, path: str, text: str, source: str) -> ModelSpec:
-    """What a class `own` says of itself in the text of the file at a path, as a model of a name and a source.
+    """The specification of a model, from the class `own` in the text of a file.
 
-    Raises AmcError where that is not understood.
+    name, source: of the model. path: of the file, for messages. Raises AmcError if the class is not understood.
     """
     classes = {node.name: node for node in parsed(path, text).body if isinstance(node, ast.ClassDef)}
     if own not in classes:
@@ -144,7 +144,7 @@ def spec_of(name: str, own: str, path: str, text: str, source: str) -> ModelSpec
 
 
 def _assigned(node: ast.ClassDef) -> Iterator[tuple[str, ast.expr]]:
-    """The names that a class gives values, and these."""
+    """The names that a class body assigns, and their values."""
     for statement in node.body:
         targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
         value = getattr(statement, "value", None)
@@ -153,10 +153,10 @@ def _assigned(node: ast.ClassDef) -> Iterator[tuple[str, ast.expr]]:
 
 _ATTRIBUTES = {
     "parts": "a tuple of the parts that a transfer may retrain: names of submodules, such as 'head' or 'blocks.2', "
-    "several of them as one with + between them, and 'statistics', of batch norms",
-    "any_length": "True where a trained network takes instances of any length, else False",
-    "min_length": "the shortest instance that it takes, a whole number of samples from 1",
-    "feature_maps": "the submodules that end in the last convolutional layer, a tuple of their names",
+    "several names joined with +, and 'statistics' for those of batch normalisation",
+    "any_length": "True if a trained network takes instances of any length, else False",
+    "min_length": "the length of the shortest instance that it takes, a whole number of samples from 1",
+    "feature_maps": "a tuple of the names of the submodules that end in the last convolutional layer",
 }
 
 
@@ -171,7 +171,7 @@ def _attribute(where: str, name: str, node: ast.expr) -> Any:
         "feature_maps": isinstance(value, tuple) and all(isinstance(entry, str) for entry in value),
     }[name]
     if not fits:
-        raise AmcError(f"{where} {value!r} is not allowed: it is {_ATTRIBUTES[name]}")
+        raise AmcError(f"{where} {value!r} is not allowed: it has to be {_ATTRIBUTES[name]}")
     return value
 
 
@@ -180,7 +180,7 @@ def _is_part(value: str) -> bool:
 
 
 def _hyperparameters(path: str, node: ast.ClassDef) -> dict[str, Field]:
-    """Name → declaration, by the signature of a class's __init__."""
+    """Name → declaration, from the signature of a class's __init__."""
     where = f"{path}: {node.name}"
     wanted = "__init__(self, classes, length, …), with hyperparameters that have defaults"
     start = next((part for part in node.body if isinstance(part, ast.FunctionDef) and part.name == "__init__"), None)
@@ -189,10 +189,10 @@ def _hyperparameters(path: str, node: ast.ClassDef) -> dict[str, Field]:
     signature = start.args
     positional = [*signature.posonlyargs, *signature.args]
     if [argument.arg for argument in positional[1:3]] != ["classes", "length"]:
-        raise AmcError(f"{where}.__init__ does not begin with self, classes, length: write {wanted}")
+        raise AmcError(f"{where}.__init__ does not have self, classes, length as its first arguments: write {wanted}")
     if signature.vararg or signature.kwarg:
         starred = f"*{signature.vararg.arg}" if signature.vararg else f"**{signature.kwarg.arg}"
-        raise AmcError(f"{where}.__init__ has {starred}: write {wanted}, each by its name")
+        raise AmcError(f"{where}.__init__ has {starred}: write {wanted}, each with a name of its own")
     padding = [None] * (len(positional) - len(signature.defaults))
     pairs = [*zip(positional, [*padding, *signature.defaults], strict=True)][3:]
     pairs += zip(signature.kwonlyargs, signature.kw_defaults, strict=True)
@@ -203,7 +203,7 @@ def _hyperparameters(path: str, node: ast.ClassDef) -> dict[str, Field]:
 
 
 def declaration(where: str, argument: ast.arg, default: ast.expr) -> Field:
-    """The declaration of a parameter, by its default and its annotation."""
+    """The declaration of a parameter, from its default and its annotation."""
     annotation = ast.unparse(argument.annotation) if argument.annotation else ""
     named = f"{where}: the default of {argument.arg}"
     return _field(named, _literal(named, default), annotation, argument.annotation)
@@ -214,19 +214,19 @@ def _literal(where: str, node: ast.expr) -> Any:
         return ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         raise AmcError(
-            f"{where} is {ast.unparse(node)[:80]!r}, which only running the file tells: write a number, a text, True, "
-            "False, None, or a list of numbers"
+            f"{where} is {ast.unparse(node)[:80]!r}, whose value is unknown before the file runs: write a number, a "
+            "text, True, False, None, or a list of numbers"
         ) from None
 
 
 def _field(where: str, default: Any, annotation: str, node: ast.expr | None) -> Field:
-    """The declaration of a hyperparameter, by its default and its annotation."""
+    """The declaration of a hyperparameter, from its default and its annotation."""
     words = set(re.findall(r"\w+", annotation))
     optional = default is None or bool(words & {"None", "Optional"})
     numbers = list(default) if isinstance(default, list | tuple) else [default]
     if default is None:
         if words & {"str", "bool", "list", "tuple", "Literal"}:
-            raise AmcError(f"{where} is None: beside it only numbers are allowed, annotate it as int | None")
+            raise AmcError(f"{where} is None, which only a number may be instead: annotate it as int | None")
         return Field(None, optional=True, whole="int" in words)
     if isinstance(default, bool | str):
         choices = _choices(node) if isinstance(default, str) else ()
@@ -235,7 +235,8 @@ def _field(where: str, default: Any, annotation: str, node: ast.expr | None) -> 
         return Field(default, choices=choices)
     if not all(_is_number(number) for number in numbers):
         raise AmcError(
-            f"{where} {default!r} is not allowed: it is a number, a text, True, False, None, or a list of numbers"
+            f"{where} {default!r} is not allowed: it has to be a number, a text, True, False, None, or a list of "
+            "numbers"
         )
     whole = all(isinstance(number, int) for number in numbers) and "float" not in words
     numbers = numbers if whole else [float(number) for number in numbers]
@@ -261,7 +262,7 @@ def _choices(annotation: ast.expr | None) -> tuple[str, ...]:
 
 
 class _Finder(MetaPathFinder, InspectLoader):
-    """Finds and loads the modules whose texts it has."""
+    """Finds and loads modules from their texts."""
 
     def __init__(self):
         self.sources: dict[str, Mapping[str, str]] = {}  # package → path → text
@@ -301,7 +302,7 @@ class _Finder(MetaPathFinder, InspectLoader):
         super().exec_module(module)
 
     def _file(self, fullname: str) -> str:
-        """What tracebacks call it."""
+        """The name of a module's file in tracebacks."""
         package, _, module = fullname.partition(".")
         return f"{package}/{self._path(fullname) or module}"
 
@@ -311,7 +312,7 @@ class _Finder(MetaPathFinder, InspectLoader):
 
 
 def _has(module: str, sources: Mapping[str, str]) -> bool:
-    """Is this a module of theirs, or a folder of such?"""
+    """Is this one of the modules, or a folder of them?"""
     folder = module.replace(".", "/") + "/"
     return path_of(module, sources) is not None or any(path.startswith(folder) for path in sources)
 

@@ -1,4 +1,4 @@
-"""The stage that a front end of the user's own is, and the one way in which such a function is called."""
+"""The stage that calls the user's own front end."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _MOST_DRAWS = 1 << 24
 
 
 class BoundFrontEnd:
-    """A front end's function, imported, with what is the same for all instances of a setting.
+    """The imported function of a front end, with the arguments that are the same for all instances of a setting.
 
-    length: samples of an instance; sample_rate: Hz. Raises AmcError where the code is not there, cannot be imported, or
-    asks for draws that are no whole number.
+    length: samples of an instance; sample_rate: Hz. Raises AmcError if the code is missing or cannot be imported, or if
+    its number of draws is not a whole number.
     """
 
     def __init__(self, front_end: FrontEnd, length: int, sample_rate: float):
@@ -38,17 +38,17 @@ class BoundFrontEnd:
         self.draws = whole(self._call(draws, length) if callable(draws) else draws)
         if self.draws is None or not 0 <= self.draws <= _MOST_DRAWS:
             raise AmcError(
-                f"front_end {front_end.name}: its draws are {draws!r}: they are a whole number from 0 to "
-                f"{_MOST_DRAWS:,}, or a function that gives one for a length"
+                f"front_end {front_end.name}: draws {draws!r} is not allowed: it has to be a whole number from 0 to "
+                f"{_MOST_DRAWS:,}, or a function from the length to such a number"
             )
 
     def __call__(self, iq: torch.Tensor, draws: torch.Tensor, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """iq (batch, length) complex64, draws (batch, draws) float32, values (batch, 1) float32 each → as iq.
+        """iq (batch, length) complex64, draws (batch, draws) float32, values (batch, 1) float32 each → like iq.
 
-        Raises AmcError where the function fails or gives something else.
+        Raises AmcError if the function fails, or gives anything but a complex tensor of that shape.
         """
         answer = self._call(self.function, iq, draws, **self.fixed, **values)
-        wanted = f"it has to give a complex tensor of shape {tuple(iq.shape)}, as it is given"
+        wanted = f"it has to give a complex tensor of shape {tuple(iq.shape)}, that of its input"
         if not isinstance(answer, torch.Tensor) or not answer.is_complex():
             kind = answer.dtype if isinstance(answer, torch.Tensor) else type(answer).__name__
             raise AmcError(f"front_end {self.front_end} gives {kind}: {wanted}")
@@ -57,7 +57,7 @@ class BoundFrontEnd:
         return answer.to(iq.dtype)
 
     def _call(self, function: Callable, *arguments: Any, **named: Any) -> Any:
-        """What a function of the user's own gives. Raises AmcError that tells where it failed."""
+        """The result of the user's own function. Raises AmcError that says where it failed."""
         try:
             return function(*arguments, **named)
         except torch.OutOfMemoryError:
@@ -67,7 +67,7 @@ class BoundFrontEnd:
 
 
 class OwnReceiver(Stage):
-    """What a front end of the user's own makes of what was received, in units of the rms of each instance."""
+    """The user's own front end, applied to the received signal in units of the rms of each instance."""
 
     fields = ("front_end",)
 

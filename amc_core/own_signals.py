@@ -1,6 +1,6 @@
-"""Modulations of the user's own, as data: a constellation by its points, or CPM by its levels, index and pulse.
+"""The user's own modulations, as data: a constellation by its points, or CPM by its levels, index and pulse.
 
-What a modulation is made of travels with its name, and is part of every address and key. Imports no torch.
+The definition of a modulation travels with its name, and is part of every address and key. Imports no torch.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ class Cpm:
     """Continuous phase modulation (J. Anderson, T. Aulin and C.-E. Sundberg, Digital Phase Modulation, 1986, ch. 2).
 
     The phase is 2πh Σ a_k q(t − kT) with a_k = ±1, ±3, …, ±(levels − 1); the pulse, of `span` symbols, is the
-    derivative of q, and its area is ½. Raises AmcError for what its fields do not take.
+    derivative of q, and its area is ½. Raises AmcError for values that its fields do not allow.
     """
 
-    levels: int = Field(2, 2, 32, help="Different symbols, a power of two.")
+    levels: int = Field(2, 2, 32, help="Number of different symbols, a power of two.")
     index: float = Field(
         0.5, 0, 4, above=True, symbol="h",
-        help="Modulation index: neighbouring symbols turn the phase by amounts that differ by 2πh.",
+        help="Modulation index: symbols of neighbouring levels turn the phase by amounts that differ by 2πh.",
     )  # fmt: skip
     pulse: str = Field(
         "rectangular", choices=("rectangular", "raised_cosine", "gaussian"),
-        help="Of the frequency: LREC, LRC, or a rectangle of one symbol behind a Gaussian filter.",
+        help="Frequency pulse: LREC, LRC, or a rectangle of one symbol after a Gaussian filter.",
     )  # fmt: skip
-    span: int = Field(1, 1, 16, unit="symbols", help="How long a pulse is.")
+    span: int = Field(1, 1, 16, unit="symbols", help="Duration of the pulse.")
     bandwidth_time: float | None = Field(
         None, 0.05, 1, optional=True, symbol="BT",
-        help="Of a Gaussian pulse: 3 dB bandwidth of the filter times the duration of a symbol.",
+        help="For a Gaussian pulse: 3 dB bandwidth of the filter times the duration of a symbol.",
     )  # fmt: skip
 
     def __post_init__(self):
         read_fields(self)
         if self.levels & (self.levels - 1):
-            raise AmcError(f"levels {self.levels} is not allowed: it is a power of two from 2 to 32")
+            raise AmcError(f"levels {self.levels} is not allowed: it has to be a power of two from 2 to 32")
         if self.pulse == "gaussian" and self.bandwidth_time is None:
             raise AmcError("pulse gaussian needs bandwidth_time beside it, such as 0.3")
         if self.pulse != "gaussian" and self.bandwidth_time is not None:
@@ -59,7 +59,7 @@ class Cpm:
 
     @property
     def modulation(self) -> ContinuousPhase:
-        """What is simulated; a pulse of several symbols lies around that it belongs to, as evenly as it goes."""
+        """What is simulated; a pulse of several symbols is centred on its own symbol as nearly as possible."""
         first = -((self.span - 1) // 2)
         return ContinuousPhase(self.index, partial(self._phase, first), (first, first + self.span), self.levels)
 
@@ -76,16 +76,18 @@ class Cpm:
 
 
 class OwnModulation(str):
-    """The name of a modulation of the user's own, which brings along what it is.
+    """The name of the user's own modulation, with its definition.
 
     content: {"points": [[I, Q], …]}, or {"cpm": fields of `Cpm`}. Points are equally probable and are scaled to unit
-    mean power. Two are equal where name and content are; a plain text is equal to one of its name. Raises AmcError for
-    a name or a content that is not allowed.
+    mean power. Two are equal if name and content are; a string equals a modulation of its name. Raises AmcError for a
+    name or a content that is not allowed.
     """
 
     def __new__(cls, name: Any, content: Any) -> OwnModulation:
         if not isinstance(name, str) or not re.fullmatch(r"[\w.+-]{1,32}", name):
-            raise AmcError(f"name {name!r} of a modulation is not allowed: it has 1 to 32 letters, digits and . + - _")
+            raise AmcError(
+                f"name {name!r} of a modulation is not allowed; allowed are 1 to 32 letters, digits and . + - _"
+            )
         self = super().__new__(cls, name)
         if not isinstance(content, Mapping) or len(content) != 1 or not {*content} <= {"points", "cpm"}:
             raise AmcError(f"modulation {name}: {str(content)[:200]} is not allowed: write {_FORMS}")
@@ -104,11 +106,11 @@ class OwnModulation(str):
 
     @cached_property
     def label(self) -> str:
-        """Name and start of the digest, by which contents of one name are told apart."""
+        """Name and start of the digest, which distinguishes contents of one name."""
         return f"{self!s} {key(self)[:6]}"
 
     def definition(self) -> dict[str, Any]:
-        """What makes the modulation another."""
+        """What identifies the modulation."""
         return {str(self): self.content}
 
     as_dict = definition
@@ -137,17 +139,18 @@ def _cpm(content: Any) -> dict[str, dict[str, Any]]:
 
 def _points(content: Any) -> dict[str, list[list[float]]]:
     if not isinstance(content, list | tuple) or not 2 <= len(content) <= _MOST_POINTS:
-        problem = f"has {len(content)}" if isinstance(content, list | tuple) else f"is {str(content)[:100]!r}"
-        raise AmcError(f"points {problem}: it is a list of 2 to {_MOST_POINTS:,} points [I, Q]")
+        kind = f"a list of {len(content)}" if isinstance(content, list | tuple) else repr(str(content)[:100])
+        raise AmcError(f"points is {kind}: it has to be a list of 2 to {_MOST_POINTS:,} points [I, Q]")
     points = [_point(point) for point in content]
     for index, point in enumerate(points):
         if point in points[:index]:
-            raise AmcError(f"point {point} stands there twice: give each once")
+            raise AmcError(f"point {point} is listed twice: list each point once")
     return {"points": points}
 
 
 def _point(content: Any) -> list[float]:
     parts = [number(part) for part in content] if isinstance(content, list | tuple) and len(content) == 2 else []
     if not parts or not all(part is not None and math.isfinite(part) and abs(part) <= 1e6 for part in parts):
-        raise AmcError(f"point {content!r} is not allowed: it is [I, Q], two numbers from -1,000,000 to 1,000,000")
+        allowed = "[I, Q], two numbers from -1,000,000 to 1,000,000"
+        raise AmcError(f"point {content!r} is not allowed: it has to be {allowed}")
     return parts

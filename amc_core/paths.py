@@ -1,4 +1,4 @@
-"""Paths as people write them."""
+"""Paths that users write."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from amc_core.errors import AmcError
 
 
 def expanded(path: str | Path) -> Path:
-    """The path, with the home directory in the place of a leading ~. Raises AmcError where there is none."""
+    """The path with a leading ~ replaced by the home directory. Raises AmcError if none is known."""
     read = os.path.expanduser(path)
     if str(read).startswith("~"):
-        raise AmcError(f"{str(path)!r}: there is no home directory that ~ stands for: write the whole path")
+        raise AmcError(f"{str(path)!r}: no home directory is known for ~: write the whole path")
     return Path(read)

@@ -1,4 +1,4 @@
-"""Which bytes of which files are read under a path: of SigMF the metadata and the samples, whichever of them is named.
+"""Which bytes of which files are read for a path: for SigMF both metadata and samples, whichever of them is named.
 
 Imports nothing heavy, so that studies can be planned without a reader of any format.
 """
@@ -18,9 +18,9 @@ META, DATA, ARCHIVE = ".sigmf-meta", ".sigmf-data", ".sigmf"
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of a file: the whole of it, or a member of an archive.
+    """A whole file, or a member of an archive.
 
-    offset: of its first byte. size: in bytes. name: what an error calls it.
+    offset: of its first byte. size: in bytes. name: in messages.
     """
 
     path: Path
@@ -30,15 +30,15 @@ class Piece:
 
 
 def pieces_at(path: Path) -> list[tuple[Piece, ...]]:
-    """The recordings that are read under a path, by their names.
+    """The recordings that are read for a path, in the order of their names.
 
-    Each is (metadata, samples) of SigMF, or one whole file. path: a file, or a directory of SigMF recordings, of which
-    other files, and hidden ones, do not count. Raises AmcError for what cannot be read.
+    Each is (metadata, samples) of SigMF, or one whole file. path: a file, or a directory of SigMF recordings, in which
+    other files and hidden ones are ignored. Raises AmcError for what cannot be read.
     """
     try:
         if path.is_dir():
             files = sorted(file for file in path.iterdir() if file.name.endswith((META, ARCHIVE)))
-            files = [file for file in files if not file.name.startswith(".")]  # as macOS leaves beside each: ._x
+            files = [file for file in files if not file.name.startswith(".")]  # macOS adds a ._x for each x
             return [pieces for file in files for pieces in _of_file(file)]
         return _of_file(path)
     except OSError as error:
@@ -63,13 +63,13 @@ def _whole(path: Path) -> Piece:
 
 
 def _is_tar(path: Path) -> bool:
-    _whole(path)  # a pipe would make us wait
+    _whole(path)  # refuses a pipe, which would block
     with open(path, "rb") as file:
         return file.read(512)[257:262] == b"ustar"
 
 
 def _members(path: Path) -> list[tuple[Piece, ...]]:
-    """The recordings in a SigMF archive, a tar file that is not compressed, by their names."""
+    """The recordings in a SigMF archive, an uncompressed tar file, in the order of their names."""
     members: dict[str, Piece] = {}
     try:
         size = path.stat().st_size
@@ -79,7 +79,7 @@ def _members(path: Path) -> list[tuple[Piece, ...]]:
                     continue
                 piece = Piece(path, member.offset_data, member.size, f"{path}: {member.name}")
                 if member.issparse() or piece.offset + piece.size > size or member.name in members:
-                    raise AmcError(f"{piece.name}: is cut short, sparse or there twice; allowed is a whole archive")
+                    raise AmcError(f"{piece.name} is cut short, sparse or duplicated; allowed is a whole archive")
                 members[member.name] = piece
     except tarfile.TarError as error:
         raise AmcError(f"{path}: the archive is damaged ({error}); allowed is a whole SigMF archive") from None

@@ -2,8 +2,8 @@
 
 Every signal here is a train x(t) = Σ_k a_k g(t − k): symbols and a raised cosine, CPM symbols and a phase
 response, audio knots and an interpolation kernel. A path's delay goes into the pulse, g(t − τ), so no
-fractional-delay filter is needed. Two evaluators share one interface: `FixedTrain`, where every instance has the
-same pulse and sampling times, and `VariedTrain`, where each has its own.
+fractional-delay filter is needed. Two evaluators share one interface: `FixedTrain`, if all instances have the
+same pulse and sampling times, and `VariedTrain`, if each has its own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _DEGREE = 8  # of the polynomials between symbols; at roll-off 0.5 they are off 
 
 @dataclass(frozen=True)
 class Sampling:
-    """When the samples of a batch are taken, in symbols: sample n of path i at start_i + n·step. Float64, on the CPU.
+    """Sampling times of a batch, in symbols: sample n of path i is taken at start_i + n·step. Float64, on the CPU.
 
     start: (batch, paths); step: (batch,); rolloff: (batch,).
     """
@@ -42,9 +42,9 @@ class Sampling:
 class FixedTrain:
     """Evaluates Σ_k a_k g(n/L − τ_i − k) for samples n = 0 … length − 1 and every path delay τ_i.
 
-    L = p/q makes the train periodic in blocks of p samples and q symbols: one matrix product a path evaluates all
-    blocks at once. `first` is the number k of the first symbol taken (negative: before the
-    instance), `count` how many are taken.
+    L = p/q makes the train periodic in blocks of p samples and q symbols, so one matrix product a path evaluates all
+    blocks at once. `first` is the index k of the first symbol that is used (negative: before the instance), `count` the
+    number of symbols used.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class FixedTrain:
     def __call__(self, symbols: torch.Tensor, times: tuple | None = None, older: torch.Tensor | None = None):
         """(batch, count) float32 symbols → (batch, paths, length) float32.
 
-        older: (batch, count) float32, what the symbols before each one add to all later samples.
+        older: (batch, count) float32, the sum that the symbols before each one add to all later samples.
         """
         windows = symbols.unfold(1, self.window, self.step).reshape(-1, self.window)
         samples = torch.empty(self.paths, len(windows), self.block, device=windows.device)
@@ -85,7 +85,7 @@ class FixedTrain:
 
 
 class VariedTrain:
-    """Evaluates Σ_k a_k g(start_i + n·step − k) with start, step and roll-off of each instance's own.
+    """Evaluates Σ_k a_k g(start_i + n·step − k) with a start, step and roll-off for each instance.
 
     Between two symbols the train is a polynomial (Farrow's structure) whose coefficients are sums over symbols;
     those of a roll-off are interpolated between Chebyshev nodes of its range.
@@ -120,18 +120,18 @@ class VariedTrain:
         self.before = self.high - 1 + self.first  # the whole part of the times in the first piece
 
     def at(self, sampling: Sampling) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """What `__call__` needs of a sampling: weights of the nodes, starts, steps."""
+        """The argument `times` of `__call__` for a sampling: weights of the nodes, starts, steps."""
         start, step = (carried(torch.as_tensor(x), self.device) for x in (sampling.start, sampling.step))
         return self._node_weights(sampling.rolloff), start, step
 
     def __call__(self, symbols: torch.Tensor, times: tuple, older: torch.Tensor | None = None):
-        """As `FixedTrain`, at the `times` that `at` has made of a sampling."""
+        """As `FixedTrain`, at the `times` from `at`."""
         evaluate = self._kernel_evaluate if kernels.usable(symbols) else self._torch_evaluate
         weights, start, step = times
         return evaluate(weights, symbols, start, step, older)
 
     def _node_weights(self, rolloff: np.ndarray) -> torch.Tensor:
-        """(batch, nodes): what each node's coefficients count for in those of each instance's roll-off."""
+        """(batch, nodes): weights of the nodes' coefficients in those of each instance's roll-off."""
         distance = rolloff[:, None] - self.rolloffs
         exact = np.abs(distance) < 1e-12
         terms = np.where(exact.any(1, keepdims=True), exact, self.weights / np.where(exact, 1, distance))

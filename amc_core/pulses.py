@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-# SciPy is imported where it is used: that takes longer than all else that a plan or a table needs.
+# SciPy is imported in functions: importing it takes longer than everything else that a plan or a table needs.
 
 INTERPOLATION_SPAN = 12  # knots on either side
-NARROWEST = 0.01  # roll-off: the tails of a narrower edge would never end, so that it is shaped as this one
+NARROWEST = 0.01  # roll-off: the tails of a narrower edge would be too long, so it is shaped as this one
 
 
 def raised_cosine(t: np.ndarray, rolloff: float) -> np.ndarray:
@@ -22,7 +22,7 @@ def raised_cosine(t: np.ndarray, rolloff: float) -> np.ndarray:
 
 
 def raised_cosine_span(rolloff: float) -> int:
-    """Symbols on either side after which less than 10⁻⁵ of the energy of a pulse of `NARROWEST` or more remains.
+    """Symbols on either side after which less than 10⁻⁵ of a pulse's energy remains, for a roll-off from `NARROWEST`.
 
     Far from its centre |g(t)| ≤ 1 / (4πα²|t|³), whose square integrates to 1 / (5·(4πα²)²·t⁵) and averages to half.
     """
@@ -30,7 +30,7 @@ def raised_cosine_span(rolloff: float) -> int:
 
 
 def root_raised_cosine(t: np.ndarray, rolloff: float) -> np.ndarray:
-    """Root raised cosine h(t), t in symbols, of unit energy: two of them in a row are a raised cosine.
+    """Root raised cosine h(t), t in symbols, of unit energy: convolved with itself, it is a raised cosine.
 
     h(t) = [sin(π(1−α)t) + 4αt·cos(π(1+α)t)] / [πt·(1 − (4αt)²)], with limits at t = 0 and |t| = 1/4α.
     """
@@ -51,7 +51,7 @@ def pulse_span(pulse: str, rolloff: float) -> int:
     """Symbols on either side after which less than 10⁻⁵ of a pulse's energy remains, at least 8."""
     if pulse == "raised_cosine":
         return raised_cosine_span(rolloff)
-    # Far out |h(t)| ≤ 1 / (4παt²), whose square integrates to 1 / (3·(4πα)²·t³); 10⁻⁵ of it, on average half.
+    # Far from the centre |h(t)| ≤ 1 / (4παt²), whose square integrates to 1 / (3·(4πα)²·t³) and averages to half.
     return max(8, math.ceil((1e5 / (3 * (4 * math.pi * max(rolloff, NARROWEST)) ** 2)) ** (1 / 3)))
 
 
@@ -84,7 +84,7 @@ def gaussian_phase(t: np.ndarray, bandwidth_time: float) -> np.ndarray:
 
 
 def interpolation_kernel(t: np.ndarray) -> np.ndarray:
-    """Kaiser-windowed sinc, t in knots: interpolates what lies below 0.35 of the knot rate to 10⁻⁵."""
+    """Kaiser-windowed sinc, t in knots: interpolates frequencies below 0.35 of the knot rate to 10⁻⁵."""
     from scipy.special import i0
 
     t = np.asarray(t, dtype=np.float64)

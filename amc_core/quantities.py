@@ -1,6 +1,6 @@
-"""Numbers as people write them: one reader, one check, one way to print them.
+"""Numbers that users write: one reader, one check, one way to print them.
 
-Equal numbers are equal however they are written: 8, 8.0, "8" and "0.8e1" are one number. Truth values are no numbers.
+Spelling does not matter: 8, 8.0, "8" and "0.8e1" are the same number. A bool is not a number.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _WHOLE = 1e15  # below this, a number without a fraction is printed with all of 
 
 
 def number(value: Any) -> float | None:
-    """The number that a value is or spells, None where it is none; NaN is none."""
+    """The number that a value is or spells, None if it is not a number; NaN is not."""
     if isinstance(value, float):
         return None if math.isnan(value) else value + 0.0
     if isinstance(value, str):
@@ -31,7 +31,7 @@ def number(value: Any) -> float | None:
 
 
 def whole(value: Any) -> int | None:
-    """The whole number that a value is or spells, None where it is none: 8, 8.0, "8" and "1e2" are."""
+    """The whole number that a value is or spells, such as 8, 8.0, "8" or "1e2"; None if it is not a whole number."""
     if isinstance(value, str):
         exact = _spelled(value)
         return int(exact) if exact is not None and exact.denominator == 1 else None
@@ -43,7 +43,7 @@ def whole(value: Any) -> int | None:
 
 
 def ratio(value: Any) -> Fraction | None:
-    """The number as an exact ratio, None where it is none; a decimal that is a rounded third (10.67) is that third."""
+    """The number as an exact ratio, None if it is not a number; a rounded third (10.67) stands for that third."""
     if number(value) is None or not math.isfinite(number(value)):
         return None
     text = value if isinstance(value, str) else str(Fraction(value) if isinstance(value, Rational) else float(value))
@@ -61,17 +61,17 @@ def require_number(
 ) -> float:
     """The number that `value` is or spells.
 
-    low, high: what is allowed; above: `low` itself is not. integer: it is whole, and returned as an int. Raises
-    AmcError, which names the field, the value and what is allowed.
+    low, high: smallest and largest allowed number; above: `low` itself is not allowed. integer: the number has to be
+    whole, and is returned as an int. Raises AmcError, which names the field, the value and what is allowed.
     """
     read = (whole if integer else number)(value)
     if read is None or not low <= read <= high or (above and read == low):
-        raise AmcError(f"{name} {value!r} is not allowed: it is {allowed(low, high, unit, above, integer)}")
+        raise AmcError(f"{name} {value!r} is not allowed: it has to be {allowed(low, high, unit, above, integer)}")
     return read
 
 
 def allowed(low: float, high: float, unit: str = "", above: bool = False, integer: bool = False) -> str:
-    """What `require_number` takes, in words: "a number of Hz from 0 to 1,000,000"."""
+    """What `require_number` allows, in words: "a number of Hz from 0 to 1,000,000"."""
     words = ("a whole number" if integer else "a number") + (f" of {unit}" if unit else "")
     if low > -math.inf:
         words += f" {'above' if above else 'from'} {_bound(low)}"
@@ -79,9 +79,9 @@ def allowed(low: float, high: float, unit: str = "", above: bool = False, intege
 
 
 def written(value: Any, digits: int = 6) -> str:
-    """A value as tables, figures and messages print it; nothing for what is not known (None, NaN).
+    """A value as tables, figures and messages print it; "" for an unknown one (None, NaN).
 
-    digits: significant ones of a number with a fraction. A number without one is printed in full.
+    digits: significant digits of a number with a fraction. A whole number is printed in full.
     """
     if not isinstance(value, Real) or not _is_no_truth(value):
         return "" if value is None else str(value)
@@ -91,7 +91,7 @@ def written(value: Any, digits: int = 6) -> str:
 
 
 def many(count: float, one: str, several: str | None = None) -> str:
-    """ "1 run", "1,200 runs", "0.5 GPUs"; several: the plural, where it is not `one` with an s."""
+    """ "1 run", "1,200 runs", "0.5 GPUs"; several: the plural, by default `one` with an s."""
     number = f"{int(count):,}" if count == int(count) else written(count)
     return f"{number} {one if count == 1 else several or one + 's'}"
 
@@ -132,9 +132,9 @@ def _bound(bound: float) -> str:
 
 
 def _short(value: float, digits: int = 6) -> str:
-    return f"{value:.{digits}g}".replace("e-0", "e-").replace("e+", "e")  # 1e-6, 1e15: as people write
+    return f"{value:.{digits}g}".replace("e-0", "e-").replace("e+", "e")  # 1e-6, 1e15
 
 
 def duration(seconds: float) -> timedelta:
-    """In whole seconds, at least one."""
+    """A duration in whole seconds, at least one."""
     return timedelta(seconds=max(1, round(seconds)))

@@ -5,8 +5,8 @@ a 128-bit counter into four 32-bit words. The key is a hash of (scenario, modula
 counter holds the instance index, the stream, and the position in the stream. There is no state, so
 batch size, order, worker and device cannot matter.
 
-Everything is integer arithmetic or `exactmath`, so eager and compiled code agree bit for bit. On a CPU the
-numbers come from `kernels` where they were built, twenty times as fast and the same to the last bit.
+Everything is integer arithmetic or `exactmath`, so eager and compiled code agree bit for bit. On a CPU, the
+numbers come from `kernels` if they were built: the same bits, twenty times as fast.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from amc_core import kernels
 from amc_core.device import compiled
 from amc_core.exactmath import minus_2_log, random_cos_sin, square_root
 
-# Every concern draws from a stream of its own, so that a new option consumes no old numbers (a field's is that of its
-# name, `identity.stream`).
+# Every concern draws from a stream of its own, so that a new option consumes no old numbers. The stream of a field
+# follows from its name (`identity.stream`).
 SYMBOLS, NOISE, FADING, SOURCE = range(4)
 
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -31,7 +31,7 @@ def philox(counter: tuple, key: tuple) -> tuple:
     c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(10):
-        p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]  # the product wraps, its 64 bits stay right
+        p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]  # the product wraps, but its 64 bits stay right
         c0, c1, c2, c3 = (p1 >> 32) & _MASK ^ c1 ^ k0, p1 & _MASK, (p0 >> 32) & _MASK ^ c3 ^ k1, p0 & _MASK
         k0, k1 = (k0 + _WEYL[0]) & _MASK, (k1 + _WEYL[1]) & _MASK
     return c0, c1, c2, c3
@@ -80,7 +80,7 @@ def _torch_normals(keys, indices, stream, count) -> torch.Tensor:
 
 
 def _counter(keys, indices, stream, count) -> tuple[torch.Tensor, ...]:
-    """Four counter words and two key words. All are tensors: a compiler would compute with known numbers in 32 bits."""
+    """Four counter words and two key words. All are tensors: a compiler would compute with constants in 32 bits."""
     position = torch.arange((count + 3) // 4, device=keys.device).expand(len(keys), -1)
     low, high = (indices & _MASK)[:, None], (indices >> 32 & _MASK)[:, None]
     return position, torch.full_like(low, stream), low, high, keys[:, :1], keys[:, 1:]
@@ -123,7 +123,7 @@ def _kernel_normals(keys, indices, stream, count) -> torch.Tensor:
 
 
 def int64_rows(keys: torch.Tensor, *vectors: torch.Tensor) -> list[torch.Tensor]:
-    """keys (batch, 2) and `vectors` (batch,) as a kernel wants them."""
+    """keys (batch, 2) and `vectors` (batch,) as contiguous int64, for a kernel."""
     batch = len(keys)
     tensors = [keys.expand(batch, 2), *(vector.expand(batch) for vector in vectors)]
     return [tensor.to(torch.int64).contiguous() for tensor in tensors]

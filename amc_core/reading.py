@@ -1,4 +1,4 @@
-"""How to read a recording whose format does not say what its fields are: given beside the path, part of its identity.
+"""How to read a recording whose format does not describe its fields; it is given beside the path and identifies it too.
 
 Imports no reader of any format, so that studies can be planned without one.
 """
@@ -15,19 +15,18 @@ from amc_core.fingerprint import DigestedPath
 from amc_core.identity import canonical
 from amc_core.quantities import number, require_number, whole
 
-DATATYPES = ("complex64", "int16")  # of raw files: I and Q in turn, little-endian
+DATATYPES = ("complex64", "int16")  # of raw files: alternating I and Q, little-endian
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the fields of a file are; None if it is not given.
+    """What the fields of a file are. A field that is None was not given.
 
-    iq: name of the field with the samples, or of two, I and Q. label: name of the field with the modulations, the one
-    modulation of all (in SigMF, of files that name none), or of a long capture modulation → [first sample, the one
-    after the last], or a list of such.
-    snr_db: name of a field, or dB. classes: names of modulations, which whole numbers and one-hot labels count from 0;
-    the name of a field with these; or label as the file has it → modulation. sample_rate: Hz. datatype: of a raw file.
-    Raises AmcError for anything else.
+    iq: name of the field with the samples, or two names, for I and Q. label: name of the field with the modulations;
+    or the modulation of all instances (in SigMF, of files that name none); or, for a long capture, modulation → [first
+    sample, the one after the last], or a list of such pairs. snr_db: name of a field, or dB. classes: names of
+    modulations, which whole numbers and one-hot labels count from 0; the name of a field with these names; or label in
+    the file → modulation. sample_rate: Hz. datatype: of a raw file. Raises AmcError for anything else.
     """
 
     iq: str | tuple[str, str] | None = None
@@ -53,15 +52,17 @@ class Reading:
         return {name: list(v) if isinstance(v, tuple) else v for name, v in values if v is not None}
 
     def require_only(self, path: object, kind: str, *allowed: str) -> None:
-        """Raise AmcError if a field is given that the format knows by itself."""
+        """Raise AmcError if a field is given that the format itself contains."""
         for name in self.entries:
             if name not in allowed:
                 may = " and ".join(allowed)
-                raise AmcError(f"{path}: {name} is not for {kind}, which says it itself; allowed beside file: {may}")
+                raise AmcError(
+                    f"{path}: {name} cannot be given for {kind}, which contains it; allowed beside file: {may}"
+                )
 
 
 class ReadPath(DigestedPath):
-    """The path of a file together with how it is read; two are equal where content and reading are."""
+    """The path of a file together with its `Reading`; two are equal if content and reading are."""
 
     __slots__ = ("reading",)
 
@@ -86,7 +87,7 @@ class ReadPath(DigestedPath):
 
 
 def reading_of(path: object) -> Reading:
-    """How a path is read: as its format says, unless it is a `ReadPath`."""
+    """The `Reading` of a path; it is empty unless the path is a `ReadPath`."""
     return path.reading if isinstance(path, ReadPath) else Reading()
 
 
@@ -98,7 +99,8 @@ def read_recording(value: Any) -> str:
     if isinstance(value, str):
         return DigestedPath(value) if value else ""
     if not isinstance(value, Mapping):
-        raise AmcError(f"recording {value!r} is not allowed: it is the path of a file, or {{file: path, iq: field, …}}")
+        allowed = "the path of a file, or {file: path, iq: field, …}"
+        raise AmcError(f"recording {value!r} is not allowed: it has to be {allowed}")
     if set(value) <= {"path", "content", "reading"} and "path" in value:
         path, content, entries = value["path"], value.get("content", ""), value.get("reading", {})
     else:
@@ -107,7 +109,7 @@ def read_recording(value: Any) -> str:
         entries = {name: entry for name, entry in value.items() if name != "file"}
     if not (isinstance(path, str) and path and isinstance(content, str) and isinstance(entries, Mapping)):
         several = "; join several files into one" if isinstance(path, list | tuple) else ""
-        raise AmcError(f"recording {dict(value)!r:.200} is not allowed: file is the path of one file{several}")
+        raise AmcError(f"recording {dict(value)!r:.200} is not allowed: file has to be the path of one file{several}")
     return ReadPath(path, Reading(**entries), content) if entries else DigestedPath(path, content)
 
 
@@ -121,11 +123,11 @@ def recording_schema() -> dict[str, Any]:
         | {"description": "The field with the samples, or two fields, I and Q."},
         "label": {"anyOf": [text, {"type": "object"}]}
         | {"description": "The field with the modulations, one modulation, or modulation → samples of a capture."},
-        "snr_db": number | {"description": "The field with the SNRs, or dB."},
+        "snr_db": number | {"description": "The field with the SNRs, or one SNR in dB."},
         "classes": {"anyOf": [text, texts, {"type": "object", "additionalProperties": text}]}
-        | {"description": "Modulations that labels count, or label as the file has it → modulation."},
-        "sample_rate": number | {"description": "In Hz."},
-        "datatype": {"enum": list(DATATYPES)} | {"description": "Of a raw file of I and Q in turn."},
+        | {"description": "Modulations that numeric labels count from 0, or label in the file → modulation."},
+        "sample_rate": number | {"description": "Sample rate in Hz."},
+        "datatype": {"enum": list(DATATYPES)} | {"description": "Number type of a raw file of alternating I and Q."},
     }
     mapping = {"type": "object", "properties": properties, "additionalProperties": False, "required": ["file"]}
     return {"anyOf": [text, mapping]}
@@ -136,14 +138,14 @@ def _texts(value: Any) -> bool:
 
 
 def _refused(name: str, value: Any, allowed: str) -> AmcError:
-    return AmcError(f"{name} {value!r:.200} of a recording is not allowed: it is {allowed}")
+    return AmcError(f"{name} {value!r:.200} of a recording is not allowed: it has to be {allowed}")
 
 
 def _iq(value: Any) -> str | tuple[str, str]:
     if isinstance(value, str) and value:
         return value
     if not _texts(value) or len(value) != 2:
-        raise _refused("iq", value, "the name of a field, or of two, [I, Q]")
+        raise _refused("iq", value, "the name of a field, or two names, [I, Q]")
     return tuple(value)
 
 
@@ -162,7 +164,7 @@ def _ranges(name: Any, value: Any) -> list[list[int]]:
     for entry in listed:
         ends = [whole(end) for end in entry] if isinstance(entry, list | tuple) else []
         if len(ends) != 2 or None in ends or not 0 <= ends[0] < ends[1] < 1 << 62:
-            raise _refused(f"label {name}", value, "[first sample, the one after the last], or a list of such")
+            raise _refused(f"label {name}", value, "[first sample, the one after the last], or a list of such pairs")
         ranges.append(ends)
     return ranges
 
@@ -179,7 +181,7 @@ def _classes(value: Any) -> str | tuple[str, ...] | dict[str, str]:
     if isinstance(value, Mapping) and value and _texts([*value.values()]):
         return {str(name): own for name, own in value.items()}
     if not _texts(value):
-        raise _refused("classes", value, "a list of modulations, or label of the file → modulation")
+        raise _refused("classes", value, "a list of modulations, or label in the file → modulation")
     return tuple(value)
 
 

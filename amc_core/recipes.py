@@ -1,4 +1,4 @@
-"""Recipes of the literature, by who trained so; `recipe: {like: amr_benchmark}` in a study is its fields."""
+"""Recipes of the literature, by their authors; `recipe: {like: amr_benchmark}` in a study takes the fields of one."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _IQFORMER = {
     "plateau_counting": "pytorch", "stop_on": "accuracy", "patience": 10, "keep": "best",
 }  # fmt: skip
 
-# Name → fields of a recipe. The plateau of AMR-Benchmark waits Keras's usual ten epochs: its scripts ask for five by an
-# argument that Keras does not know.
+# Name → fields of a recipe. The plateau of AMR-Benchmark waits Keras's default of ten epochs: its scripts ask for five
+# with an argument that Keras ignores.
 RECIPES: dict[str, dict[str, Any]] = {
     "amr_benchmark": _AMR_BENCHMARK,  # Zhang et al. 2022, and PET-CGDNN's authors
     "mcldnn": _AMR_BENCHMARK | {"epochs": 10_000, "plateau_factor": 0.8, "patience": 60},  # Xu et al. 2020
@@ -26,7 +26,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "patience": 10, "keep": "best",
     },
     "iqformer": _IQFORMER,  # Shao et al. 2025
-    "iqformer_lite": _IQFORMER | {"epochs": 100, "batch_size": 1024},  # all its baselines as well
+    "iqformer_lite": _IQFORMER | {"epochs": 100, "batch_size": 1024},  # also for all baselines of that paper
     "tldnn": {  # on RadioML 2016.10A
         "epochs": 150, "batch_size": 128, "learning_rate": 1e-3, "optimiser": "adamw", "weight_decay": 0.02,
         "schedule": "plateau", "plateau_factor": 0.1, "plateau_patience": 10, "plateau_counting": "pytorch",

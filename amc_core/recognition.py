@@ -1,6 +1,7 @@
-"""How well the likelihood classifier tells linear modulations apart by independent symbols in white noise.
+"""Accuracy of the likelihood classifier on independent symbols of linear modulations in white noise.
 
-log p(z | m) = log (1/M) Σ_s exp(−γ|z − s|²) of every symbol z, over the M points s of modulation m; their sum decides.
+log p(z | m) = log (1/M) Σ_s exp(−γ|z − s|²) for a symbol z and the M points s of modulation m; the sum over symbols
+decides.
 """
 
 from __future__ import annotations
@@ -20,20 +21,20 @@ from amc_core.modulations import modulation, modulation_names
 from amc_core.randomness import NOISE, SYMBOLS, complex_normal, integers
 
 _ELEMENTS = {"cpu": 1 << 18, "cuda": 1 << 26}  # symbols × points at a time that suit a core's cache, or a GPU
-_FIRST = 256  # instances of all modulations before the first look at the standard error
-_FEWEST = 4  # instances of each modulation before another
-_BLOCK = 1 << 14  # symbols of each modulation before another, at most
-_LOOK = 16  # symbols before the first look at the posteriors; then always twice as many
-_CERTAIN = 1e-9  # a probability that counts as none
+_FIRST = 256  # instances of all modulations before the standard error is first computed
+_FEWEST = 4  # instances of each modulation in a block
+_BLOCK = 1 << 14  # symbols of each modulation in a block, at most
+_LOOK = 16  # symbols before the posteriors are first computed; then always twice as many
+_CERTAIN = 1e-9  # a probability that counts as 0
 _HIGHEST = 1e8  # γ: no constellation's points are nearer to each other than its noise
 
 
 @dataclass(frozen=True)
 class Recognition:
-    """An accuracy found by Monte Carlo, over equiprobable modulations.
+    """A Monte Carlo estimate of accuracy over equiprobable modulations.
 
-    accuracy: the mean of the largest posterior, whose variance is the smaller, and its standard_error. hit_rate: how
-    often the most likely modulation is the one sent, and hit_rate_error. instances: how many were drawn.
+    accuracy: the mean of the largest posterior, with its standard_error. hit_rate: how often the most likely modulation
+    is the one sent, with its hit_rate_error; it has the same mean and a larger variance. instances: number drawn.
     """
 
     accuracy: float
@@ -43,7 +44,7 @@ class Recognition:
     instances: int
 
     def among(self, linear: int, others: int) -> Recognition:
-        """The same where `others` modulations, always recognised, stand beside the `linear` ones."""
+        """The estimate over the `linear` modulations and `others` that are always recognised."""
         share = linear / (linear + others)
         accuracies = (1 - share + share * value for value in (self.accuracy, self.hit_rate))
         errors = (share * value for value in (self.standard_error, self.hit_rate_error))
@@ -63,25 +64,25 @@ class Likelihood:
         points = [modulation(name).points for name in modulations]
         self.means = torch.tensor([abs(p.mean()) for p in points], dtype=torch.float64)
         # Constellations of mean zero share one scale; each other has its own.
-        centred = [place for place in range(len(points)) if self.means[place] < 1e-9]
-        alone = [[place] for place in range(len(points)) if place not in centred]
+        centred = [index for index in range(len(points)) if self.means[index] < 1e-9]
+        alone = [[index] for index in range(len(points)) if index not in centred]
         self.groups = [self._group(members, points) for members in ([centred] if centred else []) + alone]
 
     def _group(self, members: list[int], points: list[np.ndarray]) -> tuple[list[int], torch.Tensor, torch.Tensor]:
-        """The classes of a group, their points as (I, Q, |s|²) in columns, and the matrix that averages over each's."""
-        together = np.concatenate([points[place] for place in members])
+        """The classes of a group, their points as columns (I, Q, |s|²), and the matrix of means over a class's points."""
+        together = np.concatenate([points[index] for index in members])
         columns = np.stack([together.real, together.imag, np.abs(together) ** 2])
         averages = np.zeros((len(together), len(members)))
-        ends = np.cumsum([len(points[place]) for place in members])
-        for column, (place, end) in enumerate(zip(members, ends, strict=True)):
-            averages[end - len(points[place]) : end, column] = 1 / len(points[place])
+        ends = np.cumsum([len(points[index]) for index in members])
+        for column, (index, end) in enumerate(zip(members, ends, strict=True)):
+            averages[end - len(points[index]) : end, column] = 1 / len(points[index])
         return members, *(torch.as_tensor(x, device=self.device) for x in (columns, averages))
 
     def __call__(self, i: torch.Tensor, q: torch.Tensor, gamma: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-        """log p of every symbol alone.
+        """log p of every single symbol, (symbols, classes) float64.
 
         i, q: (symbols,) I and Q of z, unit mean power without the noise. gamma: (symbols,) Es/N0, linear. scale:
-        (symbols, classes), what each class's points are multiplied by. All float64. Returns (symbols, classes) float64.
+        (symbols, classes), factors of each class's points. All are float64.
         """
         elements = _ELEMENTS["cuda"] if self.device.type == "cuda" else _ELEMENTS["cpu"] * torch.get_num_threads()
         rows = elements // max(len(averages) for _, _, averages in self.groups)
@@ -92,14 +93,14 @@ class Likelihood:
         return out
 
     def _piece(self, i, q, gamma, scale, out) -> None:
-        # In float32 as long as its rounding, 1e-7 of the largest exponent, is small beside 1.
+        # float32 suffices if its rounding, 1e-7 of the largest exponent, is small compared with 1.
         dtype = torch.float32 if len(gamma) and gamma.max() < 1e4 else torch.float64
         for members, columns, averages in self.groups:
             size = gamma * scale[:, members[0]]
             rows = torch.stack([2 * size * i, 2 * size * q, -size * scale[:, members[0]]], 1)
             exponents = rows.to(dtype) @ columns.to(dtype)
             peak = exponents.amax(1, keepdim=True)
-            # A class 80 below the best is ruled out by this symbol; smaller numbers are denormal, ten times as slow.
+            # A class 80 below the best is ruled out by this symbol; smaller numbers would be denormal and slow.
             likelihood = exponents.sub_(peak).clamp_(min=-80).exp_() @ averages.to(dtype)
             out[:, members] = (likelihood.log_() + peak).to(out.dtype)
 
@@ -115,14 +116,14 @@ def recognition(
     """The accuracy A(γ, K) of the likelihood classifier on K independent symbols in white noise.
 
     modulations: names of linear modulations, equally probable. symbols: K. es_n0_db: γ in dB. standard_error: of the
-    accuracy, reached by drawing as many instances as it takes. phase_known: False where the phase of an instance may be
-    any, the same for all of its symbols; its likelihood is then the mean over phases. Raises AmcError for a modulation
-    that is not linear.
+    accuracy; instances are drawn until it is reached. phase_known: if False, the phase of an instance is unknown and
+    the same for all of its symbols, and the likelihood is the mean over phases. Raises AmcError for a modulation that
+    is not linear.
     """
     names = modulation_names(list(modulations))
     others = [name for name in names if not is_linear(name)]
     if others:
-        raise AmcError(f"{', '.join(others)}: no likelihood is known here, it is of linear modulations only")
+        raise AmcError(f"likelihood classifies linear modulations only, not {', '.join(others)}")
     likelihood = Likelihood(names, device)
 
     def reception(keys, indices):
@@ -135,26 +136,26 @@ def recognition(
 
 
 def _phases(names: Sequence[str], symbols: int, snr: float) -> tuple[float, ...]:
-    """Phases over which the mean is taken: as far as the constellations repeat, in steps finer than symbols tell."""
+    """Phases over which the likelihood is averaged: one period of the constellations, in steps that symbols resolve."""
     turn = 2 * math.pi
     while all(_repeats(modulation(name).points, turn / 2) for name in names):
         turn /= 2
     count = math.ceil(turn / (1.2 / math.sqrt(2 * symbols * snr)))
-    return tuple(turn * place / count for place in range(count))
+    return tuple(turn * step / count for step in range(count))
 
 
 def _repeats(points: np.ndarray, angle: float) -> bool:
-    """Is a constellation the same when it is turned by an angle?"""
+    """Does a constellation stay the same if it is turned by an angle in rad?"""
     distances = np.abs(points[:, None] * np.exp(1j * angle) - points)
     return bool((distances.min(1) < 1e-6).all())
 
 
 @dataclass(frozen=True)
 class Reception:
-    """What instances are in the easier experiment.
+    """A batch of instances in the experiment of independent symbols.
 
-    symbols: (batch,) K. gain: (batch, instants) γ / SNR, in equal parts of the instance. scale: (batch, classes) of the
-    points, other than 1 where the received power of a constellation is not that of one of mean zero.
+    symbols: (batch,) K. gain: (batch, instants) γ / SNR, in equal parts of the instance. scale: (batch, classes),
+    factors of the points; it is not 1 if a constellation's mean changes its received power.
     """
 
     symbols: np.ndarray
@@ -164,7 +165,7 @@ class Reception:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """The pieces are small: where cores are shared, several threads wait for each other longer than they work."""
+    """Compute in one thread: the pieces are so small that threads on shared cores would mostly wait for each other."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -183,19 +184,19 @@ def estimate(
     standard_error: float,
     phases: Sequence[float] = (0.0,),
 ) -> Recognition:
-    """Draw instances of each modulation until the accuracy has the standard error wanted."""
+    """Draw instances of each modulation until the accuracy has the given standard error."""
     keys_of = [torch.tensor([address_key("limit", described, name)]) for name in names]
     symbols = int(reception(keys_of[0], torch.zeros(1, dtype=torch.int64)).symbols.max())
     posteriors, hits = ([[] for _ in names] for _ in range(2))
     drawn, block, accuracy = 0, max(_FEWEST, math.ceil(_FIRST / len(names))), (0.0, math.inf)
     while accuracy[1] > standard_error:
-        for place, (name, key_of) in enumerate(zip(names, keys_of, strict=True)):
+        for sent, (name, key_of) in enumerate(zip(names, keys_of, strict=True)):
             indices = torch.arange(drawn, drawn + block)
             keys = key_of.expand(block, 2)
             received, points = reception(keys, indices), modulation(name).points
-            scores = _scores(likelihood, place, points, received, snr, keys, indices, phases)
-            posteriors[place].append(torch.softmax(scores, 1).amax(1))
-            hits[place].append((scores.argmax(1) == place).double())
+            scores = _scores(likelihood, sent, points, received, snr, keys, indices, phases)
+            posteriors[sent].append(torch.softmax(scores, 1).amax(1))
+            hits[sent].append((scores.argmax(1) == sent).double())
         drawn += block
         accuracy = _stratified(posteriors)
         missing = drawn * ((accuracy[1] / standard_error) ** 2 - 1)
@@ -204,12 +205,13 @@ def estimate(
 
 
 def _scores(
-    likelihood: Likelihood, place: int, points: np.ndarray, received: Reception, snr: float, keys, indices, phases
+    likelihood: Likelihood, sent: int, points: np.ndarray, received: Reception, snr: float, keys, indices, phases
 ):
-    """Draw an instance of one modulation for each address: (batch, classes) sums of log p over its symbols.
+    """Draw an instance of the modulation `sent` for each address: (batch, classes) sums of log p over its symbols.
 
-    Of several phases, the logarithm of the mean over them. An instance's sum ends as soon as one class is certain but
-    for _CERTAIN: posteriors are a martingale, so later symbols would change the mean of the largest by no more.
+    For several phases, it is the logarithm of the mean over them. The sum of an instance ends when the posterior of one
+    class exceeds 1 − _CERTAIN: posteriors are a martingale, so later symbols would change the mean of the largest by
+    no more.
     """
     device = likelihood.device
     count = int(received.symbols.max())
@@ -222,7 +224,7 @@ def _scores(
     labels = integers(keys, indices, SYMBOLS, count, torch.full_like(indices, len(points)))
     noise = complex_normal(keys, indices, NOISE, count).double() / (2 * gamma).sqrt()[:, None]
     i, q = (
-        torch.tensor(part, device=device)[labels] * scale[:, place, None] + noise[:, axis]
+        torch.tensor(part, device=device)[labels] * scale[:, sent, None] + noise[:, axis]
         for axis, part in enumerate((points.real.copy(), points.imag.copy()))
     )
     sums = torch.zeros(len(phases), len(indices), likelihood.classes, dtype=torch.float64, device=device)

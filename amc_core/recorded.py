@@ -23,24 +23,24 @@ from amc_core.recordings.recording import ALLOWED, flaw, is_usable, mean_power
 from amc_core.run import Dataset, Run
 from amc_core.splits import amr_benchmark_parts
 
-_BLOCK_SAMPLES = 1 << 20  # read at a time to find equal ones
-_STEPS = 1 << 9  # of a component's amplitude, by which instances are told apart
-_KEPT_BYTES = 1 << 26  # of samples of which what is found is worth keeping on the machine
+_BLOCK_SAMPLES = 1 << 20  # samples read at a time
+_STEPS = 1 << 9  # quantisation steps of a component's amplitude, for digests of instances
+_KEPT_BYTES = 1 << 26  # of samples: the digests and landmarks of more are kept on the machine
 _log = logging.getLogger(__name__)
 
 
 class Recorded:
     """The instances of a recording that a dataset names.
 
-    Those of one modulation and SNR are numbered in an order that the dataset's seed shuffles, since files may
-    hold near copies side by side; of instances that are equal, or that share a stretch of samples, only the first has
+    The dataset's seed shuffles the instances of one modulation and SNR before they are numbered, since files may
+    hold near copies side by side. Of instances that are equal, or that share a stretch of samples, only the first gets
     a number. Those of a whole recording keep the order of the file, unless there are more than are tested.
 
-    modulations, snrs_db: names and dB of the instances, None for an SNR that nobody knows. counts: (modulations, SNRs)
-    int64, how many there are of each.
+    modulations, snrs_db: names and dB of the instances, None for an unknown SNR. counts: (modulations, SNRs) int64,
+    numbers of instances.
 
     Raises AmcError, naming the file, for a modulation, an SNR, a length, or a number of instances that it does not
-    hold, for the same samples under two labels, and where the content is not, or no longer, what was planned.
+    hold, for the same samples under two labels, and if the content is not, or no longer, the planned one.
     """
 
     def __init__(self, dataset: Dataset, path: str, device: torch.device | str = "cpu", normalisation: str = "power"):
@@ -53,7 +53,7 @@ class Recorded:
         self.modulations, self.snrs_db = selection.modulations, selection.snrs_db
         if len(dataset.scenario.components) > 1 and self.snrs_db != dataset.snrs_db:
             what = f"no SNR is recorded, and the other parts of the mixture have {len(dataset.snrs_db)} SNRs"
-            raise AmcError(f"{path}: {what}; allowed is a study of one, which is then theirs")
+            raise AmcError(f"{path}: {what}: give snr_db one value, which then applies to the recording too")
         chosen, drawn = [], _drawn(dataset, selection)
         for cell, positions in enumerate(selection.cells):
             if drawn:
@@ -81,14 +81,17 @@ class Recorded:
         return x
 
     def at(self, index: np.ndarray | None) -> np.ndarray:
-        """The positions in the recording of instances of these indices, of every modulation and SNR; None for all."""
+        """The positions in the recording of the instances with these indices, of every modulation and SNR.
+
+        index: (n,) int64, None for all.
+        """
         return self.positions if index is None else self.positions[(self.starts[..., None] + index).ravel()]
 
 
 def _drawn(dataset: Dataset, selection: Selection) -> list[np.ndarray]:
-    """The positions of each modulation and SNR in the order of the dataset's parts, if the split draws these itself.
+    """The positions of each modulation and SNR in the order of the dataset's parts, if the split draws them itself.
 
-    If the dataset has fewer instances than there are, each part has those that were drawn first.
+    If the dataset has fewer instances than the recording, each part has those that were drawn first.
     """
     if dataset.split != "amr_benchmark":
         return []
@@ -104,12 +107,12 @@ def _drawn(dataset: Dataset, selection: Selection) -> list[np.ndarray]:
 
 @dataclass(frozen=True, eq=False)
 class _Content:
-    """A recording, and which of its instances are of some modulations and SNRs.
+    """A recording, and its instances of some modulations and SNRs.
 
-    recording: of the instances that are consumed. selection: of those that they are cut from, if the parts were split
-    at another length, equal ones once. digests: (n,) uint64, what each instance of `recording` is, 0 for those that
-    are not selected. landmarks: of these instances, by which stretches that two share are found. notes: what is passed
-    over, a sentence each.
+    recording: of the instances that are consumed. selection: of the instances from which they are cut, if the parts
+    were split at another length; equal ones are in it once. digests: (n,) uint64 of each instance of `recording`, 0 for
+    those that are not selected. landmarks: of the selected instances, to detect shared stretches. notes: a sentence for
+    each kind of instances that are left out.
     """
 
     recording: Recording
@@ -121,7 +124,7 @@ class _Content:
 
 @lru_cache(maxsize=4)
 def _opened(path: DigestedPath, name: str, asked: Asked) -> _Content:
-    """The planned content, which the caller has seen to; name: the path as a text, by which it is kept as well."""
+    """The planned content, which the caller has checked. name: the path as a string, which the cache tells apart."""
     selection, digest = opened(path, asked), path.digest
     recording, cells = selection.recording, selection.cells
     used, kind = np.concatenate(cells), np.repeat(np.arange(len(cells)), [len(cell) for cell in cells])
@@ -139,7 +142,7 @@ def _opened(path: DigestedPath, name: str, asked: Asked) -> _Content:
 
 
 def _each_once(content: _Content, used: np.ndarray, kind: np.ndarray) -> _Content:
-    """The content without instances that equal others before them, or share a stretch of samples with them.
+    """The content without instances that equal earlier ones, or share a stretch of samples with them.
 
     used, kind: (n,) int64, the positions, and the cell of each. Raises AmcError for the same samples in two cells.
     """
@@ -150,8 +153,8 @@ def _each_once(content: _Content, used: np.ndarray, kind: np.ndarray) -> _Conten
     _require_one_label(content, cell_of, np.stack([order[:-1], order[1:]], axis=1)[equal])
     dropped, notes = order[1:][equal], []
     if len(dropped):
-        one = "instance equals another of the file and does not count again"
-        several = "instances equal others of the file and do not count again"
+        one = "instance equals another in the file and is left out"
+        several = "instances equal others in the file and are left out"
         notes.append(many(len(dropped), one, several))
     marks = content.landmarks.of(np.setdiff1d(used, dropped))
     overlapping: set[int] = set()
@@ -162,8 +165,8 @@ def _each_once(content: _Content, used: np.ndarray, kind: np.ndarray) -> _Conten
                 overlapping.add(second)
         marks = marks.of(np.setdiff1d(marks.instance, list(overlapping)))
     if overlapping:
-        one = "instance shares samples with another of the file and does not count again"
-        several = "instances share samples with others of the file and do not count again"
+        one = "instance shares samples with another in the file and is left out"
+        several = "instances share samples with others in the file and are left out"
         notes.append(many(len(overlapping), one, several))
     if not notes:
         return content
@@ -173,7 +176,7 @@ def _each_once(content: _Content, used: np.ndarray, kind: np.ndarray) -> _Conten
 
 
 def _verified(one: Recording, other: Recording, pairs: np.ndarray) -> np.ndarray:
-    """(n, 2) of pairs (k, 3) of instances of two recordings, with their shift: those of the same samples."""
+    """The pairs of instances that have the same samples, (n, 2), among candidates (k, 3) with their shift."""
     kept = [np.empty((0, 2), dtype=np.int64)]
     step = max(1, _BLOCK_SAMPLES // max(one.length, other.length))
     for block in np.split(pairs, range(step, len(pairs), step)):
@@ -187,7 +190,7 @@ def _verified(one: Recording, other: Recording, pairs: np.ndarray) -> np.ndarray
 
 
 def _require_one_label(content: _Content, cell_of: np.ndarray, pairs: np.ndarray) -> None:
-    """Raise AmcError where instances of the same samples, (n, 2) positions, are in two cells."""
+    """Raise AmcError if instances of the same samples, (n, 2) positions, have different labels."""
     differing = pairs[cell_of[pairs[:, 0]] != cell_of[pairs[:, 1]]]
     if len(differing):
         source = content.recording.source
@@ -199,9 +202,10 @@ def _require_one_label(content: _Content, cell_of: np.ndarray, pairs: np.ndarray
 
 
 def _known(recording: Recording, used: np.ndarray, kind: np.ndarray, digest: str) -> tuple[np.ndarray, Landmarks]:
-    """Digests, (all,) uint64, of the instances at these positions of a content, whatever their scale, and landmarks.
+    """Digests, (all,) uint64, which do not depend on scale, and landmarks of the instances at these positions.
 
-    kind: (n,) int64, the cell of each. Digests at other positions are 0. Raises AmcError for instances without a scale.
+    kind: (n,) int64, the cell of each. Digests at other positions are 0. Raises AmcError for instances that cannot be
+    scaled to unit power.
     """
     values, marks = _known_in_order(recording, used, kind, digest)
     digests = np.zeros(len(recording), dtype=np.uint64)
@@ -212,7 +216,7 @@ def _known(recording: Recording, used: np.ndarray, kind: np.ndarray, digest: str
 def _known_in_order(
     recording: Recording, used: np.ndarray, kind: np.ndarray, digest: str
 ) -> tuple[np.ndarray, Landmarks]:
-    """The same as `_known`, with digests of these positions alone: (n,) uint64."""
+    """As `_known`, with the digests of these positions only: (n,) uint64."""
     described = hashlib.blake2b(used.tobytes() + kind.tobytes(), digest_size=12).hexdigest()
     large = len(used) * recording.length * 8 >= _KEPT_BYTES
     name = "usable samples", digest, recording.length, described
@@ -244,15 +248,15 @@ def _known_in_order(
 
 
 def _refuse_unusable(recording: Recording, positions: np.ndarray) -> None:
-    """Raise AmcError for instances (n,), in the order of the file, that have no scale."""
+    """Raise AmcError for instances (n,), in the order of the file, that cannot be scaled to unit power."""
     [first] = recording.source.fetch(positions[:1], recording.length)
     what = f"{recording.source.describe(int(positions[0]))} {flaw(first)}"
-    several = f", as the first of {len(positions)} instances that cannot be used" if len(positions) > 1 else ""
+    several = f" (the first of {len(positions)} instances that cannot be used)" if len(positions) > 1 else ""
     raise AmcError(f"{what}{several}; {ALLOWED}")
 
 
 def _unpacked(kept: bytes, count: int, length: int) -> tuple[np.ndarray, Landmarks] | None:
-    """What `_known_in_order` has kept of so many instances, None where it is not whole."""
+    """What `_known_in_order` has kept of so many instances, None if it is damaged."""
     numbers = np.frombuffer(kept[: len(kept) // 8 * 8], dtype=np.int64)
     if len(kept) % 8 or len(numbers) < 1 + count or (len(numbers) - 1 - count) % 3:
         return None
@@ -262,16 +266,16 @@ def _unpacked(kept: bytes, count: int, length: int) -> tuple[np.ndarray, Landmar
 
 
 def _blocks(positions: np.ndarray, length: int) -> list[np.ndarray]:
-    """Positions, as many at a time as are read at once."""
+    """Positions, in blocks that are read at once."""
     step = max(1, _BLOCK_SAMPLES // length)
     return np.split(positions, range(step, len(positions), step))
 
 
 def _shape_digest(x: np.ndarray) -> bytes:
-    """8 bytes of samples (2, n), the same at any gain: instances are scaled to unit power when they are read.
+    """An 8-byte digest of samples (2, n) that is the same at any gain.
 
-    The same samples may be there as integers, as fractions of full scale, and scaled to unit power. All are rounded to
-    a part of their largest component that is coarser than the rounding of single precision, and finer than noise.
+    Files may hold the same samples as integers, as fractions of full scale, or scaled to unit power. They are rounded
+    in steps of their largest component that are coarser than the rounding of single precision, and finer than noise.
     """
     peak = abs(x).max()
     rounded = np.rint(x * (_STEPS / peak)).astype(np.int16) if 0 < peak < np.inf else x.astype(np.float32)
@@ -283,9 +287,9 @@ def _shape_digest(x: np.ndarray) -> bytes:
 
 @dataclass(frozen=True, eq=False)
 class _Use:
-    """What of one recording some parts of a dataset are.
+    """The instances of one recording in some parts of a dataset.
 
-    positions: (n,) of its instances. spans: as `Source.spans`, each sorted by its first.
+    positions: (n,) of its instances. spans: as `Source.spans`, each sorted by its first column.
     """
 
     path: str
@@ -309,7 +313,7 @@ class _Use:
         return np.array(rows, dtype=np.uint64)
 
     def shared_with(self, other: _Use) -> int:
-        """How many instances here have samples that are there as well."""
+        """How many instances have samples that `other` has as well."""
         marks, others = (use.recorded.content.landmarks.of(use.positions) for use in (self, other))
         recordings = (use.recorded.content.recording for use in (self, other))
         shared = len(np.unique(_verified(*recordings, marks.shared(others))[:, 0]))
@@ -319,14 +323,14 @@ class _Use:
         for content, spans in self.spans.items():
             there = other.spans.get(content)
             if there is not None:
-                before = np.maximum.accumulate(there[:, 1])  # where those that begin earlier end
+                before = np.maximum.accumulate(there[:, 1])  # the last end of all that begin earlier
                 last = np.searchsorted(there[:, 0], spans[:, 1]) - 1
                 shared = max(shared, int(((last >= 0) & (before[last.clip(0)] > spans[:, 0])).sum()))
         return int(shared)
 
 
 def require_unseen_tests(run: Run, tests: Iterable[Dataset]) -> None:
-    """Raise AmcError where recorded samples test a run that trained it, or a run that it descends from."""
+    """Raise AmcError if recorded samples test a run that trained it, or a run that it descends from."""
     tests = [test for test in tests if _is_recorded(test)]
     trained: Run | None = run
     while tests and trained is not None:
@@ -337,7 +341,7 @@ def require_unseen_tests(run: Run, tests: Iterable[Dataset]) -> None:
 
 
 def require_parts_apart(dataset: Dataset) -> None:
-    """Raise AmcError where recordings of a mixture share samples across its parts."""
+    """Raise AmcError if recordings of a mixture share samples across its parts."""
     require_unseen(dataset, ("train",), dataset, "validation")
     require_unseen(dataset, ("train", "validation"), dataset, "test")
 
@@ -347,7 +351,7 @@ def _is_recorded(dataset: Dataset) -> bool:
 
 
 def require_unseen(training: Dataset, parts: tuple[str, ...], test: Dataset, part: str = "test") -> None:
-    """Raise AmcError where recorded samples of these parts of a training dataset are in a part of another as well."""
+    """Raise AmcError if recorded samples of these parts of a training dataset are in a part of another as well."""
     for tested in _uses(test, (part,), _recordings(test)):
         for trained in _uses(training, parts, _recordings(training)):
             shared = tested.shared_with(trained)
@@ -357,7 +361,7 @@ def require_unseen(training: Dataset, parts: tuple[str, ...], test: Dataset, par
                 where = "this recording" if trained.path == tested.path else trained.path
                 raise AmcError(
                     f"{tested.path}: {what} that are in the {' or '.join(parts)} part of {where}: "
-                    f"test on samples that no training has (lengths {trained.length} and {tested.length})"
+                    f"test on samples that did not train (lengths {trained.length} and {tested.length})"
                 )
 
 
@@ -367,9 +371,9 @@ def _recordings(dataset: Dataset) -> tuple[str, ...]:
 
 @lru_cache(maxsize=32)
 def _uses(dataset: Dataset, parts: tuple[str, ...], names: tuple[str, ...]) -> list[_Use]:
-    """The recorded instances of parts of a dataset, by the recordings that they are from.
+    """The recorded instances of parts of a dataset, one `_Use` for each recording.
 
-    names: the paths as texts, by which uses are kept as well, since datasets of equal content are equal.
+    names: the paths as strings, which the cache tells apart, since datasets of equal content are equal.
     """
     indices = [] if dataset.whole else [np.array(dataset.indices(part), dtype=np.int64) for part in parts]
     index = None if dataset.whole else np.concatenate(indices)

@@ -1,4 +1,4 @@
-"""Which instances of a recording a dataset asks for, by modulation and SNR. Imports no torch."""
+"""The instances of a recording that a dataset asks for, by modulation and SNR. Imports no torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from amc_core.recordings import Recording, open_recording
 from amc_core.recordings.names import modulation_name
 from amc_core.run import Dataset
 
-UNKNOWN = "unknown"  # what the one level of instances is called whose SNR nobody knows
+UNKNOWN = "unknown"  # the name of the level of instances without a recorded SNR
 
 
 class Asked(NamedTuple):
@@ -36,8 +36,8 @@ def asked_by(dataset: Dataset) -> Asked:
 class Selection:
     """Instances of a recording by modulation and SNR.
 
-    modulations: names. snrs_db: dB, None for an SNR that nobody knows. cells: for each modulation and SNR, the
-    positions of its instances in the recording.
+    modulations: names. snrs_db: dB, None for an unknown SNR. cells: for each modulation and SNR, the positions of its
+    instances in the recording.
     """
 
     recording: Recording
@@ -46,7 +46,7 @@ class Selection:
     cells: tuple[np.ndarray, ...]
 
     def of(self, cell: int) -> tuple[str, float | None]:
-        """Modulation and SNR in dB; None where no SNR is recorded."""
+        """Modulation and SNR in dB; None if no SNR is recorded."""
         row, level = divmod(cell, len(self.snrs_db))
         unknown = np.isnan(self.recording.snr_db).all()
         return self.modulations[row], None if unknown else self.snrs_db[level]
@@ -57,10 +57,10 @@ class Selection:
 
 
 def opened(path: str, asked: Asked) -> Selection:
-    """Open a recording and select what is asked of it. Raises AmcError for what it does not hold.
+    """Open a recording and select the instances asked for. Raises AmcError for what it does not hold.
 
-    If a `whole` recording is asked for, its instances are cut to the length that is asked for, and the SNRs and
-    modulations that it lacks are left out; at least one of each has to be there.
+    If a `whole` recording is asked for, its instances are cut to the length asked for, and the SNRs and modulations
+    that it lacks are left out; it has to have at least one of each.
     """
     recording = open_recording(path, asked.split_length or asked.length, cut=asked.whole, own=asked.modulations)
     recording = _as_asked(recording, asked.modulations)
@@ -78,7 +78,7 @@ def opened(path: str, asked: Asked) -> Selection:
     named = None
     if np.isnan(known).all() and asked.snrs_db:
         if len(asked.snrs_db) > 1:
-            raise AmcError(f"{path}: no SNR is recorded: give snr_db one value here, which is then theirs, or none")
+            raise AmcError(f"{path}: no SNR is recorded: give snr_db one value, which then applies to it, or none")
         levels, named = known.tolist(), asked.snrs_db[0]
     if not levels:
         wanted = ", ".join(f"{level:g}" for level in asked.snrs_db)
@@ -92,14 +92,14 @@ def opened(path: str, asked: Asked) -> Selection:
 
 
 def _as_asked(recording: Recording, modulations: tuple[str, ...]) -> Recording:
-    """The recording, whose names without case are those of the modulations that are asked for."""
+    """The recording with its names spelled as in `modulations`, in any case of letters."""
     asked = {modulation_name(name): name for name in reversed(modulations)}
     names = tuple(name if name in modulations else asked.get(name, name) for name in recording.modulations)
     return replace(recording, modulations=names, spelled=recording.spelled or recording.modulations)
 
 
 def count_tested(dataset: Dataset) -> int:
-    """How many instances the test part of a `whole` recording has, equal ones counted; 0 where it cannot be opened."""
+    """How many instances the test part of a `whole` recording has, equal ones included; 0 if it cannot be opened."""
     [scenario] = dataset.scenario.components
     try:
         path = located(scenario.recording)
@@ -116,7 +116,7 @@ def _sizes(path: str, name: str, asked: Asked) -> tuple[int, ...]:
 
 
 def _levels(path: str, recording: Recording, name: str, snrs_db: tuple[float, ...]) -> list[np.ndarray]:
-    """The positions of a modulation's instances at each SNR; at one level where the recording knows none."""
+    """The positions of a modulation's instances at each SNR; at one level if no SNR is recorded."""
     if name not in recording.modulations:
         raise AmcError(f"{path}: modulation {name!r} is not recorded{suggest(name, recording.modulations)}")
     of_name = recording.modulation == recording.modulations.index(name)

@@ -1,4 +1,4 @@
-"""What the columns of tables are called, and the reference page of all fields, from their declarations.
+"""Names, units and values of the columns of tables, and the reference page of all fields, from their declarations.
 
 python -m amc_core.reference > docs/fields.md
 """
@@ -29,18 +29,18 @@ _ANY = Field(MISSING)
 
 
 def field_of(column: str) -> Field | None:
-    """The declaration behind a column of a table, `train_…` and `test_…` taken off; None of any other column."""
+    """The declaration of the field in a column, without `train_` or `test_`; None for any other column."""
     return _FIELDS.get(name_of(column))
 
 
 def name_of(column: str) -> str:
-    """A column's name without the side, "train" or "test", that a field of it is of."""
+    """A column's name without "train_" or "test_" if the rest is a field."""
     side, _, name = column.partition("_")
     return name if side in ("train", "test") and name in _FIELDS else column
 
 
 def called(column: str) -> str:
-    """What a column is called: "samples per symbol L"; any other than a field by its name with blanks."""
+    """The name of a column in a text: "samples per symbol L"; for other columns than fields, the name with blanks."""
     field = field_of(column)
     return field.called(name_of(column)) if field else column.replace("_", " ")
 
@@ -52,24 +52,24 @@ def axis(column: str) -> str:
 
 
 def symbol(column: str) -> str:
-    """The symbol of a column, for narrow headings; what it is called, where it has none."""
+    """The symbol of a column, for narrow headings; its name in a text if it has none."""
     field = field_of(column)
     return field.symbol if field and field.symbol else called(column)
 
 
 def factor(column: str) -> float:
-    """From a value of a column to the one along its axis."""
+    """The factor from a value of a column to the one along its axis."""
     return (field_of(column) or _ANY).factor
 
 
 def in_words(column: str, value: Any) -> str:
-    """A value of a column with what it is of: "L = 8", "sample rate 200 kHz"."""
+    """A value of a column with the column's name: "L = 8", "sample rate 200 kHz"."""
     field = field_of(column)
     return field.words(name_of(column), value) if field else f"{called(column)} {value_text(column, value)}"
 
 
 def value_text(column: str, value: Any, unit: bool = False) -> str:
-    """A value of a column, in the unit that it is shown in, which stands there if asked for."""
+    """A value of a column in the unit that is shown; unit: append that unit?"""
     field = field_of(column) or _ANY
     return field.with_unit(value) if unit else field.text(value)
 

@@ -361,7 +361,7 @@ class Run:
 
 
 def require_unheard_tests(run: Run, tests: Collection[Dataset]) -> None:
-    """Raise AmcError where audio of a test's stretch trained the run or one that it descends from, in another split."""
+    """Raise AmcError if audio of a test's stretch trained the run or one that it descends from, in another split."""
     trained: Run | None = run
     while trained is not None:
         heard = {scenario.audio for scenario in trained.dataset.scenario.components if scenario.audio}

@@ -54,7 +54,7 @@ def saliency(
     """
     trunks = _feature_maps(model)
     if x.ndim != 3 or x.shape[1] != 2:
-        raise AmcError(f"x of shape {list(x.shape)} is not allowed: it is [batch, 2, length]")
+        raise AmcError(f"x of shape {list(x.shape)} is not allowed: it has to be [batch, 2, length]")
     with torch.inference_mode(False), torch.enable_grad(), _evaluating(model), _Watch(model, trunks, layer) as watch:
         watch.grids[x.shape[2]] = (0.0, 1.0)
         # Also where all weights are frozen, the feature maps must be part of a graph.

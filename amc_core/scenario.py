@@ -168,7 +168,7 @@ class Scenario:
             raise AmcError(f"recording {self.recording!r} does not go with {simulated[0]}: it is not simulated")
 
     def _require_no_alias(self) -> None:
-        """Raise AmcError where a carrier or Doppler shift reaches beyond ±f_s/2, where it would appear as another."""
+        """Raise AmcError if a carrier or Doppler shift reaches beyond ±f_s/2, where it would appear as another."""
         slowest = self.sample_rate * (1 + extremes(self.sample_rate_offset)[0] * 1e-6)  # of the receiver
         half = f"±{slowest / 2:g} Hz, half of the receiver's sample rate"
         absolute, relative = (extremes(value) for value in (self.carrier_offset, self.relative_carrier_offset))

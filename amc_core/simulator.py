@@ -172,7 +172,7 @@ def simulate(
     """
     [modulation] = modulation_names([modulation])
     if not isinstance(snr_db, int | float | np.number) or not -200 <= snr_db:
-        raise AmcError(f"snr_db {snr_db!r} is not allowed: it is a number of dB, from -200, or inf for no noise")
+        raise AmcError(f"snr_db {snr_db!r} is not allowed: it has to be a number of dB, from -200, or inf for no noise")
     try:
         numbers = [operator.index(number) for number in indices]
         length, seed = operator.index(length), operator.index(seed)

@@ -55,7 +55,7 @@ def train(
     many instances went through the device at once), "kept" (the weights that the recipe keeps of the epochs so far)
     and "kept_epoch" (of which they are), besides what is needed to go on. The last state is that of the finished run.
 
-    Raises AmcError where the loss is no longer a number, and where not even one instance fits the device's memory.
+    Raises AmcError if the loss is no longer a number, and where not even one instance fits the device's memory.
     """
     if model_spec(run.model).knows_setting:
         yield _untrained(run, device)

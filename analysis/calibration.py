@@ -22,7 +22,7 @@ _TESTED = ["run", *TEST, "test_length", "snr_db"]
 class Histograms:
     """Counts by the largest probability of all cells of some results, model by model.
 
-    Raises AmcError where there are no cells.
+    Raises AmcError if there are no cells.
     """
 
     def __init__(self, results: Results):
@@ -86,7 +86,7 @@ def _rows(histograms: Histograms) -> Iterator[dict]:
     for model in histograms.models:
         right, wrong, _ = histograms.of(model)
         middle, _, n = confidence.reliability(right, wrong)
-        accuracy, share = confidence.sure(right, wrong, SURE)
+        accuracy, share = confidence.above(right, wrong, SURE)
         total = n.sum()
         yield {
             "model": model,

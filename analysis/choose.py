@@ -37,7 +37,7 @@ def choose(results: Results, key: str = "", where: str | None = None) -> pd.Data
 def choose_one(results: Results, key: str = "", where: str | None = None) -> str:
     """The key of the one run that is meant; see `choose`.
 
-    Raises AmcError where neither a key nor a condition is given, and where no run matches or several do, which it
+    Raises AmcError if neither a key nor a condition is given, and where no run matches or several do, which it
     tells apart.
     """
     if not key and where is None:

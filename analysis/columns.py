@@ -107,7 +107,7 @@ def checked(table: str, columns: Sequence[str] | None, filters: Filters | None) 
     if isinstance(columns, str) or not isinstance(columns, Iterable):
         raise AmcError(f"columns {columns!r} is not allowed: give a list of names, such as ['model', 'accuracy']")
     if not isinstance(filters, Mapping):
-        raise AmcError(f"filters {filters!r} is not allowed: it is a mapping such as {{'model': 'cnn1d'}}")
+        raise AmcError(f"filters {filters!r} is not allowed: it has to be a mapping such as {{'model': 'cnn1d'}}")
     columns = list(columns)
     for name in (*columns, *filters):
         if name not in COLUMNS[table] and name not in ASKED_FOR.get(table, ()):
@@ -118,7 +118,7 @@ def checked(table: str, columns: Sequence[str] | None, filters: Filters | None) 
 
 
 def _plain_value(name: str, value: Any) -> Any:
-    """A value to filter a column by, as the table has it, None for NaN. Raises AmcError where it has no such values."""
+    """A value to filter a column by, as the table has it, None for NaN. Raises AmcError if it has no such values."""
     if name in ("modulations", "right", "confidence") or name.endswith("_at"):
         raise AmcError(f"filter {name!r} is not allowed: filter the data frame that load gives by this column")
     value = value.item() if isinstance(value, np.generic) else value

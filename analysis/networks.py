@@ -46,7 +46,7 @@ class TrainedNetwork:
         return self.record.dataset.length
 
     def require_length(self, length: int) -> None:
-        """Raise AmcError where the network does not take instances of so many samples."""
+        """Raise AmcError if the network does not take instances of so many samples."""
         spec = model_spec(self.model)
         if length != self.length and not spec.any_length:
             raise AmcError(f"length {length} is not allowed: {self.model} takes {self.length} samples, as in training")

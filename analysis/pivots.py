@@ -175,7 +175,7 @@ def shares_of_training(cells: pd.DataFrame, rows: Sequence[str], column: str) ->
 
 
 def at_snrs(cells: pd.DataFrame, snrs: tuple[float, float] | None) -> pd.DataFrame:
-    """The cells from the lowest to the highest of two SNRs. Raises AmcError where there are none."""
+    """The cells from the lowest to the highest of two SNRs. Raises AmcError if there are none."""
     if snrs is None:
         return cells
     chosen = cells[cells["snr_db"].between(*snrs)]
@@ -247,7 +247,7 @@ def snr_at(cells: pd.DataFrame, target: float, by: str | Sequence[str]) -> pd.Da
         target, and the lowest tested SNR if it reaches the target there already.
     """
     if not 0 < target < 1:
-        raise AmcError(f"target {target!r} is not allowed: it is an accuracy between 0 and 1")
+        raise AmcError(f"target {target!r} is not allowed: it has to be an accuracy between 0 and 1")
     by, rows = _listed(by), []
     for values, own in cells[cells["snr_db"].notna()].groupby(by, sort=True, dropna=False):
         snrs, correct, n = curves(own)

@@ -79,7 +79,7 @@ class Results:
         return self.table("cells")
 
     def require_cells(self, name: str) -> pd.DataFrame:
-        """The table "cells". Raises AmcError where it is empty, with the command that fills it.
+        """The table "cells". Raises AmcError if it is empty, with the command that fills it.
 
         name: what the study is called on the command line.
         """

@@ -1,4 +1,4 @@
-"""The classifiers: their registry, what they are checked by, and how they are built.
+"""The classifiers: their registry, the checks of their hyperparameters, and how they are built.
 
 Every network maps (batch, 2, length) float32, the I and Q rows of an instance, to (batch, classes) logits.
 Its dense layers, the part that transfer learning retrains first, are its submodule `head`.
@@ -26,9 +26,9 @@ __all__ = [
 
 
 def model_spec(name: str) -> ModelSpec:
-    """What is known of a model: of an `OwnModel` what it brings along, else its entry in `MODELS`.
+    """The specification of a model: that of an `OwnModel` or `InstalledModel` itself, else its entry in `MODELS`.
 
-    Raises AmcError where there is none.
+    Raises AmcError if there is none.
     """
     if hasattr(name, "spec"):
         return name.spec
@@ -38,9 +38,9 @@ def model_spec(name: str) -> ModelSpec:
 
 
 def validate_hyperparameters(name: str, hyperparameters: dict[str, Any]) -> dict[str, Any]:
-    """The hyperparameters of model `name`, defaults filled in, each in its one JSON form.
+    """The hyperparameters of model `name`, defaults filled in, each in its canonical form.
 
-    Raises AmcError for an unknown model or hyperparameter or a value that is not allowed.
+    Raises AmcError for an unknown model or hyperparameter, and for a value that is not allowed.
     """
     spec = model_spec(name)
     if spec.of_classifier:
@@ -57,7 +57,7 @@ def validate_hyperparameters(name: str, hyperparameters: dict[str, Any]) -> dict
 
 
 def _of_classifier(spec: ModelSpec, given: dict[str, Any]) -> dict[str, Any]:
-    """The path of a classifier of scikit-learn, and those of its arguments that are not at their default there."""
+    """The path of a scikit-learn classifier, and those of its arguments that differ from scikit-learn's defaults."""
     path = scikit.read_path(given.get("classifier", spec.hyperparameters["classifier"].default))
     allowed = scikit.parameters_of(path)
     values = {}
@@ -67,7 +67,7 @@ def _of_classifier(spec: ModelSpec, given: dict[str, Any]) -> dict[str, Any]:
         if name not in allowed:
             why = scikit.reason(name)
             hint = f": {why}" if why else suggest(name, allowed)
-            raise AmcError(f"model {spec.name!r}: {path} has no argument {name!r} that can be given{hint}")
+            raise AmcError(f"model {spec.name!r}: {path} has no argument {name!r} that a study can set{hint}")
         values[name] = allowed[name].read(name, value)
     scikit.require_arguments(path, values)
     changed = {
@@ -79,17 +79,17 @@ def _of_classifier(spec: ModelSpec, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def model_title(name: str) -> str:
-    """What a model is called in tables and figures; one that is not in `MODELS`, by its name."""
+    """A model's title in tables and figures; a model that is not in `MODELS` has its name."""
     return MODELS[name].title if name in MODELS else str(name)
 
 
 def model_order(name: str) -> tuple[int, str]:
-    """Sorts names of models: those of `MODELS` in its order, then others by name."""
+    """A key that sorts names of models: those of `MODELS` in its order, then others by name."""
     return ([*MODELS].index(name), "") if name in MODELS else (len(MODELS), str(name))
 
 
 def is_trained_in_epochs(name: str) -> bool:
-    """Is a model of this name trained in epochs? Those that are not in `MODELS` are."""
+    """Is a model of this name trained in epochs? Models that are not in `MODELS` are."""
     return name not in MODELS or MODELS[name].epochs
 
 
@@ -100,7 +100,7 @@ def shortest_length(name: str, hyperparameters: dict[str, Any] | None = None) ->
     values = validate_hyperparameters(name, hyperparameters or {})
     # ClassNet and the localizer halve the length once in the stem and once between any two blocks.
     halvings = max(values.get("blocks", 0), values.get("localizer_blocks", 0))
-    token = values.get("frame", values.get("patch", 0))  # samples, of which a transformer needs one
+    token = values.get("frame", values.get("patch", 0))  # samples of a token; a transformer needs one token
     return max(token, 8 if token else model_spec(name).min_length, 2**halvings)
 
 
@@ -114,6 +114,9 @@ def build_model(name: str, classes: int, length: int, **hyperparameters: Any):
         classes: The number of classes, at least two.
         length: Samples of an instance. If the model takes any length, it is only checked.
         hyperparameters: Those of the model; others have their defaults.
+
+    Returns:
+        The network, on the CPU and in training mode.
 
     Raises:
         AmcError: The model or a hyperparameter is not known, a value is not allowed, or the instance is too short.
@@ -133,9 +136,9 @@ def build_model(name: str, classes: int, length: int, **hyperparameters: Any):
 def trained_part(network, part: str) -> list:
     """The modules that a transfer retrains (P1 §VI-C); all others keep the weights they start from.
 
-    part: "all"; "head", the dense layers (the "last dense layer" of P1, 10,900 weights of STN-ResNeXt); of
-    STN-ResNeXt "stn_block", the localizer's last block and dense layers and the classifier's last layer; or the name of
-    a submodule, or of several with + between them.
+    part: "all"; "head", the dense layers (the "last dense layer" of P1, 10,900 weights of STN-ResNeXt); "stn_block",
+    the last block and dense layers of STN-ResNeXt's localizer and the last layer of its classifier; or the name of a
+    submodule, or names of several, joined with +.
     """
     if part == "all":
         return [network]

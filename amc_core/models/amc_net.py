@@ -42,7 +42,7 @@ class AMCNet(nn.Module):
 
 
 class SpectrumCorrection(nn.Module):
-    """I and Q each plus its own spectrum, weighted by what two dense networks make of it (the letter's ACM).
+    """Adds to I and to Q its own spectrum, weighted by two dense networks of that spectrum (the paper's ACM).
 
     Input and output: [batch, 2, length].
     """
@@ -62,7 +62,7 @@ class SpectrumCorrection(nn.Module):
 
 
 class MapAttention(nn.Module):
-    """Attention of two heads between feature maps, whose features are the samples; no projection afterwards.
+    """Attention of two heads between feature maps, whose features are the samples, without an output projection.
 
     Input: [batch, maps, length]. Output: [batch, 2 maps, length // 2], the heads one after the other.
     """

@@ -9,8 +9,8 @@ from amc_core.models.initialisers import glorot_uniform, he_normal_dense
 class CLDNN(nn.Module):
     """Three convolutions with a skip, an LSTM over their 50 maps, two dense layers.
 
-    164,433 parameters at N = 128, n = 11; 884,574 at N = 1024, n = 24. Keras's LSTM of one bias a gate has 200
-    fewer, the 884,374 that is published. The paper tells few widths: this is the version with 50 filters that
+    164,433 parameters at N = 128, n = 11; 884,574 at N = 1024, n = 24. Keras's LSTM has one bias a gate and so 200
+    fewer, the published 884,374. The paper gives few widths: this is the version with 50 filters that
     AMR-Benchmark compares with. The LSTM's steps are the filters, not time.
 
     Input: [batch, 2, length] float32. Output: [batch, classes] logits.

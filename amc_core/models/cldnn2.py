@@ -9,10 +9,10 @@ from amc_core.models.initialisers import glorot_uniform
 class CLDNN2(nn.Module):
     """Four convolutions and an LSTM of 80 steps: 517,643 parameters at N = 128, n = 11; 698,520 at N = 1024, n = 24.
 
-    Keras's LSTM of one bias a gate has 200 fewer at N = 1024, the published 698,320. The layers are those of
-    AMR-Benchmark, the paper gives no complete list. As there, the LSTM reads the feature map's buffer (time by
-    80 maps) anew as 80 rows: a step is length − 8 values that follow each other in it, all maps of a few samples.
-    Glorot-uniform weights are part of the network: from PyTorch's own it stays at chance for long.
+    Keras's LSTM has one bias a gate and so 200 fewer at N = 1024, the published 698,320. The layers are those of
+    AMR-Benchmark, since the paper gives no complete list. As there, the LSTM reads the feature map's buffer (time by
+    80 maps) as 80 rows: a step is length − 8 consecutive values of it, all maps of a few samples.
+    Glorot-uniform weights are part of the network: from PyTorch's own weights it stays at chance for long.
 
     Input: [batch, 2, length] float32. Output: [batch, classes] logits.
 

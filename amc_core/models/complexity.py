@@ -6,17 +6,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def parameters(model: nn.Module) -> int:
-    """Trained values of a model; of one that is fitted in closed form (HOC-SVM), the buffers that hold its fit."""
+    """The number of trained values of a model; for one that is fitted at once (HOC-SVM), of values in its buffers."""
     return sum(tensor.numel() for tensor in model.parameters()) or sum(tensor.numel() for tensor in model.buffers())
 
 
 def multiply_accumulates(model: nn.Module, length: int) -> int:
     """Multiply-accumulates of classifying one instance of `length` samples; one of them is two operations.
 
-    Those of convolutions, dense and recurrent layers and of attention are counted as they are computed on a CPU,
-    where `model` must be: products with padding count, since they are made. Biases, activations, pooling, resampling
-    and whatever else is element-wise are left out, and so nothing of HOC-SVM is counted; nor are the Fourier
-    transforms of AMC-Net. The model is left in evaluation mode.
+    Convolutions, dense and recurrent layers and attention are counted as they are computed on a CPU, where `model`
+    must be; products with padding count. Biases, activations, pooling, resampling and other element-wise operations
+    are left out, and so are all of HOC-SVM and the Fourier transforms of AMC-Net. The model is left in evaluation mode.
     """
     model.eval()
     # PyTorch counts the matrix products of LSTM layers and attention unless a CPU library computes them in one call.

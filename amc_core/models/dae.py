@@ -11,10 +11,10 @@ from amc_core.models.layers import BatchNorm1d
 class DAE(nn.Module):
     """Two LSTM layers over amplitude and phase that classify and reconstruct: 14,989 parameters at n = 11.
 
-    15,210 parameters at n = 24, at any length, 66 of which reconstruct the input and are of use in training only:
-    the loss is a tenth of the cross-entropy and nine tenths of the reconstruction's squared error. The decoder is one
-    dense layer shared by all steps; an older one, over all steps at once, is behind published counts of 1.06 and
-    67.1 million. The amplitude of an instance has an L2 norm of 1, and its phase is scaled to reach from −1 to 1.
+    15,210 parameters at n = 24, at any length, 66 of which reconstruct the input and serve training only: the loss is
+    a tenth of the cross-entropy and nine tenths of the reconstruction's squared error. The decoder is one dense layer
+    shared by all steps; the published counts of 1.06 and 67.1 million belong to an older one, over all steps at once.
+    The amplitude of an instance has an L2 norm of 1, and its phase is scaled to the range from −1 to 1.
 
     Input: [batch, 2, length] float32, any length. Output: [batch, classes] logits.
 

@@ -12,9 +12,9 @@ class FEAT(nn.Module):
     """Overlapping frames as tokens, encoder layers with gated dense layers: 337,739 parameters at N = 128, n = 11.
 
     342,168 parameters at N = 1024, n = 24. The defaults are those of the authors' code: frames of 32 samples at every
-    16th, 8 layers, 128 gated features. The comments there name 4 layers with 64 (`layers` 4, `inner` 64:
-    121,931 and 126,360); which of the two the letter used is not known. A learned position table ties the
-    network to one length. A class token follows the frames.
+    16th, 8 layers, 128 gated features. Its comments name 4 layers with 64 (`layers` 4, `inner` 64: 121,931 and
+    126,360 parameters); it is not known which of the two the letter used. A learned position table binds the network to
+    one length. A class token follows the frames.
 
     Input: [batch, 2, length] float32, from `frame` samples. Output: [batch, classes] logits.
 

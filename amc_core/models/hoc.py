@@ -1,4 +1,4 @@
-"""Any classifier of scikit-learn on higher-order cumulants: trees, neighbours, forests, boosting (P1 §II)."""
+"""Any scikit-learn classifier on higher-order cumulants: trees, neighbours, forests, boosting (P1 §II)."""
 
 from typing import Any
 
@@ -10,17 +10,17 @@ from amc_core.cumulants import CUMULANTS, magnitudes
 from amc_core.errors import AmcError
 from amc_core.models import scikit
 
-_LEAST = 1e-6  # probability: that of a tree's other classes is 0, whose logarithm no sum could hold
+_LEAST = 1e-6  # probability: a tree gives other classes 0, whose logarithm is infinite
 
 
 class HOCClassifier(nn.Module):
-    """A classifier of scikit-learn on the standardised magnitudes of the eleven cumulants of `HOCSVM`.
+    """A scikit-learn classifier on the standardised magnitudes of the eleven cumulants of `HOCSVM`.
 
-    It is fitted by `fit` in one go and is kept in the state dictionary, as bytes that skops writes; it has no weights
-    that gradients train. Until it is fitted all scores are zero.
+    `fit` fits it in one go. It is kept in the state dictionary, as bytes that skops writes, and has no weights that
+    gradients train. Until it is fitted, all scores are zero.
 
     Input: [batch, 2, length] float32, any length. Output: [batch, classes] scores: logarithms of the probabilities,
-    or of a classifier that gives none its decision function.
+    or the decision function of a classifier without probabilities.
     """
 
     def __init__(self, classes: int, classifier: str = scikit.USUAL, **values: Any):
@@ -36,11 +36,12 @@ class HOCClassifier(nn.Module):
     def fit(self, features: np.ndarray, labels: np.ndarray, seed: int) -> None:
         """Fit to features [instances, 11] and labels [instances], integers from 0 to classes − 1.
 
-        Raises AmcError where a class has no instance, or for what scikit-learn refuses.
+        Raises AmcError if a class has no instance, or if scikit-learn refuses the data.
         """
         missing = sorted(set(range(self.classes)) - set(np.unique(labels).tolist()))
         if missing:
-            raise AmcError(f"classes {missing} have no instance; hoc needs some of all {self.classes} classes")
+            labels = ", ".join(map(str, missing))
+            raise AmcError(f"hoc needs instances of all {self.classes} classes; labels without instances: {labels}")
         scale = features.std(axis=0, dtype=np.float64)
         self.mean.copy_(torch.as_tensor(features.mean(axis=0, dtype=np.float64)))
         self.scale.copy_(torch.as_tensor(np.where(scale < 1e-5, 1.0, scale)))  # C21 is 1 but for rounding

@@ -11,11 +11,11 @@ from amc_core.errors import AmcError
 class HOCSVM(nn.Module):
     """A one-vs-rest linear SVM on the standardised magnitudes of eleven cumulants (P1 §IV-B).
 
-    Its weights are buffers that `fit` fills in one go, so it has no trainable parameters, yet it is
-    evaluated, saved and moved between devices as the networks are. Until it is fitted all scores are zero.
+    Its weights are buffers that `fit` fills in one go. So it has no trainable parameters, yet it is evaluated,
+    saved and moved between devices as the networks are. Until it is fitted, all scores are zero.
 
-    Input: [batch, 2, length] float32, any length. Output: [batch, classes] scores, the largest of which
-    decides.
+    Input: [batch, 2, length] float32, any length. Output: [batch, classes] scores; the class with the largest
+    score is recognised.
     """
 
     def __init__(self, classes: int):
@@ -32,15 +32,16 @@ class HOCSVM(nn.Module):
     def fit(self, features: np.ndarray, labels: np.ndarray, seed: int) -> None:
         """Fit the SVM to features [instances, 11] and labels [instances], integers from 0 to classes − 1.
 
-        Squared hinge loss with C = 1, solved in the primal, since instances far outnumber features. That
-        solver draws nothing, so `seed` changes nothing today. Raises AmcError where a class has no instance.
+        Squared hinge loss with C = 1, solved in the primal, since instances far outnumber features. That solver is
+        deterministic, so `seed` has no effect. Raises AmcError if a class has no instance.
         """
         from sklearn.svm import LinearSVC
 
         classes = len(self.bias)
         missing = sorted(set(range(classes)) - set(np.unique(labels).tolist()))
         if missing:
-            raise AmcError(f"classes {missing} have no instance; HOC-SVM needs some of all {classes} classes")
+            labels = ", ".join(map(str, missing))
+            raise AmcError(f"HOC-SVM needs instances of all {classes} classes; labels without instances: {labels}")
         mean, scale = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
         scale[scale < 1e-5] = 1.0  # the normalised C21 is 1 but for rounding, which must not be amplified
         svm = LinearSVC(dual=False, C=1.0, max_iter=2000, random_state=seed)

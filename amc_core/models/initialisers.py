@@ -9,7 +9,7 @@ from torch import nn
 def glorot_uniform(network: nn.Module) -> None:
     """Keras's defaults in every convolution, dense, LSTM and GRU layer: Glorot-uniform weights and zero biases.
 
-    A grouped convolution stands for as many separate ones, so each group is drawn with its own fans. Recurrent
+    A grouped convolution stands for separate convolutions, so each group is drawn with its own fans. Recurrent
     weights are orthogonal, and the forget gate of an LSTM starts with a bias of 1.
     """
     for layer in network.modules():

@@ -12,9 +12,9 @@ _WIDTH = 64
 class IQFormer(nn.Module):
     """I/Q and a spectrogram fused, then an LSTM and blocks of convolution and attention: 355,049 parameters at n = 11.
 
-    355,894 parameters at n = 24, at any length. `stages` tells the blocks of the three stages: "2-3-2"; "3-3-3",
+    355,894 parameters at n = 24, at any length. `stages` gives the blocks of the three stages: "2-3-2"; "3-3-3",
     which the authors use at 1,024 samples, with parts dropped at random (422,966 at n = 24); or "1-2-1", a lighter
-    network (255,286). The spectrogram is that of I alone, and its real part, as in the authors' code; the paper may
+    network (255,286). The spectrogram is the real part of that of I alone, as in the authors' code; the paper may
     mean the magnitude, `spectrogram` "magnitude".
 
     Input: [batch, 2, length] float32, any length from 31. Output: [batch, classes] logits.

@@ -1,13 +1,12 @@
-"""Convolution and pooling: over time, faster on a CPU than PyTorch's own; over images, padded as Keras pads."""
+"""Convolution and pooling: over time, faster on a CPU than PyTorch's; over images, padded as in Keras."""
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-# On a CPU, PyTorch's 1-D max-pooling takes half as long as the 64-channel convolution before it. It takes a
-# small part of that where the channels of a sample lie next to each other in memory, so both layers go by way of
-# an image of height 1 in that layout: 1D-CNN and STN-ResNeXt train 1.4 to 1.6 times
-# faster (one thread, measured), and results agree up to rounding.
+# On a CPU, PyTorch's 1-D max-pooling takes half as long as the 64-channel convolution before it. It takes a small part
+# of that if the channels of a sample are adjacent in memory, so both layers compute on an image of height 1 in that
+# layout. 1D-CNN and STN-ResNeXt train 1.4 to 1.6 times faster (measured on one thread); results agree up to rounding.
 
 
 class Conv1d(nn.Conv1d):
@@ -34,7 +33,7 @@ class MaxPool1d(nn.MaxPool1d):
 class SameConv2d(nn.Conv2d):
     """nn.Conv2d with Keras's "same" padding: [batch, in_channels, rows, columns] → ⌈size / stride⌉ of both.
 
-    An odd number of zeros puts the extra one below or on the right.
+    If the number of zeros is odd, the extra one is below or on the right.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -42,7 +41,7 @@ class SameConv2d(nn.Conv2d):
 
 
 class SameMaxPool2d(nn.MaxPool2d):
-    """nn.MaxPool2d with Keras's "same" padding, which never is the maximum."""
+    """nn.MaxPool2d with Keras's "same" padding, which is never the maximum."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(pad_same(x, self.kernel_size, self.stride, value=-torch.inf))
@@ -61,8 +60,8 @@ class BatchNorm1d(nn.BatchNorm1d):
     """nn.BatchNorm1d that takes a batch of a single value in training too, and normalises it as in evaluation.
 
     The last batch of an epoch may be one instance. Input and output: [batch, features] or [batch, channels, time].
-    What `Conv1d` and `MaxPool1d` give has the channels of a sample next to each other, which PyTorch normalises a
-    third as fast over time as it does as rows of features.
+    `Conv1d` and `MaxPool1d` give outputs with the channels of a sample adjacent in memory. PyTorch normalises these
+    three times as fast as rows of features.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,7 @@
-"""The likelihood classifier: what a receiver that knows the setting, but not the modulation, can reach.
+"""The likelihood classifier: a receiver that knows the setting but not the modulation.
 
-It needs no training. It estimates an instance's symbols by zero forcing, takes the errors as white, and decides for the
-modulation under which the estimates are the most likely. `limits` has the bound that it stays below.
+It needs no training. It estimates an instance's symbols by zero forcing, treats the errors as white, and chooses the
+modulation under which the estimates are the most likely. `limits` has the upper bound on its accuracy.
 """
 
 from __future__ import annotations
@@ -23,17 +23,16 @@ from amc_core.simulator import Simulator
 from amc_core.stages import Draws
 
 _HIGHEST_SNR = 1e8
-_REACH = 3  # standard deviations of the amplitude that are averaged over
-_PRIOR = 1e-6  # inverse variance that symbols are given beforehand, so that a faded one leaves others as they are
+_REACH = 3  # the average is over so many standard deviations of the amplitude
+_PRIOR = 1e-6  # prior inverse variance of symbols, so that a faded symbol does not disturb others
 
 
 @dataclass(frozen=True)
 class Known:
     """What the receiver knows of one instance: everything but the modulation and its symbols.
 
-    pulse, rolloff: as in `Scenario`. starts: one for each path; sample n of a path is taken at start + n·step, in
-    symbols. phase: rad. carrier_offset: cycles per sample. snr: linear. gains: (paths, length) complex128 of a channel
-    that fades, else None.
+    pulse, rolloff: as in `Scenario`. starts, step: sample n of a path is taken at its start + n·step, in symbols.
+    phase: rad. carrier_offset: cycles per sample. snr: linear. gains: (paths, length) complex128, None without fading.
     """
 
     pulse: str
@@ -47,7 +46,7 @@ class Known:
 
 
 def known(simulator: Simulator, modulation: torch.Tensor, snr: torch.Tensor, index: torch.Tensor) -> list[Known]:
-    """What is known of the instances of a batch of addresses; parameters as of `Simulator.__call__`."""
+    """What is known of the instances of a batch of addresses; parameters as in `Simulator.__call__`."""
     scenario, keys, gains = simulator.scenario, simulator.keys[modulation, snr], None
     draws = Draws(scenario, keys, index)
     delays = np.asarray(scenario.paths.path_delays or (0.0,)) * scenario.sample_rate  # samples
@@ -89,10 +88,10 @@ class LikelihoodClassifier(nn.Module):
         self.classes = classes
 
     def forward(self, x: torch.Tensor, instances: Sequence[Known] = (), modulations: Sequence[str] = ()):
-        """x: (batch, 2, length) float32; instances: what is known of each; modulations: the classes' names.
+        """The log likelihood of each modulation up to a common term, (batch, classes) float32.
 
-        Returns (batch, classes) float32, the log likelihood of each modulation up to a term that all share.
-        Raises AmcError without what is known.
+        x: (batch, 2, length) float32. instances: what is known of each. modulations: the classes' names. Raises
+        AmcError if instances or modulations are missing.
         """
         if len(instances) != len(x) or len(modulations) != self.classes:
             raise AmcError("the likelihood classifier needs the setting of every instance and the modulations' names")
@@ -112,11 +111,11 @@ class LikelihoodClassifier(nn.Module):
 
 @dataclass(frozen=True)
 class _Detector:
-    """From samples to estimates of symbols.
+    """The linear map from samples to estimates of symbols.
 
-    matrix: (symbols, length) complex128. gamma: (symbols,) Es/N0 of each. mean_gain: power with which a constant
-    passes, relative to that of symbols of mean zero. diagonal, whole: Σ_k R_kk² and Σ_kl |R_kl|² of R = GᴴG, relative
-    to (tr R)²; they decide how much an instance's own power varies.
+    matrix: (symbols, length) complex128. gamma: (symbols,) Es/N0 of each symbol. mean_gain: power gain of a constant,
+    relative to that of symbols of mean zero. diagonal, whole: Σ_k R_kk² and Σ_kl |R_kl|² of R = GᴴG, relative to
+    (tr R)²; the variance of an instance's power follows from them.
     """
 
     matrix: torch.Tensor
@@ -196,11 +195,11 @@ def _scores(
     symbols = received @ detector.matrix.mT
     i, q = symbols.real.reshape(-1), symbols.imag.reshape(-1)
     gamma = detector.gamma.expand(len(received), -1).reshape(-1)
-    # A constellation's mean is a constant, which passes with another gain than the rest of it.
+    # A constellation's mean is a constant, whose gain differs from that of the rest.
     means = likelihood.means.to(received.device) ** 2
     usual = (1 / (1 - means + means * detector.mean_gain)).sqrt()
     deviations = torch.tensor([detector.power_deviation(p) / 2 for p in points], dtype=torch.float64).to(usual)
-    # Steps well within the width, 1/√(2Σγ), of what the symbols say of the amplitude.
+    # Steps are well below 1/√(2Σγ), the width of the amplitude's likelihood given the symbols.
     reach = _REACH * deviations.max().item()
     steps = math.ceil(reach * math.sqrt(2 * detector.gamma.sum().item()) / 1.2)
     terms = []

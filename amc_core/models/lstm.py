@@ -10,8 +10,8 @@ from amc_core.models.initialisers import glorot_uniform
 class LSTM(nn.Module):
     """Two LSTM layers over amplitude and phase, the last step classified: 201,236 parameters at n = 20.
 
-    The amplitude of an instance is scaled to an L2 norm of 1, its phase is in units of π. Keras starts:
-    recurrent weights orthogonal, biases 0, that of the forget gate 1.
+    The amplitude of an instance is scaled to an L2 norm of 1, and its phase is in units of π. Initial weights are
+    Keras's: recurrent weights orthogonal, biases 0, that of the forget gate 1.
 
     Input: [batch, 2, length] float32, any length. Output: [batch, classes] logits.
     """

@@ -12,7 +12,7 @@ _WIDTHS = {"large": (32, 128), "small": (8, 32)}  # of a token, and of the feed-
 class MCformer(nn.Module):
     """A convolution of 65 samples, four encoder layers, the first four tokens classified: 72,939 parameters at n = 11.
 
-    74,616 parameters at n = 24, at any length; 10,179 and 11,856 with `size` "small". As in the authors' printed
+    74,616 parameters at n = 24, at any length; 10,179 and 11,856 with `size` "small". It follows the authors' printed
     table of layers: a token for every sample, no position table, normalisation after each sum, no dropout. The
     ports with 66 tokens, or with another inner width and dropout, are other networks.
 

@@ -11,9 +11,9 @@ from amc_core.models.layers import SameConv2d
 class MCLDNN(nn.Module):
     """I/Q together and I and Q apart through convolutions, then two LSTM layers: 406,199 parameters at n = 11.
 
-    407,876 parameters at n = 24, at any length. The authors' network, without the batch normalisation that some
-    ports add. The LSTM layers have two biases a gate, as in the authors' count. Its start with
-    Glorot-uniform weights matters: from PyTorch's own it learns later.
+    407,876 parameters at n = 24, at any length. This is the authors' network, without the batch normalisation that
+    some ports add. The LSTM layers have two biases a gate, as in the authors' count. Glorot-uniform initial weights
+    matter: from PyTorch's own it learns later.
 
     Input: [batch, 2, length] float32, any length. Output: [batch, classes] logits.
 

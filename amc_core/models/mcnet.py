@@ -13,8 +13,8 @@ _HALVE = (1, 2)  # the stride that halves time and keeps both rows
 class MCNet(nn.Module):
     """Asymmetric convolutions in six blocks with skips: 121,611 parameters at n = 11, 126,616 at n = 24.
 
-    As in AMR-Benchmark, whose own table prints 121,511; the I and Q rows are kept apart to the end. The average over
-    all positions is the published pooling at 128 and at 1024 samples, and lets other lengths pass.
+    The layers are those of AMR-Benchmark, whose table prints 121,511; I and Q rows stay separate to the end. The
+    average over all positions equals the published pooling at 128 and at 1024 samples, and allows other lengths.
 
     Input: [batch, 2, length] float32, any length. Output: [batch, classes] logits.
 

@@ -12,7 +12,7 @@ def scores_and_losses(
 
     A network with a `classification_share` s and a method `with_penalty`, which gives its logits and a penalty for
     each instance, has the loss s · cross-entropy + (1 − s) · penalty; every other network has the cross-entropy. An
-    instance of no class, label −1, has the loss 0. arguments: what else the model is called with.
+    instance of no class, label −1, has the loss 0. arguments: further arguments of the model.
     """
     options = {"reduction": "none", "ignore_index": -1, "label_smoothing": label_smoothing}
     if not hasattr(model, "with_penalty"):

@@ -8,10 +8,10 @@ from amc_core.models.layers import Conv1d, MaxPool1d
 
 
 class PFCNN(nn.Module):
-    """Amplitude and phase through a branch each, then fused: 405,460 parameters at N = 1024, n = 20.
+    """A branch each for amplitude and phase, then fusion: 405,460 parameters at N = 1024, n = 20.
 
-    A reconstruction: no source tells the weights' shapes. Phase is in units of π; the amplitude is taken as
-    it comes, so an instance of unit power has an amplitude near 1.
+    This is a reconstruction, since no source gives the weights' shapes. Phase is in units of π; the amplitude is not
+    scaled, so an instance of unit power has an amplitude near 1.
 
     Input: [batch, 2, length] float32. Output: [batch, classes] logits.
     """

@@ -1,4 +1,4 @@
-"""Networks without complex numbers and Fourier transforms, which exported files do not hold: the same outputs."""
+"""Networks without complex numbers and Fourier transforms, for exported files, which have neither."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def in_real_arithmetic(network: nn.Module) -> nn.Module:
 
 
 class Pair:
-    """Complex numbers as two tensors, real and imag, with what `amc_core.cumulants` asks of them."""
+    """Complex numbers as two tensors, real and imag, with the operations that `amc_core.cumulants` needs."""
 
     def __init__(self, real: torch.Tensor, imag: torch.Tensor):
         self.real, self.imag = real, imag

@@ -1,27 +1,26 @@
-"""What is known of every classifier, readable without torch."""
+"""The specification of every classifier, readable without torch."""
 
 from dataclasses import dataclass, field
 
 from amc_core.fields import Field
 from amc_core.models import scikit
 
-PART = r"\w+([.+]\w+)*"  # how a part of a network is spelled: a submodule, or several with + between them
+PART = r"\w+([.+]\w+)*"  # the name of a part of a network: a submodule, or several joined with +
 
 
 @dataclass(frozen=True)
 class ModelSpec:
     """What is known of an architecture before it is built.
 
-    `year` and `source` tell where it was published. `target` is "module:class", imported on first use;
-    `min_length` is the shortest instance, in samples, that the architecture takes (`shortest_length` counts its
-    hyperparameters in). With `any_length` the weights do not depend on the length: the same trained network
-    classifies instances of every length from there. A model without `epochs` is fitted in one step, by its
-    `fit`, and has no use for most of a recipe. One that `knows_setting` needs no training at all: it is told
-    the setting of every instance it classifies. `parts` of the network can be retrained by themselves (see
-    `trained_part`); "statistics" are those of its batch normalisation.
-    With `of_classifier`, the arguments of the hyperparameter `classifier`, a path in scikit-learn, are further ones.
-    `feature_maps` names the submodules that end in the last convolutional layer, for `saliency`; there are none
-    where `saliency` is not defined.
+    `year` and `source` give its publication. `target` is "module:class", imported on first use. `min_length` is the
+    shortest instance, in samples, that the architecture takes; `shortest_length` considers its hyperparameters too.
+    With `any_length`, the weights do not depend on the length: the same trained network classifies instances of every
+    length from `min_length`. A model without `epochs` is fitted in one step, by its `fit`, and ignores most of a
+    recipe. A model that `knows_setting` needs no training: it is given the setting of every instance that it
+    classifies. `parts` of the network can be retrained alone (see `trained_part`); "statistics" are those of its batch
+    normalisation. With `of_classifier`, the arguments of the scikit-learn class that the hyperparameter `classifier`
+    names are hyperparameters too. `feature_maps` names the submodules that end in the last convolutional layer, for
+    `saliency`; it is empty if `saliency` is not defined.
     """
 
     name: str
@@ -40,7 +39,7 @@ class ModelSpec:
 
 
 _CLASSNET = {
-    "blocks": Field(6, 1, 10, help="Residual blocks of ClassNet, each of half the length before it."),
+    "blocks": Field(6, 1, 10, help="Residual blocks of ClassNet; each has half the length of the one before."),
     "cardinality": Field(2, 1, 64, help="Parallel paths of a block."),
     "width": Field(16, 1, 256, help="Channels of a path."),
     "channels": Field(32, 1, 1024, help="Channels between blocks."),
@@ -66,7 +65,7 @@ MODELS: dict[str, ModelSpec] = {
             name="hoc",
             title="HOC",
             year=2021,
-            source="P1 §II: eleven higher-order cumulants into any classifier of scikit-learn",
+            source="P1 §II: eleven higher-order cumulants into any scikit-learn classifier",
             target="amc_core.models.hoc:HOCClassifier",
             min_length=8,
             any_length=True,
@@ -77,7 +76,7 @@ MODELS: dict[str, ModelSpec] = {
                     scikit.USUAL,
                     reader=scikit.read_path,
                     schema_of=lambda: {"type": "string", "pattern": r"^sklearn(\.\w+)+$"},
-                    help="The path of a classifier of scikit-learn; its arguments stand beside it.",
+                    help="The path of a scikit-learn classifier; its arguments are given beside it.",
                 )
             },
             of_classifier=True,
@@ -86,7 +85,7 @@ MODELS: dict[str, ModelSpec] = {
             name="likelihood",
             title="Likelihood",
             year=2000,
-            source="Wei and Mendel 2000: average likelihood of linear modulations, the setting known; no training",
+            source="Wei and Mendel 2000: average likelihood of linear modulations with known setting; no training",
             target="amc_core.models.likelihood:LikelihoodClassifier",
             min_length=8,
             any_length=True,
@@ -124,7 +123,7 @@ MODELS: dict[str, ModelSpec] = {
                     -2,
                     2,
                     presets={"paper": _PAPER_CONSTANT, "identity": _IDENTITY},
-                    help="The transformation that training starts from.",
+                    help="The transformation from which training starts.",
                 ),
                 "transform": Field(
                     "time", choices=("time", "time_iq"), help="Transform time alone, or I and Q as well."

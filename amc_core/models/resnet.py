@@ -57,7 +57,7 @@ class ResidualStack(nn.Module):
 
 
 class SameConv2d(nn.Conv2d):
-    """A 3 × 2 convolution of 32 channels with Keras's "same" padding: an even kernel's goes on the right."""
+    """A 3 × 2 convolution of 32 channels with Keras's "same" padding, which pads an even kernel on the right."""
 
     def __init__(self):
         super().__init__(32, 32, (3, 2))

@@ -1,7 +1,7 @@
-"""Classifiers of scikit-learn by their path, "sklearn.svm.SVC": what they take, and how they are kept.
+"""Scikit-learn classifiers by their path, "sklearn.svm.SVC": their arguments, and how they are saved.
 
-They are kept as skops writes them, which is data: only types that are known here or to skops are made again of it, and
-nothing is pickled. Imports no torch, and scikit-learn only where a classifier is named.
+They are saved as skops writes them. Only types that are listed here or known to skops are loaded, and nothing is
+pickled. Imports no torch, and imports scikit-learn only when a classifier is named.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from amc_core.quantities import number
 
 USUAL = "sklearn.ensemble.RandomForestClassifier"
 
-# What skops does not know by itself, of scikit-learn's classifiers that are fitted here.
+# Types in fitted scikit-learn classifiers that skops does not trust by default.
 _TRUSTED = {
     *(
         f"sklearn.metrics._dist_metrics.{kind}Distance64"
@@ -33,21 +33,21 @@ _TRUSTED = {
     *(f"sklearn.neural_network._stochastic_optimizers.{kind}Optimizer" for kind in ("Adam", "SGD")),
     "sklearn.tree._tree.Tree",
 }
-_OURS = {"random_state": "follows from the study's seeds"}
-_OURS |= dict.fromkeys(("n_jobs", "verbose", "warm_start"), "changes no result, and is as it is by default")
+_OURS = {"random_state": "it follows from the study's seeds"}
+_OURS |= dict.fromkeys(("n_jobs", "verbose", "warm_start"), "it changes no result and keeps its default")
 _FIXED_DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def read_path(value: Any) -> str:
-    """The path of a classifier, checked. Raises AmcError where there is none of it."""
+    """The path of a classifier, checked. Raises AmcError if there is no such classifier."""
     class_of(value)
     return value
 
 
 @cache
 def class_of(path: Any) -> type:
-    """The class of a path. Raises AmcError for what is no classifier of scikit-learn that stands by itself."""
-    allowed = f"it is the path of one of scikit-learn's, such as {USUAL}"
+    """The class of a path. Raises AmcError unless it is a scikit-learn classifier that needs no other estimator."""
+    allowed = f"allowed is the path of a scikit-learn classifier, such as {USUAL}"
     if not isinstance(path, str) or not re.fullmatch(r"sklearn(\.[a-z]\w*)+\.[A-Z]\w*", path):
         raise AmcError(f"classifier {path!r} is not allowed: {allowed}")
     from sklearn.base import BaseEstimator, ClassifierMixin
@@ -66,13 +66,13 @@ def class_of(path: Any) -> type:
     needed = [name for name, default in _arguments(kind).items() if default is inspect.Parameter.empty]
     if needed:
         raise AmcError(
-            f"classifier {path!r} takes {', '.join(needed)}, other estimators: name one that stands by itself"
+            f"classifier {path!r} needs other estimators ({', '.join(needed)}): name a classifier that needs none"
         )
     return kind
 
 
 def parameters_of(path: str) -> dict[str, Field]:
-    """Argument of a classifier → declaration, by its signature."""
+    """Argument of a classifier → declaration, from its signature."""
     return {
         name: Field(default, reader=partial(_read, path, name, default))
         for name, default in _arguments(class_of(path)).items()
@@ -81,17 +81,17 @@ def parameters_of(path: str) -> dict[str, Field]:
 
 
 def require_arguments(path: str, values: dict[str, Any]) -> None:
-    """Raise AmcError for arguments that the classifier does not take together."""
+    """Raise AmcError for values of arguments that the classifier does not allow."""
     made(path, values, 0)
 
 
 def reason(name: str) -> str:
-    """Why an argument of scikit-learn's cannot be set; "" of one that can."""
+    """Why a study cannot set a scikit-learn argument; "" if it can."""
     return _OURS.get(name, "")
 
 
 def made(path: str, values: dict[str, Any], seed: int) -> Any:
-    """The classifier, not fitted. Raises AmcError for a value that it does not take."""
+    """The classifier before its fit. Raises AmcError for a value that it does not allow."""
     kind = class_of(path)
     own = {"random_state": seed % (1 << 32)} if "random_state" in _arguments(kind) else {}
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
@@ -104,14 +104,14 @@ def made(path: str, values: dict[str, Any], seed: int) -> Any:
 
 
 def dumped(estimator: Any) -> bytes:
-    """A fitted classifier as bytes, the same for the same classifier. Raises AmcError where it could not be read."""
+    """A fitted classifier as bytes, the same for the same classifier. Raises AmcError if it could not be loaded."""
     import skops.io
 
     content = skops.io.dumps(estimator)
     _require_trusted(content)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
-    numbers: dict[str, int] = {}  # of objects, which skops calls by where they lie in memory
+    numbers: dict[str, int] = {}  # of objects, which skops identifies by their memory addresses
 
     def renumbered(match: re.Match) -> str:
         return f"{match[1]}{numbers.setdefault(match[2], len(numbers))}"
@@ -126,7 +126,7 @@ def dumped(estimator: Any) -> bytes:
 
 
 def loaded(path: str, content: bytes) -> Any:
-    """The fitted classifier of bytes. Raises AmcError where they hold a type that is not trusted, or another class."""
+    """The fitted classifier in bytes. Raises AmcError if they hold a type that is not trusted, or another class."""
     import skops.io
 
     try:
@@ -134,7 +134,7 @@ def loaded(path: str, content: bytes) -> Any:
         estimator = skops.io.loads(content, trusted=sorted(_TRUSTED))
     except AmcError:
         raise
-    except Exception as error:  # skops raises whatever damage leads it to
+    except Exception as error:  # damaged bytes may raise anything
         raise AmcError(f"the fitted {path} cannot be read: {type(error).__name__}: {str(error)[:200]}") from None
     if type(estimator) is not class_of(path):
         raise AmcError(f"the fitted classifier is a {type(estimator).__name__}, not a {path}")
@@ -146,7 +146,7 @@ def _require_trusted(content: bytes) -> None:
 
     unknown = sorted({*skops.io.get_untrusted_types(data=content)} - _TRUSTED)
     if unknown:
-        raise AmcError(f"a fitted classifier with {', '.join(unknown)[:300]} is not kept: its types are not trusted")
+        raise AmcError(f"a fitted classifier holds types that are not trusted: {', '.join(unknown)[:300]}")
 
 
 def _arguments(kind: type) -> dict[str, Any]:
@@ -155,14 +155,14 @@ def _arguments(kind: type) -> dict[str, Any]:
 
 
 def _read(path: str, name: str, default: Any, value: Any) -> Any:
-    """A value in its one form: a whole number as an int, unless the default is a float."""
+    """A value in its canonical form: a whole number as an int, unless the default is a float."""
     if isinstance(value, list | tuple):
         if not isinstance(default, tuple):
-            raise AmcError(f"{path}: {name} {value!r} is not allowed: it is no list")
+            raise AmcError(f"{path}: {name} {value!r} is not allowed: it must not be a list")
         return [_read(path, name, 0, entry) for entry in value]
     spelled = None if isinstance(value, bool) else number(value)
     if spelled is not None:
         value = spelled if isinstance(default, float) or spelled != int(spelled) else int(spelled)
     if not isinstance(value, bool | int | float | str | None):
-        raise AmcError(f"{path}: {name} {value!r} is not allowed: it is a number, a text, true, false or null")
+        raise AmcError(f"{path}: {name} {value!r} is not allowed: it has to be a number, a text, true, false or null")
     return value

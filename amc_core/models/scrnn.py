@@ -10,8 +10,8 @@ from amc_core.models.layers import Conv1d, MaxPool1d
 class SCRNN(nn.Module):
     """Two convolutions, two LSTM layers, all steps classified: 399,755 parameters at N = 128, n = 11.
 
-    1,379,864 parameters at N = 1024, n = 24. A Keras LSTM of one bias a gate has 1,024 fewer. The paper does not
-    state its dropout rates and claims a rectified LSTM; as in re-implementations the LSTM keeps its tanh and
+    1,379,864 parameters at N = 1024, n = 24. A Keras LSTM has one bias a gate and 1,024 parameters fewer. The paper
+    does not state its dropout rates and claims a rectified LSTM. As in re-implementations, the LSTM keeps its tanh, and
     dropout is 0.5 between its layers and before the dense layer. The weights' norms are not limited.
 
     Input: [batch, 2, length] float32. Output: [batch, classes] logits.

@@ -53,7 +53,7 @@ class Localizer(nn.Module):
     """Predicts the six parameters of the affine transform (P1 §VI-A): 17,904 parameters.
 
     θ = constant + W tanh(V features + v) + w. W starts at a hundredth of its Glorot range, so that training
-    starts at the constant to within a few samples; that factor is our choice, P1 tells only the constant.
+    starts within a few samples of the constant. That factor is our choice; P1 gives only the constant.
 
     Input: [batch, 2, length] float32. Output: θ, [batch, 6] float32.
     """
@@ -64,7 +64,7 @@ class Localizer(nn.Module):
         self.dense = nn.Sequential(nn.Linear(channels, 6), nn.Tanh(), nn.Linear(6, 6))
         glorot_uniform(self.dense)
         self.dense[-1].weight.data.mul_(0.01)
-        # The constant is a hyperparameter, not a weight: weights loaded from another run leave it alone.
+        # The constant is a hyperparameter, not a weight: weights loaded from another run do not change it.
         self.register_buffer("constant", torch.tensor(constant), persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -78,7 +78,7 @@ def resample_time(x: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
 
     On time t ∈ [−1, 1] from first to last sample, output(t) = x(θ1·t − θ2 + θ3), linear between samples and
     falling to zero within one sample outside. An instance is an image of height 1 whose only row lies at −1,
-    which is where the −θ2 comes from and why θ4…θ6, the other axis, have no effect.
+    which gives the −θ2 and is why θ4…θ6, for the other axis, have no effect.
 
     Input: x [batch, rows, length] and θ [batch, 6]. Output: [batch, rows, length].
     """
@@ -86,7 +86,7 @@ def resample_time(x: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     time = torch.linspace(-1, 1, length, device=x.device, dtype=theta.dtype)
     source = theta[:, 0:1] * time - theta[:, 1:2] + theta[:, 2:3]
     position = ((source + 1) * ((length - 1) / 2) + 1).clamp(0, length + 1)  # in the padded instance
-    # A network that has diverged must give NaN, not an index that brings the device down.
+    # A diverged network has to give NaN, not an index out of range, which would abort the device.
     left = position.detach().nan_to_num().floor().clamp(max=length)
     index = left.long()[:, None].expand(-1, rows, -1)
     padded = functional.pad(x, (1, 1))

@@ -12,8 +12,8 @@ _WIDTH, _HEADS, _FREQUENCIES, _TEMPERATURE = 128, 4, 16, 10_000
 class XCiT1DNano(nn.Module):
     """Patches as tokens, 12 blocks of attention between channels, a class token: 2,836,539 parameters at n = 11.
 
-    2,838,216 parameters at n = 24, at any length. A token for every `patch` samples, 16 in TorchSig's trainer. Its
-    local convolutions are images' of 3 × 3, as in the published network, of which one column meets the signal.
+    2,838,216 parameters at n = 24, at any length. There is a token for every `patch` samples, 16 in TorchSig's trainer.
+    Local convolutions are 3 × 3, as in the published network for images, and only one column meets the signal.
 
     Input: [batch, 2, length] float32, from `patch` samples. Output: [batch, classes] logits.
 
@@ -121,7 +121,7 @@ class ColumnConv2d(nn.Conv2d):
 
 
 class ClassAttentionBlock(nn.Module):
-    """The class token gathers from all tokens and passes two dense layers; as in TorchSig, the others are doubled.
+    """The class token attends to all tokens and passes two dense layers; as in TorchSig, the other tokens are doubled.
 
     Input and output: [batch, 1 + tokens, 128], the class token first.
     """

@@ -1,6 +1,6 @@
-"""Readers and writers of the field's files: RadioML 2016, RadioML 2018.01A, AugMod, SigMF; arrays. Imports no torch.
+"""Readers and writers of common dataset files: RadioML 2016, RadioML 2018.01A, AugMod, SigMF, arrays. Imports no torch.
 
-Whatever the file, `open_recording` gives the same `Recording`: labels at once, samples when they are read.
+`open_recording` gives the same `Recording` for every format: labels are read at once, samples when they are needed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = ["Recording", "modulation_name", "open_recording", "write_radioml2018"
 
 _ALLOWED = (
     "allowed are a RadioML 2016 pickle, a RadioML 2018.01A or AugMod HDF5 file, "
-    "a .sigmf-meta file or a .sigmf archive, a list of them, or a directory of them; where it is said what the fields "
+    "a .sigmf-meta file or a .sigmf archive, a list of them, or a directory of them; if the study says what the fields "
     "are, also .npz, .npy, .mat, .csv, HDF5, .cfile, .bin and .dat"
 )
 _ARCHIVES = (b"BZh", b"\x1f\x8b", b"PK\x03\x04", b"\xfd7zXZ")
@@ -50,11 +50,12 @@ def open_recording(
     """The instances of a file, whose kind follows from its content.
 
     path: a file, a directory of SigMF recordings, or a list of their .sigmf-meta files and .sigmf archives. length:
-    samples of an instance; by default what the file's instances have. RadioML and AugMod instances give their first
-    `length` samples, or with `cut` as many consecutive instances as go into each; what SigMF annotations mark is always
-    cut in consecutive instances (of 1024 samples by default), as is a long capture. A `ReadPath` says what the fields
-    of a file are whose format does not. own: modulations of the user's own, which labels may name.
-    Raises AmcError for a file that is of no known kind, cut short, or not as its kind should be.
+    samples of an instance; by default the length of the file's instances. RadioML and AugMod instances give their first
+    `length` samples, or with `cut` as many consecutive instances as fit into each. SigMF annotations and long captures
+    are always cut in consecutive instances (of 1024 samples by default). A `ReadPath` describes the fields of a file
+    whose format does not. own: the user's own modulations, which labels may name.
+
+    Raises AmcError for a file of an unknown format, or one that is cut short or violates its format.
     """
     if not isinstance(path, str | os.PathLike):
         if not path:
@@ -79,17 +80,17 @@ def open_recording(
         if is_hdf5:
             return fitted(path, apply_reading(path, open_hdf5(path), reading), length, cut)
     except OSError as error:
-        raise AmcError(f"{path}: cannot be read: {error.strerror or error}; {_ALLOWED}") from None
+        raise AmcError(f"{path} cannot be read: {error.strerror or error}; {_ALLOWED}") from None
     if head.removeprefix(b"\xef\xbb\xbf").startswith(b"{"):
         return open_sigmf([path], length, reading)
     if head.startswith((b"\x80", b"(", b"}", b"ccollections\n")):
         return fitted(path, apply_reading(path, open_radioml2016(path), reading), length, cut)
-    what = "an archive, which has to be unpacked" if head.startswith(_ARCHIVES) else "of no known kind"
-    raise AmcError(f"{path}: the file is {what}; {_ALLOWED}")
+    what = "is an archive, which has to be unpacked" if head.startswith(_ARCHIVES) else "has no known format"
+    raise AmcError(f"{path}: the file {what}; {_ALLOWED}")
 
 
 def _named_arrays(path: Path, head: bytes, is_hdf5: bool, reading: Reading) -> Arrays | None:
-    """The arrays of a file whose format does not say what they are; None of any other."""
+    """The arrays of a file whose format does not describe them; None for any other format."""
     wanted = [reading.iq] if isinstance(reading.iq, str) else list(reading.iq or ())
     wanted += [name for name in (reading.label, reading.snr_db, reading.classes) if isinstance(name, str)]
     if head.startswith(NUMPY):

@@ -1,4 +1,4 @@
-"""Arrays of files by name, of which no more is read than is asked for, and what they hold: I/Q, labels, SNRs."""
+"""Arrays of files by name, which are read in parts, and their content: I/Q, labels, SNRs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from amc_core.errors import AmcError, printable, suggest
 
-MOST_DEFLATED = 1100  # times that anything can be compressed by deflation
+MOST_DEFLATED = 1100  # the largest ratio by which deflation can compress
 
 
 class Array(Protocol):
@@ -21,7 +21,7 @@ class Array(Protocol):
     dtype: np.dtype
 
     def read(self, *index: slice) -> np.ndarray:
-        """What slices along the first axes select; with none, all of it."""
+        """The values that slices along the first axes select; without slices, all of them."""
 
 
 Arrays = Mapping[str, Array]  # by the names of the fields
@@ -29,7 +29,7 @@ Arrays = Mapping[str, Array]  # by the names of the fields
 
 @dataclass(frozen=True, eq=False)
 class InMemory:
-    """An array that has been read as a whole, as of a file that is compressed or a text."""
+    """An array that has been read completely, because its file is compressed or a text."""
 
     values: np.ndarray
 
@@ -47,9 +47,10 @@ class InMemory:
 
 @dataclass(frozen=True, eq=False)
 class Mapped:
-    """An array that lies in a file as it is in memory, from `offset` bytes on.
+    """An array that a file stores as memory does, from byte `offset` on.
 
-    stored, extent: type and shape there, in Fortran's order or not. column: the one that is meant of a structured type.
+    stored, extent: its type and shape in the file. fortran: is it in Fortran's order? column: the column of a
+    structured type that is read.
     """
 
     path: Path
@@ -72,34 +73,34 @@ class Mapped:
         try:
             whole = np.memmap(self.path, self.stored, "r", self.offset, self.extent, order)
         except (OSError, ValueError) as error:
-            raise AmcError(f"{self.path}: cannot be read ({error}); allowed is the file as it was opened") from None
+            raise AmcError(f"{self.path} cannot be read ({error}): it may have changed since it was opened") from None
         part = np.array(whole[index])
         return part if self.column is None else part[self.column]
 
 
 def named(path: Path, arrays: Arrays, name: str, what: str) -> Array:
-    """The array of the name given for `what`. Raises AmcError with the names that there are."""
+    """The array of the name given for `what`. Raises AmcError with the known names if there is none."""
     if name not in arrays:
         hint = suggest(name, [*map(printable, arrays)]) if arrays else "; it has none"
-        raise AmcError(f"{path}: {what} is told to be field {name!r}, which is not there{hint:.300}")
+        raise AmcError(f"{path}: {what} is given as field {name!r}, which the file does not have{hint:.300}")
     return arrays[name]
 
 
 def untold(path: Path, arrays: Arrays) -> AmcError:
-    """What is said of a file of which nobody has said what its fields are."""
+    """The error for a file whose fields nobody has described."""
     fields = ", ".join(f"{printable(name)} {array.shape}" for name, array in arrays.items())
     how = f"recording: {{file: {path.name}, iq: FIELD, label: FIELD, snr_db: FIELD, classes: [BPSK, …]}}"
-    return AmcError(f"{path}: its fields do not say what they are ({fields:.300}); allowed is to say it, {how}")
+    return AmcError(f"{path}: the format does not say what its fields are ({fields:.300}): describe them as {how}")
 
 
 def is_complex(dtype: np.dtype) -> bool:
-    """Complex numbers, or pairs of numbers, as other programs write them."""
+    """Is it a type of complex numbers, or of pairs of numbers, which other programs write?"""
     pair = dtype.names is not None and len(dtype.names) == 2
     return dtype.kind == "c" or (pair and all(dtype[name].kind in "fiu" for name in dtype.names))
 
 
 def as_iq(x: np.ndarray, axis: int | None) -> np.ndarray:
-    """Complex (..., n), or real with I and Q along `axis`, → (..., 2, n) float64."""
+    """Complex (..., n), or real with I and Q along `axis` → (..., 2, n) float64."""
     if axis is not None:
         return np.moveaxis(x, axis, -2).astype(np.float64)
     if x.dtype.names is not None:
@@ -110,7 +111,7 @@ def as_iq(x: np.ndarray, axis: int | None) -> np.ndarray:
 
 
 def texts(values: np.ndarray) -> list[str] | None:
-    """The texts of an array of them, bytes among them; None of an array of anything else."""
+    """The strings in an array of strings or bytes; None for an array of anything else."""
     flat = values.ravel()
     if values.dtype.kind == "S" or (values.dtype.kind == "O" and all(isinstance(v, bytes) for v in flat)):
         return [value.decode("utf-8", "replace") for value in flat]

@@ -1,4 +1,4 @@
-"""Writing files that are whole or not there."""
+"""Files are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from amc_core.errors import AmcError
 
 @contextmanager
 def replacing(*paths: Path) -> Iterator[list[Path]]:
-    """Temporary paths that take the place of `paths` when the block ends, and vanish when it fails.
+    """Temporary paths that replace `paths` when the block ends, and are removed if it fails.
 
-    Of several paths the last is what makes the others count: an old one is removed before the others change.
-    Raises AmcError where they cannot be written.
+    The last of several paths makes the others valid: an old one is removed before the others change. Raises AmcError if
+    they cannot be written.
     """
     if not paths[0].parent.is_dir():
         raise AmcError(f"{paths[0]}: the directory does not exist; name a file in a writable directory")
@@ -29,7 +29,7 @@ def replacing(*paths: Path) -> Iterator[list[Path]]:
             os.replace(source, path)
     except OSError as error:
         reason = error.strerror or str(error).splitlines()[0]
-        raise AmcError(f"{paths[0]}: cannot be written: {reason}; name a file in a writable directory") from None
+        raise AmcError(f"{paths[0]} cannot be written: {reason}; name a file in a writable directory") from None
     finally:
         for path in partial:
             path.unlink(missing_ok=True)

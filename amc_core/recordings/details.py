@@ -35,14 +35,14 @@ _DETAILS = (
     | {"SSB-AM": {"mod_class": "ssb", "carrier_variant": "suppressed_carrier"}}
 )
 
-# Classes of the extension that one modulation may be said to be of.
+# Class in the extension → family; one modulation may be described by any class of its family.
 _FAMILIES = {"psk": "psk", "qam": "qam", **dict.fromkeys(("ask", "ook"), "ask")}
 _FAMILIES |= {**dict.fromkeys(("fsk", "msk", "cpm"), "fsk"), "fm": "fm", **dict.fromkeys(("am", "dsb", "ssb"), "am")}
 
 _MODULATION = ("order", "mod_class", "symbol_variant", "class_variant")
-# What makes several signals, or a wider one, of a modulation: the samples are then of another kind than its own.
+# Fields that describe several signals or a spread one: the samples then differ from those of the plain modulation.
 _COMPOSITION = ("multiplexing", "multiple_access", "spreading")
-_COMPOSED = re.compile(r"\b(?:OFDMA?|SC-?FDMA|W?CDMA|DSSS|FHSS)\b")  # in a label, where the detail does not say it
+_COMPOSED = re.compile(r"\b(?:OFDMA?|SC-?FDMA|W?CDMA|DSSS|FHSS)\b")  # in a label, if the detail does not say it
 _ONE_PLAIN_CARRIER = ("single_carrier", "with_carrier")
 
 
@@ -50,8 +50,8 @@ def modulation_of(label: str, detail: dict[str, Any]) -> str | None:
     """The class of a signal: its label if we know it, else what the detail says, else the label as it is.
 
     If the detail or the label says more than a modulation (OFDM, spreading, several carriers, a variant of the
-    symbols), the class says so too: "16QAM-OFDM", "QPSK-DIFFERENTIAL". It is None if nothing is said. Raises ValueError
-    if label and detail are of two orders or of two families.
+    symbols), the class says so too: "16QAM-OFDM", "QPSK-DIFFERENTIAL". It is None if neither says anything. Raises
+    ValueError if label and detail name different orders or families.
     """
     values = {key: _plain(key, detail[key]) for key in _MODULATION if key in detail}
     carrier = detail.get("carrier_variant", _ONE_PLAIN_CARRIER[0])
@@ -65,12 +65,12 @@ def modulation_of(label: str, detail: dict[str, Any]) -> str | None:
     by_detail = next((name for name, known in _DETAILS.items() if known == values), None)
     orders = [_DETAILS.get(by_label, {}).get("order"), values.get("order")]
     if None not in orders and orders[0] != orders[1]:
-        raise ValueError(f"the label is {label!r} and the detail's order {orders[1]!r:.80}")
+        raise ValueError(f"the label is {label!r} and the detail's order is {orders[1]!r:.80}")
     family = _FAMILIES.get(_DETAILS.get(by_label, {}).get("mod_class"))
     if family and _FAMILIES.get(values.get("mod_class"), family) != family:
-        raise ValueError(f"the label is {label!r} and the detail's class {values['mod_class']!r:.80}")
+        raise ValueError(f"the label is {label!r} and the detail's class is {values['mod_class']!r:.80}")
     variant = values.get("symbol_variant")
-    if by_label and variant and variant != _DETAILS.get(by_label, {}).get("symbol_variant"):  # which says more
+    if by_label and variant and variant != _DETAILS.get(by_label, {}).get("symbol_variant"):
         by_label, composition = (by_detail, composition) if by_detail else (by_label, [variant, *composition])
     spelled = "-".join(str(part) for part in values.values() if isinstance(part, str | int))
     name = by_label or by_detail or modulation_name(label) or spelled.upper()
@@ -85,14 +85,14 @@ def _listed(value: Any) -> list:
 
 
 def _plain(key: str, value: Any) -> Any:
-    """A word of a detail as the extension spells it: classes in small letters, the order a number."""
+    """A value of a detail as the extension spells it: classes in small letters, the order as a number."""
     if key == "order":
         return value if (read := whole(value)) is None else read
     return value.lower() if key == "mod_class" and isinstance(value, str) else value
 
 
 def detail_of(name: str) -> dict[str, Any]:
-    """How a modulation of ours is described, empty where the extension has no words for it."""
+    """The detail that describes one of our modulations, empty if the extension cannot describe it."""
     if name not in _DETAILS:
         return {}
     analogue = _DETAILS[name].get("mod_class") in ("fm", "dsb", "ssb")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from amc_core.errors import AmcError
+from amc_core.quantities import many
 from amc_core.recordings.hdf5 import write_radioml2018
 from amc_core.recordings.sigmf_write import write_sigmf
 from amc_core.scenario import Scenario
@@ -18,15 +19,15 @@ _HDF5 = (".h5", ".hdf5")
 
 
 def require_exportable(path: Path) -> None:
-    """Raise AmcError unless instances can be written as `path` says by its ending.
+    """Raise AmcError unless the ending of `path` is that of a format for instances.
 
     .h5 or .hdf5: a file in the RadioML 2018.01A layout, written batch by batch. No ending: a directory of SigMF
-    recordings, one of each modulation.
+    recordings, one for each modulation.
     """
     if path.suffix and path.suffix not in _HDF5:
         raise AmcError(
-            f"{str(path)!r} is not a format that instances are exported to: give FILE.h5 for one file in the RadioML "
-            "2018.01A layout, or a name without an ending for a directory of SigMF recordings"
+            f"{str(path)!r} names no format for instances: give FILE.h5 for one file in the RadioML 2018.01A layout, or "
+            "a name without an ending for a directory of SigMF recordings"
         )
 
 
@@ -39,9 +40,9 @@ def export_instances(
     length: int,
     seed: int = 0,
 ) -> str:
-    """Write instances 0 … instances − 1 of each modulation; returns what was written, for people.
+    """Write instances 0 … instances − 1 of each modulation; returns what was written, as a text for the user.
 
-    path: see `require_exportable`. Raises AmcError where it cannot be written.
+    path: see `require_exportable`. Raises AmcError if it cannot be written.
     """
     require_exportable(path)
 
@@ -60,6 +61,6 @@ def export_instances(
         path.mkdir(exist_ok=True)
         for name in modulations:
             write_sigmf(path / name, np.concatenate(list(batches(name))), scenario.sample_rate, name, snr_db)
-        return f"{path} ({len(modulations)} SigMF recordings)"
+        return f"{path} ({many(len(modulations), 'SigMF recording')})"
     except OSError as error:
         raise AmcError(f"{str(path)!r} cannot be written: {error.strerror or error}") from None

@@ -22,29 +22,29 @@ from amc_core.recordings.names import modulation_names
 from amc_core.recordings.recording import Recording, per_instance
 
 # The columns of Y. The classes.txt that comes with the file lists the 24 in another order, which does not fit the
-# signals (github.com/radioML/dataset issue 25: what it calls QPSK is on-off keying). This one is that of the paper
-# (O'Shea, Roy, Clancy 2018, the 24 "difficult" classes) and of the corrected classes-fixed.json that later copies of
-# the data set carry.
+# signals (github.com/radioML/dataset issue 25: what it calls QPSK is on-off keying). This order is that of the paper
+# (O'Shea, Roy, Clancy 2018, the 24 "difficult" classes) and of the corrected classes-fixed.json that comes with later
+# copies of the data set.
 RADIOML2018_CLASSES = (
     *("OOK", "4ASK", "8ASK", "BPSK", "QPSK", "8PSK", "16PSK", "32PSK", "16APSK", "32APSK", "64APSK", "128APSK"),
     *("16QAM", "32QAM", "64QAM", "128QAM", "256QAM", "AM-SSB-WC", "AM-SSB-SC", "AM-DSB-WC", "AM-DSB-SC"),
     *("FM", "GMSK", "OQPSK"),
 )
-# The attribute of files that we wrote which names the columns of Y.
+# The attribute that names the columns of Y in files that we wrote.
 _CLASSES = "amc_modulations"
 
 _RADIOML2018 = ("X", "Y", "Z")
 _AUGMOD = ("signals", "modulations", "snr", "classes", "frequency_offsets")
 _LAYOUTS = f"allowed are RadioML 2018.01A ({', '.join(_RADIOML2018)}) and AugMod ({', '.join(_AUGMOD)})"
 
-_LABEL_ROWS = 1 << 16  # of labels read at a time
-_CHUNK_BYTES = 1 << 17  # that we write
-_LARGEST_CHUNK = 1 << 30  # bytes that we read
+_LABEL_ROWS = 1 << 16  # rows of labels read at a time
+_CHUNK_BYTES = 1 << 17  # size of the chunks that we write
+_LARGEST_CHUNK = 1 << 30  # bytes of a chunk that we read
 
 
 @dataclass(frozen=True)
 class _Signals:
-    """A field of instances, (n, 2, samples), or (n, samples, 2) where time_first is set."""
+    """A field of instances, (n, 2, samples), or (n, samples, 2) if time_first is set."""
 
     path: Path
     field: str
@@ -124,7 +124,7 @@ def _open_augmod(path: Path, file: h5py.File) -> Recording:
 @contextmanager
 def opened_hdf5(path: Path) -> Iterator[h5py.File]:
     try:
-        # File locks are not to be had on every shared disk, and nobody writes while we read.
+        # Some shared disks have no file locks, and nothing writes the file while it is read.
         with h5py.File(path, "r", locking="best-effort") as file:
             yield file
     except AmcError:
@@ -135,7 +135,7 @@ def opened_hdf5(path: Path) -> Iterator[h5py.File]:
 
 
 def _field(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
-    """A field that lies in the file itself and holds instances or labels."""
+    """A field of instances or labels that is stored in the file itself."""
     if name not in file:
         raise AmcError(f"{path}: field {name!r} is missing; {_LAYOUTS}")
     hard = isinstance(file.get(name, getlink=True), h5py.HardLink)
@@ -155,7 +155,7 @@ def _field(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
 
 
 def require_written(path: Path, name: str, field: h5py.Dataset) -> None:
-    """Raise AmcError where a field claims more than the file holds, or chunks that no memory should be made for."""
+    """Raise AmcError if a field claims more values than the file holds, or chunks larger than we read."""
     if field.chunks:
         chunks = math.prod(-(-size // chunk) for size, chunk in zip(field.shape, field.chunks, strict=True))
         held = MOST_DEFLATED * field.id.get_storage_size()
@@ -164,7 +164,9 @@ def require_written(path: Path, name: str, field: h5py.Dataset) -> None:
     else:
         whole, large = field.id.get_storage_size() >= field.size * field.dtype.itemsize, False
     if large:
-        raise AmcError(f"{path}: field {name!r} has chunks of shape {field.chunks}; allowed is at most 1 GiB")
+        raise AmcError(
+            f"{path}: field {name!r} has chunks of shape {field.chunks}; allowed are chunks of at most 1 GiB"
+        )
     if not whole:
         held = f"{field.id.get_storage_size()} bytes of it are in the file"
         raise AmcError(f"{path}: field {name!r} claims the shape {field.shape}, and {held}; allowed is a whole field")
@@ -183,12 +185,14 @@ def _column(path: Path, name: str, field: h5py.Dataset, count: int) -> np.ndarra
 def _snr_db(path: Path, name: str, values: np.ndarray) -> np.ndarray:
     values = values.astype(np.float64)
     if np.isnan(values).any():
-        raise AmcError(f"{path}: field {name!r} is nan at instance {np.isnan(values).argmax()}; allowed are dB")
+        raise AmcError(
+            f"{path}: field {name!r} is nan at instance {np.isnan(values).argmax()}; allowed are numbers of dB"
+        )
     return values
 
 
 def _one_hot(path: Path, y: h5py.Dataset) -> np.ndarray:
-    """(n, classes) one-hot rows → (n,) the column that is one, a block of rows at a time."""
+    """(n, classes) one-hot rows → (n,) the column of the 1, computed a block of rows at a time."""
     columns = []
     for start in range(0, len(y), _LABEL_ROWS):
         rows = y[start : start + _LABEL_ROWS]
@@ -203,14 +207,14 @@ def _one_hot(path: Path, y: h5py.Dataset) -> np.ndarray:
 def write_radioml2018(
     path: str | Path, batches: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], modulations: Sequence[str]
 ) -> None:
-    """Write instances in the layout of RadioML 2018.01A, so that memory does not grow with them.
+    """Write instances in the layout of RadioML 2018.01A, batch by batch, so that memory does not grow.
 
     batches: of (x, modulation, snr_db), with x (batch, 2, length) real, modulation (batch,) or one index into
     modulations, snr_db (batch,) or one number of dB. modulations: names, in the order of the columns of Y.
     The file has X (n, length, 2) float32, Y (n, modulations) int64 one-hot, Z (n, 1) float64, and the names in the
     attribute "amc_modulations"; it appears when it is complete.
-    Raises AmcError for instances that are not finite, of different lengths, or of no known modulation, for no
-    instances, and where the file cannot be written.
+    Raises AmcError for instances that are not finite, differ in length, or have an unknown modulation, if there are no
+    instances, and if the file cannot be written.
     """
     path = Path(path)
     names = modulation_names(path, "modulations", modulations)
@@ -227,7 +231,7 @@ def write_radioml2018(
             known = np.isin(index, np.arange(len(names)))
             if not known.all():
                 wrong = index[~known][0]
-                raise AmcError(f"{path}: modulation {wrong} is no index; allowed are 0 to {len(names) - 1}")
+                raise AmcError(f"{path}: modulation {wrong} is not an index; allowed are 0 to {len(names) - 1}")
             fields["Y"] = np.eye(len(names), dtype=np.int64)[index.astype(np.int64)]
             fields["Z"] = _snr_db(path, "Z", per_instance(path, "snr_db", snr_db, len(x)))[:, None]
             for name, rows in fields.items():

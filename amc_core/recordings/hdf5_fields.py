@@ -1,4 +1,4 @@
-"""Arrays of HDF5 files whose fields a user has named, MATLAB 7.3 among them."""
+"""Arrays of HDF5 files, including MATLAB 7.3, whose fields a user has named."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CHARS = "MATLAB_class"
 
 @dataclass(frozen=True, eq=False)
 class _Stored:
-    """An array in an HDF5 file; reversed: its axes, as MATLAB writes them."""
+    """An array in an HDF5 file; reversed: are its axes reversed, as MATLAB writes them?"""
 
     path: Path
     field: str
@@ -36,7 +36,7 @@ class _Stored:
 def hdf5_arrays(path: Path, wanted: list[str], matlab: bool = False) -> Arrays:
     """The data sets of an HDF5 file by their names, those in groups as "group/name".
 
-    Raises AmcError for one of the `wanted` that is a link, or claims more than is in the file.
+    Raises AmcError if one of the `wanted` is a link, or claims more values than the file holds.
     """
     arrays = {}
     with opened_hdf5(path) as file:
@@ -44,7 +44,9 @@ def hdf5_arrays(path: Path, wanted: list[str], matlab: bool = False) -> Arrays:
             field = file[name]
             if name in wanted:
                 if field.is_virtual or field.external:
-                    raise AmcError(f"{path}: field {name!r} lies elsewhere; allowed is a data set in the file itself")
+                    raise AmcError(
+                        f"{path}: field {name!r} is stored elsewhere; allowed is a data set in the file itself"
+                    )
                 require_written(path, name, field)
             if matlab and name in wanted and field.attrs.get(_CHARS) in (b"cell", b"char"):
                 arrays[name] = InMemory(_texts(path, name, file, field))
@@ -69,10 +71,12 @@ def _names(group: h5py.Group, before: str = "") -> list[str]:
 
 
 def _texts(path: Path, name: str, file: h5py.File, field: h5py.Dataset) -> np.ndarray:
-    """(n,) texts of a cell array, whose entries are references to char arrays; of a char array, its one text."""
+    """(n,) texts of a cell array, whose entries are references to char arrays, or the one text of a char array."""
     if field.attrs[_CHARS] == b"char":
         return np.array(["".join(map(chr, field[()].T.ravel()))])
     entries = [file[reference] for reference in field[()].T.ravel()]
     if any(entry.attrs.get(_CHARS) != b"char" for entry in entries):
-        raise AmcError(f"{path}: field {name!r} is a cell array of other things; allowed are numbers and texts")
+        raise AmcError(
+            f"{path}: field {name!r} is a cell array with other cells than texts; allowed are numbers and texts"
+        )
     return np.array(["".join(map(chr, entry[()].T.ravel())) for entry in entries])

@@ -1,4 +1,4 @@
-"""JSON whose long lists are read entry by entry, so that memory follows what is kept of them."""
+"""JSON whose long lists are read entry by entry, so that memory holds only what is kept of them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-_CHUNK = 1 << 18  # bytes, of which some annotations are in memory at a time
+_CHUNK = 1 << 18  # bytes read at a time
 _BLANK = " \t\n\r"
 _COMMA = re.compile(r"[ \t\n\r]*,[ \t\n\r]*").match
 
 
 class JsonStream:
-    """One JSON object, from bytes of UTF-8. Raises ValueError for what is not whole JSON.
+    """One JSON object, from bytes of UTF-8. Raises ValueError for what is not valid JSON.
 
-    file: read from where it stands. size: how many bytes.
+    file: read from its current position. size: number of bytes to read.
     """
 
     def __init__(self, file: BinaryIO, size: int):
@@ -26,7 +26,7 @@ class JsonStream:
         self.text, self.at = "", 0
 
     def members(self) -> Iterator[str]:
-        """The names of the object's fields; after each, its `value` or its `entries` are to be read."""
+        """The names of the object's fields; the caller reads the `value` or the `entries` after each."""
         self._expect("{")
         names: set[str] = set()
         while self.peek() != "}":
@@ -35,13 +35,13 @@ class JsonStream:
                 self.peek()
             name = self.value()
             if not isinstance(name, str) or name in names:
-                raise ValueError(f"{name!r:.80} is there twice or is no name of a field")
+                raise ValueError(f"{name!r:.80} is a duplicate or not the name of a field")
             names.add(name)
             self._expect(":")
             yield name
         self._expect("}")
         if self.peek():
-            raise ValueError("something follows the object")
+            raise ValueError("more text follows the object")
 
     def entries(self) -> Iterator[Any]:
         """The entries of the list that follows, one at a time."""
@@ -50,7 +50,7 @@ class JsonStream:
         while more:
             yield self.value()
             comma = _COMMA(self.text, self.at)
-            if comma and comma.end() < len(self.text):  # as mostly: the next entry begins in this chunk
+            if comma and comma.end() < len(self.text):  # the usual case: the next entry begins in this chunk
                 self.at = comma.end()
             elif self.peek() == ",":
                 self._expect(",")
@@ -59,7 +59,7 @@ class JsonStream:
         self._expect("]")
 
     def value(self) -> Any:
-        """The value that follows, whole."""
+        """The next value."""
         while True:
             try:
                 value, end = self.parse(self.text, self.at)
@@ -76,11 +76,11 @@ class JsonStream:
 
     def _expect(self, character: str) -> None:
         if self.peek() != character:
-            raise ValueError(f"{character!r} is expected, and {self.peek() or 'the end'!r} follows")
+            raise ValueError(f"{character!r} is expected, but {self.peek() or 'the end'!r} follows")
         self.at += 1
 
     def peek(self) -> str:
-        """The next character that is not blank, which is not passed; "" at the end."""
+        """The next character that is not blank, without consuming it; "" at the end."""
         while True:
             while self.at < len(self.text) and self.text[self.at] in _BLANK:
                 self.at += 1
@@ -90,13 +90,13 @@ class JsonStream:
                 return ""
 
     def _fill(self) -> bool:
-        """Read on; twice as much as is there, so that a long value is not begun again and again."""
+        """Read at least twice as much as is left, so that a long value is not parsed again and again."""
         if not self.left:
             return False
         rest = self.text[self.at :]
         content = self.file.read(min(self.left, max(_CHUNK, 2 * len(rest))))
         if not content:
-            raise ValueError("the file ends before it should")
+            raise ValueError("the file ends too early")
         self.left -= len(content)
         self.text, self.at = rest + self.decoder.decode(content, final=not self.left), 0
         return True

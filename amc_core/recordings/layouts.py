@@ -1,4 +1,4 @@
-"""Recordings of fields that a user has named: how I/Q, labels and SNRs may be laid out in arrays."""
+"""Recordings from fields that a user has named: the possible layouts of I/Q, labels and SNRs in arrays."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from amc_core.recordings.recording import Recording, fitted
 
 _DEFAULT_LENGTH = 1024
 _BLOCK = 1 << 16  # labels read at a time
-_LARGEST_LABEL = 1 << 31  # which no data set has as many classes as
+_LARGEST_LABEL = 1 << 31  # more classes than any dataset has
 _LAYOUTS = (
     "complex (instances, samples) or (samples,), real (instances, 2, samples), (instances, samples, 2), (2, samples) "
     "or (samples, 2), or two fields of real (instances, samples) or (samples,)"
@@ -29,11 +29,10 @@ _LAYOUTS = (
 
 @dataclass(frozen=True, eq=False)
 class _Signals:
-    """I/Q in one array, or in two, I and Q.
+    """I/Q in one array, or in two, for I and Q.
 
-    name: of the field. axis: along which I and Q lie in one of real numbers. capture: whether it is one long capture
-    instead of `count` instances. samples: of the capture, or of an instance. across: of a capture whose samples are not
-    the rows of the array.
+    name: of the field. axis: of I and Q in an array of real numbers. capture: is it one long capture instead of `count`
+    instances? samples: of the capture, or of an instance. across: are the samples of a capture columns of the array?
     """
 
     path: Path
@@ -60,7 +59,7 @@ class _Signals:
 
 @dataclass(frozen=True, eq=False)
 class _Instances:
-    """Instances as they are in a file."""
+    """Instances as the file stores them."""
 
     signals: _Signals
 
@@ -108,9 +107,9 @@ class _Stretches:
 def recording_of(
     path: Path, arrays: Arrays, reading: Reading, length: int | None, cut: bool, own: Collection[str]
 ) -> Recording:
-    """The recording of named arrays. length, cut, own: as `open_recording` takes them.
+    """The recording of named arrays. length, cut, own: as in `open_recording`.
 
-    Raises AmcError, naming file and field, for what is not there, and for layouts that are not known.
+    Raises AmcError, naming file and field, for a missing field and for an unknown layout.
     """
     if reading.iq is None and not _is_unnamed(arrays):
         raise untold(path, arrays)
@@ -118,7 +117,7 @@ def recording_of(
     signals = _signals(path, arrays, fields)
     if reading.label is None:
         names = ", ".join(arrays)
-        raise AmcError(f"{path}: no label is told; allowed is label: a field of {names:.200}, or one modulation")
+        raise AmcError(f"{path}: label is not given; allowed are a field, one of {names:.200}, or one modulation")
     constant = _constant(path, arrays, reading, own)
     if signals.capture:
         return _of_capture(signals, arrays, reading, constant, length or _DEFAULT_LENGTH)
@@ -135,7 +134,7 @@ def recording_of(
 
 
 def _is_unnamed(arrays: Arrays) -> bool:
-    """Is it the one array of a file that has no names for its fields, .npy or raw?"""
+    """Is it the one array of a file without names of fields, .npy or raw?"""
     return set(arrays) in ({"array"}, {"samples"})
 
 
@@ -171,7 +170,7 @@ def _signals(path: Path, arrays: Arrays, fields: str | tuple[str, str]) -> _Sign
 
 
 def apply_reading(path: Path, recording: Recording, reading: Reading) -> Recording:
-    """The recording of a format that names its fields, with modulations renamed as the reading's classes say."""
+    """The recording of a format that describes its fields, with modulations renamed as the reading's classes say."""
     reading.require_only(path, "this format", "classes", "sample_rate")
     if reading.sample_rate is not None:
         recording = replace(recording, sample_rate=np.full(len(recording), reading.sample_rate))
@@ -198,7 +197,7 @@ def renamed(reading: Reading, label: str) -> str:
 
 
 def _classes(path: Path, arrays: Arrays, reading: Reading) -> tuple[str, ...] | dict[str, str] | None:
-    """The classes, where a field names them too."""
+    """The classes of a reading, read from a field if it names one."""
     if not isinstance(reading.classes, str):
         return reading.classes
     array = named(path, arrays, reading.classes, "classes")
@@ -209,7 +208,7 @@ def _classes(path: Path, arrays: Arrays, reading: Reading) -> tuple[str, ...] | 
 
 
 def _constant(path: Path, arrays: Arrays, reading: Reading, own: Collection[str]) -> str | None:
-    """The one modulation that a label is, if it is not the name of a field."""
+    """The one modulation that a label names, None if it names a field."""
     label = reading.label
     if isinstance(label, dict) or label in arrays:
         return None
@@ -217,20 +216,20 @@ def _constant(path: Path, arrays: Arrays, reading: Reading, own: Collection[str]
     renames = reading.classes if isinstance(reading.classes, dict) else {}
     known = label in (*listed, *renames, *renames.values()) or known_name(label) is not None
     if not (known or _is_unnamed(arrays) or modulation_name(label) in map(modulation_name, own)):
-        named(path, arrays, label, "label")  # which says what there is
+        named(path, arrays, label, "label")  # raises, with the known names
     return renamed(reading, label)
 
 
 def _labels(
     path: Path, arrays: Arrays, reading: Reading, constant: str | None, count: int
 ) -> tuple[tuple[str, ...], np.ndarray]:
-    """Modulations, and (count,) int64 indices into them. constant: the one modulation of all, if it is given."""
+    """Modulations, and (count,) int64 indices into them. constant: the one modulation of all, or None."""
     if isinstance(reading.label, dict):
-        raise AmcError(f"{path}: label maps samples, and iq has instances; allowed is the name of a field")
+        raise AmcError(f"{path}: label maps samples, but iq has instances; allowed is the name of a field")
     if constant is not None:
         return (constant,), np.zeros(count, np.int64)
     array, field = named(path, arrays, reading.label, "label"), reading.label
-    across = array.shape == (1, count)  # as MATLAB has a list
+    across = array.shape == (1, count)  # as MATLAB stores a list
     if not across and (array.shape[:1] != (count,) or len(array.shape) > 2):
         allowed = f"({count},), or one-hot ({count}, classes)"
         raise AmcError(f"{path}: field {field!r} has shape {array.shape}; allowed for label is {allowed}")
@@ -245,19 +244,19 @@ def _labels(
     classes = _classes(path, arrays, reading)
     if classes is None:
         largest = f"0 to {numbers.max()}"
-        raise AmcError(f"{path}: field {field!r} has numbers, {largest}; allowed is classes: the modulation of each")
+        raise AmcError(f"{path}: field {field!r} has numbers, {largest}: give classes, the modulation of each number")
     if isinstance(classes, dict):
         return _of_names([_of_number(path, field, classes, number) for number in numbers.tolist()])
     if one_hot and array.shape[1] != len(classes):
         what = f"field {field!r} has {many(array.shape[1], 'column')}, and classes {many(len(classes), 'name')}"
-        raise AmcError(f"{path}: {what}; allowed are as many")
+        raise AmcError(f"{path}: {what}; allowed is a name for each column")
     outside = (numbers < 0) | (numbers >= len(classes))
     if outside.any():
         what = f"field {field!r} is {numbers[outside][0]} at instance {outside.argmax()}"
         raise AmcError(f"{path}: {what}; allowed are 0 to {len(classes) - 1}, as many as classes")
     names, of_class = _of_names([modulation_name(name) for name in classes])
     if len(names) < len(classes):
-        raise AmcError(f"{path}: classes {', '.join(classes)} name a modulation twice; allowed is each once")
+        raise AmcError(f"{path}: classes {', '.join(classes)} name a modulation twice; allowed is each name once")
     occurring = [
         name for name, there in zip(names, np.isin(range(len(names)), of_class[numbers]), strict=True) if there
     ]
@@ -286,16 +285,16 @@ def _hot(path: Path, field: str, rows: np.ndarray) -> np.ndarray:
 def _whole(path: Path, field: str, values: np.ndarray) -> np.ndarray:
     values = values.reshape(-1)
     if not (np.isfinite(values) & (values == np.rint(values))).all():
-        raise AmcError(f"{path}: field {field!r} has numbers that are not whole; allowed for label are whole ones")
+        raise AmcError(f"{path}: field {field!r} has numbers that are not whole; allowed for label are whole numbers")
     largest = abs(values.astype(np.float64)).max()
     if largest >= _LARGEST_LABEL:
         what = f"field {field!r} has the number {largest:g}"
-        raise AmcError(f"{path}: {what}; allowed for label are whole ones below {_LARGEST_LABEL:,}")
+        raise AmcError(f"{path}: {what}; allowed for label are whole numbers below {_LARGEST_LABEL:,}")
     return values.astype(np.int64)
 
 
 def _snr_db(path: Path, arrays: Arrays, reading: Reading, count: int) -> np.ndarray:
-    """(count,) float64, nan where nobody knows it."""
+    """(count,) float64, nan if the SNR is unknown."""
     if not isinstance(reading.snr_db, str):
         return np.full(count, np.nan if reading.snr_db is None else reading.snr_db)
     array = named(path, arrays, reading.snr_db, "snr_db")
@@ -305,7 +304,7 @@ def _snr_db(path: Path, arrays: Arrays, reading: Reading, count: int) -> np.ndar
     values = array.read().reshape(count).astype(np.float64)
     if np.isinf(values).any():
         what = f"field {reading.snr_db!r} is infinite at {np.isinf(values).argmax()}"
-        raise AmcError(f"{path}: {what}; allowed are dB, or nan for one that nobody knows")
+        raise AmcError(f"{path}: {what}; allowed are numbers of dB, or nan for an unknown SNR")
     return values + 0.0
 
 
@@ -313,7 +312,7 @@ def _snr_db(path: Path, arrays: Arrays, reading: Reading, count: int) -> np.ndar
 
 
 def _of_capture(signals: _Signals, arrays: Arrays, reading: Reading, constant: str | None, length: int) -> Recording:
-    """Consecutive instances of a capture, each within samples of one modulation and SNR."""
+    """Consecutive instances of a capture, each of one modulation and SNR."""
     path, names, ranges = signals.path, *_labelled(signals, arrays, reading, constant)
 
     def conflict(first: int, second: int, start: int, end: int) -> AmcError:
@@ -323,7 +322,7 @@ def _of_capture(signals: _Signals, arrays: Arrays, reading: Reading, constant: s
     once = ranges.each_once(conflict)
     of, start = once.instances(length)
     if not len(of):
-        what = f"no {length} samples of one label follow each other ({signals.samples} samples)"
+        what = f"no {length} consecutive samples of its {signals.samples} have one label"
         raise AmcError(f"{path}: {what}; allowed is a shorter length")
     occurring, modulation = np.unique(once.name[of], return_inverse=True)
     return Recording(
@@ -339,16 +338,16 @@ def _of_capture(signals: _Signals, arrays: Arrays, reading: Reading, constant: s
 def _labelled(
     signals: _Signals, arrays: Arrays, reading: Reading, constant: str | None
 ) -> tuple[tuple[str, ...], Ranges]:
-    """Modulations, and the ranges of samples that are of each."""
+    """Modulations, and the labelled ranges of samples."""
     path, total = signals.path, signals.samples
     if isinstance(reading.label, dict) or (constant is not None and not isinstance(reading.snr_db, str)):
         if isinstance(reading.snr_db, str):
-            raise AmcError(f"{path}: label maps samples, and snr_db is field {reading.snr_db!r}; allowed is one number")
+            raise AmcError(f"{path}: label maps samples, but snr_db is field {reading.snr_db!r}; allowed is one number")
         spans = {constant: [[0, total]]} if constant is not None else reading.label
         listed = [(renamed(reading, name), *ends) for name, several in spans.items() for ends in several]
         beyond = next((end for _, _, end in listed if end > total), None)
         if beyond is not None:
-            raise AmcError(f"{path}: label reaches to sample {beyond}; allowed are up to {total}, which it has")
+            raise AmcError(f"{path}: label ends at sample {beyond}; the capture has {total} samples")
         names, index = _of_names([name for name, _, _ in listed])
         start, end = (np.array([entry[column] for entry in listed], np.int64) for column in (1, 2))
         level = _snr_db(path, arrays, reading, len(listed))
@@ -362,7 +361,7 @@ def _labelled(
 
 
 def _changes(of_sample: np.ndarray, snr_db: np.ndarray) -> np.ndarray:
-    """Where a label or an SNR, known or not, is another than that of the sample before."""
+    """Indices of the samples whose label or SNR, known or not, differs from that of the sample before; 0 is one."""
     unknown = np.isnan(snr_db)
     same = (snr_db[1:] == snr_db[:-1]) | (unknown[1:] & unknown[:-1])
     return np.flatnonzero(np.append(True, (of_sample[1:] != of_sample[:-1]) | ~same))

@@ -1,4 +1,4 @@
-"""Arrays of .npy and .npz files, mapped where they are not compressed; nothing in them is unpickled."""
+"""Arrays of .npy and .npz files, mapped if they are not compressed; nothing in them is unpickled."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from amc_core.recordings.arrays import MOST_DEFLATED, Array, Arrays, InMemory, M
 
 MAGIC = b"\x93NUMPY"
 _LOCAL_HEADER = 30  # bytes of a ZIP member's own header, before its name and its extra field
-_LONGEST_HEADER = 1 << 14  # bytes; NumPy reads none that is longer
+_LONGEST_HEADER = 1 << 14  # bytes; NumPy refuses longer ones
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def npy_arrays(path: Path) -> Arrays:
-    """The array of a .npy file, called "array"; of a structured one, each of its fields."""
+    """The array of a .npy file, named "array", or each field of a structured array."""
     with open(path, "rb") as file:
         shape, fortran, kind, size = _header(path, "the array", file)
         array = Mapped(path, size, kind, shape, fortran)
@@ -65,7 +65,7 @@ def _member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Ar
 
 
 def _header(path: Path, name: str, file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype, int]:
-    """Shape, order and type of an array, and the bytes that say so, behind which its numbers lie."""
+    """Shape, order and type of an array, and the size of its header in bytes."""
     try:
         file = io.BytesIO(file.read(_LONGEST_HEADER))
         version = np.lib.format.read_magic(file)
@@ -78,12 +78,12 @@ def _header(path: Path, name: str, file: BinaryIO) -> tuple[tuple[int, ...], boo
         what = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise AmcError(f"{path}: {name} is damaged or cut short ({what}); allowed is what NumPy writes") from None
     if kind.hasobject:
-        raise AmcError(f"{path}: {name} holds Python objects, which are programs; allowed are numbers and texts")
+        raise AmcError(f"{path}: {name} holds Python objects, which can run code; allowed are numbers and texts")
     return shape, fortran, kind, file.tell()
 
 
 def _require_whole(path: Path, name: str, shape: tuple[int, ...], kind: np.dtype, there: int) -> None:
     claimed = math.prod(shape) * kind.itemsize
     if claimed > there or kind.itemsize == 0:
-        what = f"{name} claims the shape {shape} of {kind}, {claimed} bytes, and {max(there, 0)} are there"
+        what = f"{name} claims the shape {shape} of {kind}, {claimed} bytes, but the file has {max(there, 0)}"
         raise AmcError(f"{path}: {what}; allowed is a whole array")

@@ -1,11 +1,11 @@
 """RadioML 2016.04C, 2016.10A and 2016.10B: a pickle of {(modulation, snr): float32 array (n, 2, 128)}.
 
-The published files are of Python 2; subsets that people pickle anew are of any protocol, up to 5.
+Python 2 wrote the published files; subsets that users pickle again may have any protocol up to 5.
 
-A pickle is a program: it names functions and calls them. This unpickler gives it none of Python's or NumPy's.
-The few names that a pickled array needs are answered by stand-ins of our own, which note what the array is and
-check it against the bytes that are there; every other name, and every instruction that plain data does not need,
-is refused. So nothing in a file can run, or make us allocate more than the file is long.
+A pickle is a program: it names functions and calls them. This unpickler gives it none of Python's or NumPy's
+functions. Stand-ins replace the few names that a pickled array needs; they record the array's type and shape and check
+them against the bytes in the file. Every other name, and every instruction that plain data does not need, is refused.
+So nothing in a file can run, or make us allocate more than the file's size.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from amc_core.recordings.recording import Recording
 
 _ALLOWED = "allowed is a pickled dictionary {(modulation, snr): float32 array (n, 2, 128)}"
 
-# Numbers, strings, tuples, a dictionary, frames and the memo, and the three that make an array: GLOBAL, REDUCE, BUILD.
+# For numbers, strings, tuples, a dictionary, frames, the memo, and the three that make an array: GLOBAL, REDUCE, BUILD.
 _INSTRUCTIONS = (
     "PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 FLOAT BINFLOAT "
     "STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8 "
@@ -40,11 +40,11 @@ _INSTRUCTIONS = (
 
 
 class _Refused(Exception):
-    """What a pickle may not do or hold, as the middle of an error sentence."""
+    """What a pickle does or holds that is not allowed, as the predicate of an error sentence."""
 
 
 class _StandIn:
-    """What a pickle gets for a function that it names."""
+    """The replacement of a function that a pickle names."""
 
     __slots__ = ("call",)
 
@@ -59,7 +59,7 @@ class _StandIn:
 
 
 class _Type:
-    """A NumPy number type, from its code ("f4") and its byte order; or a text of some length ("U5"), for names."""
+    """A NumPy number type, from its code ("f4") and byte order, or a string type ("U5"), for names."""
 
     __slots__ = ("code", "order")
 
@@ -78,7 +78,7 @@ class _Type:
 
 
 class _Array:
-    """A NumPy array, once its state has come."""
+    """A NumPy array, after its state was set."""
 
     __slots__ = ("values",)
 
@@ -98,7 +98,7 @@ class _Array:
 
     @classmethod
     def from_buffer(cls, content, kind, shape, order, axes=None):
-        """How protocol 5 writes an array that lies in one piece, since NumPy 2.3 with its axes in any order."""
+        """A contiguous array as protocol 5 writes it; since NumPy 2.3, its axes may be in any order."""
         array = cls(_NDARRAY)
         array.__setstate__((1, shape, kind, _text(order) == "F", content))
         if axes is not None:
@@ -107,7 +107,7 @@ class _Array:
 
 
 class _Entries(dict):
-    """The dictionary: keys are checked before Python hashes them, which nested tuples could make endless."""
+    """The dictionary; keys are checked before Python hashes them, since nested tuples could take endless time."""
 
     __slots__ = ()
 
@@ -127,7 +127,7 @@ class _Entries(dict):
 
 
 def _text(value) -> str:
-    """A string of Python 2, which holds bytes, or of Python 3."""
+    """A string of Python 2, which is bytes, or of Python 3."""
     return value.decode("latin-1") if isinstance(value, bytes) else str.__str__(value)
 
 
@@ -140,19 +140,19 @@ def _scalar(kind: _Type, content) -> int | float | str:
 
 
 def _encode(text: str, encoding="latin-1") -> bytes:
-    """How Python 3 writes bytes for Python 2."""
+    """Bytes as Python 3 writes them for Python 2."""
     if _text(encoding) not in ("latin1", "latin-1"):
         raise _Refused("encodes text in another way than latin-1")
     return _bytes(text)
 
 
 def _ordered_dictionary() -> _Entries:
-    """An OrderedDict, whose entries come after it; ours are sorted anyway."""
+    """An empty OrderedDict, which the pickle fills later; the order of entries does not matter."""
     return _Entries()
 
 
 _NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
-_NDARRAY = object()  # an array is only ever made by _reconstruct: the class itself cannot be called
+_NDARRAY = object()  # only _reconstruct makes arrays: the class itself cannot be called
 _STAND_INS = {
     ("numpy", "ndarray"): lambda: _NDARRAY,
     ("numpy", "dtype"): lambda: _StandIn(_Type),
@@ -166,7 +166,7 @@ for _package in ("numpy.core", "numpy._core"):  # before NumPy 2, and since
 
 
 class _Instructions(dict):
-    """What each instruction does, by its code."""
+    """Code of an instruction → method."""
 
     def __missing__(self, code):
         raise _Refused(f"uses the instruction {chr(code)!a}, which plain data does not need")
@@ -175,7 +175,7 @@ class _Instructions(dict):
 class _Unpickler(pickle._Unpickler):
     """Python's own unpickler in Python, with the instructions that plain data needs.
 
-    The one in C is not fit for files from outside: twenty bytes that number a memo entry 2³² make it fill 64 GB.
+    The one in C is unsafe for files from outside: twenty bytes that number a memo entry 2³² make it fill 64 GB.
     """
 
     def load_empty_dictionary(self):
@@ -188,7 +188,7 @@ class _Unpickler(pickle._Unpickler):
         self.append(entries)
 
     def load_bytes_to_change(self):
-        """A bytearray, which Python would make room for before it looks whether the file has as much."""
+        """A bytearray, which Python would allocate before it checks that the file is long enough."""
         (length,) = struct.unpack("<Q", self.read(8))
         content = self.read(length)
         if len(content) < length:
@@ -208,7 +208,7 @@ class _Unpickler(pickle._Unpickler):
 
 
 class _Bounded:
-    """A file that never reads, or makes room for, more than it holds."""
+    """A file that never reads or allocates more than its size."""
 
     def __init__(self, file: BinaryIO):
         self.file, self.size = file, os.fstat(file.fileno()).st_size
@@ -225,7 +225,7 @@ class _Bounded:
 
 @dataclass(frozen=True)
 class _Arrays:
-    """The arrays of a pickle, one after the other; starts: the position of each one's first instance."""
+    """The arrays of a pickle in a sequence; starts: the position of each array's first instance."""
 
     path: Path
     keys: list[tuple[str, float]]
@@ -253,7 +253,7 @@ def open_radioml2016(path: Path) -> Recording:
     keys = sorted((key for key in entries if len(entries[key])), key=lambda key: (modulation_name(key[0]), key[1]))
     arrays = [entries[key] for key in keys]
     if not keys:
-        raise AmcError(f"{path}: holds no instances; {_ALLOWED}")
+        raise AmcError(f"{path}: the pickle holds no instances; {_ALLOWED}")
     for key, array in zip(keys, arrays, strict=True):
         if array.shape[2] != arrays[0].shape[2]:
             what = f"the array at {key} has {array.shape[2]} samples an instance and the one at {keys[0]} has"

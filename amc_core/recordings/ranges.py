@@ -10,10 +10,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Ranges:
-    """Labelled ranges of samples, (n,) int64 each but snr_db.
+    """Labelled ranges of samples: columns (n,) of int64, except snr_db.
 
-    space: which samples the ranges are of. start, end: first sample, and the one after the last. name: index of the
-    modulation. snr_db: float64, nan where it is unknown. row: which annotation says so.
+    space: index of the samples that contain the range. start, end: first sample, and the one after the last. name:
+    index of the modulation. snr_db: float64, nan if it is unknown. row: index of the annotation.
     """
 
     space: np.ndarray
@@ -33,12 +33,12 @@ class Ranges:
         return self.space, self.start, self.end, self.name, self.snr_db, self.row
 
     def each_once(self, conflict: Callable[[int, int, int, int], Exception]) -> Ranges:
-        """The same samples in ranges that do not overlap, in their order, whatever the order of the annotations.
+        """The same samples in ranges that do not overlap, sorted, for any order of the annotations.
 
-        Ranges of one label that overlap become one; an unknown SNR gives way to a known one of the same range.
-        conflict: from two annotations and the samples, first and last, to which they give two labels, what is raised.
+        Overlapping ranges of one label become one; a known SNR replaces an unknown one of the same range. conflict:
+        (row of an annotation, row of another, first and last sample with two labels) → the exception to raise.
         """
-        if self._apart():  # as almost always
+        if self._apart():  # the usual case
             return self
         ordered = self[np.lexsort((np.isnan(self.snr_db), self.end, self.start, self.space))]
         if ordered._apart():
@@ -60,7 +60,7 @@ class Ranges:
         return once[np.array(kept)]
 
     def _apart(self) -> bool:
-        """Does each range begin after the one before it?"""
+        """Does each range begin after the end of the one before it?"""
         other = self.space[1:] > self.space[:-1]
         return bool((other | ((self.space[1:] == self.space[:-1]) & (self.start[1:] >= self.end[:-1]))).all())
 

@@ -1,4 +1,4 @@
-"""Raw files of samples, I and Q in turn, as GNU Radio's file sink and many receivers write them."""
+"""Raw files of samples, alternating I and Q, as GNU Radio's file sink and many receivers write them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def raw_arrays(path: Path, datatype: str | None) -> Arrays:
     if datatype is None and path.suffix == ".cfile":
         datatype = "complex64"
     if datatype is None:
-        raise AmcError(f"{path}: datatype is not told; allowed are {' and '.join(DATATYPES)}, beside file")
+        raise AmcError(f"{path}: datatype is not given; allowed beside file are {' and '.join(DATATYPES)}")
     kind, size = _TYPES[datatype], path.stat().st_size
     if size % kind.itemsize or not size:
         whole = f"whole {datatype} samples of {kind.itemsize} bytes"

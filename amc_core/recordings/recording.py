@@ -1,4 +1,4 @@
-"""What every kind of file is opened as: labelled instances that are read where they are consumed."""
+"""A recording, the same for files of every format: labelled instances that are read where they are consumed."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ import numpy as np
 
 from amc_core.errors import AmcError
 
-# Instances this near to unit power are left as they are, so that what we wrote reads back bit for bit.
+# Instances this close to unit power are not scaled, so that files that we wrote read back bit for bit.
 _UNIT_POWER_TOLERANCE = 1e-6
 _SINGLE = np.finfo(np.float32)
-ALLOWED = "allowed are finite samples, not all zero, whose power single precision holds"
+ALLOWED = "allowed are finite samples, not all zero, with a power in the range of single precision"
 
 
 class Source(Protocol):
-    """Where the samples lie. It holds no open file, so that a recording can be sent to another process."""
+    """The location of samples. It holds no open file, so that a recording can be sent to another process."""
 
     def fetch(self, positions: np.ndarray, length: int) -> np.ndarray:
         """(batch,) int64 positions, in any order and repeated or not → (batch, 2, length) float64, unscaled."""
 
     def describe(self, position: int) -> str:
-        """The file and the instance in it, as an error names them."""
+        """The file and the instance in it, for messages."""
 
     def spans(self, positions: np.ndarray) -> dict[str, np.ndarray]:
-        """What of which content the instances are: digest → (n, 2) int64, first and the one after the last.
+        """The ranges that the instances occupy: digest of a content → (n, 2) int64, first and the one after the last.
 
-        Counted in samples where instances are cut from a long recording, else in instances.
+        Ranges count samples if instances are cut from a long recording, else instances.
         """
 
 
 @dataclass(frozen=True)
 class _Consecutive:
-    """Instances cut from longer ones of another source: `count` consecutive ones of `length` samples from each."""
+    """Instances cut from longer ones of another source: `count` consecutive instances of `length` samples from each."""
 
     source: Source
     count: int
@@ -59,12 +59,11 @@ class _Consecutive:
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """The instances of a file or of several.
+    """The instances of one file or several files.
 
     modulations: the classes, by our names. length: samples of an instance. modulation: (n,) int64 indices into
-    modulations. snr_db: (n,) float64 dB, nan where the file does not say. sample_rate: (n,) float64 Hz, nan
-    where the file does not say. notes: what of the file is passed over, a sentence each. spelled: the classes as the
-    file has them, nothing where it has none.
+    modulations. snr_db: (n,) float64 dB, nan if unknown. sample_rate: (n,) float64 Hz, nan if unknown. notes: what of
+    the file is left out, a sentence each. spelled: the classes as the file spells them, empty if it has none.
     """
 
     modulations: tuple[str, ...]
@@ -85,13 +84,13 @@ class Recording:
         return tuple(np.unique(self.snr_db).tolist())
 
     def first_samples(self, length: int) -> Recording:
-        """The same instances, of which each is its first `length` samples."""
+        """The first `length` samples of each instance."""
         return replace(self, length=length)
 
     def cut(self, length: int) -> Recording:
-        """Instances of `length` samples: as many consecutive ones as go into each of the recording's.
+        """Consecutive instances of `length` samples, as many as fit into each of the recording's instances.
 
-        Those of an instance have consecutive positions.
+        Those of one instance have consecutive positions.
         """
         count = self.length // length
         if count == 1:
@@ -102,9 +101,9 @@ class Recording:
     def read(self, positions: Sequence[int] | np.ndarray, normalisation: str = "power") -> np.ndarray:
         """(batch,) positions → (batch, 2, length) float32, each instance scaled to mean power E|x|² = 1.
 
-        normalisation: otherwise, as `Scenario` has it: divided by its energy or by its largest magnitude, or as it is.
-        Raises AmcError for a position outside the recording, and for an instance that is all zero, has a sample that is
-        not finite, or a power beyond single precision.
+        normalisation: as in `Scenario`; others than "power" divide an instance by its energy or by its largest
+        magnitude, or leave it as it is. Raises AmcError for a position outside the recording, and for an instance that
+        is all zero, has a sample that is not finite, or a power beyond single precision.
         """
         positions = np.asarray(positions, dtype=np.int64)
         outside = (positions < 0) | (positions >= len(self))
@@ -128,13 +127,13 @@ class Recording:
 
 
 def mean_power(x: np.ndarray) -> np.ndarray:
-    """(batch, 2, n) → (batch,) E|x|², nan or infinite where that is no number."""
+    """(batch, 2, n) → (batch,) E|x|², nan or infinite if samples are or if it overflows."""
     with np.errstate(invalid="ignore", over="ignore", under="ignore"):
         return np.einsum("bcn,bcn->b", x, x) / x.shape[2]
 
 
 def is_usable(power: np.ndarray) -> np.ndarray:
-    """Has an instance of this mean power a scale that single precision holds? (batch,) → bool."""
+    """Can single precision hold the scale of an instance of this mean power? (batch,) → bool."""
     return (power >= _SINGLE.tiny) & (power <= _SINGLE.max)
 
 
@@ -146,9 +145,9 @@ def flaw(x: np.ndarray) -> str:
 
 
 def fitted(path: Path, recording: Recording, length: int | None, cut: bool) -> Recording:
-    """A recording of instances of `length` samples: the first of each, or with `cut` all that go into each.
+    """A recording of instances of `length` samples: the first of each, or with `cut` as many as fit into each.
 
-    Raises AmcError for more samples than its instances have.
+    Raises AmcError if its instances have fewer samples.
     """
     asked = recording.length if length is None else length
     if not 1 <= asked <= recording.length:
@@ -159,7 +158,7 @@ def fitted(path: Path, recording: Recording, length: int | None, cut: bool) -> R
 
 
 def per_instance(path: Path, name: str, values, count: int) -> np.ndarray:
-    """(count,) of one value, or of one for each instance that is to be written."""
+    """(count,) values for the instances to be written, from one value for all or one for each."""
     values = np.asarray(values)
     if values.shape not in ((), (count,)):
         raise AmcError(f"{path}: {name} has shape {values.shape}; allowed is one value, or ({count},)")

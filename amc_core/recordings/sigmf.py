@@ -1,9 +1,9 @@
 """SigMF recordings: a .sigmf-meta file (JSON) that describes the samples in the .sigmf-data file beside it.
 
-Read by the specification 1.2 (github.com/sigmf/SigMF), archives included. An annotation marks a range of samples and
-says what is there: its modulation in `core:label` or in `signal:detail` of the signal extension. The specification has
-no place for an SNR; ours is `amc:snr_db`, dB over the sampled band. Samples are taken as they are: an annotation's
-frequency edges are not used to tune or to filter.
+Files are read by the specification 1.2 (github.com/sigmf/SigMF), archives included. An annotation marks a range of
+samples and names its modulation, in `core:label` or in `signal:detail` of the signal extension. The specification has
+no field for an SNR; ours is `amc:snr_db`, dB over the sampled band. Samples are used as they are: an annotation's
+frequency edges do not tune or filter.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class _Samples:
                         samples = np.frombuffer(file.read(length * size), kind)
                         out[row] = samples.reshape(length, 2).T
             except (OSError, ValueError) as error:
-                allowed = "allowed is the file as it was opened"
-                raise AmcError(f"{piece.name}: cannot be read ({error}); {allowed}") from None
+                reason = "it may have changed since it was opened"
+                raise AmcError(f"{piece.name} cannot be read ({error}): {reason}") from None
             if kind.kind == "u":
                 out[self.file[positions] == index] -= 2 ** (8 * kind.itemsize - 1)
         return out
@@ -70,11 +70,11 @@ class _Samples:
 def open_sigmf(paths: Sequence[Path], length: int | None, reading: Reading = _AS_WRITTEN) -> Recording:
     """The annotated instances of .sigmf-meta files and of .sigmf archives.
 
-    length: samples of an instance; by default what the files say (`amc:length`), else 1024. Every range of samples
-    that annotations name is cut in consecutive instances, and what is left over at its end is dropped; a file without
-    annotations that name a modulation has one range, the whole file, if its global object names a modulation.
-    Annotations that reach beyond the samples, or that name no modulation, are passed over and counted in `notes`.
-    reading: its classes say what labels mean; its label, snr_db and sample_rate hold where the files have none.
+    length: samples of an instance; by default `amc:length` in the files, else 1024. Every annotated range of samples is
+    cut in consecutive instances, and the rest at its end is dropped. If no annotation of a file names a modulation but
+    its global object does, the whole file is one range. Annotations that end beyond the samples, or that name no
+    modulation, are ignored and counted in `notes`. reading: its classes say what labels mean; its label, snr_db and
+    sample_rate apply if the files have none.
     """
     reading.require_only(paths[0], "SigMF", "label", "classes", "snr_db", "sample_rate")
     if isinstance(reading.label, dict):
@@ -134,7 +134,7 @@ def _recordings(path: Path) -> list[tuple[Piece, ...]]:
 
 
 def _ranges(metas: list[Meta], names: list[str]) -> Ranges:
-    """The ranges of all files, each sample once; files of the same samples are one space, that of their first."""
+    """The ranges of all files, each sample once; files of the same samples share one space, that of the first."""
     sizes, spaces, first_of = Counter(meta.data.size for meta in metas), [], {}
     for number, meta in enumerate(metas):
         alone = sizes[meta.data.size] == 1

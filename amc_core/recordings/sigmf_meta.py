@@ -1,4 +1,4 @@
-"""The metadata of a SigMF recording, checked against its samples and kept small: some bytes for each annotation."""
+"""The metadata of a SigMF recording, checked against its samples and kept in a few bytes for each annotation."""
 
 from __future__ import annotations
 
@@ -22,16 +22,18 @@ _DATATYPES = {
 } | {"ci8": "i1", "cu8": "u1"}
 _BEYOND_SAMPLES = ("core:dataset", "core:trailing_bytes", "core:header_bytes")  # of non-conforming data files
 _DB, _HZ = "a number of dB", "a positive number of Hz"
-_TO_THE_END = -1  # in place of a sample count that is not given
+_TO_THE_END = -1  # stands for a sample count that is not given
 
 
 class Meta:
-    """Metadata and samples of one recording; classes: label of the file → modulation, before any other meaning.
+    """Metadata and samples of one recording.
 
-    data, type: where the samples lie, and the type of each of their two numbers. sample_rate: Hz, nan where it is not
-    given. length: samples of an instance as `amc:length` says, or None. names: the modulations that are named. notes:
-    what is passed over, a sentence each. rows: how many annotations there are. unlabelled: what samples are called of
-    which nothing says a modulation; without it they do not count.
+    classes: label in the file → modulation; it has priority over other meanings. unlabelled: the modulation of a file
+    that names none; "" to leave its samples out.
+
+    data, type: the samples, and the type of I and of Q. sample_rate: Hz, nan if it is not given. length: samples of an
+    instance, from `amc:length`, or None. names: the modulations that are named. notes: what is ignored, a sentence
+    each. rows: the number of annotations.
     """
 
     def __init__(self, meta: Piece, data: Piece, classes: Mapping[str, str], unlabelled: str = ""):
@@ -41,7 +43,7 @@ class Meta:
         self.names: list[str] = []
         self.notes: list[str] = []
         self.rows = self.nameless = 0
-        self._where = ""  # which annotation is read, for errors
+        self._where = ""  # the annotation that is read, for messages
         self._said: dict[tuple[str, str], str | None] = {}  # label and detail → modulation
         self._kinds: dict[str, int] = {}  # modulation → index in names
         self._start, self._count, self._kind, self._row = array("q"), array("q"), array("q"), array("q")
@@ -60,15 +62,15 @@ class Meta:
             raise AmcError(f"{data.name}: the size is {data.size} bytes; allowed are {whole}")
         self.samples = data.size // size
         if self.nameless and self._row:
-            self.notes.append(f"{self.nameless} of {self.rows} annotations name no modulation and are passed over")
-        if not self._row and (name := self._name(self.head) or unlabelled):  # no annotation says what is there
+            self.notes.append(f"ignored {self.nameless} of {self.rows} annotations, for lack of a modulation")
+        if not self._row and (name := self._name(self.head) or unlabelled):  # no annotation names a modulation
             self.rows = 1
             self._add(0, name, self.head | {"core:sample_start": self.offset, "core:sample_count": self.samples})
 
     def ranges(self) -> tuple[np.ndarray, ...]:
         """First sample in the data file, the one after the last, index in names, SNR, and row of annotations.
 
-        Those that reach beyond the samples, or that are empty, are left out.
+        Annotations that end beyond the samples, or that are empty, are left out.
         """
         start = np.frombuffer(self._start, dtype=np.int64) - self.offset
         count = np.frombuffer(self._count, dtype=np.int64)
@@ -78,14 +80,14 @@ class Meta:
         within = (start >= 0) & (end <= self.samples)
         if not within.all():
             first = self.describe(int(self._row[int(within.argmin())]))
-            what = f"reach beyond the {self.samples} samples of {self.data.name} and are passed over, {first} first"
-            self.notes.append(f"{(~within).sum()} of {self.rows} annotations {what}")
+            what = f"beyond the {self.samples} samples of {self.data.name}, first {first}"
+            self.notes.append(f"ignored {(~within).sum()} of {self.rows} annotations {what}")
         kept = within & (end > start)
         types = (self._kind, np.int64), (self._snr_db, np.float64), (self._row, np.int64)
         return start[kept], end[kept], *(np.frombuffer(column, kind)[kept] for column, kind in types)
 
     def describe(self, row: int) -> str:
-        """An annotation that names a modulation, as errors tell it."""
+        """An annotation that names a modulation, for messages."""
         index = int(np.searchsorted(np.frombuffer(self._row, dtype=np.int64), row))
         snr_db = self._snr_db[index]
         level = "no SNR" if math.isnan(snr_db) else f"{snr_db:g} dB"
@@ -109,11 +111,11 @@ class Meta:
                         if name == "global" and isinstance(value, dict):
                             self.head = value
         except OSError as error:
-            raise AmcError(f"{self.path}: cannot be read: {error.strerror}; allowed is a .sigmf-meta file") from None
+            raise AmcError(f"{self.path} cannot be read: {error.strerror}; allowed is a .sigmf-meta file") from None
         except (ValueError, RecursionError) as error:
             if isinstance(error, AmcError):
                 raise
-            raise AmcError(f"{self.path}: is not whole JSON ({error}); allowed is a .sigmf-meta file") from None
+            raise AmcError(f"{self.path} is not valid JSON ({error}); allowed is a .sigmf-meta file") from None
         missing = "global" if self.head is None else next((name for name, there in presence.items() if not there), None)
         if missing:
             raise self._mistyped(missing)
@@ -152,7 +154,7 @@ class Meta:
 
     def _name(self, fields: dict[str, Any]) -> str | None:
         label, detail = fields.get("core:label"), fields.get("signal:detail")
-        if label is None:  # absent, as some write it
+        if label is None:  # some programs write null for an absent label
             label = ""
         elif not isinstance(label, str):
             raise self._wrong("core:label", label, "text")
@@ -166,7 +168,7 @@ class Meta:
                 own = self.classes.get(label)
                 self._said[said] = modulation_name(own) if own else modulation_of(label, detail)
             except ValueError as error:
-                what = f"annotation {self.rows - 1} says two things: {error}"
+                what = f"annotation {self.rows - 1} contradicts itself: {error}"
                 raise AmcError(f"{self.path}: {what}; allowed are a label and a detail of one modulation") from None
         return self._said[said]
 
@@ -195,7 +197,7 @@ class Meta:
         return int(value)
 
     def _number(self, fields: dict[str, Any], name: str, allowed: str) -> float:
-        """A finite number, nan where the field is absent."""
+        """A finite number, nan if the field is absent."""
         value = fields.get(name, math.nan)
         if type(value) not in (int, float) or (name in fields and not abs(value) < 1e300):
             raise self._wrong(name, value, allowed)

@@ -1,4 +1,4 @@
-"""Instances written as a SigMF recording, by the specification 1.2 (github.com/sigmf/SigMF)."""
+"""Writes instances as a SigMF recording, by the specification 1.2 (github.com/sigmf/SigMF)."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ def write_sigmf(
 ) -> Path:
     """Write instances, one after the other, as a SigMF recording of cf32_le samples.
 
-    path: where, with or without .sigmf-meta. x: (batch, 2, length) real. sample_rate: Hz. modulation: one name, or
-    one for each instance. snr_db: dB, one or one for each instance. Consecutive instances of the same modulation
-    and SNR share an annotation. Returns the path of the .sigmf-meta file, which appears last, when all is complete.
-    Raises AmcError for what SigMF cannot hold, and where the files cannot be written.
+    path: with or without .sigmf-meta. x: (batch, 2, length) real. sample_rate: Hz. modulation: one name, or one for
+    each instance. snr_db: dB, one value or one for each instance. Consecutive instances of the same modulation and SNR
+    share an annotation. Returns the path of the .sigmf-meta file, which appears last, when the recording is complete.
+
+    Raises AmcError for what SigMF cannot hold, and if the files cannot be written.
     """
     base = str(path).removesuffix(".sigmf-meta").removesuffix(".sigmf-data")
     meta, data = Path(base + ".sigmf-meta"), Path(base + ".sigmf-data")
@@ -44,7 +45,7 @@ def write_sigmf(
     names = [modulation_name(str(name)) for name in per_instance(meta, "modulation", modulation, len(x))]
     levels = per_instance(meta, "snr_db", snr_db, len(x)).astype(np.float64)
     if not all(names) or not np.isfinite(levels).all():
-        raise AmcError(f"{meta}: a modulation has no name, or an SNR is not finite; allowed are names and dB")
+        raise AmcError(f"{meta}: a modulation has no name, or an SNR is not finite; allowed are names and finite SNRs")
     samples = np.ascontiguousarray(x.transpose(0, 2, 1), dtype="<f4")
     extensions = [{"name": name, "version": "1.0.0", "optional": True} for name in ("signal", "amc")]
     content = {
@@ -68,7 +69,7 @@ def write_sigmf(
 
 
 def _annotations(names: list[str], snrs_db: list[float], length: int) -> list[dict[str, Any]]:
-    """An annotation for each run of instances of one modulation and SNR."""
+    """An annotation for each series of instances of one modulation and SNR."""
     annotations, previous = [], None
     for index, label in enumerate(zip(names, snrs_db, strict=True)):
         if label != previous:

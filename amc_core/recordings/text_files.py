@@ -1,4 +1,4 @@
-"""Arrays of .csv files: a sample a line, in columns such as I and Q, or an instance a line, in I_0, I_1, …, Q_0, …"""
+"""Arrays of .csv files: one sample a line, in columns such as I and Q, or one instance a line, in I_0, I_1, …, Q_0, …"""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from amc_core.errors import AmcError
 from amc_core.quantities import many, number
 from amc_core.recordings.arrays import Arrays, InMemory
 
-_HEAD = 1 << 16  # characters in which the separator is looked for
+_HEAD = 1 << 16  # characters of the first line, which tells the separator
 
 
 def csv_arrays(path: Path, wanted: list[str]) -> Arrays:
     """The columns of a text file by the names in its first line, or by "0", "1", … if that line has numbers.
 
-    Numbered columns are a field together: I_0, I_1, … are I. A column that is not `wanted` is read for its length only.
+    Numbered columns form one field: I_0, I_1, … are I. A column that is not `wanted` is read for its length only.
     """
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
@@ -42,7 +42,7 @@ def csv_arrays(path: Path, wanted: list[str]) -> Arrays:
                     values.append(line[index])
                 lines += 1
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise AmcError(f"{path}: cannot be read ({error}); allowed is a text of columns in UTF-8") from None
+        raise AmcError(f"{path} cannot be read ({error}); allowed is a text file of columns in UTF-8") from None
     shapes = {name: (lines,) if len(indices) == 1 else (lines, len(indices)) for name, indices in fields.items()}
     arrays = {name: InMemory(np.broadcast_to(np.zeros((), np.uint8), shape)) for name, shape in shapes.items()}
     for name, indices in columns.items():
@@ -70,7 +70,7 @@ def _fields(path: Path, names: list[str]) -> dict[str, tuple[int, ...]]:
 
 
 def _values(values: list[str]) -> np.ndarray:
-    """Numbers where all are, else texts, which 1_0 is as everywhere."""
+    """Numbers if all values are, else strings; 1_0 is a string, unlike in Python."""
     try:
         if any("_" in value for value in values):
             raise ValueError

@@ -56,7 +56,7 @@ def calibration_figure(histograms: Histograms, width: float | None = None) -> Fi
 def _draw(axis: Axes, curve: Roc, title: str, index: int) -> None:
     if np.isfinite(curve.area):
         looks = look(index) | {"markersize": 2}
-        axis.plot(curve.false, curve.true, label=title, **looks)
+        axis.plot(curve.false_positive_rate, curve.true_positive_rate, label=title, **looks)
 
 
 def _prepare(axis: Axes, title: str, x: str, y: str) -> None:

@@ -44,7 +44,7 @@ def study_figures(results: Results, wishes: Wishes | None = None) -> Iterator[tu
     """The figures that a study's results allow, each with a word for its kind; the heat map's is "".
 
     Others are "snr", "published", "learning", "pareto" and, for every setting or kind of setting, "confusion-…".
-    Raises AmcError where no cell was tested at the SNRs that are wished for.
+    Raises AmcError if no cell was tested at the SNRs that are wished for.
     """
     wishes = wishes or Wishes()
     cells, runs, epochs, name = results.cells, results.runs, results.epochs, results.study.name

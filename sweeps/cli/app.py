@@ -50,7 +50,7 @@ def numeral(flag: str, allowed: str, low: float, high: float, whole: bool = Fals
 
     def require(number: str | float | None) -> float | None:
         if isinstance(number, str):  # a ValueError that the parser raises would end in a box
-            raise AmcError(f"{flag} {number!r} is not allowed: it is {allowed}")
+            raise AmcError(f"{flag} {number!r} is not allowed: it has to be {allowed}")
         return number
 
     metavar = "INTEGER" if whole else "NUMBER"

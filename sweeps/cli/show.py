@@ -110,7 +110,7 @@ def _defaults(spec: ModelSpec) -> str:
 def written_to(path: Path, write: Callable[[Path], int | object], rows: int | None = None) -> None:
     """Write a table's rows to a file, and say so; rows: how many, unless `write` returns that.
 
-    Raises AmcError where that cannot be.
+    Raises AmcError if that cannot be.
     """
     try:
         count = write(path)
@@ -121,7 +121,7 @@ def written_to(path: Path, write: Callable[[Path], int | object], rows: int | No
 
 
 def written(save: Callable[..., Iterable[Path]], figure, path: Path) -> None:
-    """Save a figure, and say where. Raises AmcError where that cannot be."""
+    """Save a figure, and say where. Raises AmcError if that cannot be."""
     try:
         for written in save(figure, path):
             out.print(f"figure: {written}", highlight=False, soft_wrap=True)

@@ -27,7 +27,7 @@ def scratch_folder() -> Iterator[Path]:
     """A new folder that only this user can enter, gone after the context, or by the next launch if this one is killed.
 
     It lies where RAY_TMPDIR says, else where TMPDIR does if Ray's sockets have short enough paths there, else in /tmp.
-    Raises AmcError where no such folder can be made, or where there is no space.
+    Raises AmcError if no such folder can be made, or where there is no space.
     """
     parent = _parent()
     _remove_left_over(parent)

@@ -51,7 +51,7 @@ class Proposal:
 class Search:
     """The proposals of a search, opened to make more of them; at most as many more as were missing at the start.
 
-    Raises AmcError where the storage cannot be used.
+    Raises AmcError if the storage cannot be used.
     """
 
     def __init__(self, study: SearchStudy, store: Store):

@@ -52,7 +52,7 @@ def record_of(run: Run) -> RunRecord:
 
 
 def save_begun(folder: RunFolder, begun: Begun) -> None:
-    """Write what a trial says; a power cut may undo it. Raises AmcError where the store cannot be written."""
+    """Write what a trial says; a power cut may undo it. Raises AmcError if the store cannot be written."""
     seen = begun.seen and begun.seen.isoformat()
     plain = {"record": begun.record.content().decode(), "rows": begun.rows, "cells": begun.cells}
     plain |= {"host": begun.host, "seen": seen}

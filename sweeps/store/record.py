@@ -119,7 +119,7 @@ class RunRecord:
 def read_record(content: bytes, path: str) -> RunRecord:
     """The record in the content of a run.json, which is at `path`.
 
-    Raises Damaged where it is not what was written or cannot be understood, OtherVersion where it is of another version
+    Raises Damaged if it is not what was written or cannot be understood, OtherVersion where it is of another version
     of this program.
     """
     try:

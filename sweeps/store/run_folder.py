@@ -330,7 +330,7 @@ class RunFolder:
             self.files.write(f"runs/{self.key}/{name}", text.encode(), durable=False)
 
     def copy(self, name: str, target: RunFolder) -> int:
-        """Copy a file into the folder of another store; returns its bytes. Raises Damaged where it is not sound."""
+        """Copy a file into the folder of another store; returns its bytes. Raises Damaged if it is not sound."""
         content = self._read(name)
         target.files.write(f"runs/{target.key}/{name}", content)
         return len(content)

@@ -141,7 +141,7 @@ class Store:
         return healing.verify(self, keys)
 
     def require_writable(self) -> None:
-        """Raise AmcError where results could not be written. Leaves no trace, and removes those of killed processes."""
+        """Raise AmcError if results could not be written. Leaves no trace, and removes those of killed processes."""
         self.files.require_writable()
 
     def scratch(self) -> AbstractContextManager[tuple[str, FileSystem | None]]:

@@ -33,7 +33,7 @@ def front_ends(content: Any, code: Code) -> list[FrontEnd | str]:
     [(name, given)] = content.items() if isinstance(content, dict) and len(content) == 1 else [(content, {})]
     if not isinstance(name, str) or not isinstance(given, dict):
         form = "'file.function', or {file.function: {parameter: value}}"
-        raise AmcError(f"front_end {content!r} is not allowed: it is {form}")
+        raise AmcError(f"front_end {content!r} is not allowed: it has to be {form}")
     function = code.function(name)
     lists = {key: alternatives(function.signature.get(key), value) for key, value in given.items()}
     return [front_end(function, combination) for combination in combinations(lists)]

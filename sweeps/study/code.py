@@ -48,7 +48,7 @@ class Code:
         return model
 
     def function(self, name: Any) -> OwnFunction:
-        """A function of the files as a front end, "my_rx.clip". Raises AmcError where it is not there or is none."""
+        """A function of the files as a front end, "my_rx.clip". Raises AmcError if it is not there or is none."""
         module = name.rpartition(".")[0] if isinstance(name, str) else ""
         path = path_of(module, self.texts) if module else None
         if path is None:
@@ -126,7 +126,7 @@ def _text(path: str, folder: Path) -> str:
 
 
 def _imported(path: str, text: str, texts: dict[str, str], folder: Path) -> tuple[str, ...]:
-    """The files among `texts` that a file imports. Raises AmcError where it imports one that is not among them."""
+    """The files among `texts` that a file imports. Raises AmcError if it imports one that is not among them."""
     files = {}
     for module in _modules(path, parsed(path, text)):
         listed = path_of(module, texts)

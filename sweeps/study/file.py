@@ -300,7 +300,7 @@ class StudyFile(_Section):
 
 
 def read_content(path: Path) -> dict:
-    """The content of a study file. Raises AmcError where it is not a mapping in YAML, or one that is too large."""
+    """The content of a study file. Raises AmcError if it is not a mapping in YAML, or one that is too large."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -318,7 +318,7 @@ def text_content(text: str, where: str) -> dict:
 
 
 def require_content(content: Any, where: str) -> dict:
-    """The content, if it is that of a study by its form. Raises AmcError where it is no mapping, or too large."""
+    """The content, if it is that of a study by its form. Raises AmcError if it is no mapping, or too large."""
     if _size(content) > _MOST_VALUES:
         raise AmcError(f"{where}: the study is too large: it has more than {_MOST_VALUES:,} values")
     if not isinstance(content, dict):
@@ -366,7 +366,7 @@ def _complaints(error: dict) -> list[str]:
         allowed = f"a mapping of its keys to values (known: {', '.join(_SECTIONS[parts[0]].model_fields)})"
     else:
         allowed = _ALLOWED.get(error["type"], error["msg"].lower()).format(**error.get("ctx", {}))
-    return [f"{name}: {error['input']!r} is not allowed: it is {allowed}"]
+    return [f"{name}: {error['input']!r} is not allowed: it has to be {allowed}"]
 
 
 _SECTIONS = {

@@ -155,7 +155,7 @@ _OF_TESTS = {"instances": "instances", "snr_db": "snrs_db", "modulations": "modu
 
 
 def require_one_meaning(grids: Iterable[Grid]) -> None:
-    """Raise AmcError where channels that differ have one name, by which tables know them, or one channel has two."""
+    """Raise AmcError if channels that differ have one name, by which tables know them, or one channel has two."""
     known: dict[str, Channel] = {}
     names: dict[str, str] = {}
     for setting in (setting for grid in grids for axis in grid.axes for setting in axis):
@@ -312,7 +312,9 @@ def _values(name: str, values: Any, beside: Beside) -> list:
         raise AmcError(f"{name} is an empty list: give it at least one value")
     if name in FILE_FIELDS:  # a path in a study is meant from where the study is
         if "" in values:
-            raise AmcError(f"{name} '' is not allowed: it is the path of a file; leave it out where there is none")
+            raise AmcError(
+                f"{name} '' is not allowed: it has to be the path of a file; leave it out where there is none"
+            )
         values = [from_folder(value, beside.folder) for value in values]
     if name == "front_end":
         values = [one for value in values for one in front_ends(value, beside.code)]

@@ -90,7 +90,7 @@ def load_studies(sources: Source | Sequence[Source], scale: str | None = None) -
 
 
 def expanded(sources: list[Source]) -> list[Source]:
-    """The sources, and the shipped studies that match a pattern, each once. Raises AmcError where nothing matches."""
+    """The sources, and the shipped studies that match a pattern, each once. Raises AmcError if nothing matches."""
     if not sources:
         raise AmcError(f"no study is named (known: {', '.join(shipped())})")
     studies: list[Source] = []

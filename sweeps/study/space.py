@@ -134,7 +134,7 @@ class Space:
                         yield (f"with {dimension.name} {end}: " if dimension else ""), values
 
     def grid(self) -> list[Values]:
-        """Every combination of values, the first dimension the slowest. Raises AmcError where there are too many."""
+        """Every combination of values, the first dimension the slowest. Raises AmcError if there are too many."""
         combinations: list[Values] = [{}]
         for dimension in self.dimensions:
             values = dimension.grid()
@@ -285,7 +285,7 @@ def _dimension(content: dict, name: str, path: tuple) -> Dimension:
     low, high, step = _range(kind, content)
     log = content.get("log", False)
     if not isinstance(log, bool):
-        raise AmcError(f"log {log!r} is not allowed: it is true or false")
+        raise AmcError(f"log {log!r} is not allowed: it has to be true or false")
     if log and low <= 0:
         raise AmcError(f"a logarithmic range starts above 0, not at {low:g}")
     if log and step is not None:
@@ -320,7 +320,9 @@ def _range(kind: str, content: dict) -> tuple[float, float, float | None]:
         return low, high, None
     step = require_number("step", content["step"], -1e9, 1e9, integer=kind == "int")
     if step < 1e-12 or (Decimal(str(high)) - Decimal(str(low))) % Decimal(str(step)):
-        raise AmcError(f"step {content['step']!r} is not allowed: it is positive and leads from {low:g} to {high:g}")
+        raise AmcError(
+            f"step {content['step']!r} is not allowed: low and a whole number of positive steps have to give high"
+        )
     return low, high, step
 
 

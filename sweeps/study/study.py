@@ -265,7 +265,7 @@ class SearchStudy(Study):
         return min(wanted or combinations, combinations)
 
     def proposal(self, values: Values) -> Study:
-        """The plain study that these values of the dimensions make. Raises AmcError where they do not go together."""
+        """The plain study that these values of the dimensions make. Raises AmcError if they do not go together."""
         try:
             with planned(self.digests):
                 file = validated(self.space.fill(values), self.folder, self.file.code)

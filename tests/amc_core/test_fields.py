@@ -61,16 +61,16 @@ def test_a_value_has_one_form(name, value, form):
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("count", 10, "count 10 is not allowed: it is a whole number from 1 to 9"),
-        ("count", True, "count True is not allowed: it is a whole number from 1 to 9"),
-        ("rate", 0, "rate 0 is not allowed: it is a number of Hz above 0 to 10"),
-        ("rate", {"uniform": [1, 2]}, "rate {'uniform': [1, 2]} is not allowed: it is a number of Hz above 0 to 10"),
-        ("upsampling", {"uniform": [0, 2]}, "upsampling uniform(0, 2) is not allowed: it is a number from 1 to 64"),
+        ("count", 10, "count 10 is not allowed: it has to be a whole number from 1 to 9"),
+        ("count", True, "count True is not allowed: it has to be a whole number from 1 to 9"),
+        ("rate", 0, "rate 0 is not allowed: it has to be a number of Hz above 0 to 10"),
+        ("rate", {"uniform": [1, 2]}, "rate {'uniform': [1, 2]} is not allowed: it has to be a number of Hz above 0 to 10"),
+        ("upsampling", {"uniform": [0, 2]}, "upsampling uniform(0, 2) is not allowed: it has to be a number from 1 to 64"),
         ("law", "tow", "law 'tow' is not known; did you mean 'two'? (known: one, two)"),
-        ("patience", 0, "patience 0 is not allowed: it is a whole number from 1 to 5, or null"),
-        ("fresh", 1, "fresh 1 is not allowed: it is true or false"),
-        ("gains", [1, 2, 3], "gains [1, 2, 3] is not allowed: it is a list of at most 2 numbers from -5 to 5"),
-        ("constant", [9, 1], "constant [9, 1] is not allowed: it is 2 numbers from -2 to 2 or \"swapped\""),
+        ("patience", 0, "patience 0 is not allowed: it has to be a whole number from 1 to 5, or null"),
+        ("fresh", 1, "fresh 1 is not allowed: it has to be true or false"),
+        ("gains", [1, 2, 3], "gains [1, 2, 3] is not allowed: it has to be a list of at most 2 numbers from -5 to 5"),
+        ("constant", [9, 1], "constant [9, 1] is not allowed: it has to be 2 numbers from -2 to 2 or \"swapped\""),
     ],
 )  # fmt: skip
 def test_a_refusal_names_the_field_the_value_and_what_is_allowed(name, value, told):

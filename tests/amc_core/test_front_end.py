@@ -78,7 +78,7 @@ def test_code_and_parameters_are_in_the_key_and_a_record_brings_the_same_scenari
     again = scenario_from(drawn.as_dict())
     assert again == drawn and hash(again) == hash(drawn) and key(again) == key(drawn)
     assert again.columns()["front_end"].startswith("my_rx.rx level uniform(1, 2) (")
-    with pytest.raises(AmcError, match="only known where its study names it"):
+    with pytest.raises(AmcError, match="only commands that are given its study"):
         received(again)
 
 
@@ -92,19 +92,19 @@ def test_the_likelihood_classifier_refuses_what_a_bound_may_leave_out():
     ("made", "told"),
     [
         (lambda: own(gain=1), "has no parameter 'gain'.*known: level"),
-        (lambda: own(level="loud"), "level 'loud' is not allowed: it is a number"),
+        (lambda: own(level="loud"), "level 'loud' is not allowed: it has to be a number"),
         (lambda: own(arguments="level"), "level has no default: give it a number"),
         (lambda: own(arguments="*levels"), "has [*]levels: write rx"),
-        (lambda: own(arguments="level=torch.pi"), "which only running the file tells"),
+        (lambda: own(arguments="level=torch.pi"), "whose value is unknown before the file runs"),
         (
             lambda: front_end(OwnFunction("my_rx.rx", {"my_rx.py": "def ry(iq, uniform): ..."}), {}),
             "no function 'rx'.*ry",
         ),
         (
             lambda: front_end(OwnFunction("my_rx.rx", {"my_rx.py": "def rx(x): ..."}), {}),
-            "does not begin with iq, unif",
+            "does not have iq and uniform as its first",
         ),
-        (lambda: Scenario(front_end="my_rx.clip"), "it is a function of a file in code"),
+        (lambda: Scenario(front_end="my_rx.clip"), "allowed is a function of a file in code"),
         (lambda: Scenario(front_end=own(), recording="a.h5"), "does not go with front_end"),
     ],
 )
@@ -119,11 +119,11 @@ def test_nonsense_is_refused_when_it_is_planned(made, told):
         ("return iq[:, :-1]", "", r"gives shape \(4, 63\): it has to give a complex tensor of shape \(4, 64\)"),
         ("return iq.real", "", "gives torch.float32: it has to give a complex"),
         ("return None", "", "gives NoneType"),
-        ("return iq / 0", "", "gives samples that are no numbers"),
-        ("return iq / iq.abs().max()", "", "answers differently for an instance when the rest of the batch differs"),
-        ("return iq * torch.rand(len(iq), 1)", "", "gives two answers for the same instances: draw by `uniform` alone"),
+        ("return iq / 0", "", "gives samples that are not finite"),
+        ("return iq / iq.abs().max()", "", "gives different samples for an instance if the rest of its batch changes"),
+        ("return iq * torch.rand(len(iq), 1)", "", "gives different samples for the same instances: draw "),
         ("return iq @ iq", "", r"fails: RuntimeError: .*\(my_rx.py, line 4\)"),
-        ("return iq", "rx.draws = -1", "its draws are -1: they are a whole number"),
+        ("return iq", "rx.draws = -1", "draws -1 is not allowed: it has to be a whole number"),
         ("return iq", "rx.draws = lambda n: 1 / 0", "fails: ZeroDivisionError"),
         ("return iq", "1 / 0", "my_rx.py cannot be imported on"),
         ("return iq", "rx = 3", "has no function 'rx' once it is imported"),

@@ -209,7 +209,7 @@ def test_a_bound_is_computed_once():
 @pytest.mark.parametrize(
     ("scenario", "modulations", "sentence"),
     [
-        (Scenario(recording="field.sigmf-meta"), FEW, "of recording 'field.sigmf-meta', whose setting is not told"),
+        (Scenario(recording="field.sigmf-meta"), FEW, "for recording 'field.sigmf-meta', whose setting is unknown"),
         (Scenario(upsampling=1.2), FEW, r"for 1.2 samples per symbol: roll-off 0.35 needs 1.35, or the signal aliases"),
         (Scenario(channel={"path_delays": [0], "path_gains_db": [0], "max_doppler": 1000}), FEW, "turns 5.1 times"),
         (Scenario({"like": "rician", "direct_doppler": -1000}), FEW, "turns 5.1 times"),
@@ -219,9 +219,9 @@ def test_a_bound_is_computed_once():
         (
             Scenario("rayleigh", snr_reference="average"),
             ("QPSK", "OOK", "4ASK"),
-            "with snr_reference 'average' for OOK, 4ASK, whose power tells it from others",
+            "with snr_reference 'average' for OOK, 4ASK: the power of an instance gives its modulation away",
         ),
-        (Scenario(normalisation="none"), ("QPSK", "OOK"), "with normalisation 'none' for OOK, whose power tells"),
+        (Scenario(normalisation="none"), ("QPSK", "OOK"), "with normalisation 'none' for OOK: the power of an instan"),
         (Scenario(), ("QPSK", "GFSK", "OQPSK"), "without two linear modulations: all others count as always recognis"),
     ],
 )
@@ -301,11 +301,11 @@ def test_a_run_of_it_is_trained_on_nothing_and_evaluated_in_every_setting():
 @pytest.mark.parametrize(
     ("scenario", "modulations", "sentence"),
     [
-        (Scenario(), ("QPSK", "GFSK", "B-FM"), "likelihood tells linear modulations apart only, not GFSK, B-FM"),
+        (Scenario(), ("QPSK", "GFSK", "B-FM"), "likelihood classifies linear modulations only, not GFSK, B-FM"),
         (
             Scenario(recording="field.sigmf-meta"),
             FEW,
-            "needs to know the setting, so it classifies nothing of recording",
+            "needs to know the setting, so it cannot be used for recording",
         ),
     ],
 )

@@ -60,7 +60,7 @@ def test_a_ratio_is_what_the_decimal_says(value, exact):
 def test_a_refusal_names_the_field_the_value_and_what_is_allowed(value, limits, allowed):
     with pytest.raises(AmcError) as refusal:
         require_number("rate", value, **limits)
-    assert str(refusal.value) == f"rate {value!r} is not allowed: it is {allowed}"
+    assert str(refusal.value) == f"rate {value!r} is not allowed: it has to be {allowed}"
 
 
 @pytest.mark.parametrize(

@@ -284,14 +284,20 @@ def test_a_shape_that_no_array_has_is_refused(tmp_path, shape):
         ({"file": "a.npz", "iqq": "X"}, r"key of recording 'iqq' is not known.*iq"),
         ({"iq": "X"}, "file is the path of one file"),
         ({"file": ["a.cfile", "b.cfile"]}, "file is the path of one file; join several files into one"),
-        ({"file": "a.npz", "iq": ["I"]}, r"iq \['I'\] of a recording is not allowed: it is the name of a field, or of"),
+        (
+            {"file": "a.npz", "iq": ["I"]},
+            r"iq \['I'\] of a recording is not allowed: it has to be the name of a field, or of",
+        ),
         ({"file": "a.bin", "datatype": "float"}, "datatype 'float' of a recording.*complex64 or int16"),
         ({"file": "a.npz", "sample_rate": -1}, "sample_rate of a recording"),
         (
             {"file": "a.npz", "label": {"BPSK": [5, 2]}},
-            r"label BPSK \[5, 2\] of a recording is not allowed: it is \[fir",
+            r"label BPSK \[5, 2\] of a recording is not allowed: it has to be \[fir",
         ),
-        ({"file": "a.npz", "classes": []}, r"classes \[\] of a recording is not allowed: it is a list of modulations"),
+        (
+            {"file": "a.npz", "classes": []},
+            r"classes \[\] of a recording is not allowed: it has to be a list of modulations",
+        ),
     ],
 )
 def test_what_is_told_of_a_file_is_checked_before_the_file_is_looked_at(value, sentence):

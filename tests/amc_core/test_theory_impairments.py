@@ -294,12 +294,18 @@ def test_an_impairment_changes_no_draw_of_another_concern():
         ({"impulsive_index": 0.1}, "impulsive_index 0.1 needs impulsive_ratio beside it"),
         ({"impulsive_ratio": 0.1}, "impulsive_ratio 0.1 needs impulsive_index beside it"),
         ({"amplifier_smoothness": 2}, "amplifier_smoothness 2 does nothing without amplifier_backoff_db"),
-        ({"quantiser_bits": 2.5}, "quantiser_bits 2.5 is not allowed: it is a whole number from 1 to 24, or null"),
-        ({"clipping_level": 0}, "clipping_level 0 is not allowed: it is a number above 0 to 1,000, or null"),
-        ({"iq_phase_imbalance": 2}, "iq_phase_imbalance 2 is not allowed: it is a number of rad from -1.5 to 1.5"),
+        (
+            {"quantiser_bits": 2.5},
+            "quantiser_bits 2.5 is not allowed: it has to be a whole number from 1 to 24, or null",
+        ),
+        ({"clipping_level": 0}, "clipping_level 0 is not allowed: it has to be a number above 0 to 1,000, or null"),
+        (
+            {"iq_phase_imbalance": 2},
+            "iq_phase_imbalance 2 is not allowed: it has to be a number of rad from -1.5 to 1.5",
+        ),
         (
             {"phase_noise_linewidth": {"uniform": [-1, 1]}},
-            "phase_noise_linewidth uniform(-1, 1) is not allowed: it is a number of Hz from 0 to 1,000,000,000,000",
+            "phase_noise_linewidth uniform(-1, 1) is not allowed: it has to be a number of Hz from 0 to 1,000,000,000,000",
         ),
     ],
 )

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from amc_core.confidence import auc_interval, roc, sure
+from amc_core.confidence import above, auc_interval, roc
 from amc_core.evaluation import Evaluation
 from analysis import Results
 from analysis.calibration import Histograms, calibration
@@ -32,8 +32,8 @@ def test_a_roc_of_densities_2p_and_2_less_2p_has_the_area_five_sixths():
     curve = roc(known, unknown)
     assert curve.area == pytest.approx(5 / 6, abs=1e-5)
     # A threshold t leaves 1 - t² of the known and (1 - t)² of the unknown.
-    np.testing.assert_allclose(curve.true[::-1], 1 - edges**2, atol=1e-12)
-    np.testing.assert_allclose(curve.false[::-1], (1 - edges) ** 2, atol=1e-12)
+    np.testing.assert_allclose(curve.true_positive_rate[::-1], 1 - edges**2, atol=1e-12)
+    np.testing.assert_allclose(curve.false_positive_rate[::-1], (1 - edges) ** 2, atol=1e-12)
 
 
 def test_what_cannot_be_told_apart_has_half_the_area_and_what_was_not_tested_none():
@@ -83,7 +83,7 @@ def test_instances_that_several_runs_share_make_no_interval_narrower():
 def test_accuracy_where_a_classifier_is_sure_counts_the_bins_from_there():
     right, wrong = np.zeros(20), np.zeros(20)
     right[[10, 18, 19]], wrong[[17, 18, 19]] = (50, 20, 60), (30, 15, 5)
-    accuracy, share = sure(right, wrong, 0.9)
+    accuracy, share = above(right, wrong, 0.9)
     assert accuracy == 80 / 100 and share == 100 / 180
 
 

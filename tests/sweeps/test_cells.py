@@ -74,7 +74,7 @@ def test_cells_of_one_test_dataset_are_of_the_same_instances(study_file, tmp_pat
 @pytest.mark.parametrize(
     ("grid", "complaint"),
     [
-        ("{instances: 0}", "instances 0 is not allowed: it is a whole number from 1"),
+        ("{instances: 0}", "instances 0 is not allowed: it has to be a whole number from 1"),
         ("{instances: many}", "instances 'many' is not allowed"),
         ("{snr_db: []}", "give at least one"),
         ("{snr_db: [3, 300]}", "snr_db 300 is not allowed"),

@@ -424,13 +424,22 @@ def test_a_trial_that_fails_is_recorded_the_others_go_on_and_the_next_launch_tri
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("simulate", "awgn", "--snr", "1:18"), "--snr '1:18' is not allowed: it is a number of dB"),
-        (("simulate", "awgn", "--snr", "1_0"), "--snr '1_0' is not allowed: it is a number of dB"),
-        (("simulate", "awgn", "--length", "8.5"), "--length '8.5' is not allowed: it is a whole number of samples"),
-        (("simulate", "awgn", "--seed", "-1"), "--seed '-1' is not allowed: it is a whole number from 0"),
-        (("run", "quickstart", "--gpus-per-trial", "nan"), "--gpus-per-trial 'nan' is not allowed: it is a number"),
-        (("saliency", "quickstart", "--instance", "x"), "--instance 'x' is not allowed: it is a whole number from 0"),
-        (("models", "--classes", "1"), "--classes '1' is not allowed: it is a whole number from 2 to 10,000"),
+        (("simulate", "awgn", "--snr", "1:18"), "--snr '1:18' is not allowed: it has to be a number of dB"),
+        (("simulate", "awgn", "--snr", "1_0"), "--snr '1_0' is not allowed: it has to be a number of dB"),
+        (
+            ("simulate", "awgn", "--length", "8.5"),
+            "--length '8.5' is not allowed: it has to be a whole number of samples",
+        ),
+        (("simulate", "awgn", "--seed", "-1"), "--seed '-1' is not allowed: it has to be a whole number from 0"),
+        (
+            ("run", "quickstart", "--gpus-per-trial", "nan"),
+            "--gpus-per-trial 'nan' is not allowed: it has to be a number",
+        ),
+        (
+            ("saliency", "quickstart", "--instance", "x"),
+            "--instance 'x' is not allowed: it has to be a whole number from 0",
+        ),
+        (("models", "--classes", "1"), "--classes '1' is not allowed: it has to be a whole number from 2 to 10,000"),
     ],
 )
 def test_numbers_of_options_are_read_as_those_of_studies(arguments, sentence):

@@ -233,15 +233,15 @@ def test_saliency_asks_for_the_code_that_trained_the_network(own_study, store, a
         ({}, {"models": "mine.MyNet"}, "model 'mine.MyNet' is not known: file.Class is a class of a file in code"),
         ({}, {"code": "[]"}, "model 'my_net.MyNet' is not known: file.Class is a class of a file in code, and the stu"),
         ({}, {"models": "{my_net.MyNet: {widht: 3}}"}, "no hyperparameter 'widht'; did you mean 'width'?"),
-        ({}, {"models": "{my_net.MyNet: {width: 3.5}}"}, "width 3.5 is not allowed: it is a whole number"),
-        ({}, {"models": "{my_net.MyNet: {kernels: [[3.5]]}}"}, "is not allowed: it is a list of at most 1000 whole nu"),
+        ({}, {"models": "{my_net.MyNet: {width: 3.5}}"}, "width 3.5 is not allowed: it has to be a whole number"),
+        ({}, {"models": "{my_net.MyNet: {kernels: [[3.5]]}}"}, "is not allowed: it has to be a list of at most 1000 whole nu"),
         ({"my_net.py": NET.replace("width=4", "width")}, {}, "MyNet: width has no default: give it one"),
         ({"my_net.py": NET.replace("width=4", "width=2 ** 2")}, {}, "the default of width is '2 ** 2', which only run"),
-        ({"my_net.py": NET.replace("classes, length", "length, classes")}, {}, "does not begin with self, classes, le"),
+        ({"my_net.py": NET.replace("classes, length", "length, classes")}, {}, "does not have self, classes, length"),
         ({"my_net.py": NET.replace('mode="mean"', "**options")}, {}, "MyNet.__init__ has **options: write"),
-        ({"my_net.py": NET.replace("any_length = True", "any_length = 1")}, {}, "any_length 1 is not allowed: it is T"),
+        ({"my_net.py": NET.replace("any_length = True", "any_length = 1")}, {}, "any_length 1 is not allowed: it has to be T"),
         ({"my_net.py": NET.replace('("head",)', '("all",)')}, {}, "parts ('all',) is not allowed"),
-        ({"my_net.py": NET.replace('("head",)', '"head"')}, {}, "parts 'head' is not allowed: it is a tuple of"),
+        ({"my_net.py": NET.replace('("head",)', '"head"')}, {}, "parts 'head' is not allowed: it has to be a tuple of"),
         ({"my_net.py": "class MyNet: pass"}, {}, "my_net.py: MyNet has no __init__ of its own"),
     ],
 )  # fmt: skip
@@ -315,7 +315,7 @@ def test_classifiers_of_scikit_learn_stand_beside_the_svm_in_one_study(own_study
     cells = load("cells", store.path, path)
     assert cells["hyperparameters"].nunique() == 4
     assert (cells[cells["test_channel"] == "awgn"]["accuracy"] > 0.6).all()
-    with pytest.raises(AmcError, match="no argument 'n_estimators' that can be given"):
+    with pytest.raises(AmcError, match="no argument 'n_estimators' that a study can set"):
         load_study(own_study(code=None, models="{hoc: {classifier: sklearn.svm.SVC, n_estimators: 3}}"))
 
 

@@ -66,7 +66,7 @@ def test_a_test_names_what_the_study_has_and_may_have_more(own_study):
     assert test.modulations == ("MY4", "MY2") and all(isinstance(name, OwnModulation) for name in test.modulations)
     with pytest.raises(AmcError, match=r"test.*modulation 'MY2' is not known.*MY4"):
         load_study(own_study(test="{modulations: [MY2]}"))
-    with pytest.raises(AmcError, match="'my4' and 'MY4' differ in case alone, which the labels of files do not"):
+    with pytest.raises(AmcError, match="'my4' and 'MY4' differ only in case, which labels of files do not"):
         load_study(own_study(test="{modulations: [{my4: {points: [[1, 0], [0, 1]]}}]}"))
     with pytest.raises(AmcError, match="two modulations are called 'MY4'"):
         load_study(own_study(test="{modulations: [{MY4: {points: [[1, 0], [0, 1]]}}]}"))
@@ -106,7 +106,7 @@ def test_the_likelihood_classifier_takes_points_and_refuses_cpm(own_study, store
     computed(path, store)
     cells = load("cells", store.path, path)
     assert (cells[cells["snr_db"] == 18]["accuracy"] == 1).all()
-    with pytest.raises(AmcError, match="likelihood tells linear modulations apart only, not 4FSK"):
+    with pytest.raises(AmcError, match="likelihood classifies linear modulations only, not 4FSK"):
         load_study(own_study(models="likelihood"))
 
 

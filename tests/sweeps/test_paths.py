@@ -44,7 +44,7 @@ def test_paths_of_a_study_may_begin_at_home(study_file, home):
 
 
 def test_a_home_that_nobody_knows_is_refused():
-    with pytest.raises(AmcError, match="'~nobody-of-this-name/x': there is no home directory"):
+    with pytest.raises(AmcError, match="'~nobody-of-this-name/x': no home directory is known"):
         expanded("~nobody-of-this-name/x")
 
 

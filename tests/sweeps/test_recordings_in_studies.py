@@ -125,7 +125,9 @@ def test_samples_without_a_scale_are_refused_when_the_study_is_planned(study, tm
 def test_a_directory_of_raw_files_is_refused_with_what_to_do(study, tmp_path):
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "bpsk.cfile").write_bytes(bytes(8000))
-    with pytest.raises(AmcError, match=r"site' has no .sigmf-meta or .sigmf files: a directory .* so join other files"):
+    with pytest.raises(
+        AmcError, match=r"site' is a directory without .sigmf-meta or .sigmf files, .*: join other files"
+    ):
         load_study(study("{recording: {file: site, label: BPSK}}"))
 
 
@@ -133,7 +135,7 @@ def test_audio_that_cannot_be_sent_is_refused_before_any_work(study_file, tmp_pa
     (tmp_path / "text.wav").write_text("hi")
     wavfile.write(tmp_path / "short.wav", 16_000, np.arange(40, dtype=np.int16))
     wavfile.write(tmp_path / "brief.wav", 16_000, np.arange(400, dtype=np.int16))  # for an instance, and not for parts
-    parts = r"brief\.wav' lasts 0.0025 s from .*0 %, the stretch of one part, and an instance needs"
+    parts = r"brief\.wav' lasts 0.0025 s from .*0 %, the stretch of one split, and an instance needs"
     for name, told in (("text", "is not a WAV file"), ("short", "an instance needs"), ("brief", parts)):
         path = study_file(modulations="[FM, QPSK]", train=f"{{audio: {tmp_path / name}.wav}}", length="1024")
         with pytest.raises(AmcError, match=told):
@@ -144,7 +146,7 @@ def test_audio_that_cannot_be_sent_is_refused_before_any_work(study_file, tmp_pa
 
 @pytest.mark.parametrize("name", ["recording", "audio"])
 def test_an_empty_path_is_not_the_directory_of_the_study(study_file, name):
-    with pytest.raises(AmcError, match=f"{name} '' is not allowed: it is the path of a file"):
+    with pytest.raises(AmcError, match=f"{name} '' is not allowed: it has to be the path of a file"):
         load_study(study_file(train=f"{{{name}: ''}}"))
 
 

@@ -41,7 +41,7 @@ def test_any_scenario_can_be_drawn(amc, scenario, tmp_path):
         (["{rolloff: {unifrom: [0.1, 0.5]}}"], "did you mean 'uniform'"),
         (["{channel: {path_delays: [0, 1e-3], path_gains_db: [0, 0]}}", "--length", "128"], "too short"),
         (["{channel: {path_delays: [-1e-6], path_gains_db: [0]}}"], "path_delays"),
-        (["{channel: {path_delays: [0], path_gains_db: []}}"], "do not match"),
+        (["{channel: {path_delays: [0], path_gains_db: []}}"], "differ in length"),
         (["{pulse: gaussian}"], "raised_cosine"),
         (["awgn", "--modulations", "QPSK,8PKS"], "did you mean '8PSK'"),
         (["awgn", "--snr", "nan"], "snr"),

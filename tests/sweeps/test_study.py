@@ -277,7 +277,7 @@ def test_every_shipped_study_is_valid_or_names_the_recording_it_needs(name):
             {"train": "{channel: {name: awgn, path_delays: [0], path_gains_db: [0]}}"},
             ["'awgn'", "another name"],
         ),
-        ({"train": "{channel: {path_delays: [0, 1e-6], path_gains_db: [0]}}"}, ["train", "do not match"]),
+        ({"train": "{channel: {path_delays: [0, 1e-6], path_gains_db: [0]}}"}, ["train", "differ in length"]),
         ({"train": "{rolloff: {uniform: [0.5, 0.1]}}"}, ["train", "rolloff", "the lower first"]),
         ({"train": "{phase_offset: {log_uniform: [-1, 1]}}"}, ["train", "phase_offset", "positive"]),
         ({"train": "{channel: raleigh}"}, ["train", "'raleigh'", "did you mean 'rayleigh'"]),
@@ -414,20 +414,32 @@ def test_a_stage_of_transfer_starts_from_every_run_above_it(study_file):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"transfer": "x"}, "transfer.0: 'x' is not allowed: it is a mapping of its keys to values (known: name, mod"),
-        ({"resources": "3"}, "resources: 3 is not allowed: it is a mapping of its keys to values (known: cpus_per_"),
-        ({"scales": "[a]"}, "scales: ['a'] is not allowed: it is a mapping of names to values"),
+        (
+            {"transfer": "x"},
+            "transfer.0: 'x' is not allowed: it has to be a mapping of its keys to values (known: name, mod",
+        ),
+        (
+            {"resources": "3"},
+            "resources: 3 is not allowed: it has to be a mapping of its keys to values (known: cpus_per_",
+        ),
+        ({"scales": "[a]"}, "scales: ['a'] is not allowed: it has to be a mapping of names to values"),
         ({"scales": "{a/b: {instances: 10}}"}, "scales: 'a/b' is not allowed: the name of a scale has letters"),
-        ({"scales": "{3: {instances: 10}}"}, "scales.3: 3 is not allowed: it is a text"),
-        ({"scales": "{big: {snr_stride: 0}}"}, "scales.big.snr_stride: 0 is not allowed: it is a whole number from 1"),
-        ({"scales": "{big: {instances: x}}"}, "scales.big.instances: 'x' is not allowed: it is a whole number"),
-        ({"instances": "12.5"}, "instances: 12.5 is not allowed: it is a whole number"),
-        ({"instances": "3"}, "instances: 3 is not allowed: it is a whole number from 10 to"),
-        ({"instances": "99999999"}, "instances: 99999999 is not allowed: it is a whole number from 10 to 10,000,000"),
-        ({"snr_db": "[high]"}, "snr_db.0: 'high' is not allowed: it is a number"),
-        ({"snr_db": "yes"}, "snr_db.0: 'yes' is not allowed: it is a number from -200 to 200"),
+        ({"scales": "{3: {instances: 10}}"}, "scales.3: 3 is not allowed: it has to be a text"),
+        (
+            {"scales": "{big: {snr_stride: 0}}"},
+            "scales.big.snr_stride: 0 is not allowed: it has to be a whole number from 1",
+        ),
+        ({"scales": "{big: {instances: x}}"}, "scales.big.instances: 'x' is not allowed: it has to be a whole number"),
+        ({"instances": "12.5"}, "instances: 12.5 is not allowed: it has to be a whole number"),
+        ({"instances": "3"}, "instances: 3 is not allowed: it has to be a whole number from 10 to"),
+        (
+            {"instances": "99999999"},
+            "instances: 99999999 is not allowed: it has to be a whole number from 10 to 10,000,000",
+        ),
+        ({"snr_db": "[high]"}, "snr_db.0: 'high' is not allowed: it has to be a number"),
+        ({"snr_db": "yes"}, "snr_db.0: 'yes' is not allowed: it has to be a number from -200 to 200"),
         ({"seeds": "true"}, "seeds: (True,) is not allowed: nothing here is true or false"),
-        ({"description": "3"}, "description: 3 is not allowed: it is a text"),
+        ({"description": "3"}, "description: 3 is not allowed: it has to be a text"),
     ],
 )
 def test_a_value_of_a_wrong_type_is_refused_in_plain_words(study_file, changes, said):
@@ -474,7 +486,7 @@ def test_the_name_of_a_stage_changes_no_key_and_a_run_that_two_stages_name_is_of
         ("[{}, {name: transfer-1}]", "two stages are called 'transfer-1'"),
         ("[{name: training}]", "two stages are called 'training'"),
         ("[{name: a/b}]", "name 'a/b' of a stage is not allowed: it has"),
-        ("[{name: 3}]", "transfer.0.name: 3 is not allowed: it is a text"),
+        ("[{name: 3}]", "transfer.0.name: 3 is not allowed: it has to be a text"),
     ],
 )
 def test_a_bad_name_of_a_stage_is_refused(study_file, transfer, said):

@@ -49,13 +49,13 @@ def test_anchors_may_be_merged_and_a_key_given_twice_is_refused():
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"seeds": "1:5"}, "seeds.0: '1:5' is not allowed: it is a whole number from 0"),
+        ({"seeds": "1:5"}, "seeds.0: '1:5' is not allowed: it has to be a whole number from 0"),
         ({"snr_db": "1:18"}, "; a range is written {from: -6, to: 18, step: 2}"),
         ({"length": "1:30"}, "is a whole number from 8 to 1,048,576; several are written as a list, [1, 2, 3]"),
         ({"train": "{upsampling: 2:32}"}, "train: upsampling '2:32' is not allowed"),
         ({"recipe": "{epochs: 1_000}"}, "epochs '1_000' is not allowed"),
         ({"instances": "1_000"}, "instances: '1_000' is not allowed"),
-        ({"recipe": "{fresh: yes}"}, "fresh 'yes' is not allowed: it is true or false"),
+        ({"recipe": "{fresh: yes}"}, "fresh 'yes' is not allowed: it has to be true or false"),
     ],
 )
 def test_what_version_1_1_of_yaml_makes_numbers_and_truths_of_is_refused(study_file, changes, told):

@@ -204,7 +204,7 @@ def test_the_tests_of_a_likelihood_classifier_are_checked_whatever_models_stand_
     path = study_file(
         models="[hoc_svm, likelihood]", modulations="[BPSK, QPSK]", train="{}", test="{phase_noise_linewidth: 9}"
     )
-    with pytest.raises(AmcError, match="it classifies nothing with phase_noise_linewidth"):
+    with pytest.raises(AmcError, match="it cannot be used with phase_noise_linewidth"):
         load_study(path)
 
 

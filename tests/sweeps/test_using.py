@@ -177,7 +177,7 @@ def test_a_raw_capture_and_an_array_whose_fields_are_told_are_classified(trained
     [
         (["export", "ffffffff", "--to", "net.onnx"], "holds no run 'ffffffff'"),
         (["export", "--where", "length = 128", "--to", "net.onnx"], "3 runs match where length = 128"),
-        (["export", "--where", "model = 'mod_lcnn'", "--to", "net.tflite"], "the name ends in .onnx, .pt2"),
+        (["export", "--where", "model = 'mod_lcnn'", "--to", "net.tflite"], "allowed endings are .onnx, .pt2"),
         (["classify", "", "nowhere.h5", "--where", "model = 'mod_lcnn'"], "nowhere.h5"),
         (["classify", "", "nowhere.h5", "--where", "model = 'likelihood'"], "has no weights"),
     ],
