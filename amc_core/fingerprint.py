@@ -112,7 +112,7 @@ class DigestedPath(str):
 
 @contextmanager
 def planned(digests: Mapping[str, str]) -> Iterator[None]:
-    """In this context, paths without a known digest take it from `digests`, path → digest, without reading a file."""
+    """In this context, paths without a known digest take it from `digests`, path → digest, and read no file."""
     before = _planned.set(digests)
     try:
         yield

@@ -69,7 +69,7 @@ class Likelihood:
         self.groups = [self._group(members, points) for members in ([centred] if centred else []) + alone]
 
     def _group(self, members: list[int], points: list[np.ndarray]) -> tuple[list[int], torch.Tensor, torch.Tensor]:
-        """The classes of a group, their points as columns (I, Q, |s|²), and the matrix of means over a class's points."""
+        """The classes of a group, their points as columns (I, Q, |s|²), and the matrix of means over each class."""
         together = np.concatenate([points[index] for index in members])
         columns = np.stack([together.real, together.imag, np.abs(together) ** 2])
         averages = np.zeros((len(together), len(members)))

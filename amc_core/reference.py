@@ -1,19 +1,13 @@
-"""Names, units and values of the columns of tables, and the reference page of all fields, from their declarations.
-
-python -m amc_core.reference > docs/fields.md
-"""
+"""Names, units and values of the columns of tables, from the declarations of fields."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import MISSING
 from typing import Any
 
-from amc_core.distributions import DISTRIBUTIONS
 from amc_core.fields import Field, fields_of
-from amc_core.models import MODELS
 from amc_core.run import Dataset, Recipe
-from amc_core.scenario import Channel, Scenario
+from amc_core.scenario import Scenario
 
 _DATASET = fields_of(Dataset)
 _FIELDS = {
@@ -72,45 +66,3 @@ def value_text(column: str, value: Any, unit: bool = False) -> str:
     """A value of a column in the unit that is shown; unit: append that unit?"""
     field = field_of(column) or _ANY
     return field.with_unit(value) if unit else field.text(value)
-
-
-def page() -> str:
-    """The reference page: every field with its default, what is allowed, its unit, and what it is, in Markdown."""
-    sections = [
-        ("Scenario", "In `train`, `test` and mixtures.", fields_of(Scenario)),
-        ("Channel", "A channel of one's own, a mapping in place of a channel's name.", fields_of(Channel)),
-        ("Recipe", "In `recipe`.", fields_of(Recipe)),
-        *((f"Model {name}", f"{spec.title}. {spec.source}.", spec.hyperparameters) for name, spec in MODELS.items()),
-    ]
-    parts = ["# Fields", *(_section(*section) for section in sections if section[2]), _distributions()]
-    return "\n\n".join(parts) + "\n"
-
-
-def _section(title: str, text: str, fields: Mapping[str, Field]) -> str:
-    cells = [(f"`{name}`", field.default_text, _allowed(field), _help(name, field)) for name, field in fields.items()]
-    return "\n".join([f"## {title}", "", text, "", *_table(("field", "default", "allowed", "what it is"), cells)])
-
-
-def _allowed(field: Field) -> str:
-    if field.reader:
-        return "–"
-    return field.allowed + (", or a distribution" if field.varies else "")
-
-
-def _help(name: str, field: Field) -> str:
-    title = field.called(name)
-    return f"{title[0].upper()}{title[1:]}. {field.help}" if field.label else field.help
-
-
-def _distributions() -> str:
-    cells = [(f"`{{{kind}: [low, high]}}`", help) for kind, help in DISTRIBUTIONS.items()]
-    text = "In place of a number of a scenario where the table says so: drawn afresh for every instance."
-    return "\n".join(["## Distributions", "", text, "", *_table(("distribution", "value"), cells)])
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
-    return [f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows)]
-
-
-if __name__ == "__main__":
-    print(page(), end="")

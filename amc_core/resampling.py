@@ -1,10 +1,10 @@
-"""Blind resampling, a classical receiver's answer to an unknown rate: estimate the rate, resample to a known one.
+"""Blind resampling: a receiver estimates an unknown symbol rate and resamples to known samples per symbol.
 
-|x|² of a linear modulation has a spectral line at the symbol rate R (W. Gardner, IEEE Trans. Commun. 39, 1991), which
-comes from the edges of the band, where X(R/2 + u) and X(−R/2 + u) carry the same symbols; all else is noise to it. So
-it is sought behind a filter that passes the edges alone, each scaled to the same power, for every rate that the
-occupied band allows. OQPSK's line cancels (Q's is opposite to I's), that of GFSK is weak, and analogue modulations have
-no symbol rate: where no line stands out, the rate is taken to be that of the occupied band.
+|x|² of a linear modulation has a spectral line at the symbol rate R (W. Gardner, IEEE Trans. Commun. 39, 1991). It
+comes from the edges of the band, where X(R/2 + u) and X(−R/2 + u) carry the same symbols; other frequencies only add
+noise. So the line is searched for behind a filter that passes only the edges, scaled to the same power, at every rate
+that the occupied band allows. OQPSK's line cancels (that of Q is opposite to that of I), GFSK's is weak, and analogue
+modulations have no symbol rate: if no line is significant, the rate follows from the width of the occupied band.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ import torch
 
 from amc_core.stages import Batch, Stage
 
-SLOWEST, FASTEST = 64.0, 1.2  # samples per symbol between which a symbol rate is sought
+SLOWEST, FASTEST = 64.0, 1.2  # samples per symbol between which a symbol rate is searched for
 _PADDING = 4  # of the spectrum: rates are half the instance's resolution apart
-_EDGE = 0.12  # half the width of an edge, of the symbol rate: what overlaps there at a roll-off of 0.24
+_EDGE = 0.12  # half the width of an edge, in symbol rates: the overlap at a roll-off of 0.24
 _SMOOTHING = 4  # bins on either side, over which the power at an edge is averaged
 _DEPENDENCE = 1.94  # bins of a Hann window overlap: Σ ρ⁴ of neighbours, ρ = 2/3 and 1/6
-_FALSE_LINE = 0.01  # probability that chance is taken for a line
-_NO_BAND = 8.0  # log likelihood ratio of a band against white noise, below which there is none
-_OF_BAND = (0.75, 1.15)  # between which multiples of the occupied band a symbol rate lies
-_WIDENING = 1.05  # of the occupied band against the symbol rate: 1 in much noise, up to 1 + roll-off in none
+_FALSE_LINE = 0.01  # probability of a false line
+_NO_BAND = 8.0  # log likelihood ratio of a band against white noise, below which there is no band
+_OF_BAND = (0.75, 1.15)  # a symbol rate lies between these multiples of the occupied band
+_WIDENING = 1.05  # occupied band over symbol rate: 1 at a low SNR, up to 1 + roll-off at a high one
 _OVERSAMPLING = 4  # before samples are interpolated
 
 
 class BlindResampling(Stage):
-    """Brings instances to `resample_to` samples per symbol of the rate that each seems to have, at the same length.
+    """Resamples each instance to `resample_to` samples per symbol of its estimated symbol rate, at the same length.
 
-    What lies beyond ±R, twice the band of the symbols, is filtered away. An instance that becomes longer is cut; one
-    that becomes shorter repeats itself. One in which no band stands out from the noise is returned as it is.
+    A filter removes frequencies beyond ±R, twice the band of the symbols. An instance that becomes longer is cut; one
+    that becomes shorter repeats itself. If no band exceeds the noise significantly, the instance stays as it is.
     """
 
     fields = ("resample_to",)
 
     def __call__(self, signal: torch.Tensor, batch: Batch) -> torch.Tensor:
-        # In NumPy, row by row, so that an instance does not depend on its batch, nor on the device.
+        # NumPy computes row by row, so that an instance depends neither on its batch nor on the device.
         i, q = signal.double().cpu().numpy().transpose(1, 0, 2)
         x = i + 1j * q
         for row, rate in enumerate(symbol_rates(x)):
@@ -50,7 +50,7 @@ class BlindResampling(Stage):
 def symbol_rates(x: np.ndarray) -> np.ndarray:
     """Estimates of the symbol rate in symbols per sample, without knowing the modulation, the roll-off or the SNR.
 
-    x: (batch, length) complex128, its band centred on 0. Returns (batch,) float64; 0 where no band stands out.
+    x: (batch, length) complex128, its band centred on 0. Returns (batch,) float64; 0 if no band exceeds the noise.
     """
     batch, length = x.shape
     window = 0.5 - 0.5 * np.cos(2 * math.pi * (np.arange(length) + 0.5) / length)
@@ -68,7 +68,7 @@ def symbol_rates(x: np.ndarray) -> np.ndarray:
         if len(rows):
             lines[index, rows] = _line(edges, rows, int(step))
     by_line = rates[lines.argmax(0)]
-    # By chance a line exceeds x with a probability of exp(−x).
+    # Without a line, the power exceeds x with probability exp(−x).
     stands_out = lines.max(0) > np.log(np.maximum(sought.sum(0), 1) / _FALSE_LINE)
     return np.where(band > 0, np.where(stands_out, by_line, band / _WIDENING), 0.0)
 
@@ -76,8 +76,8 @@ def symbol_rates(x: np.ndarray) -> np.ndarray:
 def occupied_band(power: np.ndarray) -> np.ndarray:
     """The width, in cycles per sample, of the band in which instances have more power than outside of it.
 
-    power: (batch, length) of their spectra, frequencies rising from −1/2. The band is the most likely one about 0, if
-    power is exponentially distributed with one mean within and another outside; 0 where white noise is about as likely.
+    power: (batch, length) of their spectra, frequencies rising from −1/2. The band is the most likely one around 0, if
+    power is exponentially distributed with one mean inside and another outside; 0 if white noise is about as likely.
     """
     length = power.shape[1]
     folded = power[:, length // 2 :].copy()
@@ -95,7 +95,7 @@ def occupied_band(power: np.ndarray) -> np.ndarray:
 
 
 def resampled(x: np.ndarray, rate: float, samples_per_symbol: float) -> np.ndarray:
-    """An instance (length,) complex128 of a symbol rate at other samples per symbol, its ends joined to each other."""
+    """An instance (length,) complex128 resampled from its symbol rate to other samples per symbol, as if periodic."""
     length = len(x)
     widest = min(rate, rate * samples_per_symbol / 2)
     spectrum = np.where(np.abs(np.fft.fftfreq(length)) <= widest, np.fft.fft(x), 0)
@@ -107,7 +107,7 @@ def resampled(x: np.ndarray, rate: float, samples_per_symbol: float) -> np.ndarr
 
 
 def _line(edges: np.ndarray, rows: np.ndarray, step: int) -> np.ndarray:
-    """The power of the line at step / (2·length) in some rows, relative to its mean by chance."""
+    """The power of the line at step / (2·length) in some rows, relative to its mean without a line."""
     length = edges.shape[2]
     half = max(1, int(_EDGE * step / 2))
     (upper, above), (lower, below) = ((step % _PADDING, step // _PADDING), (-step % _PADDING, -step // _PADDING))
@@ -119,7 +119,7 @@ def _line(edges: np.ndarray, rows: np.ndarray, step: int) -> np.ndarray:
 
 
 def _smoothed(power: np.ndarray, reach: int) -> np.ndarray:
-    """The mean over as many bins on either side, the spectrum being periodic."""
+    """The moving average over `reach` bins on either side of a periodic spectrum."""
     padded = np.pad(power, ((0, 0), (reach, reach)), mode="wrap").cumsum(1)
     padded = np.pad(padded, ((0, 0), (1, 0)))
     width = 2 * reach + 1

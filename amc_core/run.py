@@ -1,4 +1,4 @@
-"""What defines a run and a cell, and the keys that follow from it alone. Imports no torch.
+"""The definitions of a run and a cell, and their keys. Imports no torch.
 
 A run is model + recipe + training dataset + seed, and perhaps a run to start from; a cell is a run evaluated on one
 test dataset. Their keys are hashes of these definitions, so that any study, on any machine, finds what another has
@@ -22,24 +22,24 @@ from amc_core.modulations import is_analogue, modulation_name, require_audible
 from amc_core.scenario import Mixture, Scenario
 
 PARTS = ("train", "validation", "test")
-SPLITS = {"tenths": (8, 9), "amr_benchmark": (6, 8)}  # → tenths of the instances after which validation and test begin
+SPLITS = {"tenths": (8, 9), "amr_benchmark": (6, 8)}  # → tenths of the instances at which validation and test begin
 
 
 @declared
 class Dataset:
-    """A description of instances, never the instances themselves: they are simulated where they are consumed.
+    """A description of instances, not the instances themselves: they are simulated where they are consumed.
 
     scenario: one, or a `Mixture` to train on. modulations: names, or `OwnModulation`s, or mappings {name: content} of
-    such; snrs_db: dB. Instances are split 80:10:10 by index into train, validation and test (P1 §IV-C), or 60:20:20
-    with the `split` "amr_benchmark", which draws the parts of a recording as AMR-Benchmark (Zhang et al. 2022) does.
-    The test part is another number where `test_instances` says so, of indices that follow the validation part's, so
-    that none of them is trained on. Raises AmcError for what the fields do not take, and for an instance shorter than
-    the channel.
+    the user's own; snrs_db: dB. Instances are split 80:10:10 by index into train, validation and test (P1 §IV-C), or
+    60:20:20 with the `split` "amr_benchmark", which draws the parts of a recording as AMR-Benchmark (Zhang et al. 2022)
+    does. `test_instances` sets another size of the test part, whose indices follow those of the validation part, so
+    that none of them is trained on. Raises AmcError for values that the fields do not allow, and if the delays of the
+    channel exceed an instance.
 
-    A recording that nothing trains on may be tested `whole`: then the test part is all of it, in whatever numbers, of
-    those `modulations` and `snrs_db` that it has (no SNR named: all), and of each at most `test_instances`. Where the
-    network's instances are shorter than the `split_length` at which a recording was split into parts, those of the
-    split are cut in consecutive ones.
+    A recording that no run trains on may be tested `whole`: then the test part is all of it that has one of the
+    `modulations` and `snrs_db` (all SNRs if none is given), at most `test_instances` of each. If the network's
+    instances are shorter than the `split_length` at which a recording was split into parts, those of the split are cut
+    in consecutive instances.
     """
 
     scenario: Scenario | Mixture
@@ -47,39 +47,39 @@ class Dataset:
     snrs_db: tuple[float, ...]
     instances: int = Field(MISSING, 10, 10**7, whole=True, help="Instances of every modulation and SNR.")
     length: int = Field(1024, 1, 1 << 20, unit="samples", help="Samples of an instance.")
-    seed: int = Field(0, 0, (1 << 63) - 1, help="Of the simulated instances.")
+    seed: int = Field(0, 0, (1 << 63) - 1, help="Seed of the simulated instances.")
     test_instances: int | None = Field(
         None, 1, 10**7, whole=True, optional=True, help="Instances of the test part, if not a tenth of `instances`."
     )
     split: str = Field(
         "tenths", choices=tuple(SPLITS),
-        help="Into training, validation and test: tenths is 80:10:10; amr_benchmark is 60:20:20, of a recording by the "
-        "seeded draw of that benchmark.",
+        help="Split into training, validation and test: tenths is 80:10:10; amr_benchmark is 60:20:20, for a recording "
+        "by the seeded draw of that benchmark.",
     )  # fmt: skip
     whole: bool = Field(False, help="The test part is all of a recording.")
     split_length: int | None = Field(
         None, 1, 1 << 20, whole=True, optional=True, unit="samples",
-        help="Samples of the instances that a recording was split into parts by, if more than `length`.",
+        help="Samples of the instances by which a recording was split into parts, if more than `length`.",
     )  # fmt: skip
 
     def __post_init__(self):
-        # One form for each value, whatever type it came as: tables show it.
+        # Every value gets its canonical type, which tables show.
         object.__setattr__(self, "modulations", tuple(map(modulation_name, self.modulations)))
         object.__setattr__(self, "snrs_db", tuple(float(snr) + 0.0 for snr in self.snrs_db))
         read_fields(self)
         if self.whole:
-            object.__setattr__(self, "split", "tenths")  # which it has none of
+            object.__setattr__(self, "split", "tenths")  # a whole recording has no split
         elif self.test_instances == self.instances - self._bounds[1]:
-            object.__setattr__(self, "test_instances", None)  # as without
+            object.__setattr__(self, "test_instances", None)  # it is the default
         for scenario in self.scenario.components:
             scenario.require_length(self.length)
             require_audible(self.modulations, scenario.sample_rate)
         recorded = all(scenario.recording for scenario in self.scenario.components)
         if (self.whole or self.split_length) and not (recorded and len(self.scenario.components) == 1):
-            raise AmcError("whole and split_length are for the test of one recording")
+            raise AmcError("whole and split_length are allowed only for the test of one recording")
         if self.split_length and (self.whole or self.split_length <= self.length):
             raise AmcError(
-                f"split_length {self.split_length} is not allowed: above the length, {self.length}, in parts"
+                f"split_length {self.split_length} is not allowed: it has to be above length {self.length}, without whole"
             )
 
     def as_dict(self) -> dict:
@@ -88,9 +88,9 @@ class Dataset:
         return plain | {"scenario": self.scenario.as_dict(), "modulations": as_plain(self.modulations)}
 
     def definition(self) -> dict:
-        """What makes the dataset another."""
+        """What identifies the dataset."""
         changed = changes(self)
-        if self.whole:  # none of the study's numbers decides what is tested; the seed only which, of too many
+        if self.whole:  # the seed matters only if it chooses among more than `test_instances`
             del changed["instances"]
             if self.test_instances is None:
                 changed.pop("seed", None)
@@ -98,7 +98,7 @@ class Dataset:
 
     @cached_property
     def canonical(self) -> str:
-        """Its canonical form, made once for all runs that train on it."""
+        """Its canonical form, computed once for all runs that train on it."""
         return canonical(self.definition())
 
     @cached_property
@@ -114,13 +114,13 @@ class Dataset:
         return range(*(bound * self.pieces for bound in bounds))
 
     def stretch(self, part: str) -> tuple[int, int]:
-        """From which tenth to which of an audio file the instances of a part are taken."""
+        """The tenths of an audio file between which the instances of a part are taken."""
         validation, test = SPLITS[self.split]
         return {"train": (0, validation), "validation": (validation, test), "test": (test, 10)}[part]
 
     @property
     def functions(self) -> list[OwnFunction]:
-        """The code of the user's own that instances are received by: that of the front ends."""
+        """The user's own code that receives instances: the front ends."""
         return [scenario.front_end.function for scenario in self.scenario.components if scenario.front_end]
 
     @property
@@ -130,18 +130,18 @@ class Dataset:
 
     @property
     def pieces(self) -> int:
-        """How many instances one of the split gives: see `split_length`."""
+        """How many instances are cut from one instance of the split, see `split_length`."""
         return self.split_length // self.length if self.split_length else 1
 
     @property
     def count(self) -> int:
-        """How many instances of every modulation and SNR the parts take together."""
+        """How many instances of every modulation and SNR all parts have together."""
         return max(self.indices("validation").stop, self.indices("test").stop)
 
     def size(self, part: str, fraction: float = 1.0) -> int:
         """How many instances a part, or a fraction of it, holds, over all modulations and SNRs."""
         if self.whole:
-            from amc_core.recorded_labels import count_tested  # opens a file, which planning else does not
+            from amc_core.recorded_labels import count_tested  # opens a file, which planning otherwise does not
 
             return count_tested(self)
         return len(self.modulations) * len(self.snrs_db) * share(len(self.indices(part)), fraction)
@@ -153,7 +153,7 @@ class Dataset:
 
 
 def share(count: int, fraction: float) -> int:
-    """How many of `count` a fraction is, at least one."""
+    """The number that is a fraction of `count`, at least one."""
     return max(1, round(fraction * count))
 
 
@@ -163,9 +163,9 @@ _PART = {"anyOf": [{"enum": list(_RETRAINED)}, {"type": "string", "pattern": rf"
 
 @declared
 class Recipe:
-    """How weights come about, by gradients of the cross-entropy. Defaults are those of P1 §IV-C.
+    """How weights are trained, by gradients of the cross-entropy. Defaults are those of P1 §IV-C.
 
-    A field that changes weights is part of a run's key. Raises AmcError for what the fields do not take.
+    A field that changes weights is part of a run's key. Raises AmcError for values that the fields do not allow.
     """
 
     epochs: int = Field(80, 1, 10**6, help="Passes over the training part.")
@@ -174,79 +174,86 @@ class Recipe:
         1e-3, 0, 1e6, above=True, help="The optimiser's learning rate at the start of the schedule."
     )
     optimiser: str = Field("adam", choices=("adam", "adamw"), help="The optimiser.")
-    weight_decay: float = Field(0.0, 0, 1e6, help="Of the optimiser.")
+    weight_decay: float = Field(0.0, 0, 1e6, help="Weight decay of the optimiser.")
     schedule: str = Field(
         "constant", choices=("constant", "cosine", "step", "plateau"),
-        help="Of the learning rate: cosine falls to 0 over the epochs; step is a tenth after half of the epochs and a "
-        "hundredth after three quarters; plateau falls by a factor when the validation loss no longer does.",
+        help="Schedule of the learning rate: cosine falls to 0 over the epochs; step is a tenth after half of the epochs "
+        "and a hundredth after three quarters; plateau falls by a factor when the validation loss no longer falls.",
     )  # fmt: skip
     plateau_factor: float = Field(0.5, 0, 1, above=True, help="Factor by which a plateau multiplies the learning rate.")
     plateau_patience: int = Field(10, 0, 10**6, unit="epochs", help="Epochs without a lower validation loss.")
-    plateau_minimum: float = Field(0.0, 0, 1e6, help="Smallest learning rate that a plateau leads to.")
+    plateau_minimum: float = Field(0.0, 0, 1e6, help="Smallest learning rate of the schedule plateau.")
     plateau_counting: str = Field(
         "keras", choices=("keras", "pytorch"),
-        help="keras acts when the epochs without a loss lower by 1e-4 reach the patience; pytorch when they exceed it, "
-        "and lower is by 1e-4 of the loss.",
+        help="keras lowers the rate when the epochs without a loss lower by 1e-4 reach the patience; pytorch when they "
+        "exceed it, and a loss has to be lower by 1e-4 of itself.",
     )  # fmt: skip
     keep: str = Field(
         "best", choices=("best", "lowest_loss", "last"),
-        help="Weights of the best validation accuracy, of the lowest validation loss, or the last.",
+        help="Weights that are kept: those of the best validation accuracy, of the lowest validation loss, or the last.",
     )  # fmt: skip
     patience: int | None = Field(
         None, 1, 10**6, whole=True, optional=True, unit="epochs",
-        help="Epochs without a better validation accuracy (stop_on) after which training ends early; none for never.",
+        help="Epochs without a better validation accuracy (or loss, see stop_on) after which training ends early; "
+        "without it, training never ends early.",
     )  # fmt: skip
     stop_on: str = Field(
-        "accuracy", choices=("accuracy", "loss"), help="The quantity of the validation part that the patience watches."
+        "accuracy", choices=("accuracy", "loss"), help="The validation quantity to which patience applies."
     )
     precision: str = Field(
         "float32", choices=("float32", "tf32", "bf16"),
-        help="Of products and convolutions in training: tf32 shortens their factors on a GPU, and is float32 on a CPU; "
-        "bf16 computes them, and what follows, in 16 bits. Evaluation is in float32.",
+        help="Precision of products and convolutions in training: tf32 shortens their factors on a GPU, and is float32 "
+        "on a CPU; bf16 computes them, and operations that follow, in 16 bits. Evaluation is in float32.",
     )  # fmt: skip
-    label_smoothing: float = Field(0.0, 0, 0.9, help="Probability that is spread over all classes, in training.")
+    label_smoothing: float = Field(0.0, 0, 0.9, help="Probability that training spreads over all classes.")
     clip_norm: float | None = Field(
-        None, 0, 1e6, above=True, optional=True, help="Largest norm of the gradient of a step; none for any."
+        None,
+        0,
+        1e6,
+        above=True,
+        optional=True,
+        help="Largest norm of the gradient of a step; without it, gradients are not clipped.",
     )
     retrain: str = Field(
         "all", schema_of=lambda: _PART,
-        help="What a run that starts from another trains: all, its dense layers (head), the last block of the spatial "
-        "transformer (stn_block), a part that a class of your own names, or nothing, so that batch normalisation alone "
-        "takes its means and variances (statistics) from the training instances, without their labels.",
+        help="The part that a transfer trains: all, the dense layers (head), the last block of the spatial transformer "
+        "(stn_block), a part that your own class names, or statistics, with which only batch normalisation takes its "
+        "means and variances from the training instances, without their labels.",
     )  # fmt: skip
     label_fraction: float = Field(
         1.0,
         0,
         1,
         above=True,
-        help="Share of the training instances that is used, the same of every modulation and SNR.",
+        help="Share of the training instances that is used, the same for every modulation and SNR.",
     )
     min_length: int | None = Field(
         None, 8, 1 << 20, whole=True, optional=True, unit="samples",
-        help="Each batch is cut to its first samples, uniformly from so many to all (P2 §V-A); none never cuts.",
+        help="Each batch is cut to its first samples, a number drawn uniformly from min_length to all (P2 §V-A); "
+        "without it, batches are not cut.",
     )  # fmt: skip
-    fresh: bool = Field(False, help="New instances every epoch, instead of the same as in the papers.")
+    fresh: bool = Field(False, help="New instances every epoch, instead of the same ones as in the papers.")
     augment_rotation: str = Field(
-        "none", choices=("none", "quarter_turns", "any"), help="Training instances are turned by a random angle."
+        "none", choices=("none", "quarter_turns", "any"), help="Rotation of training instances by a random angle."
     )
     augment_flip: bool = Field(False, help="I and Q of training instances each change sign half of the time.")
     augment_conjugation: bool = Field(False, help="Q of training instances changes sign half of the time.")
     augment_noise: float = Field(0.0, 0, 10, help="Gaussian noise on training instances, relative to their rms.")
-    augment_shift: bool = Field(False, help="Training instances are shifted in a circle, by any number of samples.")
+    augment_shift: bool = Field(False, help="Training instances are shifted circularly, by any number of samples.")
     augment_paste: float = Field(
         0.0, 0, 0.5,
-        help="Share of a training instance's samples that a segment of another replaces, of the same modulation at its "
-        "SNR or a lower one, from the same batch.",
+        help="Share of a training instance's samples that is replaced by a segment of another instance from the same "
+        "batch, of the same modulation at its SNR or a lower one.",
     )  # fmt: skip
 
     def __post_init__(self):
         read_fields(self)
-        # A field without effect has its default: recipes that do the same are the same.
+        # A field without effect gets its default, so that recipes with the same effect are the same.
         unused = [name for name in fields_of(self) if name.startswith("plateau_") and self.schedule != "plateau"]
         for name in unused + ["stop_on"] * (self.patience is None):
             object.__setattr__(self, name, fields_of(self)[name].default)
         if self.fresh and self.label_fraction < 1:
-            raise AmcError("fresh does not go with label_fraction: every epoch would bring other labels")
+            raise AmcError("fresh is not allowed with label_fraction: every epoch would use other labels")
 
 
 @dataclass(frozen=True)
@@ -254,8 +261,8 @@ class Run:
     """model + recipe + training dataset + seed → weights.
 
     model: a name in `MODELS`, or an `OwnModel`; hyperparameters: those of the model, defaults filled in. seed: of the
-    initial weights and of the order of instances. parent: the run whose weights this one starts from: transfer learning
-    (P1 §VI-C), or curriculum learning (P2 §V-B). Raises AmcError for what the model does not take.
+    initial weights and of the order of instances. parent: the run from whose weights this one starts: transfer learning
+    (P1 §VI-C), or curriculum learning (P2 §V-B). Raises AmcError for what the model does not allow.
     """
 
     model: str
@@ -271,7 +278,7 @@ class Run:
         spec, shortest = model_spec(self.model), shortest_length(self.model, self.hyperparameters)
         if spec.knows_setting:
             require_likelihood(self.dataset.scenario, self.dataset.modulations)
-        if not spec.epochs:  # fitted in one step, to as many labels as the recipe says
+        if not spec.epochs:  # fitted in one step, to the recipe's share of labels
             object.__setattr__(self, "recipe", Recipe(epochs=1, label_fraction=self.recipe.label_fraction))
         if self.recipe.retrain == "statistics":  # one pass without a gradient
             taken = {name: getattr(self.recipe, name) for name in ("batch_size", "label_fraction", "retrain")}
@@ -279,22 +286,22 @@ class Run:
         lengths = [self.dataset.length]
         if self.recipe.min_length is not None:
             if not spec.any_length:
-                raise AmcError(f"min_length is not for {self.model}: it takes instances of one length only")
+                raise AmcError(f"min_length is not allowed for {self.model}: it takes instances of one length only")
             lengths.append(self.recipe.min_length)
             if self.recipe.min_length > self.dataset.length:
-                raise AmcError(f"min_length {self.recipe.min_length} is above the length, {self.dataset.length}")
+                raise AmcError(f"min_length {self.recipe.min_length} is above length {self.dataset.length}")
         if min(lengths) < shortest:
             raise AmcError(f"length {min(lengths)} is too short: {self.model} needs at least {shortest} samples")
         if self.recipe.fresh and any(scenario.recording for scenario in self.dataset.scenario.components):
-            raise AmcError("fresh instances every epoch can be simulated, not read from a recording")
+            raise AmcError("fresh is not allowed with a recording: new instances every epoch have to be simulated")
         self._require_start()
 
     def __deepcopy__(self, memo: dict) -> Run:
-        """The run itself, of which nothing changes; Ray Tune copies what it hands to a trial five times."""
+        """The run itself, which never changes; Ray Tune copies a trial's arguments five times."""
         return self
 
     def _require_start(self) -> None:
-        """Raise AmcError unless the recipe and the parent go together."""
+        """Raise AmcError unless recipe and parent fit each other."""
         spec, retrain = model_spec(self.model), self.recipe.retrain
         if self.parent is None:
             if retrain != "all":
@@ -305,30 +312,32 @@ class Run:
         if (self.parent.model, self.parent.hyperparameters) != (self.model, self.hyperparameters):
             raise AmcError(f"{self.model} cannot start from weights of {self.parent.model} or of another architecture")
         if self.parent.dataset.modulations != self.dataset.modulations:
-            raise AmcError("a run starts from one with the same modulations in the same order")
+            raise AmcError("a run can start only from a run with the same modulations in the same order")
         if self.parent.dataset.length != self.dataset.length and not spec.any_length:
             raise AmcError(f"{self.model} takes one length: it cannot start from a run at {self.parent.dataset.length}")
         if retrain not in ("all", *spec.parts):
-            raise AmcError(f"retrain {retrain!r} is not for {self.model}: it has {', '.join(('all', *spec.parts))}")
+            parts = ", ".join(("all", *spec.parts))
+            raise AmcError(f"retrain {retrain!r} is not allowed for {self.model}; allowed are {parts}")
         if retrain == "statistics" and self.hyperparameters.get("batch_norm") is False:
-            raise AmcError(f"retrain 'statistics' is for {self.model} with batch_norm: true, which has such statistics")
+            raise AmcError(f"retrain 'statistics' needs {self.model} with batch_norm: true, which has such statistics")
 
     @property
     def code(self) -> str:
-        """The digest of a network of the user's own, of its text and of what that imports; "" of any other."""
+        """The digest of the user's own network, of its file and of what that imports; "" for any other network."""
         return getattr(self.model, "digest", "")
 
     @property
     def doubt(self) -> str:
-        """A sentence where the recipe turns instances of a class into what is no longer of it, else nothing."""
+        """A warning if augmentation changes instances so that their label no longer holds, else ""."""
         single = [name for name in self.dataset.modulations if any(part in name for part in ("SSB", "USB", "LSB"))]
         mirrored = [name for name in ("augment_flip", "augment_conjugation") if getattr(self.recipe, name)]
         if not (single and mirrored):
             return ""
-        return f"{' and '.join(mirrored)} mirrors the spectrum, so that {', '.join(single)} changes its sideband"
+        verb = "mirror" if len(mirrored) > 1 else "mirrors"
+        return f"{' and '.join(mirrored)} {verb} the spectrum, which changes the sideband of {', '.join(single)}"
 
     def definition(self) -> dict:
-        """What makes the run another; fields at their default are left out, so that a new field changes no old key."""
+        """What identifies the run; fields at their default are left out, so that a new field changes no old key."""
         recipe, defaults = changes(self.recipe), validate_hyperparameters(self.model, {})
         if not model_spec(self.model).epochs:
             recipe.pop("epochs", None)
@@ -361,7 +370,7 @@ class Run:
 
 
 def require_unheard_tests(run: Run, tests: Collection[Dataset]) -> None:
-    """Raise AmcError if audio of a test's stretch trained the run or one that it descends from, in another split."""
+    """Raise AmcError if, by another split, audio of a test trained the run or one that it descends from."""
     trained: Run | None = run
     while trained is not None:
         heard = {scenario.audio for scenario in trained.dataset.scenario.components if scenario.audio}
@@ -374,7 +383,7 @@ def require_unheard_tests(run: Run, tests: Collection[Dataset]) -> None:
             ):
                 first, heard_to = (f"{10 * dataset.stretch('test')[0]} %" for dataset in (test, trained.dataset))
                 raise AmcError(
-                    f"audio {next(iter(shared))!r} trains to {heard_to} of its duration (split "
-                    f"{trained.dataset.split}) and tests from {first} (split {test.split}): allowed is one split"
+                    f"audio {next(iter(shared))!r} trains up to {heard_to} of its duration (split "
+                    f"{trained.dataset.split}) and tests from {first} (split {test.split}): use the same split for both"
                 )
         trained = trained.parent

@@ -1,4 +1,4 @@
-"""Which samples of an instance a convolutional classifier decides by: Grad-CAM, as in P1 §V-D and its Table II.
+"""The samples of an instance that decide a convolutional classifier's output: Grad-CAM, as in P1 §V-D and Table II.
 
 Selvaraju et al., "Grad-CAM: Visual explanations from deep networks via gradient-based localization", ICCV 2017.
 """
@@ -14,12 +14,11 @@ from torch import nn
 from amc_core.errors import AmcError
 from amc_core.models import MODELS
 
-# Above which P1 §V-D calls a sample important.
-IMPORTANT = 0.8
+IMPORTANT = 0.8  # P1 §V-D calls a sample above it important
 
 _CONVOLUTIONS = nn.Conv1d | nn.Conv2d
 _POOLINGS = nn.MaxPool1d | nn.MaxPool2d
-_TRANSFORMED = "classnet_transformed.blocks"  # STN-ResNeXt's feature map on the time axis that its localizer chose
+_TRANSFORMED = "classnet_transformed.blocks"  # STN-ResNeXt's feature map on the localizer's time axis
 
 
 def saliency(
@@ -28,27 +27,27 @@ def saliency(
     """Importance of every I/Q sample of an instance for a class, by Grad-CAM.
 
     With A[k, p] channel k of a convolutional layer's rectified output at position p, and y the class's logit, α[k]
-    is the mean over p of ∂y/∂A[k, p], and Σ_k α[k] A[k, p] is the evidence at p. The samples read it by linear
-    interpolation between the centres of the positions' receptive fields. Negative evidence is set to zero, and each
+    is the mean over p of ∂y/∂A[k, p], and Σ_k α[k] A[k, p] is the evidence at p. It is interpolated linearly to the
+    samples, between the centres of the positions' receptive fields. Negative evidence is set to zero, and each
     instance is scaled by its maximum. Over an image of I and Q, evidence is summed over both.
 
     Selvaraju et al. take the last layer; P1 does not name the layer. Pooling leaves the last layer of 1D-CNN 12
     positions of 1024, a stride of 64 samples: single transitions between symbols show only in its first layers.
 
-    The two ClassNets of STN-ResNeXt share one dense layer, so their evidence is added. That of the transformed
+    The two ClassNets of STN-ResNeXt share one dense layer, so their evidence is added. Evidence of the transformed
     instance belongs to the samples from which the transform read it.
 
     Parameters:
         model: A convolutional network of `MODELS`, or one whose class has `feature_maps`. It is left as it was.
-        x: [batch, 2, length] float32.
-        classes: [batch], None for the class that the model recognises.
-        layer: The number of the convolutional layer (or block, or stage), counted as Python does; -1 is the last.
+        x: [batch, 2, length] float32, I and Q.
+        classes: [batch] integers; None for the class that the model recognises.
+        layer: The index of the convolutional layer (or block, or stage), as in Python; -1 is the last.
 
     Returns:
-        [batch, length] float32 in [0, 1]; all zeros if nothing speaks for the class.
+        [batch, length] float32 in [0, 1]; all zeros if there is no evidence for the class.
 
     Raises:
-        AmcError: The model has no convolutions or does not have the layer, or a shape is another.
+        AmcError: Saliency is not defined for the model, it does not have the layer, or a shape is not allowed.
 
     Source: P1 §V-D, Table II; Selvaraju et al. 2017, eq. 1 and 2.
     """
@@ -57,7 +56,7 @@ def saliency(
         raise AmcError(f"x of shape {list(x.shape)} is not allowed: it has to be [batch, 2, length]")
     with torch.inference_mode(False), torch.enable_grad(), _evaluating(model), _Watch(model, trunks, layer) as watch:
         watch.grids[x.shape[2]] = (0.0, 1.0)
-        # Also where all weights are frozen, the feature maps must be part of a graph.
+        # The feature maps have to be part of a graph even if all weights are frozen.
         logits = model(x.detach().clone().requires_grad_())
         chosen = logits.argmax(1) if classes is None else _class_indices(classes, logits)
         score = logits.gather(1, chosen[:, None]).sum()
@@ -68,7 +67,7 @@ def saliency(
 
 
 def grad_cam(score: torch.Tensor, feature_map: torch.Tensor) -> torch.Tensor:
-    """Grad-CAM before rectification: feature map [batch, channels, …] → evidence [batch, …], … being its positions.
+    """Grad-CAM before rectification: feature map [batch, channels, positions…] → evidence [batch, positions…].
 
     score: scalar, the sum over instances of a class's logit, computed from the feature map.
     """
@@ -77,7 +76,7 @@ def grad_cam(score: torch.Tensor, feature_map: torch.Tensor) -> torch.Tensor:
 
 
 def transitions(importance: torch.Tensor, threshold: float = IMPORTANT) -> torch.Tensor:
-    """Whether a sample and the next are both more important than `threshold`, 0.8 in P1 §V-D.
+    """Are a sample and the next both more important than `threshold`, 0.8 in P1 §V-D?
 
     importance: [..., length]. Returns [..., length − 1] bool.
     """
@@ -92,8 +91,8 @@ def require_convolutions(name: str) -> None:
     if not hasattr(name, "spec") and not (name in MODELS and MODELS[name].feature_maps):
         allowed = ", ".join(spec.name for spec in MODELS.values() if spec.feature_maps)
         raise AmcError(
-            f"saliency is not defined for {name}: it needs a network of convolutions alone, on a regular grid of "
-            f"samples (allowed: {allowed})"
+            f"saliency is not defined for {name}: it needs a network of convolutions only, on a regular grid of "
+            f"samples; allowed are {allowed}"
         )
 
 
@@ -119,7 +118,7 @@ def _feature_maps(model: nn.Module) -> tuple[str, ...]:
 
 
 def _require_regular(model: nn.Module) -> None:
-    """Raise AmcError unless the index of a feature map's value tells which samples of the instance it belongs to."""
+    """Raise AmcError unless the samples of a feature map's value follow from its index."""
 
     def values(value: int | tuple[int, ...] | str) -> set:
         return {value} if isinstance(value, int | str) else set(value)
@@ -131,8 +130,8 @@ def _require_regular(model: nn.Module) -> None:
         )
         if strided or overlapping:
             raise AmcError(
-                f"saliency is not defined for {type(model).__name__}: of {name} it does not know which samples "
-                "belong to an output (known: convolutions of stride 1, and poolings without overlap or padding)"
+                f"saliency is not defined for {type(model).__name__}: the samples that belong to an output of {name} "
+                "are unknown; allowed are convolutions of stride 1, and poolings without overlap or padding"
             )
 
 
@@ -140,13 +139,13 @@ def _class_indices(classes: Sequence[int] | torch.Tensor, logits: torch.Tensor) 
     batch, count = logits.shape
     chosen = torch.as_tensor(classes, device=logits.device)
     if chosen.shape != (batch,) or chosen.is_floating_point() or not ((chosen >= 0) & (chosen < count)).all():
-        raise AmcError(f"classes are {batch} integers from 0 to {count - 1}, one for each instance")
+        raise AmcError(f"classes have to be {batch} integers from 0 to {count - 1}, one for each instance")
     return chosen.long()
 
 
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode, and afterwards the mode that each module was in."""
+    """Evaluation mode; afterwards, each module returns to its previous mode."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
@@ -157,11 +156,11 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 
 class _Watch:
-    """Takes down, while a model runs, a layer's feature maps and where their positions lie in the instance.
+    """Records, while a model runs, a layer's feature maps and the samples at which their positions lie.
 
     maps: trunk → [batch, channels, positions], or an image. grids: number of positions → (first, step) in samples,
-    the centre of position p being first + step·p. In each of our networks, equally long feature maps lie at the
-    same samples, so that the number of positions tells the grid.
+    with the centre of position p at first + step·p. In each of our networks, equally long feature maps lie at the
+    same samples, so the grid follows from the number of positions.
     """
 
     def __init__(self, model: nn.Module, trunks: Sequence[str], layer: int):
@@ -189,20 +188,20 @@ class _Watch:
         layers = convolutional_layers(self.model.get_submodule(trunk))
         if not -len(layers) <= self.layer < len(layers):
             raise AmcError(
-                f"layer {self.layer} is not there: {type(self.model).__name__} has convolutional layers 0 to "
-                f"{len(layers) - 1}, of which the last is also -1"
+                f"layer {self.layer} is not allowed: {type(self.model).__name__} has convolutional layers 0 to "
+                f"{len(layers) - 1}, and -1 is the last"
             )
         return layers[self.layer]
 
     def _tap(self, trunk: str, layer: nn.Module):
-        """Takes down what leaves a layer, or what enters the pooling with which it ends."""
+        """Records the output of a layer, or, if it ends with a pooling, the input of that pooling."""
         pooling = [part for part in layer.modules() if isinstance(part, _POOLINGS)]
         if pooling:
             return pooling[-1].register_forward_pre_hook(lambda part, inputs: self.maps.update({trunk: inputs[0]}))
         return layer.register_forward_hook(lambda part, inputs, output: self.maps.update({trunk: output}))
 
     def _follow(self, layer: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
-        # Of an image's axes time is the longer: the other is I/Q.
+        # Time is the longer axis of an image; the other is I/Q.
         before, after = max(inputs[0].shape[2:]), max(output.shape[2:])
         if before not in self.grids:
             raise AmcError(f"saliency is not defined for {type(self.model).__name__}: it resamples in its forward pass")
@@ -234,7 +233,7 @@ class _Watch:
 
 
 def _interpolated(values: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-    """Values [batch, positions] interpolated at fractional positions [batch, length]; the ends are continued."""
+    """Values [batch, positions] interpolated at fractional positions [batch, length], constant beyond the ends."""
     last = values.shape[1] - 1
     positions = positions.nan_to_num().clamp(0, last)
     left = positions.floor().long()

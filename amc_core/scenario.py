@@ -27,24 +27,26 @@ __all__ = ["AUGMOD", "AUGMOD_OFFSETS", "CHANNELS", "DISTRIBUTIONS", "FILE_FIELDS
 __all__ += ["Channel", "Distribution", "Mixture", "Scenario", "scenario_from"]
 
 
-SHORTEST_RESAMPLED = 64  # samples, in which a symbol rate can be found
-OF_RECORDINGS = ("recording", "normalisation")  # the fields that are not about how instances are simulated
+SHORTEST_RESAMPLED = 64  # samples; a symbol rate cannot be estimated from fewer
+OF_RECORDINGS = ("recording", "normalisation")  # the fields that apply to recorded instances
 
 
 @declared
 class Scenario:
-    """A transmission setting; where a field varies, it may also be a `Distribution`, or {kind: [low, high]}.
+    """A transmission setting (P1 §III and Table I, P2 Table I); a field that varies may be a `Distribution`.
 
-    channel: a name in `CHANNELS`, a `Channel`, or a dictionary of its fields. A recording goes with no other field but
-    normalisation.
-    audio, recording: paths that count by the content that lies there (`DigestedPath`), also as {"path": …, "content":
-    its digest}.
-    Raises AmcError for what its fields do not take.
+    A distribution may also be written as {kind: [low, high]}. channel: a name in `CHANNELS`, a `Channel`, or a
+    dictionary of its fields. With a recording, the only other field allowed is normalisation.
+
+    audio, recording: paths of files, which are identified by their content (`DigestedPath`); also {"path": …,
+    "content": its digest}.
+
+    Raises AmcError for values that its fields do not allow.
     """
 
     channel: str | Channel = Field(
         "awgn", reader=read_channel, schema_of=channel_schema,
-        help=f"The path from transmitter to receiver: {', '.join(CHANNELS)}, or a channel of one's own.",
+        help=f"The path from transmitter to receiver: {', '.join(CHANNELS)}, or your own channel.",
     )  # fmt: skip
     upsampling: float | Distribution = Field(
         8.0, 1, 1024, exact=True, varies=True, symbol="L", label="samples per symbol",
@@ -81,7 +83,7 @@ class Scenario:
     )  # fmt: skip
     relative_carrier_offset: float | Distribution = Field(
         0.0, -0.5, 0.5, varies=True, unit="cycles per sample", label="carrier offset",
-        help="A carrier offset in proportion to the sample rate; it is added to that in Hz.",
+        help="A carrier offset relative to the sample rate, which is added to the one in Hz.",
     )  # fmt: skip
     sample_rate_offset: float | Distribution = Field(
         0.0, -1e5, 1e5, varies=True, unit="ppm", label="sample-rate offset",
@@ -133,7 +135,7 @@ class Scenario:
     )  # fmt: skip
     front_end: str | FrontEnd = Field(
         "", reader=read_front_end, schema_of=front_end_schema, label="front end",
-        help="A function of one's own in a file of `code`, which the received signal passes: {my_rx.clip: {level: 1}}.",
+        help="Your own function in a file of `code`, which processes the received signal: {my_rx.clip: {level: 1}}.",
     )  # fmt: skip
     resample_to: float | None = Field(
         None, 2, 64, optional=True, unit="samples per symbol", label="blind resampling",
@@ -151,12 +153,12 @@ class Scenario:
     audio: str = Field(
         "", file=True,
         help="A WAV file that the analogue modulations send instead of speech-like noise; training, validation and "
-        "test each draw from a stretch of their own, in the proportions of the split (80:10:10).",
+        "test use separate stretches of it, in the proportions of the split (80:10:10).",
     )  # fmt: skip
     recording: str = Field(
         "", file=True, reader=read_recording, schema_of=recording_schema,
-        help="A file whose instances replace simulated ones, or {file: path, iq: field, …} if its format does not name "
-        "its fields. Of all other fields only normalisation goes with it.",
+        help="A file whose instances replace simulated ones, or {file: path, iq: field, …} if its format does not "
+        "describe its fields. The only other field allowed with it is normalisation.",
     )  # fmt: skip
 
     def __post_init__(self):
@@ -165,10 +167,10 @@ class Scenario:
         self._require_partners()
         simulated = [name for name in changes(self) if name not in OF_RECORDINGS]
         if self.recording and simulated:
-            raise AmcError(f"recording {self.recording!r} does not go with {simulated[0]}: it is not simulated")
+            raise AmcError(f"{simulated[0]} is not allowed with recording {self.recording!r}: it is not simulated")
 
     def _require_no_alias(self) -> None:
-        """Raise AmcError if a carrier or Doppler shift reaches beyond ±f_s/2, where it would appear as another."""
+        """Raise AmcError if a carrier or Doppler shift is beyond ±f_s/2, where it would alias."""
         slowest = self.sample_rate * (1 + extremes(self.sample_rate_offset)[0] * 1e-6)  # of the receiver
         half = f"±{slowest / 2:g} Hz, half of the receiver's sample rate"
         absolute, relative = (extremes(value) for value in (self.carrier_offset, self.relative_carrier_offset))
@@ -177,9 +179,9 @@ class Scenario:
         if not -0.5 <= cycles[0] <= cycles[1] <= 0.5:
             offsets = " to ".join(f"{slowest * offset:g}" for offset in dict.fromkeys(cycles))
             shifts = "carrier offset and direct_doppler" if direct else "carrier offset"
-            raise AmcError(f"a {shifts} of {offsets} Hz appears as another: allowed are at most {half}")
+            raise AmcError(f"{shifts} of {offsets} Hz would alias: allowed are at most {half}")
         if scattered > slowest / 2:
-            raise AmcError(f"a max_doppler of {scattered:g} Hz appears as another: allowed are at most {half}")
+            raise AmcError(f"max_doppler of {scattered:g} Hz would alias: allowed are at most {half}")
 
     def _require_partners(self) -> None:
         """Raise AmcError for a field that does nothing without another one."""
@@ -199,11 +201,11 @@ class Scenario:
 
     @property
     def paths(self) -> Channel:
-        """The channel itself, where `channel` is a name."""
+        """The `Channel`, also if the field `channel` is a name."""
         return CHANNELS[self.channel] if isinstance(self.channel, str) else self.channel
 
     def require_length(self, length: int) -> None:
-        """Raise AmcError unless `length` samples are more than the channel delays by, and enough to find a rate in."""
+        """Raise AmcError unless `length` samples exceed the channel's delays and suffice to estimate a symbol rate."""
         if self.resample_to is not None and length < SHORTEST_RESAMPLED:
             raise AmcError(f"length {length} is too short for resample_to: at least {SHORTEST_RESAMPLED} samples")
         delay = max(self.paths.path_delays, default=0)
@@ -216,13 +218,13 @@ class Scenario:
         periods = self.paths.max_doppler * length / self.sample_rate
         if periods * length > 1e8:
             raise AmcError(
-                f"channel {self.paths.name!r} fades {periods:g} times in {length} samples at {self.sample_rate:g} Hz, "
-                f"which is too fast: at most {1e8 / length:g} times are allowed"
+                f"channel {self.paths.name!r} fades too fast: {periods:g} cycles of max_doppler in {length} samples at "
+                f"{self.sample_rate:g} Hz; allowed are at most {1e8 / length:g}"
             )
 
     @property
     def components(self) -> tuple[Scenario, ...]:
-        """The scenario itself; of a `Mixture`, the scenarios it is made of."""
+        """The scenario itself; for a `Mixture`, its scenarios."""
         return (self,)
 
     def as_dict(self) -> dict[str, Any]:
@@ -230,14 +232,14 @@ class Scenario:
         return {field.name: plain(getattr(self, field.name)) for field in fields(self)}
 
     def definition(self) -> dict[str, Any]:
-        """What makes the scenario another: fields that are not at their default, a channel and files by content."""
+        """What identifies the scenario: fields that are not at their default, with channel and files by content."""
         changed = changes(self)
         if "channel" in changed:
             changed["channel"] = self.paths.definition()
-            if not changed["channel"]:  # noise alone, which is the default
+            if not changed["channel"]:  # noise only, the default
                 del changed["channel"]
         changed |= {name: fingerprint(changed[name]) for name in FILE_FIELDS if name in changed}
-        if "audio" in changed:  # which all parts once drew from the whole of
+        if "audio" in changed:  # distinct from an older definition, in which all parts drew from the whole file
             changed["audio"] = {"content": changed["audio"], "parts": "stretches"}
         return changed
 
@@ -246,7 +248,7 @@ class Scenario:
         values = {name: column(field, getattr(self, name)) for name, field in fields_of(self).items()}
         values["front_end"] = self.front_end and self.front_end.label
         values["channel"] = self.paths.name or f"channel {key(self.paths)[:6]}"
-        if self.recording:  # of whose setting nothing is known
+        if self.recording:  # its setting is unknown
             blank = {name: "" if isinstance(value, str) else math.nan for name, value in values.items()}
             values = blank | {name: values[name] for name in OF_RECORDINGS}
         return values
@@ -254,11 +256,11 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Mixture:
-    """Scenarios side by side, to train on: the instance's index decides from which of them it is.
+    """A mixture of scenarios to train on: the index of an instance decides its scenario.
 
-    Instance i of the mixture is instance i of one of the `scenarios`, which take shares in proportion to
-    `weights` (kept as shares of 1), to within an instance or two of every stretch of indices and so of every
-    modulation, SNR and part. Raises AmcError for fewer than two scenarios or weights that are not positive.
+    Instance i of the mixture is instance i of one of the `scenarios`. Their shares are in proportion to `weights` (kept
+    as shares of 1), to within an instance or two in every range of indices and so in every modulation, SNR and part.
+    Raises AmcError for fewer than two scenarios or weights that are not positive.
     """
 
     scenarios: tuple[Scenario, ...]
@@ -270,17 +272,18 @@ class Mixture:
         whole = sum(weights) if abs(sum(weights) - 1) > 1e-12 else 1  # shares of 1 stay as they are
         object.__setattr__(self, "weights", tuple(float(weight / whole) for weight in weights))
         if len(self.scenarios) < 2 or len(set(self.scenarios)) < len(self.scenarios):
-            raise AmcError("a mixture has at least two scenarios, all different")
+            raise AmcError("a mixture has to have at least two scenarios, all different")
         if len(weights) != len(self.scenarios):
-            raise AmcError(f"{many(len(self.scenarios), 'scenario')} and {many(len(weights), 'weight')} do not match")
+            counts = f"{many(len(self.scenarios), 'scenario')} and {many(len(weights), 'weight')}"
+            raise AmcError(f"a mixture of {counts} is not allowed: give a weight for each scenario")
 
     @property
     def components(self) -> tuple[Scenario, ...]:
         return self.scenarios
 
     def component(self, index: np.ndarray) -> np.ndarray:
-        """The number of the scenario that each instance is from: int64 indices → int64 numbers of the same shape."""
-        golden = (math.sqrt(5) - 1) / 2  # whose multiples fill the unit interval evenly, however many are taken
+        """The scenario of each instance: int64 indices of instances → int64 indices of scenarios, same shape."""
+        golden = (math.sqrt(5) - 1) / 2  # any number of its multiples modulo 1 fill the unit interval evenly
         below = np.cumsum(self.weights)[:-1]
         return np.searchsorted(below, (index + 1) * golden % 1.0, side="right")
 
@@ -289,14 +292,14 @@ class Mixture:
         return {"mixture": [scenario.as_dict() for scenario in self.scenarios], "weights": list(self.weights)}
 
     def definition(self) -> dict[str, Any]:
-        """What makes the mixture another."""
+        """What identifies the mixture."""
         alike = len(set(self.weights)) == 1
         return {"mixture": list(self.scenarios)} | ({} if alike else {"weights": self.weights})
 
     def columns(self) -> dict[str, str | float]:
         """As `Scenario.columns`; a field in which the scenarios differ is written "awgn + rayleigh", in their order.
 
-        Shares that are not equal stand before the values: "0.75 awgn + 0.25 rayleigh".
+        Unequal shares precede the values: "0.75 awgn + 0.25 rayleigh".
         """
         columns = [scenario.columns() for scenario in self.scenarios]
         shares = [f"{written(weight, 4)} " if len(set(self.weights)) > 1 else "" for weight in self.weights]
@@ -310,7 +313,7 @@ class Mixture:
 
 
 SCENARIO_FIELDS = tuple(fields_of(Scenario))
-FILE_FIELDS = tuple(name for name, field in fields_of(Scenario).items() if field.file)  # what counts is what lies there
+FILE_FIELDS = tuple(name for name, field in fields_of(Scenario).items() if field.file)  # identified by content
 
 
 def scenario_from(plain: Mapping[str, Any]) -> Scenario | Mixture:

@@ -1,4 +1,4 @@
-"""The schedules of the learning rate that a recipe may have."""
+"""The schedules of a recipe's learning rate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from amc_core.run import Recipe
 
 
 def learning_rate(recipe: Recipe, progress: float) -> float:
-    """The learning rate after a share of the epochs, `progress` in [0, 1), where the schedule depends on that alone."""
+    """The learning rate after a share of the epochs, `progress` in [0, 1), for every schedule but "plateau"."""
     if recipe.schedule == "cosine":
         return recipe.learning_rate * (1 + math.cos(math.pi * progress)) / 2
     if recipe.schedule == "step":
@@ -20,9 +20,9 @@ def learning_rate(recipe: Recipe, progress: float) -> float:
 def plateau_rate(recipe: Recipe, losses: Sequence[float]) -> float:
     """The learning rate after epochs of these validation losses, with the schedule "plateau".
 
-    As Keras's and PyTorch's ReduceLROnPlateau have it by default. They differ in what is lower (by 1e-4, or by 1e-4 of
-    the lowest loss) and in when they act: once the epochs in a row without a lower loss reach the patience, or exceed
-    it. PyTorch also leaves out a change of at most 1e-8.
+    It follows the defaults of Keras's and PyTorch's ReduceLROnPlateau. In Keras, a loss has to be lower by 1e-4, and the
+    rate falls when the consecutive epochs without a lower loss reach the patience. In PyTorch, a loss has to be lower by
+    1e-4 of the lowest loss, and the rate falls when those epochs exceed the patience, unless by at most 1e-8.
     """
     keras = recipe.plateau_counting == "keras"
     rate, lowest, waited = recipe.learning_rate, math.inf, 0

@@ -1,4 +1,4 @@
-"""What a test setting is to a run: trained in, seen, covered by distributions of its training, or unseen."""
+"""The relation of a test setting to a run: trained in, seen, covered by distributions of its training, or unseen."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from amc_core.scenario import Distribution, Mixture, Scenario
 
 SETTINGS = ("trained", "seen", "covered", "unseen")
 
-# Scenarios and lengths of training, of a run and of each that it descends from, the nearest first.
+# Scenarios and lengths of the training of a run and of each run that it descends from, the nearest first.
 Descent = Sequence[tuple[Collection[Scenario], range]]
 
 
 def setting(scenario: Scenario, length: int, descent: Descent) -> str:
-    """What a test scenario and a length in samples are to a run: one of `SETTINGS`.
+    """The relation of a test scenario and a length in samples to a run: one of `SETTINGS`.
 
-    "trained": the run itself was trained there; on a mixture in each of its parts, with random lengths from the
-    shortest to the longest. "seen": the run at another length, or one that it descends from, was trained in the
-    scenario. "covered": distributions of such a training could have drawn the scenario. "unseen": what is left.
+    "trained": the run itself was trained in the scenario (or a mixture with it) at the length (or random lengths that
+    include it). "seen": the run at another length, or a run that it descends from, was trained in the scenario.
+    "covered": distributions of such a training could have drawn the scenario. "unseen": none of these.
     """
     scenarios, lengths = descent[0]
     if scenario in scenarios and length in lengths:
@@ -32,12 +32,12 @@ def setting(scenario: Scenario, length: int, descent: Descent) -> str:
 
 
 def is_unseen(test: Dataset, run: Run) -> bool:
-    """Is the scenario of a test dataset, at whatever length, unseen by a run?"""
+    """Is the scenario of a test dataset, at any length, unseen by a run?"""
     return setting(test.scenario, test.length, descent_of(run)) == "unseen"
 
 
 def covers(training: Scenario, test: Scenario) -> bool:
-    """Could the distributions of a training scenario have drawn a test scenario, or all that its own can draw?"""
+    """Could the distributions of a training scenario have drawn a test scenario, or all that the test can draw?"""
     return all(_could_be(getattr(training, field.name), getattr(test, field.name)) for field in fields(Scenario))
 
 
@@ -48,7 +48,7 @@ def varies(scenario: Scenario) -> bool:
 
 
 def _could_be(drawn: object, value: object) -> bool:
-    """Is a value, or all that a distribution can draw, among what `drawn` stands for?"""
+    """Could `drawn`, a value or distribution of the training, give `value`, or all that `value` can draw?"""
     if drawn == value:
         return True
     if isinstance(drawn, FrontEnd) and isinstance(value, FrontEnd):
@@ -64,7 +64,7 @@ def _could_be(drawn: object, value: object) -> bool:
 
 
 def descent_of(run: Run) -> Descent:
-    """Of a run and those that it descends from, the nearest first: the scenarios and lengths of their training."""
+    """The scenarios and lengths in which a run and those that it descends from were trained, the nearest first."""
     own = trained_in(run.dataset.scenario, run.dataset.length, run.recipe.min_length)
     return [own, *(descent_of(run.parent) if run.parent else ())]
 

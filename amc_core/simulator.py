@@ -1,7 +1,7 @@
 """From addresses to I/Q: r(t) = Σ_i h_i(t) s(t − τ_i) + v(t), scaled to unit power (P1 eq. 2).
 
-An instance's address is (scenario, modulation, SNR, seed, index), and the address decides every bit of it,
-whatever the batch, the order, or the worker; on another kind of device it is the same up to float rounding.
+An instance's address is (scenario, modulation, SNR, seed, index). It decides every bit of the instance, for any batch,
+order or worker; on another kind of device the instance is the same up to float rounding.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from amc_core.noise import joined, power
 from amc_core.scenario import Scenario
 from amc_core.stages import Batch, Draws, Setting
 
-_GROUPS = 4  # of a matrix product (see `exactmath.group`) simulated at a time: enough to spread Python's own costs
+_GROUPS = 4  # groups of a matrix product (`exactmath.group`) simulated at a time, enough to hide Python's overhead
 
 
 class Simulator:
     """Simulates instances of one scenario.
 
     modulations: names, or `OwnModulation`s; snrs_db: dB over the sampled band, relative to the received signal's power
-    (inf: no noise); length: samples; seed: of the dataset; stretch: from which tenth to which of an audio file
+    (inf: no noise); length: samples; seed: of the dataset; stretch: the tenths of an audio file between which
     instances are taken, see `Dataset.stretch`.
     """
 
@@ -73,7 +73,7 @@ class Simulator:
         return [x.to(self.device) for x in (self.kind_of, self.keys, self.noise_power.to(torch.float32))]
 
     def _families(self, names: Sequence[str], setting: Setting):
-        """The basebands needed and, for each modulation, the numbers of its baseband and of its kind within that."""
+        """The basebands and, for each modulation, the index of its baseband and its index within that baseband."""
         groups: dict[object, list[str]] = {}
         for name in names:
             known = modulation_of(name)
@@ -112,16 +112,16 @@ class Simulator:
         return out
 
     def _chunks(self, modulation: torch.Tensor) -> Iterator[tuple[int, int, torch.Tensor]]:
-        """Family, number of instances, and rows of them in the batch, filled up to a multiple of a group."""
+        """Family, number of instances, and their rows in the batch, padded to a multiple of a group."""
         families = self.family_of[modulation]
         for family in families.unique().tolist():
             for part in (families == family).nonzero()[:, 0].split(_GROUPS * self.group):
                 yield family, len(part), part[torch.arange(-(-len(part) // self.group) * self.group) % len(part)]
 
     def _chunk(self, family: int, count: int, here: torch.Tensor, there: torch.Tensor, out: torch.Tensor) -> None:
-        """Writes the instances of one chunk of addresses, the first `count` of them, into their rows of `out`.
+        """Writes the first `count` instances of a chunk of addresses into their rows of `out`.
 
-        here, there: (4, chunk) int64, row, modulation, SNR and index, on the CPU and on the device.
+        here, there: (4, chunk) int64: row, modulation, SNR and index, on the CPU and on the device.
         """
         _, modulation, snr, index = here
         draws = Draws(self.scenario, self.keys[modulation, snr], index)
@@ -134,7 +134,7 @@ class Simulator:
         if self.scenario.snr_reference == "average":
             batch = replace(batch, sent_power=power(torch.stack([part[:, 0] for part in sent], dim=1)))
         signal = self.paths(sent, batch)
-        batch, signal = batch.first(count), signal[:count]  # without what fills a matrix product
+        batch, signal = batch.first(count), signal[:count]  # without the padding
         for stage in self.stages[:-1]:
             signal = stage(signal, batch)
         self.stages[-1].into(out, rows[:count], signal, batch)
@@ -151,19 +151,19 @@ def simulate(
 ) -> torch.Tensor:
     """Instances of one scenario, modulation and SNR.
 
-    Audio is from the whole of a file, not from the stretch that a part of a dataset has.
+    Audio is drawn from a whole file, not from the stretch of one part of a dataset.
 
     Parameters:
         scenario: The transmission setting.
-        modulation: A name, or a modulation of one's own, {"MY8": {"points": […]}} or {"4FSK": {"cpm": {…}}}.
+        modulation: A name, or your own modulation, {"MY8": {"points": […]}} or {"4FSK": {"cpm": {…}}}.
         snr_db: dB over the sampled band, relative to the received signal's power; inf for no noise. At least −200.
-        indices: The instances, by whole numbers from 0 to 2⁶³ − 1.
-        length: Samples of an instance.
+        indices: Indices of the instances, whole numbers from 0 to 2⁶³ − 1.
+        length: Samples of an instance, at least 1.
         seed: The seed of the dataset.
-        device: The device that computes, and on which the result lies.
+        device: The torch device that computes, and on which the result lies.
 
     Returns:
-        (len(indices), length) complex64, each instance of mean power 1.
+        (len(indices), length) complex64, each instance of mean power 1, or as the scenario's normalisation says.
 
     Raises:
         AmcError: The modulation is not known, or another value is not allowed.
@@ -177,9 +177,9 @@ def simulate(
         numbers = [operator.index(number) for number in indices]
         length, seed = operator.index(length), operator.index(seed)
     except TypeError:
-        raise AmcError("indices, length and seed are whole numbers") from None
+        raise AmcError("indices, length and seed have to be whole numbers") from None
     if length < 1 or not all(0 <= number < 1 << 63 for number in numbers):
-        raise AmcError("length is at least 1, and indices are from 0 to 2**63 - 1")
+        raise AmcError("length has to be at least 1, and indices from 0 to 2**63 - 1")
     index = torch.tensor(numbers, dtype=torch.int64)
     simulator = Simulator(scenario, [modulation], [snr_db], length, seed, device)
     zeros = torch.zeros_like(index)

@@ -1,4 +1,4 @@
-"""The parts of a recording as a public benchmark draws them."""
+"""The split of a recording that a public benchmark draws."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _SEED = 2016
 
 
 def amr_benchmark_parts(recording: Recording) -> Iterator[tuple[int, float, tuple[np.ndarray, ...]]]:
-    """Modulation (its index), SNR (dB), and the positions of training, validation and test in the order of drawing.
+    """Index of a modulation, SNR in dB, and the positions of training, validation and test in the order of drawing.
 
     AMR-Benchmark (Zhang et al. 2022, github.com/Richardzhangxx/AMR-Benchmark) numbers the instances of RadioML 2016 by
     name of the modulation, as the file spells it, then SNR, and draws from NumPy's legacy generator of seed 2016, one
-    modulation and SNR after another: 60 % for training, then 20 % for validation from the rest, in the order that
-    Python's set of these numbers has. (It then shuffles its lists, which changes no part.) The names in other
-    recordings are ours.
+    modulation and SNR after another: 60 % for training, then 20 % for validation from the rest, in the order of
+    Python's set of these numbers. (It then shuffles its lists, which changes no part.) For other recordings, names are
+    ours.
     """
     spelled, first = recording.spelled or recording.modulations, 0
     draw = np.random.RandomState(_SEED)

@@ -1,8 +1,9 @@
-"""The stages that a signal passes on its way from symbols to samples, and what each of them is given.
+"""The stages that a signal passes from symbols to samples, and their arguments.
 
 A stage is bound to a setting and called as ``stage(signal, batch) → signal``. The first, a baseband, is given None and
-returns I and Q at every path delay, a pair of (batch, paths, length); those of `impairments.TRANSMITTER` keep it so;
-the next adds up the paths; from there on a signal is (batch, 2, length) float32, I and Q. `impairments.STAGES` follow.
+returns I and Q at every path delay, a pair of (batch, paths, length). The stages of `impairments.TRANSMITTER` take and
+return such a pair. The next stage adds up the paths. From there on, with `impairments.STAGES`, a signal is
+(batch, 2, length) float32, I and Q.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from amc_core.scenario import Scenario
 
 @dataclass(frozen=True)
 class Setting:
-    """What a stage is bound to.
+    """The setting to which a stage is bound.
 
-    A scenario, its path delays (paths,) in s, the length in samples, the device, the seed of the dataset, and from
-    which tenth to which of an audio file its instances are taken.
+    delays: (paths,) in s. length: samples of an instance. seed: of the dataset. stretch: the tenths of an audio file
+    between which instances are taken.
     """
 
     scenario: Scenario
@@ -39,9 +40,9 @@ class Setting:
 
 
 class Draws(dict):
-    """Field of a scenario → its value in each instance of a batch of addresses, (batch,) float64, made on demand.
+    """Field of a scenario → its value in each instance of a batch of addresses, (batch,) float64, drawn on demand.
 
-    A field's draw is the first word of a stream that belongs to its name, so that no field moves the draws of another.
+    A field's draw is the first word of the stream of its name, so that no field changes the draws of another.
     keys: (batch, 2) int64; indices: (batch,) int64; both on the CPU.
     """
 
@@ -57,7 +58,7 @@ class Draws(dict):
         return self[name]
 
     def of(self, name: str, value: float | Distribution) -> np.ndarray:
-        """What is drawn of a value by the name of a stream; of one that is fixed, that."""
+        """The values of a distribution, drawn from the stream of a name; a fixed value is repeated."""
         if not isinstance(value, Distribution):
             return np.full(len(self.indices), value)
         drawn = words(self.keys_of, self.indices, stream(name), 1)[0, :, 0].numpy()
@@ -74,9 +75,9 @@ class Draws(dict):
 class Batch:
     """A batch of addresses, as stages see it.
 
-    kind: (batch,) int64, the modulation among those of a baseband. keys: (batch, 2) int64 and indices: (batch,) int64,
-    of the addresses. noise_power: (batch,) float32, in proportion to the signal's: to that received, or, where
-    `sent_power` (batch,) float32 is given, to that. All but draws are on the device.
+    kind: (batch,) int64, index of the modulation within its baseband. keys, indices: (batch, 2) and (batch,) int64 of
+    the addresses. noise_power: (batch,) float32, relative to `sent_power`, (batch,) float32, or, if that is None, to the
+    received power. All but draws are on the device.
     """
 
     kind: torch.Tensor
@@ -90,7 +91,7 @@ class Batch:
         return len(self.indices)
 
     def column(self, values: str | np.ndarray) -> torch.Tensor:
-        """A field's value in each instance, or (batch,) float64, as (batch, 1, 1) float32 to scale a signal by."""
+        """A field's value in each instance, or values (batch,) float64, as (batch, 1, 1) float32 factors."""
         values = self.draws[values] if isinstance(values, str) else values
         return carried(torch.as_tensor(values, dtype=torch.float32), self.indices.device)[:, None, None]
 
@@ -106,7 +107,7 @@ class Batch:
 class Stage(ABC):
     """One stage of a signal, bound to a setting.
 
-    fields: those of a scenario that it is the effect of. With all of them at their default, the stage is left out.
+    fields: the fields of a scenario that the stage implements. If all of them have their default, it is left out.
     """
 
     fields: tuple[str, ...] = ()
@@ -116,15 +117,15 @@ class Stage(ABC):
 
     @classmethod
     def of(cls, setting: Setting) -> Stage | None:
-        """The stage of a setting, None where it has nothing to do."""
+        """The stage of a setting, None if it has no effect there."""
         declared = fields_of(setting.scenario)
         usual = [getattr(setting.scenario, name) == declared[name].default for name in cls.fields]
         return None if usual and all(usual) else cls(setting)
 
     @abstractmethod
     def __call__(self, signal: Any, batch: Batch) -> Any:
-        """What becomes of a signal."""
+        """The signal after the stage."""
 
     def into(self, out: torch.Tensor, rows: torch.Tensor, signal: torch.Tensor, batch: Batch) -> None:
-        """As a call, of the last stage: the signal becomes `rows` (batch,) of `out` (…, 2, length)."""
+        """Write the signal after the stage into `rows`, (batch,), of `out`, (…, 2, length)."""
         out[rows] = self(signal, batch)

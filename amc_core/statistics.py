@@ -1,12 +1,12 @@
-"""From counts to intervals, tests and calibration: what a number of correct answers allows one to say.
+"""Confidence intervals, tests and calibration from counts.
 
 Two questions have two intervals. *Of this network*: what would these weights reach on all instances of the setting?
 *Of another training*: what would the same network reach on average, trained again from other seeds? Seeds share their
 test instances, so repeating a training never adds instances.
 
-Shapes: `correct` is [..., strata] of one network and [..., seeds, strata] of several, `n` is [..., strata]; leading
-dimensions are any. A stratum is what is drawn by itself: an SNR, or an SNR and a modulation. `weights` [strata] are
-the shares of the strata in the accuracy that is meant; by default those of their instances.
+Shapes: `correct` is [..., strata] for one network and [..., seeds, strata] for several, `n` is [..., strata]; there may
+be any leading dimensions. A stratum is sampled separately: an SNR, or an SNR and a modulation. `weights` [strata] are
+the shares of the strata in the accuracy; by default those of their instances.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-_STEPS = 16  # points at which the interval of a curve is worked out, between two SNRs
-_FLOOR = 0.03  # coverage of two seeds' SNRs is then 94 to 98 %
+_STEPS = 16  # points between two SNRs at which the interval of a curve is computed
+_FLOOR = 0.03  # gives a coverage of 94 to 98 % for the SNRs of two seeds
 
 
 class Estimate(NamedTuple):
@@ -40,8 +40,8 @@ def wilson(correct: np.ndarray, n: np.ndarray, level: float = 0.95) -> tuple[np.
 def of_network(correct: np.ndarray, n: np.ndarray, weights: np.ndarray | None = None, level: float = 0.95) -> Estimate:
     """Accuracy of one network: [..., strata] counts → [...].
 
-    Wilson's interval at the number of instances that a simple sample of equal variance would have. Of one stratum it
-    is Wilson's own.
+    It is Wilson's interval at the number of instances of a simple random sample with equal variance, and so Wilson's
+    own interval for one stratum.
     """
     return _of_shares(np.asarray(correct) / n, np.asarray(n, float), weights, level)
 
@@ -66,7 +66,7 @@ def of_training(
 
     ā ± √(t² s²/S + z² Σ w² p̄ (1 − p̄)/n): s² is the variance of the seeds' accuracies, t Student's quantile of S − 1
     degrees of freedom, and every instance counts once. shared: do the seeds have the same test instances? If not, s²
-    holds the second term already. The bounds of a single seed are NaN: it tells nothing of another training.
+    includes the second term. The bounds of a single seed are NaN, since it says nothing about another training.
     """
     correct, n = np.asarray(correct), np.asarray(n, float)
     shares = _shares(n, weights)
@@ -78,9 +78,9 @@ def of_training(
 
 
 def accuracy(correct: np.ndarray, n: np.ndarray, weights: np.ndarray | None = None, level: float = 0.95) -> Estimate:
-    """Accuracy of [..., seeds, strata] counts: of another training where there are several seeds, else of the network.
+    """Accuracy from [..., seeds, strata] counts: of another training if there are several seeds, else of the network.
 
-    Callers hand in every training once: runs of equal weights are one.
+    Callers pass every training once: runs of equal weights are one.
     """
     if np.shape(correct)[-2] > 1:
         return of_training(correct, n, weights, level)
@@ -103,10 +103,10 @@ def difference(
 ) -> Estimate:
     """Accuracy − reference accuracy, from [..., seeds, strata] counts of either side.
 
-    paired: is seed i of one side to be set beside seed i of the other? Then s² is the variance of the seeds'
-    differences, otherwise of each side (Welch 1947). Instances add the terms of both sides. With one seed on both
-    sides it is the interval of these networks (Newcombe 1998, method 10); with one on either, the bounds are NaN. A
-    side that draws nothing in training is given `paired=False` and one seed, and adds instances alone.
+    paired: do seeds i of both sides form a pair? Then s² is the variance of the seeds' differences, otherwise that of
+    each side (Welch 1947). Instances add the terms of both sides. With one seed on each side, it is the interval of
+    these networks (Newcombe 1998, method 10); with one seed on one side only, the bounds are NaN. A side whose training
+    is deterministic is given with `paired=False` and one seed, and adds only the term of its instances.
     """
     own, other = np.asarray(correct), np.asarray(reference_correct)
     n, reference_n = np.asarray(n, float), np.asarray(reference_n, float)
@@ -148,7 +148,7 @@ def ratio(own: Estimate, other: Estimate) -> Estimate:
 def paired_difference(only_own: np.ndarray, only_other: np.ndarray, n: np.ndarray, level: float = 0.95) -> Estimate:
     """Accuracy − reference accuracy of two networks on the same n instances (Bonett and Price 2012).
 
-    only_own, only_other: how many one side alone got right.
+    only_own, only_other: numbers of instances that only one side got right.
     """
     only_own, only_other, n = (np.asarray(counts, float) for counts in (only_own, only_other, n))
     own, other = (only_own + 1) / (n + 2), (only_other + 1) / (n + 2)
@@ -159,7 +159,7 @@ def paired_difference(only_own: np.ndarray, only_other: np.ndarray, n: np.ndarra
 def mcnemar(only_own: np.ndarray, only_other: np.ndarray) -> np.ndarray:
     """p of the hypothesis that two networks are equally accurate (McNemar's exact test, two-sided).
 
-    only_own, only_other: as in `paired_difference`. Means over several outcomes of an instance need not be whole: the
+    only_own, only_other: as in `paired_difference`. They may be means over several outcomes of an instance: the
     incomplete beta function continues the binomial distribution between whole numbers.
     """
     from scipy.special import betainc
@@ -171,10 +171,10 @@ def mcnemar(only_own: np.ndarray, only_other: np.ndarray) -> np.ndarray:
 def paired_difference_of_trainings(
     only_own: np.ndarray, only_other: np.ndarray, n: np.ndarray, level: float = 0.95
 ) -> tuple[Estimate, float]:
-    """As `paired_difference`, of another training of both: [seeds] counts → the estimate and p.
+    """As `paired_difference`, for another training of both networks: [seeds] counts → the estimate and p.
 
-    d̄ ± √(t² s²/S + z² V): s² is the variance of the seeds' differences, V that of a mean difference on the n instances,
-    each once. p is 1 − the level at which the interval begins at 0.
+    d̄ ± √(t² s²/S + z² V): s² is the variance of the seeds' differences, V that of the mean difference on the n
+    instances, each counted once. p is 1 minus the level at which one bound of the interval is 0.
     """
     only_own, only_other, n = (np.asarray(counts, float) for counts in (only_own, only_other, n))
     differences, once = (only_own - only_other) / n, n.mean()
@@ -197,9 +197,9 @@ def paired_difference_of_trainings(
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """p values [tests] corrected so that, at any level, one false claim at all is that improbable (Holm 1979).
+    """p values [tests] corrected for the family-wise error rate (Holm 1979).
 
-    NaN stands for a test that was not made, and counts for nothing.
+    NaN stands for a test that was not made, and is not counted.
     """
     p = np.asarray(p, float)
     corrected, made = np.full(p.shape, np.nan), np.flatnonzero(~np.isnan(p))
@@ -210,15 +210,15 @@ def holm(p: np.ndarray) -> np.ndarray:
 
 
 def bonferroni(level: float, comparisons: int) -> float:
-    """The level of each of so many intervals that hold all together at `level`."""
+    """The level of each of several intervals that hold simultaneously at `level`."""
     return 1 - (1 - level) / comparisons
 
 
 def largest(estimates: Estimate) -> Estimate:
-    """The largest along the last axis; the interval holds at the level at which the estimates hold all together.
+    """The largest along the last axis; the interval holds at the level at which the estimates hold simultaneously.
 
-    Estimates are to be made at `bonferroni(level, count)`. If every interval covers its value, the largest value lies
-    between the largest lower and the largest upper bound.
+    Estimates should have the level `bonferroni(level, count)`. If every interval covers its value, the largest value
+    lies between the largest lower and the largest upper bound.
     """
     return Estimate(*(part.max(-1) for part in estimates))
 
@@ -234,23 +234,23 @@ def snr_at(
     level: float = 0.95,
     shared: bool = True,
 ) -> Estimate:
-    """The SNR in dB at which a curve, straight between tested SNRs, first reaches `target`.
+    """The SNR in dB at which a curve, linear between tested SNRs, first reaches `target`.
 
     snrs_db: [SNRs], ascending. correct: [..., seeds, SNRs]; n: [..., SNRs]. The interval holds the SNRs at which the
-    curve's accuracy cannot be told from the target (Fieller). It is that of another training with several seeds, and
-    that of this network with one. The SNR is NaN if the target is never reached, and the lowest tested SNR if that
-    reaches it already.
+    curve's accuracy does not differ significantly from the target (Fieller). With several seeds, it is the interval of
+    another training; with one seed, that of this network. The SNR is NaN if the target is never reached, and the lowest
+    tested SNR if the target is reached there already.
     """
     snrs_db, n = np.asarray(snrs_db, float), np.asarray(n, float)
     tested = np.asarray(correct) / n[..., None, :]
     mean = tested.mean(-2)
-    smoothed = (mean * n + 2) / (n + 4)  # no variance of 0 where all or none were right
+    smoothed = (mean * n + 2) / (n + 4)  # avoids a variance of 0 if all or none were right
     fine, curves, squares = _between(snrs_db, tested, smoothed * (1 - smoothed) / n)
     seeds, mean = curves.shape[-2], curves.mean(-2)
     if seeds == 1:
         half = normal(level) * np.sqrt(squares)
     else:
-        # The variance is too small if seeds' curves happen to cross: a part of that at tested SNRs is its floor.
+        # The variance is too small where curves of seeds happen to cross: its floor is a part of that at tested SNRs.
         floor = _between(snrs_db, tested, tested.var(-2, ddof=1, keepdims=True))[2][..., 0, :]
         spread = np.maximum(curves.var(-2, ddof=1), _FLOOR * floor)
         half = _weighted_half_width(spread / seeds, seeds - 1, squares if shared else 0.0, level)
@@ -276,7 +276,7 @@ def first_reached(x: np.ndarray, y: np.ndarray, target: float) -> np.ndarray:
 
 
 def _between(x: np.ndarray, curves: np.ndarray, variances: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Points between tested SNRs, with the values of straight lines there and the variances of these."""
+    """Points between tested SNRs, with the linearly interpolated values and their variances."""
     left = np.repeat(np.arange(len(x) - 1), _STEPS)
     share = np.tile(np.arange(_STEPS) / _STEPS, len(x) - 1)
     left, share = np.append(left, len(x) - 1), np.append(share, 0.0)
@@ -316,8 +316,8 @@ def normal(level: float) -> float:
 
 
 def student(freedom: np.ndarray, level: float) -> np.ndarray:
-    """Student's quantile of a two-sided interval, at so many degrees of freedom."""
-    from scipy.special import stdtrit  # which takes long to import, and tables of single seeds do without
+    """Student's quantile of a two-sided interval, at these degrees of freedom."""
+    from scipy.special import stdtrit  # slow to import, and not needed for tables of single seeds
 
     return stdtrit(freedom, (1 + level) / 2)
 
@@ -328,10 +328,10 @@ def _shares(n: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
 
 
 def _variance(proportions: np.ndarray, n: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Σ w² p (1 − p)/n, of proportions that are drawn to their mean by two instances a stratum.
+    """Σ w² p (1 − p)/n, of proportions that two instances a stratum shrink towards their mean.
 
-    Strata of a few instances would otherwise look certain where all of these happened to be right. Dividing by
-    1 − n/(n + 2)² undoes what chance takes off p (1 − p) among several strata.
+    Otherwise strata of a few instances, all of which happened to be right, would look certain. Dividing by
+    1 − n/(n + 2)² corrects the bias of p (1 − p) among several strata.
     """
     mean = (proportions * shares).sum(-1, keepdims=True)
     drawn = (proportions * n + 2 * mean) / (n + 2)
@@ -365,7 +365,7 @@ def _half_width(accuracies: np.ndarray, instances: np.ndarray, level: float) -> 
 
 
 def _welch_half_width(sides: list[np.ndarray], instances: np.ndarray, level: float) -> np.ndarray:
-    """As `_half_width`, of two sides whose spreads are taken apart; a side of one seed has none."""
+    """As `_half_width`, for two sides with separate spreads; a side of one seed has none."""
     several = [side for side in sides if side.shape[-1] > 1]
     spreads = [side.var(-1, ddof=1) / side.shape[-1] for side in several]
     total = sum(spreads)
@@ -379,7 +379,7 @@ def _welch_half_width(sides: list[np.ndarray], instances: np.ndarray, level: flo
 
 
 def _weighted_half_width(spread: np.ndarray, freedom: int, instances: np.ndarray, level: float) -> np.ndarray:
-    """Of a sum of two variances, the quantiles weighted by these (Cochran and Cox 1957): tighter than `_half_width`."""
+    """Half width for a sum of two variances, which weight the quantiles (Cochran and Cox 1957), below `_half_width`."""
     total = spread + instances
     weighted = student(freedom, level) * spread + normal(level) * instances
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -1,7 +1,7 @@
-"""Training: a run's definition → weights, one epoch at a time, stoppable and continuable after any step.
+"""Training: a run's definition → weights, one epoch at a time; it can be stopped and continued after any step.
 
-`train` yields its state after every epoch, and within one where it is asked to: a dictionary of plain values and
-tensors that ``torch.load(weights_only=True)`` reads. Given back, it goes on from there and ends in the same weights as
+`train` yields its state after every epoch, and within an epoch on request: a dictionary of plain values and tensors
+that ``torch.load(weights_only=True)`` reads. From this state, a later `train` continues and ends in the same weights as
 a training that was never interrupted: initial weights, order of instances, lengths of batches and dropout follow from
 (seed, epoch), and the learning rate from the number of steps and the losses so far.
 """
@@ -48,14 +48,16 @@ def train(
 ) -> Iterator[dict]:
     """Train a run, yielding the state after every epoch.
 
-    state: one yielded earlier by the same run, to go on from. start: the weights of the run's parent, where it has one.
-    pause: asked between the steps of an epoch whether to yield the state there, too; that state holds "step", how many
-    steps of the epoch it is after, and "kept" is None in the first epoch.
-    A state holds "epochs" (a row per epoch: loss and accuracy on both parts, learning rate, instances a second, and how
-    many instances went through the device at once), "kept" (the weights that the recipe keeps of the epochs so far)
-    and "kept_epoch" (of which they are), besides what is needed to go on. The last state is that of the finished run.
+    state: one yielded earlier by the same run, to continue from. start: the weights of the run's parent, if it has one.
+    pause: called between the steps of an epoch; if it is true, the state is yielded there too. Such a state holds
+    "step", the number of steps done in the epoch, and its "kept" is None in the first epoch.
 
-    Raises AmcError if the loss is no longer a number, and where not even one instance fits the device's memory.
+    A state holds "epochs" (a row per epoch: loss and accuracy on both parts, learning rate, instances a second, and the
+    number of instances that passed through the device at once), "kept" (the weights that the recipe keeps of the epochs
+    so far) and "kept_epoch" (their epoch), besides what is needed to continue. The last state is that of the finished
+    run.
+
+    Raises AmcError if the loss is no longer finite, or if not even one instance fits into the device's memory.
     """
     if model_spec(run.model).knows_setting:
         yield _untrained(run, device)
@@ -76,7 +78,7 @@ def train(
 
 
 def finished(recipe: Recipe, rows: list[dict]) -> bool:
-    """Is training over after the epochs of which these are the rows?"""
+    """Is training finished after the epochs of these rows?"""
     if len(rows) >= recipe.epochs:
         return True
     since = len(rows) - _best_epoch(rows, recipe.stop_on)
@@ -84,7 +86,7 @@ def finished(recipe: Recipe, rows: list[dict]) -> bool:
 
 
 def _best_epoch(rows: list[dict], by: str) -> int:
-    """The first epoch of the best validation "accuracy", or of the lowest "loss"; 0 before there is any."""
+    """The first epoch of the best validation "accuracy", or of the lowest "loss"; 0 before the first epoch."""
     if not rows:
         return 0
     if by == "loss":
@@ -104,13 +106,13 @@ class _Session:
             module.requires_grad_(True)
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimiser]
-        self.settings = {}  # settings of the optimiser that this device asks for
+        self.settings = {}  # of the optimiser, for this device
         if Acceleration.of(device).fused:
             self.settings = {"lr": torch.tensor(recipe.learning_rate, device=device), "fused": True}
             self.settings["capturable"] = torch.device(device).type == "cuda"
         usual = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
         self.optimiser = kind(trained, **usual | self.settings)
-        # What Python does in a network of the user's own, a recording would not do again.
+        # A recording would not repeat what Python code does in the user's own network.
         self.step = Replayed(self._step, device, able=run.model in MODELS)
         self.loss_sum = torch.zeros((), device=device)
         self.correct = torch.zeros((), dtype=torch.int64, device=device)
@@ -122,15 +124,15 @@ class _Session:
             _log.warning("%s", run.doubt)
         self.micro_batch = recipe.batch_size
         self.rows, self.kept, self.kept_epoch = [], None, 0
-        self.within = None  # where in an epoch the state is that was given back
+        self.within = None  # the position within an epoch of the state to continue from
 
     def begin(self, state: dict | None, start: dict | None) -> None:
-        """Take the weights to start from: those of a state, of the parent, or the initial ones."""
+        """Load the weights to start from: those of a state, of the parent, or the initial ones."""
         if state is not None:
             self.model.load_state_dict(state["weights"])
             self.optimiser.load_state_dict(_with_settings(state["optimiser"], self.settings))
             for group in self.optimiser.param_groups:
-                group.update(self.settings)  # the rate itself, of which it has made a copy
+                group.update(self.settings)  # the tensor of the rate, which the optimiser has copied
             self.rows, self.kept, self.kept_epoch = state["epochs"], state["kept"], state["kept_epoch"]
             self.within = state.get("within")
             self.micro_batch = (self.within or self.rows[-1])["micro_batch"]
@@ -138,7 +140,7 @@ class _Session:
             _take_start(self.model, self.run, start)
 
     def epoch(self, pause: Callable[[], bool] | None) -> Iterator[dict]:
-        """Train and validate for one epoch; yields the states within it that `pause` asks for, and that after it."""
+        """Train and validate for one epoch; yields the states within it that `pause` requests, and the one after it."""
         number = len(self.rows) + 1
         loss, accuracy, rate, seconds = yield from self._pass(number, pause)
         self._require_number(loss, number)
@@ -171,7 +173,7 @@ class _Session:
         }
 
     def _state_within(self, step: int, rate: float, seconds: float) -> dict:
-        """The state after so many steps of an epoch, with what the rest of it depends on."""
+        """The state after some steps of an epoch, with everything on which the remaining steps depend."""
         within = {
             "loss_sum": self.loss_sum.cpu().clone(),
             "correct": self.correct.cpu().clone(),
@@ -188,14 +190,14 @@ class _Session:
             raise AmcError(f"training diverged: the loss is {loss} in epoch {epoch} at {rate}; a lower one may help")
 
     def _optimiser_state(self, rate: float) -> dict:
-        """A copy of the optimiser's state, which the next step changes in place, as on a CPU whatever the device."""
+        """A copy of the optimiser's state, which the next step would change, in the form that it has on a CPU."""
         state = copy.deepcopy(self.optimiser.state_dict())
         return _with_settings(state, {"lr": rate, "fused": None, "capturable": False} if self.settings else {})
 
     def _pass(self, number: int, pause: Callable[[], bool] | None) -> Generator[dict, None, tuple[float, ...]]:
-        """One pass over the training instances in an order of its own, from where the state is within it.
+        """One pass over the training instances in the epoch's order, or the rest of one that was interrupted.
 
-        Returns mean loss, accuracy, last rate and seconds, without those in which whoever asked for a state had it.
+        Returns mean loss, accuracy, last rate and seconds, without the time that the consumer of a state takes.
         """
         began = time.perf_counter()
         _training_mode(self.model)
@@ -241,7 +243,7 @@ class _Session:
             group["lr"] = rate
 
     def _step(self, x: torch.Tensor, labels: torch.Tensor) -> None:
-        """One step of the optimiser, whose loss and right answers are added up on the device."""
+        """One step of the optimiser; its loss and number of right answers are added up on the device."""
         loss, scores = self._gradients(x, labels)
         if self.recipe.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
@@ -250,7 +252,7 @@ class _Session:
         self.correct += (scores.argmax(1) == labels).sum()
 
     def _gradients(self, x: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Gradients of the batch's mean loss, in as many pieces as the device's memory asks for; loss and scores."""
+        """Compute gradients of the batch's mean loss, in pieces that fit the device's memory; returns loss and scores."""
         while True:
             try:
                 self.optimiser.zero_grad()
@@ -261,10 +263,10 @@ class _Session:
             except torch.OutOfMemoryError:
                 if self.micro_batch == 1:
                     raise AmcError(f"the memory of {self.device} is too small for one instance") from None
-            # Outside the handler, which would keep alive what did not fit.
+            # Outside the handler, which would keep the tensors that did not fit.
             self.step.forget()
             self.micro_batch = -(-min(self.micro_batch, len(x)) // 2)
-            _log.warning("out of memory: micro-batches of %d, the effective batch stays", self.micro_batch)
+            _log.warning("out of memory: batches are split in micro-batches of %d, with equal results", self.micro_batch)
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
 
@@ -277,13 +279,13 @@ class _Session:
 
 
 def _with_settings(optimiser: dict, settings: dict) -> dict:
-    """The state of an optimiser, with these settings in the place of its own."""
+    """The state of an optimiser with some settings replaced."""
     groups = [group | settings for group in optimiser["param_groups"]]
     return optimiser | {"param_groups": groups}
 
 
 def _training_mode(model: torch.nn.Module) -> None:
-    """Training mode, except for batch normalisation that keeps its weights: it keeps its statistics too."""
+    """Training mode, except for batch normalisation with frozen weights, whose statistics are frozen too."""
     model.train()
     for module in model.modules():
         if hasattr(module, "running_mean") and not any(weight.requires_grad for weight in module.parameters()):
@@ -291,7 +293,7 @@ def _training_mode(model: torch.nn.Module) -> None:
 
 
 def cut(x: torch.Tensor, length: int) -> torch.Tensor:
-    """The first `length` samples of instances (batch, 2, samples), scaled to unit mean power as whole ones are."""
+    """The first `length` samples of instances (batch, 2, samples), scaled to unit mean power again."""
     x = x[..., :length]
     return x * (x.square().sum(1, keepdim=True).mean(2, keepdim=True) + 1e-12).rsqrt()
 
@@ -306,7 +308,7 @@ def _fit_features(run: Run, device) -> Iterator[dict]:
     start = time.perf_counter()
     with torch.inference_mode():
         batches = training.batches(torch.arange(len(training)), _FEATURE_BATCH)
-        of = getattr(model, "features", magnitudes)  # a classifier of the user's own may have none
+        of = getattr(model, "features", magnitudes)  # the user's own classifier may have none
         features, labels = zip(*((of(x).cpu(), labels.cpu()) for x, labels, _ in batches), strict=True)
     model.fit(torch.cat(features).numpy(), torch.cat(labels).numpy(), seed=run.seed)
     seconds = time.perf_counter() - start
@@ -316,24 +318,24 @@ def _fit_features(run: Run, device) -> Iterator[dict]:
 
 
 def _take_start(model: torch.nn.Module, run: Run, start: dict | None) -> None:
-    """Let a network have the weights of its run's parent."""
+    """Load the weights of its run's parent into a network."""
     if start is None:
         raise AmcError(f"run {run.key} starts from run {run.parent.key}, which is not trained")
     model.load_state_dict(start)
 
 
 def _adapted(run: Run, device, start: dict | None) -> dict:
-    """The state of a network whose batch normalisation has its statistics from the training part, labels unseen.
+    """The state of a network whose batch normalisation takes its statistics from the training part, without labels.
 
-    Each layer has the means over batches of their means and variances, in one pass in which batches normalise
-    themselves (Y. Li et al., Pattern Recognition 80, 2018). A last batch that is smaller is left out.
+    Each layer gets the averages over batches of their means and variances, in one pass in which batches normalise
+    themselves (Y. Li et al., Pattern Recognition 80, 2018). A smaller last batch is left out.
     """
     model = new_model(run, device)
     _take_start(model, run, start)
     model.eval()
     layers = [module for module in model.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
     if not layers:
-        raise AmcError(f"retrain 'statistics' is for networks with batch normalisation, and {run.model} has none")
+        raise AmcError(f"retrain 'statistics' needs a network with batch normalisation, and {run.model} has none")
     for layer in layers:
         layer.reset_running_stats()
         layer.momentum = None  # the mean over all batches
@@ -353,7 +355,7 @@ def _adapted(run: Run, device, start: dict | None) -> dict:
 
 
 def _one_row(model: torch.nn.Module, loss: float, accuracy: float, result: Evaluation, **more: float) -> dict:
-    """The state after the only epoch; loss, accuracy: on the training part; result: on the validation part."""
+    """The state after a single epoch; loss, accuracy: on the training part; result: on the validation part."""
     row = {
         "epoch": 1,
         "train_loss": loss,
@@ -367,14 +369,14 @@ def _one_row(model: torch.nn.Module, loss: float, accuracy: float, result: Evalu
 
 
 def _untrained(run: Run, device) -> dict:
-    """The state of a run whose model needs no training: it has seen no instance of the training part."""
+    """The state of a run whose model needs no training, and uses no instance of the training part."""
     model = new_model(run, device)
     result = evaluate(model, Instances(run.dataset, "validation", device), device)
     return _one_row(model, math.nan, math.nan, result, instances_per_second=0.0, micro_batch=0)
 
 
 def _random_state(device: torch.device | str) -> dict[str, torch.Tensor]:
-    """Of the generators that dropout draws from."""
+    """The state of the random generators of dropout."""
     state = {"cpu": torch.get_rng_state()}
     return state | ({"cuda": torch.cuda.get_rng_state(device)} if torch.device(device).type == "cuda" else {})
 

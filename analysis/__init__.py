@@ -1,4 +1,4 @@
-"""From a store to tables and figures. What a name needs is imported when it is asked for; neither torch nor Ray."""
+"""From a store to tables and figures. A name is imported when it is first used. Imports neither torch nor Ray."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Is any network above what no classifier can reach? One that is has seen what it should not have, or is miscounted."""
+"""Is any network above the upper bound? If so, it was trained on test instances, or its counts are wrong."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ import pandas as pd
 from scipy.stats import beta
 
 from amc_core.coverage import why_unknown
+from amc_core.quantities import many
 from analysis.limits import STANDARD_ERROR, limits_of
 from analysis.results import Results
 
 _LINE = "  {model}, run {run}, cell {cell} at {snr_db:g} dB: {accuracy:.1%}, at least {low:.1%}; bound {limit:.1%}"
-_ERRORS = 3  # standard errors of a limit, by which it may be too low
+_ERRORS = 3  # standard errors by which an estimated limit may be too low
 
 
 class Check(NamedTuple):
-    """Accuracies (of a run in a test at one SNR), how many have a known limit, those above it, and why not all."""
+    """The comparison of accuracies (of a run in a test at one SNR) with their limits.
+
+    accuracies: their number. known: the number with a known limit. above: the rows above it. reasons: why other limits
+    are unknown.
+    """
 
     accuracies: int
     known: int
@@ -31,17 +36,18 @@ class Check(NamedTuple):
         if not self.known:
             return text + "."
         if self.above.empty:
-            return f"{text}, and the interval of none lies above it."
+            return f"{text}, and no interval lies above it."
         rows = self.above.to_dict("records")
         lines = "\n".join(map(_LINE.format_map, rows))
-        return f"{text}, and the intervals of {len(rows)} lie above it, so that something is wrong:\n{lines}"
+        verb = "lies" if len(rows) == 1 else "lie"
+        return f"{text}, and {many(len(rows), 'interval')} {verb} above it, so something is wrong:\n{lines}"
 
 
 def above_limit(results: Results, level: float = 0.95) -> pd.DataFrame:
     """A row per accuracy at one SNR whose limit is known: run, model, cell, snr_db, n, accuracy, low, limit, above.
 
-    low: the lower end of its interval of these networks, which holds for all rows together at `level` (Clopper and
-    Pearson, corrected as Bonferroni has it). above: does it exceed the limit by more than the limit's own error?
+    low: the lower bound of the accuracy of these networks, which holds for all rows simultaneously at `level` (Clopper
+    and Pearson, with Bonferroni's correction). above: does it exceed the limit by more than the limit's own error?
     Tests of other modulations than those of the training are left out.
     """
     cells = results.cells
@@ -55,7 +61,7 @@ def above_limit(results: Results, level: float = 0.95) -> pd.DataFrame:
 
 
 def check(studies: Sequence[Results]) -> Check:
-    """Look at all accuracies of several studies."""
+    """Compare all accuracies of several studies with their limits."""
     parts = [(len(results.cells), above_limit(results)) for results in studies if not results.cells.empty]
     rows = [table for _, table in parts]
     above = [table[table["above"]] for table in rows]
@@ -64,7 +70,7 @@ def check(studies: Sequence[Results]) -> Check:
 
 
 def _reasons(studies: Iterable[Results]) -> Iterable[str]:
-    """Why limits are not known, each reason once."""
+    """Reasons why limits are unknown, each once."""
     tests = {test: None for results in studies for run in results.study.runs() for test in results.study.tests(run)}
     reasons = (why_unknown(test.scenario, test.modulations, test.length) for test in tests)
     return dict.fromkeys(reason for reason in reasons if reason)

@@ -1,4 +1,4 @@
-"""Whether classifiers know what they do not know: calibration and open set, from the histograms that cells keep."""
+"""Calibration and open-set recognition of classifiers, from the histograms that cells keep."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from analysis.columns import TEST
 from analysis.pooling import shared_modulations
 from analysis.results import Results
 
-SURE = 0.9  # from which probability a classifier counts as sure
-_OUTCOMES, _BINS = 3, 20  # of a histogram: right, wrong, of a modulation never trained
+SURE = 0.9  # a classifier counts as sure from this largest probability on
+_OUTCOMES, _BINS = 3, 20  # of a histogram; outcomes: right, wrong, sent modulation never trained
 _TESTED = ["run", *TEST, "test_length", "snr_db"]
 
 
 class Histograms:
-    """Counts by the largest probability of all cells of some results, model by model.
+    """Histograms of the largest probability over all cells of some results, by model.
 
     Raises AmcError if there are no cells.
     """
@@ -35,26 +35,26 @@ class Histograms:
         self.models = list(dict.fromkeys(self.cells["model"]))
 
     def of(self, model: str) -> np.ndarray:
-        """(3, 20) counts of a model, over all its cells: right, wrong, of a modulation never trained."""
+        """(3, 20) counts of a model over all its cells: right, wrong, sent modulation never trained."""
         return self.counts[(self.cells["model"] == model).to_numpy()].sum(0)
 
     def by_setting(self, model: str) -> Roc:
-        """Settings that a model knows from training against unseen ones, run by run and SNR by SNR where it has both.
+        """The ROC of settings that a model knows from training against unseen ones.
 
-        Modulations that it knows in both. What its distributions cover counts as known.
+        Runs and SNRs count that have both, and only modulations that the model knows. Covered settings count as known.
         """
         own = (self.cells["model"] == model).to_numpy()
         unseen = own & (self.cells["setting"] == "unseen").to_numpy()
         return self._roc(own & ~unseen, unseen, ["run", "snr_db"], (0, 1))
 
     def by_modulation(self, model: str) -> Roc:
-        """Modulations that a model was trained on against others, in the same settings and at the same SNRs."""
+        """The ROC of a model's trained modulations against others, in the same settings and at the same SNRs."""
         own = (self.cells["model"] == model).to_numpy()
         known, other = self.counts[:, :2].sum((1, 2)) > 0, self.counts[:, 2].sum(1) > 0
         return self._roc(own & known, own & other, _TESTED, (2,))
 
     def _roc(self, known: np.ndarray, unknown: np.ndarray, same: list[str], outcomes: tuple[int, ...]) -> Roc:
-        """known, unknown: which cells; same: the columns in which both have to be; outcomes: of the unknown."""
+        """known, unknown: masks of cells; same: the columns whose values both must have; outcomes: of the unknown."""
         groups = self.cells.groupby(same, dropna=False).ngroup().to_numpy()
         both = np.isin(groups, np.intersect1d(groups[known], groups[unknown]))
         sides = ((known & both, [0, 1]), (unknown & both, list(outcomes)))
@@ -63,20 +63,23 @@ class Histograms:
         return confidence.roc(*(each.sum((0, 1)) for each in counts), tuple(different))
 
     def _different(self, chosen: np.ndarray, n: np.ndarray) -> float:
-        """How many instances cells have, those once that several runs or tests have: n, of each of the chosen."""
+        """How many different instances the chosen cells have, if `n` is the number of each cell.
+
+        Instances that several runs or tests share count once.
+        """
         cells = self.cells[chosen]
         cells = cells.assign(set=shared_modulations(cells["test_modulation_set"]), n=n)
         return cells.groupby([*TEST, "test_length", "snr_db", "set"], dropna=False)["n"].max().sum()
 
 
 def calibration(results: Results) -> pd.DataFrame:
-    """A row per model: how far its probabilities can be believed, pooled over all cells.
+    """A row per model: the calibration of its probabilities, pooled over all cells.
 
-    Columns: model; n; accuracy; confidence, its mean largest probability; calibration_error, the expected one (Guo et
-    al. 2017, Eq. 3, to half the width of a bin, 0.025); sure_accuracy and sure, the accuracy where the largest
-    probability is at least 0.9, and how many are so; unseen_auc and open_set_auc, the area under the ROC by which it
-    tells known settings from unseen ones and trained modulations from others (see `Histograms`), each with the bounds
-    …_low and …_high of its 95 % interval, of these networks on all instances; NaN where these were not tested.
+    Columns: model; n; accuracy; confidence, its mean largest probability; calibration_error, the expected calibration
+    error (Guo et al. 2017, Eq. 3, to half the width of a bin, 0.025); sure, the share of instances whose largest
+    probability is at least 0.9, and sure_accuracy, their accuracy; unseen_auc and open_set_auc, the areas under the
+    ROCs of known against unseen settings and of trained against other modulations (see `Histograms`), each with the
+    bounds …_low and …_high of its 95 % interval, of these networks on all instances; NaN if these were not tested.
     """
     histograms = Histograms(results)
     return pd.DataFrame(_rows(histograms))

@@ -24,17 +24,17 @@ from sweeps.store.record import process_of
 
 @dataclass(frozen=True)
 class Tested:
-    """Rows of the cells files that are wanted, sorted, and what they stand for."""
+    """The selected rows of cells files, sorted, with their runs, tests and scenarios."""
 
     rows: pa.Table
     runs: pd.DataFrame
-    run: np.ndarray  # of each row, its index in runs
+    run: np.ndarray  # for each row, its index in runs
     tests: pd.DataFrame  # a row per test scenario
-    test: np.ndarray  # of each row, its index in tests
-    scenarios: dict[str, Scenario]  # test_scenario → what it stands for
+    test: np.ndarray  # for each row, its index in tests
+    scenarios: dict[str, Scenario]  # text in the column test_scenario → scenario
 
     def column(self, name: str):
-        """A column that has one value per row of the cells files."""
+        """A column with one value per row of the cells files."""
         if name == "setting":
             return self._settings()
         if name == "test_modulation_set":
@@ -46,7 +46,7 @@ class Tested:
         return self.tests[name].take(self.test).array if name in self.tests else self.rows[name].to_pandas().array
 
     def sent(self) -> tuple[np.ndarray, list[tuple[str, ...]]]:
-        """For each row the index of the modulations that were sent, and the list of such sets."""
+        """For each row the index of its set of sent modulations, and the list of these sets."""
         own = [None if names is None else tuple(names) for names in self.rows["test_modulations"].to_pylist()]
         trained = [tuple(names) for names in self.runs["modulations"]]
         sets = [trained[run] if names is None else names for run, names in zip(self.run, own, strict=True)]
@@ -65,7 +65,7 @@ class Tested:
     def _settings(self):
         lengths, texts = self.rows["test_length"].to_numpy(), self.tests["test_scenario"].tolist()
         cells = np.stack([self.run, self.test, lengths])
-        first = np.flatnonzero((np.diff(cells, prepend=-1) != 0).any(axis=0))  # rows of a cell stand together
+        first = np.flatnonzero((np.diff(cells, prepend=-1) != 0).any(axis=0))  # rows of a cell are adjacent
         known, keys = settings(self.runs, self.scenarios, np.unique(lengths).tolist()), self.runs["run"].tolist()
         kinds = [
             known.get((keys[run], texts[test], length), "unseen") for run, test, length in cells[:, first].T.tolist()
@@ -78,9 +78,9 @@ class Tested:
 
 
 def _read(store: Store, keys: Iterable[str], columns: list[str]) -> Iterator[pa.Table]:
-    """The cells of each run; a cell that two launches computed at once is there once. Nothing else sees to that.
+    """The cells of each run; a cell that two launches computed at once comes only once.
 
-    A run in one file has no cell twice. If a run is in several, the earlier cell is kept, as in `sweeps.store`.
+    A run in one file has no cell twice. If a run is in several files, the earlier cell is kept, as in `sweeps.store`.
     """
     tables = store.cell_tables(keys, list(dict.fromkeys([*columns, "test", "evaluated_at"])))
     for _, files in groupby((table for table in tables if len(table)), key=lambda table: table["run"][0].as_py()):
@@ -89,12 +89,12 @@ def _read(store: Store, keys: Iterable[str], columns: list[str]) -> Iterator[pa.
 
 
 def once(store: Store, keys: Iterable[str]) -> pa.Table:
-    """All rows of the files of cells of runs, each cell once."""
+    """All rows of the cells files of runs, each cell once."""
     return pa.concat_tables([CELL_SCHEMA.empty_table(), *_read(store, keys, CELL_SCHEMA.names)])
 
 
 def _tested(store: Store, runs: pd.DataFrame, cells: set[str] | None, extra: set[str], filters: Filters) -> Tested:
-    """The cells of runs that the filters keep; `extra`: columns beside those that tell cells apart."""
+    """The cells of runs that the filters keep; `extra`: columns besides those that identify cells."""
     columns = ["run", "cell", "test_scenario", "test_length", "snr_db", *sorted(extra)]
     source_of = {"test_modulation_set": "test_modulations", **dict.fromkeys(EVALUATED, "process")}
     columns = list(dict.fromkeys(source_of.get(name, name) for name in columns))
@@ -129,12 +129,12 @@ def _tested(store: Store, runs: pd.DataFrame, cells: set[str] | None, extra: set
 
 
 def _fitting(table: pa.Table, classes: Mapping[str, int], store: Store) -> pa.Table:
-    """The cells of a run whose counts are of the modulations that it was trained on; others are reported."""
+    """The cells of a run whose counts fit the modulations that it was trained on; others are reported."""
     key = table["run"][0].as_py()
     sent = pc.coalesce(pc.list_value_length(table["test_modulations"]), pa.scalar(classes[key], pa.int32()))
     fits = pc.equal(pc.list_value_length(table["confusion"]), pc.multiply(sent, classes[key])).fill_null(False)
     if not pc.all(fits).as_py():
-        tell(f"{store.path}/runs/{key} holds counts of other modulations than its run.json says: they are left out")
+        tell(f"{store.path}/runs/{key} holds counts that do not fit the modulations in its run.json: they are left out")
     return table.filter(fits)
 
 
@@ -185,7 +185,7 @@ def read_confusion(store: Store, runs: pd.DataFrame, cells: set[str] | None, col
     names = list(dict.fromkeys(name for listed in (*runs["modulations"], *sets) for name in listed))
     sent = [np.array([names.index(name) for name in listed], np.int16) for listed in sets]
     recognised = [np.array([names.index(name) for name in listed], np.int16) for listed in runs["modulations"]]
-    # Rows of a run stand together, and so do those with the same modulations sent, nearly always.
+    # Rows of a run are adjacent, and so, nearly always, are rows with the same modulations sent.
     bounds = np.flatnonzero(np.diff(np.stack([tested.run, index]), prepend=-1, append=-1).any(axis=0))
     flat = {"sent": [np.empty(0, np.int16)], "recognised": [np.empty(0, np.int16)]}
     sizes = np.zeros(len(index), np.int64)
@@ -215,7 +215,7 @@ def read_matrices(
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
     """For each run its key, and for its rows the cells' keys [rows], SNRs [rows] and counts [rows, sent, recognised].
 
-    Tests of modulations that were not trained are left out; counts of those that were not sent are zero.
+    Tests with modulations that were not trained are left out; counts of modulations that were not sent are zero.
     """
     for number, trained in enumerate(runs["modulations"]):
         own = runs.iloc[[number]].reset_index(drop=True)

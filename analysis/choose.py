@@ -1,4 +1,4 @@
-"""Which runs of a store are meant: by the first digits of a key, by a condition in SQL, or by both."""
+"""Selection of runs of a store, by the first digits of a key, by a condition in SQL, or by both."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from amc_core.quantities import written
 from analysis.columns import IDENTITY
 from analysis.results import Results
 
-_LISTED = 8  # runs that a refusal lists
-_FEWEST_DIGITS = 8  # by which it names them
-_MEANINGLESS = ("parent", "weights", "ancestors")  # which say nothing to a reader that other columns do not
+_LISTED = 8  # runs that an error lists
+_FEWEST_DIGITS = 8  # of a key in an error
+_MEANINGLESS = ("parent", "weights", "ancestors")  # columns that do not help a reader to distinguish runs
 
 
 def choose(results: Results, key: str = "", where: str | None = None) -> pd.DataFrame:
     """The rows of the table "runs" whose key begins with some digits and on which a condition holds.
 
     key: first digits of a run's key; "" for any. where: a condition in SQL over the columns of the table "runs", such
-    as "model = 'resnet' AND train_channel = 'rayleigh'". Raises AmcError for what is no key or no condition.
+    as "model = 'resnet' AND train_channel = 'rayleigh'". Raises AmcError if one of them is not valid.
     """
     runs = results.runs
     if key:
@@ -35,23 +35,22 @@ def choose(results: Results, key: str = "", where: str | None = None) -> pd.Data
 
 
 def choose_one(results: Results, key: str = "", where: str | None = None) -> str:
-    """The key of the one run that is meant; see `choose`.
+    """The key of the only run that matches; see `choose`.
 
-    Raises AmcError if neither a key nor a condition is given, and where no run matches or several do, which it
-    tells apart.
+    Raises AmcError if neither a key nor a condition is given, if no run matches, or if several do, which it lists.
     """
     if not key and where is None:
         raise AmcError("no run is named: give the first digits of its key, or a condition with --where")
     runs, description = choose(results, key, where), _in_words(key, where)
     if runs.empty:
         raise AmcError(
-            f"store {str(results.store.path)!r} holds no run {description}: 'amc query' shows those that it holds"
+            f"store {str(results.store.path)!r} holds no run {description}: 'amc runs' lists those that it holds"
         )
     if len(runs) > 1:
         listed = "".join(f"\n  {line}" for line in _apart(runs)[:_LISTED])
         more = f"\n  and {len(runs) - _LISTED} more" if len(runs) > _LISTED else ""
         raise AmcError(
-            f"{len(runs)} runs match {description}: give more digits, or a condition that one meets{listed}{more}"
+            f"{len(runs)} runs match {description}: give more digits, or a condition that only one meets{listed}{more}"
         )
     return str(runs["run"][0])
 

@@ -1,4 +1,4 @@
-"""What a trained network makes of a recording, segment by segment."""
+"""Classification of recordings, segment by segment, with a trained network."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from amc_core.reading import Reading, ReadPath, read_recording
 from amc_core.recordings import Recording, open_recording
 from analysis.networks import TrainedNetwork
 
-UNKNOWN = "UNKNOWN"  # the label of samples of which a file says nothing
+UNKNOWN = "UNKNOWN"  # the label of samples that a file does not label
 NONE = "none"  # the class of a segment that is silent, or has samples that are not finite
 _BATCH = 256  # segments at a time
 COLUMNS = ["file", "segment", "place", "label", "snr_db", "class", "probability"]
 
 
 def classify(trained: TrainedNetwork, paths: Sequence[str | Path | Mapping], length: int | None = None) -> pd.DataFrame:
-    """A row for each segment of recordings, with the class that a network gives it and the probability of that.
+    """A row for each segment of recordings, with the class that a network recognises and its probability.
 
-    paths: whatever `open_recording` reads, a directory of SigMF recordings being as many files; or {"file": path, …} as
-    a scenario's recording has it. length: samples of a segment, by default those that the network was trained on;
-    longer signals are cut in consecutive segments. Columns: file; segment, its number there; place, where that is;
-    label and snr_db, what the file says of it; class, "none" of a silent segment; probability. Raises AmcError for what
-    cannot be read and for a length that the network does not take.
+    paths: files that `open_recording` reads, or directories of SigMF recordings, which count as several files; or
+    {"file": path, …} as in a scenario's recording. length: samples of a segment, by default the length of the training
+    instances; longer signals are cut in consecutive segments. Columns: file; segment, its number in the file; place,
+    its position in the file, in words; label and snr_db, from the file; class, "none" for a silent segment;
+    probability. Raises AmcError for a file that cannot be read and for a length that the network does not take.
     """
     length = trained.length if length is None else length
     trained.require_length(length)
@@ -39,9 +39,9 @@ def classify(trained: TrainedNetwork, paths: Sequence[str | Path | Mapping], len
 
 
 def shares(rows: pd.DataFrame) -> pd.DataFrame:
-    """For each file the number and share of segments that each class has, the largest first.
+    """For each file, the number and share of segments of each class, the largest first.
 
-    Columns: file, class, segments, share, labelled (segments of that class which the file labels so).
+    Columns: file, class, segments, share, labelled (segments of the class that the file labels as such).
     """
     labelled = rows["label"] == rows["class"]
     table = rows.assign(labelled=labelled).groupby(["file", "class"], sort=False)
@@ -54,14 +54,14 @@ def shares(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _files(path: str | Path | Mapping) -> list[str | Path]:
-    """The files under a path, each with how it is read; a file whose format has no labels is given one."""
+    """The files under a path, each with its reading; files whose format has no labels get the label UNKNOWN."""
     if isinstance(path, Mapping):
         return [read_recording({"label": UNKNOWN, **path})]
     path = Path(path)
     files = [path]
     if path.is_dir():
         named = sorted(file for file in path.iterdir() if file.name.endswith((META, ARCHIVE)))
-        files = [file for file in named if not file.name.startswith(".")] or [path]  # which is refused when it is read
+        files = [file for file in named if not file.name.startswith(".")] or [path]  # an empty directory is refused when it is read
     unlabelled = (META, DATA, ARCHIVE, ".cfile")
     return [ReadPath(str(file), Reading(label=UNKNOWN)) if file.name.endswith(unlabelled) else file for file in files]
 
@@ -90,10 +90,10 @@ def _classified(trained: TrainedNetwork, file: str, recording: Recording, normal
 
 
 def _read(recording: Recording, positions: np.ndarray, normalisation: str) -> tuple[np.ndarray, np.ndarray]:
-    """Which segments can be classified [segments], and their samples [of those, 2, length] float32."""
+    """A mask of the segments that can be classified, [segments], and their samples, [selected, 2, length] float32."""
     try:
         return np.ones(len(positions), bool), recording.read(positions, normalisation)
-    except AmcError:  # some are silent, or broken
+    except AmcError:  # some are silent or not finite
         samples = recording.source.fetch(positions, recording.length)
         usable = np.isfinite(samples).all((1, 2)) & samples.any((1, 2))
         return usable, recording.read(positions[usable], normalisation)

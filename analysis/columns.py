@@ -1,15 +1,15 @@
-"""The columns of the four tables, and the checks of what is asked of them.
+"""The columns of the four tables, and the checks of columns and filters.
 
 runs       a row per run: model, recipe, training scenario (train_…), outcome, times
 epochs     a row per run and epoch: loss and accuracy on the training and validation parts
 cells      a row per run, test scenario (test_…) and SNR: n, correct, accuracy
 confusion  a row per run, test scenario, SNR, sent and recognised modulation: count
 
-In cells and confusion, `setting` tells what the test scenario is to the run, see `amc_core.settings`. `stage` is the
-name of the stage of a study that a run belongs to; in tables without a study, how many runs it descends from, as
-`ancestors` is everywhere. `code` is the digest of a network of the user's own, nothing for one of ours. `weights` is
-equal where runs ended in the same weights. `device`, `host`, `torch`, `threads` and `vector_instructions` are of the
-processes that trained a run, in cells as `evaluated_…` of the one that evaluated the cell.
+In cells and confusion, `setting` is the relation of the test scenario to the run, see `amc_core.settings`. `stage` is
+the name of the run's stage in the study; in tables without a study, it is the number of runs from which the run
+descends, as `ancestors` is everywhere. `code` is the digest of the user's own network, empty for one of ours. `weights`
+is equal for runs that ended in the same weights. `device`, `host`, `torch`, `threads` and `vector_instructions` describe
+the processes that trained a run; in cells, `evaluated_…` describe the one that evaluated the cell.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TRAIN = [f"train_{name}" for name in SCENARIO_FIELDS]
 TEST = [f"test_{name}" for name in SCENARIO_FIELDS]
 RECIPE = [f.name for f in fields(Recipe)]
 
-# What of its run stands beside every row of the other tables.
+# Columns of a run that every row of the other tables has too.
 IDENTITY = [
     "model",
     "code",
@@ -55,7 +55,7 @@ PROCESS = ["device", "host", "torch", "threads", "vector_instructions"]  # of th
 EVALUATED = {f"evaluated_{name}": name for name in PROCESS}  # of the one that evaluated a cell
 EPOCH = ["epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]
 EPOCH += ["learning_rate", "instances_per_second", "micro_batch"]
-# Of the run, in the table epochs; a learning rate may change from epoch to epoch.
+# Columns of the run in the table epochs; the learning rate there is that of the epoch.
 OF_EPOCHS = {name: "of_epochs" if name == "epochs" else name for name in IDENTITY if name != "learning_rate"}
 _TEST_PART = ["test_modulation_set", "test_instances", "test_length"]
 _TESTED = ["run", *IDENTITY, "cell", *TEST, *_TEST_PART, "setting", "snr_db"]
@@ -87,13 +87,13 @@ _TEXTS |= {
 }
 _TEXTS |= {"split", "optimiser", "schedule", "keep", "retrain", "setting", "sent", "recognised"}
 
-# Columns that each row of the cells files has of its own.
+# Columns that are stored in each row of the cells files.
 OF_ROWS = {"confusion": {"test_modulation_set", "test_instances", "evaluated_at"}}
 OF_ROWS["cells"] = OF_ROWS["confusion"] | {*EVALUATED, "n", "correct", "test", "right", "confidence"}
-# Columns that come only where they are asked for: see `sweeps.store.CELL_SCHEMA`.
+# Columns that are returned only if they are named, see `sweeps.store.CELL_SCHEMA`.
 ASKED_FOR = {"cells": ["test", "right", "confidence"]}
 
-Filters = Mapping[str, Any]  # column → the value that rows have there, or the list of those they may have
+Filters = Mapping[str, Any]  # column → the value that rows must have, or the list of allowed values
 
 
 def checked(table: str, columns: Sequence[str] | None, filters: Filters | None) -> tuple[list[str], dict[str, list]]:
@@ -118,7 +118,7 @@ def checked(table: str, columns: Sequence[str] | None, filters: Filters | None) 
 
 
 def _plain_value(name: str, value: Any) -> Any:
-    """A value to filter a column by, as the table has it, None for NaN. Raises AmcError if it has no such values."""
+    """A filter value in the form of the column, None for NaN. Raises AmcError if the column holds no such values."""
     if name in ("modulations", "right", "confidence") or name.endswith("_at"):
         raise AmcError(f"filter {name!r} is not allowed: filter the data frame that load gives by this column")
     value = value.item() if isinstance(value, np.generic) else value
@@ -136,7 +136,7 @@ def _plain_value(name: str, value: Any) -> Any:
         right, kind = number, "numbers"
     if not right:
         raise AmcError(
-            f"filter {name!r}: {value!r} is not allowed: the column holds {kind}; give one, or a list of those to keep"
+            f"filter {name!r}: {value!r} is not allowed: the column holds {kind}; give one value, or a list of values"
         )
     return value
 
@@ -155,14 +155,14 @@ def scenario_columns(side: str, scenario: Scenario | Mixture) -> dict:
 
 
 def sorted_rows(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Sorted rows; a column of numbers and distributions has the numbers first."""
+    """Sorted rows; in a column of numbers and distributions, numbers come first."""
     return table.sort_values(
         by, key=lambda c: c.map(lambda v: (isinstance(v, str), v)) if c.dtype == object else c, ignore_index=True
     )
 
 
 def kept(table: pd.DataFrame, filters: Filters) -> pd.DataFrame:
-    """The rows with a wanted value in every filtered column."""
+    """The rows with an allowed value in every filtered column."""
     keep = np.ones(len(table), bool)
     for name, wanted in filters.items():
         keep &= (table[name].isin(wanted) | (table[name].isna() & (None in wanted))).to_numpy()

@@ -1,4 +1,4 @@
-"""Our results beside the published ones: what of the two papers do our runs reproduce, and at what scale?"""
+"""Our results beside the published ones: which numbers of the two papers do our runs reproduce, and at what scale?"""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from sweeps.study import SHIPPED, Study, load_study, study_name
 from sweeps.study.file import read_content
 
 _DIFFERENCES = ("drop", "gain", "relative_gain", "snr_gain", "largest_snr_gain")
-_DECADES = 2  # an offset whose interval is wider than that is not known
-_OF_THE_NETWORK = ("parameters", "parameter_ratio")  # whatever the scale
+_DECADES = 2  # an offset with a wider interval counts as unknown
+_OF_THE_NETWORK = ("parameters", "parameter_ratio")  # independent of the scale
 
 
 def compare(study: str | None = None, store: str | Path = "results", scale: str | None = None) -> pd.DataFrame:
     """A row per published number: what, paper, place, published, bound, quantity, ours, low, high, run_at, verdict, …
 
-    study: the name or path of a study, whose numbers alone are taken; None takes all. ours, low and high are NaN
-    and run_at is empty where our counterpart has not been run. Raises AmcError for a study without published
-    numbers, and for one that cannot be loaded.
+    study: the name or path of a study, to which the comparison is limited; None takes all. If our counterpart has not
+    been run, ours, low and high are NaN and run_at is empty. Raises AmcError for a study without published numbers, and
+    for one that cannot be loaded.
     """
     name = None if study is None else study_name(study)
     chosen = [entry for entry in PUBLISHED if name in (None, entry.study)]
     if not chosen:
         known = ", ".join(sorted({entry.study for entry in PUBLISHED if entry.study}))
-        raise AmcError(f"study {study!r} has no published numbers: these have ({known})")
+        raise AmcError(f"study {study!r} has no published numbers; studies with published numbers: {known}")
     studies = dict.fromkeys(entry.study for entry in chosen)
     parts = [
         compared([entry for entry in chosen if entry.study == own], _results(study or own, store, scale, study is None))
@@ -41,14 +41,14 @@ def compare(study: str | None = None, store: str | Path = "results", scale: str 
 
 
 def compared_studies(study: str | None, store: str | Path, scale: str | None) -> list[Results]:
-    """The results of the studies whose numbers `compare` takes."""
+    """The results of the studies that `compare` compares."""
     names = [study] if study else dict.fromkeys(entry.study for entry in PUBLISHED)
     candidates = (_results(name, store, scale, study is None) for name in names)
     return [results for results in candidates if results is not None]
 
 
 def compared(numbers: Sequence[Published], results: Results | None) -> pd.DataFrame:
-    """As `compare`, of the numbers of one study; results: its counterparts, None where there can be none."""
+    """As `compare`, for the numbers of one study; results: of that study, None if there can be none."""
     rows = []
     for entry in numbers:
         try:
@@ -71,17 +71,17 @@ def compared(numbers: Sequence[Published], results: Results | None) -> pd.DataFr
 
 
 def by_chance(rows: pd.DataFrame) -> tuple[int, float]:
-    """How many verdicts rest on an interval, and how many of them would miss the truth by chance, at 95 % each."""
+    """How many verdicts rest on an interval, and how many of these are expected to be wrong by chance, at 95 % each."""
     resting = int(((rows["low"] < rows["high"]) & ~rows["verdict"].isin(["not run", "no verdict"])).sum())
     return resting, 0.05 * resting
 
 
 def sizes_of(results: Results) -> str:
-    """The scale's name, and instances (of a modulation and SNR) × epochs (of the longest recipe), and seeds."""
+    """The scale's name, instances (of a modulation and SNR) × epochs (of the longest recipe), and seeds."""
     study, runs = results.study, results.runs
     epochs = runs.loc[runs["ancestors"] == 0, "epochs"].max()
     whole = study.instances >= study.file.instances and study.factors.get("epochs", 1) >= 1
-    if (SHIPPED / f"{study.name}.yaml").exists():  # a file of its name may be another
+    if (SHIPPED / f"{study.name}.yaml").exists():  # the user's file of this name may differ
         shipped = _shipped(study.name)
         longest = max(run.recipe.epochs for run in shipped.runs() if not run.parent)
         whole = study.instances >= shipped.instances and epochs >= longest
@@ -91,7 +91,7 @@ def sizes_of(results: Results) -> str:
 
 
 def _shipped(name: str) -> Study:
-    """A shipped study as it is, simulated in place of a recording, which need not be here."""
+    """A shipped study; if its recording is missing, the study with simulated instances instead."""
     path = SHIPPED / f"{name}.yaml"
     try:
         return load_study(path)
@@ -101,7 +101,7 @@ def _shipped(name: str) -> Study:
 
 
 def _results(study: str | None, store: str | Path, scale: str | None, all_studies: bool) -> Results | None:
-    """None for no study, and for one of all studies whose recording is not there."""
+    """The results of a study; None for no study, and, among all studies, for one whose recording is missing."""
     if study is None:
         return None
     try:
@@ -113,12 +113,12 @@ def _results(study: str | None, store: str | Path, scale: str | None, all_studie
 
 
 def verdict(entry: Published, ours: Sequence[float] | None) -> str:
-    """How the published number, give or take its tolerance, and our interval go together.
+    """The agreement of a published number, within its tolerance, with our interval.
 
-    "agrees": it lies within the interval or, of a bound, the interval lies on its right side. "direction agrees": the
-    sizes differ, and a difference has the published sign beyond doubt. "undecided": the interval is so wide that
-    the opposite could be true as well. "differs". "not run". "no verdict": of the largest of many gains, which chance
-    makes larger than it is.
+    "agrees": the number lies in the interval; a published bound agrees if the interval lies on its correct side.
+    "direction agrees": the sizes differ, but our interval has the published sign. "undecided": the interval is so wide
+    that the opposite could be true too. "differs": none of these. "not run": we have no counterpart. "no verdict": the
+    number is the largest of many gains, which is biased upwards.
     """
     if ours is None:
         return "not run"
@@ -139,7 +139,7 @@ def verdict(entry: Published, ours: Sequence[float] | None) -> str:
     else:
         side = 1 if entry.bound == "at least" else -1
         nearest, farthest = sorted((side * low, side * high))
-        bound = side * published - (tolerance if published else 0)  # 0 says "more" or "less", and has no rounding
+        bound = side * published - (tolerance if published else 0)  # 0 stands for "more" or "less", and is not rounded
         if nearest >= bound or farthest >= bound:
             return agrees if nearest >= bound else "undecided"
     same_sign = sure_sign and published != 0 and (low > 0) == (published > 0)

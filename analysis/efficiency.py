@@ -1,4 +1,4 @@
-"""What accuracy costs: parameters and multiply-accumulates of the networks that reach it."""
+"""Accuracy against cost: parameters and multiply-accumulates of the networks that reach it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def efficiency(cells: pd.DataFrame) -> pd.DataFrame:
     """A row per network of the table "cells": its accuracy, its size, and the accuracy per size; the smallest first.
 
     Columns: model, hyperparameters (as JSON), classes, length (of training); n, accuracy, accuracy_low, accuracy_high,
-    as `accuracy_by` gives them, over all test settings and SNRs; parameters; multiply_accumulates of one instance of
-    the length of training, see `amc_core.models.complexity`; accuracy_per_parameter; accuracy_per_multiply_accumulate.
-    NaN for the size of a network of the user's own, whose code is not run for it, and for accuracy per nothing.
+    from `accuracy_by`, over all test settings and SNRs; parameters; multiply_accumulates for one instance of the
+    training length, see `amc_core.models.complexity`; accuracy_per_parameter; accuracy_per_multiply_accumulate. The
+    size of the user's own network is NaN, since its code is not run; accuracy per size 0 is NaN too.
     """
     table = accuracy_by(cells, _NETWORK)
     sizes = [_size(row) for row in table[_NETWORK].to_dict("records")]

@@ -18,19 +18,19 @@ _GREEK = {"α": r"$\alpha$", "β": r"$\beta$", "Δ": r"$\Delta$", "→": r"$\rig
 def to_latex(
     table: pd.DataFrame, rows: str | Sequence[str], columns: str | None = None, value: str = "accuracy", digits: int = 1
 ) -> str:
-    """A LaTeX table (package booktabs) of a table of `accuracy_by` or `drop_from_training`, in %, with its intervals.
+    """A LaTeX table (package booktabs) from a table of `accuracy_by` or `drop_from_training`, in %, with intervals.
 
     The best value of each column is bold: the highest accuracy, or the lowest drop.
 
     Parameters:
         table: The data frame.
         rows: The columns whose values make rows.
-        columns: The column whose values stand side by side, None for one column of values.
+        columns: The column whose values make columns, None for one column of values.
         value: "accuracy", or another column with bounds value_low and value_high.
-        digits: Digits behind the point.
+        digits: Digits after the decimal point.
 
     Returns:
-        The text of the table.
+        The table as a text, to be written to a .tex file.
 
     Raises:
         AmcError: A column is missing, or rows and columns leave several values for one cell of the table.
@@ -38,7 +38,7 @@ def to_latex(
     rows = [rows] if isinstance(rows, str) else list(rows)
     require_known("column", [*rows, *([columns] if columns else []), value], table)
     if table.duplicated([*rows, *([columns] if columns else [])]).any():
-        raise AmcError(f"rows {rows} and columns {columns!r} leave several values for one place: name what varies")
+        raise AmcError(f"rows {rows} and columns {columns!r} leave several values for one cell: name all that varies")
     heads = sorted(table[columns].unique()) if columns else [None]
     lines = {}
     for head in heads:
@@ -77,7 +77,7 @@ def _title(column: str) -> str:
 
 
 def _value(column: str, value: object) -> str:
-    """A value without its unit, which stands in the title; a dash for none."""
+    """A value without its unit, which is in the title; a dash for none."""
     if column == "model" and value in MODELS:
         return _escaped(MODELS[value].title)
     text = value_text(column, value)
@@ -85,7 +85,7 @@ def _value(column: str, value: object) -> str:
 
 
 def _cell(row: dict, value: str, digits: int, best: bool) -> str:
-    """ "51.7 [48.7, 54.8]" in %, the value in bold where it is the best."""
+    """ "51.7 [48.7, 54.8]" in %; the best value is bold."""
     text = f"{100 * row[value]:.{digits}f}"
     bounds = [row.get(f"{value}_{side}") for side in ("low", "high")]
     text = rf"\textbf{{{text}}}" if best else text

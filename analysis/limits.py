@@ -1,4 +1,4 @@
-"""What no classifier can exceed in the test settings of a study, worked out once and kept on this machine."""
+"""The upper bounds on accuracy in the test settings of a study, computed once and kept on this machine."""
 
 from __future__ import annotations
 
@@ -19,44 +19,44 @@ from analysis.columns import TEST
 from analysis.results import Results
 
 STANDARD_ERROR = 0.005  # of the limit at one SNR
-_SECONDS = 10  # between two lines of progress, and two times that the file is written
+_SECONDS = 10  # between two lines of progress, and between two writes of the file
 _LOG = logging.getLogger(__name__)
 
 
 def limits_of(results: Results, cells: pd.DataFrame, standard_error: float = STANDARD_ERROR) -> pd.DataFrame:
     """The upper bound on the accuracy of any classifier on the test data of cells: columns cell, snr_db, limit.
 
-    See `amc_core.limits.upper_bound`; rows of which none is known are left out. What is worked out is kept in the
-    directory for caches of this user, XDG_CACHE_HOME, so that it is there at once the next time.
+    See `amc_core.limits.upper_bound`; rows without a known bound are left out. Bounds are kept in the user's cache
+    directory, XDG_CACHE_HOME, and are not computed again.
     """
     wanted = {cell: set(rows["snr_db"]) for cell, rows in cells.groupby("cell", sort=False)}
-    tests = {}  # of equal tests one
+    tests = {}  # equal tests once
     for run in results.study.runs():
         for test in results.study.tests(run):
             key = run.cell_key(test)
             if key in wanted and why_unknown(test.scenario, test.modulations, test.length) is None:
                 tests.setdefault((test.scenario, test.modulations, test.length), (test, []))[1].append(key)
-    rows, start, told = [], time.monotonic(), 0.0
+    rows, start, reported_at = [], time.monotonic(), 0.0
     with _kept() as known:
         for count, (test, keys) in enumerate(tests.values(), 1):
-            from amc_core.limits import upper_bound  # which needs torch
+            from amc_core.limits import upper_bound  # needs torch
 
             snrs = sorted(set().union(*(wanted[key] for key in keys)))
             bound = upper_bound(test.scenario, test.modulations, snrs, test.length, standard_error, known=known)
             by_snr = dict(zip(snrs, bound.accuracy.tolist(), strict=True))
             rows += [(key, snr, by_snr[snr]) for key in keys for snr in wanted[key]]
             seconds = time.monotonic() - start
-            if count < len(tests) and seconds - told > _SECONDS:
-                told = seconds
-                _LOG.info("Upper bound: worked out in %d of %d test settings; those are kept.", count, len(tests))
+            if count < len(tests) and seconds - reported_at > _SECONDS:
+                reported_at = seconds
+                _LOG.info("Upper bound: computed and kept for %d of %d test settings.", count, len(tests))
     return pd.DataFrame(rows, columns=["cell", "snr_db", "limit"])
 
 
 def limit_rows(cells: pd.DataFrame, limits: pd.DataFrame, rows: Sequence[str], column: str) -> pd.DataFrame:
-    """Rows below those of `train_test`: the limit in each test setting, pooled over SNRs as the accuracies are.
+    """Rows below those of `train_test`: the limit in each test setting, pooled over SNRs like the accuracies.
 
     limits: of `limits_of`. Columns that are not fields of the tests are blank in these rows, except the first, which
-    says what the rows are. A limit is NaN if it is not known throughout.
+    says "upper bound". A limit is NaN if it is unknown at some SNR.
     """
     settings = [*TEST, "test_modulation_set", "test_length", "snr_db"]
     fields = [name for name in rows if name in (*TEST, "test_length")]
@@ -75,7 +75,7 @@ def limit_rows(cells: pd.DataFrame, limits: pd.DataFrame, rows: Sequence[str], c
 
 
 class _Kept(dict):
-    """What was worked out before, by key; what comes to it is written to the file at intervals, and by `write`."""
+    """Bounds that were computed before, by key; new ones are written to the file at intervals, and by `write`."""
 
     def __init__(self, path: Path):
         super().__init__(_read(path))
@@ -87,11 +87,11 @@ class _Kept(dict):
             self.write()
 
     def write(self) -> None:
-        """Write all that is known, beside what another process has written meanwhile."""
+        """Write all known bounds, together with those that another process has written meanwhile."""
         self.at = time.monotonic()
         if len(self) == self.written:
             return
-        with suppress(OSError):  # then it is worked out again
+        with suppress(OSError):  # then they are computed again
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile("w", dir=self.path.parent, delete=False) as file:
                 json.dump({key: asdict(value) for key, value in (_read(self.path) | self).items()}, file)
@@ -101,7 +101,7 @@ class _Kept(dict):
 
 @contextmanager
 def _kept() -> Iterator[_Kept]:
-    """What was worked out before; what comes to it is kept even if the process is ended."""
+    """Bounds that were computed before; new ones are kept even if the process ends early."""
     known = _Kept(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "amc-sweeps" / "limits.json")
     try:
         yield known
@@ -112,6 +112,6 @@ def _kept() -> Iterator[_Kept]:
 def _read(path: Path) -> dict:
     from amc_core.recognition import Recognition
 
-    with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):  # none yet, or of another version
+    with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):  # no file yet, or one of another version
         return {key: Recognition(**value) for key, value in json.loads(path.read_text()).items()}
     return {}

@@ -1,6 +1,6 @@
 """Our counterparts of published numbers, each from the tables of a study's results, with its 95 % interval.
 
-Intervals are of another training where there are several seeds, else of the networks that were trained; see
+Intervals are of another training if there are several seeds, else of the networks that were trained; see
 `amc_core.statistics`.
 """
 
@@ -19,16 +19,16 @@ from analysis.pivots import curves
 from analysis.pooling import Block, accuracy_of, difference_of, pool
 from analysis.published import Filters, Published
 
-_ACCURACIES = 20  # at which two curves are set beside each other
+_ACCURACIES = 20  # at which two curves are compared
 _DRAWS = 1000
 
 
 class NotRun(Exception):
-    """The store lacks rows that a number is made of."""
+    """The store lacks rows from which a number is computed."""
 
 
 class Tables(Protocol):
-    """What numbers are measured on: the tables of `Results`, or some made by hand."""
+    """The tables from which numbers are computed: those of `Results`, or others with the same columns."""
 
     cells: pd.DataFrame
     runs: pd.DataFrame
@@ -36,9 +36,9 @@ class Tables(Protocol):
 
 
 class Measured(NamedTuple):
-    """A value with its interval: the value itself where it is exact, NaN where it is given without one.
+    """A value with its interval, which is the value itself if it is exact, and NaN if there is none.
 
-    seeds: how many trainings it is the mean of; spread: the standard deviation among these, NaN of one.
+    seeds: the number of trainings that are averaged; spread: their standard deviation, NaN for one.
     """
 
     value: float
@@ -49,12 +49,12 @@ class Measured(NamedTuple):
 
 
 def measure(entry: Published, tables: Tables) -> Measured:
-    """Our counterpart of a published number; raises NotRun where rows that it is made of are missing."""
+    """Our counterpart of a published number; raises NotRun if rows from which it is computed are missing."""
     return _MEASURES[entry.quantity](entry, tables)
 
 
 def selected(table: pd.DataFrame, filters: Filters) -> pd.DataFrame:
-    """The rows with these values; raises NotRun unless every one of the values is there."""
+    """The rows with these values; raises NotRun unless every value occurs."""
     keep = np.ones(len(table), bool)
     for name, values in filters.items():
         column, values = table[name], values if isinstance(values, list) else [values]
@@ -103,7 +103,7 @@ def _difference(entry: Published, tables: Tables) -> Measured:
 
 
 def _pairs(entry: Published) -> Iterator[tuple[Filters, Filters]]:
-    """Rows and what they are compared with, for every value along `over`; where both have a list there, in step."""
+    """Filters of rows and of the rows to compare with, for every value along `over`, of both if both list values."""
     if entry.over is None:
         yield entry.rows, entry.against
         return
@@ -113,7 +113,7 @@ def _pairs(entry: Published) -> Iterator[tuple[Filters, Filters]]:
 
 
 def _relative_gain(entry: Published, tables: Tables) -> Measured:
-    """Ratio of two accuracies less 1."""
+    """Ratio of two accuracies minus 1."""
     own, other = (_pooled(tables, filters) for filters in (entry.rows, entry.against))
     sides = _of_seeds(own), _of_seeds(other)
     if not sides[0].mean() or not sides[1].mean():
@@ -126,7 +126,7 @@ def _relative_gain(entry: Published, tables: Tables) -> Measured:
 def _snr_gain(entry: Published, tables: Tables) -> Measured:
     """Horizontal distance of two accuracy curves in dB: its mean over accuracies that both reach.
 
-    The accuracies are fixed by the mean curves. Instances are drawn again for their part of the interval.
+    The mean curves decide these accuracies. For their part of the interval, instances are drawn again.
     """
     sides = [curves(selected(tables.cells, rows)) for rows in (entry.rows, entry.against)]
     means = [(snrs, correct.mean(0) / n) for snrs, correct, n in sides]
@@ -154,13 +154,13 @@ def _redrawn(rng: np.random.Generator, means: list[tuple], sides: list[tuple]) -
 
 
 def _common_accuracies(own: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Accuracies that both curves reach, evenly between the lowest and the highest; none where there are none."""
+    """Accuracies that both curves reach, evenly between the lowest and the highest; empty if there are none."""
     low, high = max(own.min(), other.min()), min(own.max(), other.max())
     return np.linspace(low, high, _ACCURACIES + 2)[1:-1] if low < high else np.zeros(0)
 
 
 def _distances(own: tuple, other: tuple, targets: np.ndarray) -> np.ndarray:
-    """How many dB the first curve (SNRs, accuracies) lies before the second at each accuracy, NaN where not reached."""
+    """How many dB the first curve (SNRs, accuracies) is ahead of the second at each accuracy, NaN if not reached."""
     return np.array(
         [statistics.first_reached(*other, target) - statistics.first_reached(*own, target) for target in targets]
     )
@@ -186,7 +186,7 @@ def _parameter_ratio(entry: Published, tables: Tables) -> Measured:
 
 
 def _on_gpu(tables: Tables, filters: Filters) -> pd.DataFrame:
-    """Epochs with these values, of runs on a GPU: the papers' times are of one."""
+    """Epochs with these values, of runs on a GPU, since the papers' times are from a GPU."""
     on_gpu = tables.runs.loc[tables.runs["device"] != "cpu", "run"]
     epochs = tables.epochs
     return selected(epochs[epochs["run"].isin(on_gpu)], filters)
@@ -202,9 +202,9 @@ def _epoch_seconds(entry: Published, tables: Tables) -> Measured:
 
 
 def _offset(entry: Published, tables: Tables) -> Measured:
-    """The smallest tested |Δf| at which `share` of the accuracy above chance is lost, infinite where it never is.
+    """The smallest tested |Δf| at which `share` of the accuracy above chance is lost, infinite if it never is.
 
-    Its interval goes from where that much may be lost to where it surely is.
+    Its interval reaches from the offset at which so much may be lost to the one at which it is certainly lost.
     """
     cells = selected(tables.cells, entry.rows)
     cells = cells.assign(offset=cells["test_relative_carrier_offset"].astype(float).abs())
@@ -213,7 +213,7 @@ def _offset(entry: Published, tables: Tables) -> Measured:
     start = Estimate(*(part[0] for part in accuracies))
     if start.low <= chance:
         return Measured(math.nan, math.nan, math.nan)
-    kept = Estimate(*((1 - entry.share) * part + entry.share * chance for part in start))  # where the share is lost
+    kept = Estimate(*((1 - entry.share) * part + entry.share * chance for part in start))  # the accuracy after the loss
     below = statistics.subtracted(kept, Estimate(*(part[1:] for part in accuracies)))
     value, low, high = (
         float(offsets[1:][bound >= 0].min(initial=math.inf)) for bound in (below.value, below.high, below.low)

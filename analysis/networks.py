@@ -1,4 +1,4 @@
-"""Trained networks out of a store, ready to be used."""
+"""Trained networks from a store, ready for use."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ class TrainedNetwork:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The modulations that it tells apart, in the order of its scores."""
+        """Its modulations, in the order of its scores."""
         return self.record.dataset.modulations
 
     @property
     def length(self) -> int:
-        """Samples of an instance as it was trained on; of several lengths, the longest."""
+        """Samples of its training instances; the longest length if there were several."""
         return self.record.dataset.length
 
     def require_length(self, length: int) -> None:
-        """Raise AmcError if the network does not take instances of so many samples."""
+        """Raise AmcError if the network does not take instances of `length` samples."""
         spec = model_spec(self.model)
         if length != self.length and not spec.any_length:
             raise AmcError(f"length {length} is not allowed: {self.model} takes {self.length} samples, as in training")
@@ -77,9 +77,10 @@ def load_run(
 ) -> TrainedNetwork:
     """The network of a finished run, with its weights and the names of its classes.
 
-    key: of the run, or its first digits; where: a condition over the table "runs" in its place, or beside it. code: the
-    files of a network of the user's own, which are imported only here and have the content that trained it. Raises
-    AmcError where no run or several are meant, for a classifier without weights, and for code of another content.
+    key: of the run, or its first digits; where: a condition over the table "runs", instead of the key or in addition.
+    code: the files of the user's own network, which are imported only here and must have the content that trained it.
+    Raises AmcError if no run or several runs match, for a classifier without weights, and for code with another
+    content.
     """
     results = Results(None, store)
     key = choose_one(results, key, where)
@@ -90,10 +91,10 @@ def load_run(
         texts = folder.code()
         model = OwnModel(record.model, texts)
         if not texts or model.digest != record.code:
-            raise AmcError(f"run {key} has lost the text of {record.model}: 'amc run' of its study computes it again")
+            raise AmcError(f"run {key} has lost the code of {record.model}: 'amc run' of its study computes it again")
         require_code(model, files)
     if model_spec(model).knows_setting:
-        raise AmcError(f"{model} has no weights: it is told the setting of every instance that it classifies")
+        raise AmcError(f"{model} has no weights to load: it computes from the known setting of every instance")
     network = build_model(model, len(record.dataset.modulations), record.dataset.length, **record.hyperparameters)
     network.load_state_dict(folder.weights())
     return TrainedNetwork(key, record, model, network.eval().requires_grad_(False))

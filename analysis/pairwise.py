@@ -1,4 +1,4 @@
-"""Which differences hold: networks that were tested on the same instances, compared instance by instance."""
+"""Significance of differences between networks that were tested on the same instances, instance by instance."""
 
 from __future__ import annotations
 
@@ -21,23 +21,34 @@ PAIRED = ("run", "seed", "weights", "modulation_set", "dataset_seed", "test", *S
 def significance(
     cells: pd.DataFrame, of: str = "model", by: str | Sequence[str] = (), level: float = 0.95
 ) -> pd.DataFrame:
-    """Every pair of values of a column, the difference of their accuracies on the same instances, and whether it holds.
+    """Differences in accuracy between all pairs of values of a column, on the same instances, and their significance.
 
-    cells: with the columns `PAIRED`, `of` and `by`. by: columns within whose values pairs are compared. Only tests that
-    both sides have count, with the seeds that both have and the modulations that both were trained on. Each instance
-    counts once: a training that another seed repeats, weight by weight, is left out, and what several tests share (of
-    sets of modulations that overlap, say) has the mean of its outcomes. Columns: `by`; the two values, in model_1 and
-    model_2, say; seeds; n, instances; difference, accuracy of the first minus that of the second; its interval low,
-    high, of another training where there are several seeds; p, of McNemar's test where there is one seed, else 1 − the
-    level at which the interval begins at 0; p_holm, corrected for all rows; holds, is it below 1 − level? Raises
-    AmcError for columns that are missing.
+    Only tests, seeds and modulations count that both sides have. Each instance counts once: a training with the same
+    weights as another seed's is left out, and an instance that several tests share has the mean of its outcomes.
+
+    Parameters:
+        cells: The table "cells" with the columns `PAIRED`, `of` and `by`.
+        of: The column whose values are compared.
+        by: Columns; pairs are compared within each combination of their values.
+        level: Of the intervals and of the claims.
+
+    Returns:
+        A row per pair: `by`; the two values, for example model_1 and model_2; seeds; n, instances; difference, the
+        accuracy of the first minus that of the second; its interval low, high, of another training if there are several
+        seeds; p, of McNemar's test for one seed, else 1 minus the level at which one bound of the interval is 0;
+        p_holm, corrected for all rows; holds, is p_holm below 1 − level?
+
+    Raises:
+        AmcError: A column is missing, or several runs of a side have the same seed and test.
+
+    Source: McNemar's exact test; Bonett and Price 2012; Holm 1979 (`amc_core.statistics`).
     """
     by = [by] if isinstance(by, str) else list(by)
     require_known("column", [of, *by], cells)
     missing = [name for name in PAIRED if name not in cells]
     if missing:
         what = f"significance needs column {missing[0]!r}"
-        raise AmcError(f"{what}: load cells with columns=[*PAIRED, {of!r}], PAIRED being of the package analysis")
+        raise AmcError(f"{what}: load cells with columns=[*analysis.PAIRED, {of!r}]")
     cells = cells[~cells.duplicated([of, *by, "weights", "test", "snr_db"])]
     cells = cells.assign(_stratum=strata(cells))
     rows = []
@@ -57,9 +68,12 @@ def _compared(own: pd.DataFrame, other: pd.DataFrame, level: float) -> dict | No
     """A row of the table; None for sides that share no instances."""
     for side in (own, other):
         if side.duplicated(["seed", "test", "snr_db"]).any():
-            raise AmcError("several runs of a side have the same tests: name in by, or filter, what varies among them")
+            raise AmcError(
+                "several runs of one side have the same seed and test: name the columns in which they differ in by, or "
+                "filter them"
+            )
     seeds = own["seed"].nunique(), other["seed"].nunique()
-    if min(seeds) == 1:  # a side with one training is set beside each of the other's
+    if min(seeds) == 1:  # a side with one training is compared with each training of the other
         longer = (own if seeds[0] == max(seeds) else other)["seed"].unique()
         own, other = (
             side if count > 1 else side.drop(columns="seed").merge(pd.DataFrame({"seed": longer}), how="cross")
@@ -76,9 +90,9 @@ def _compared(own: pd.DataFrame, other: pd.DataFrame, level: float) -> dict | No
 
 
 def _outcomes(pairs: pd.DataFrame) -> pd.DataFrame:
-    """A row per pair of tests and modulation: first and second, the instances that only one side got right, of n.
+    """A row per pair of tests and modulation: first and second, the numbers of instances that only one side got right.
 
-    Modulations of a recording that have not as many instances as each other are taken as one.
+    Modulations of a recording with different numbers of instances are taken as one.
     """
     named = ("modulation_set", "modulation_set_other", "test_modulation_set", "test_instances", "test")
     counted = ("n", "right", "n_other", "right_other")
@@ -103,7 +117,7 @@ def _outcomes(pairs: pd.DataFrame) -> pd.DataFrame:
 
 @lru_cache
 def _common(trained: str, trained_other: str, sent: str) -> tuple[tuple[str, ...], list[bool], list[bool]]:
-    """Modulations that were sent and that both sides were trained on; of those of each side, which they are."""
+    """The modulations that were sent and that both sides were trained on, and for each side a mask of them."""
     sides = [
         [name for name in modulations_of(sent) if name in modulations_of(side)] for side in (trained, trained_other)
     ]
@@ -112,7 +126,7 @@ def _common(trained: str, trained_other: str, sent: str) -> tuple[tuple[str, ...
 
 
 def _of_seeds(first: np.ndarray, second: np.ndarray, n: np.ndarray, level: float) -> dict:
-    """first, second: [seeds], instances that only one side got right; n: [seeds], instances."""
+    """The statistics of a row. first, second: [seeds], instances that only one side got right; n: [seeds], instances."""
     if len(n) == 1:
         estimate = Estimate(*(part[0] for part in statistics.paired_difference(first, second, n, level)))
         p = float(statistics.mcnemar(first, second)[0])

@@ -1,4 +1,4 @@
-"""What is read off the table cells: accuracies with intervals, train × test pivots, drops, SNR thresholds."""
+"""Tables computed from the table "cells": accuracies with intervals, train × test pivots, drops, SNR thresholds."""
 
 from __future__ import annotations
 
@@ -16,27 +16,30 @@ from amc_core.statistics import Estimate
 from analysis.columns import IDENTITY, TEST, TRAIN
 from analysis.pooling import COUNTS, Pooled, accuracy_of, accuracy_of_networks, difference_of, pool
 
-# Columns of a run that are no settings: its model, its seed, and its descent, which `start` tells.
+# Columns of a run that are not settings: its model, its seed, and its descent, which `start` describes.
 _NO_SETTINGS = ("model", "seed", "parent", "stage", "ancestors", "weights")
 
 
 def accuracy_by(cells: pd.DataFrame, by: str | Sequence[str]) -> pd.DataFrame:
-    """Accuracy by columns, pooled over everything else (SNRs and seeds, say), with its 95 % interval.
+    """Accuracy by columns, pooled over everything else (such as SNRs and seeds), with its 95 % interval.
 
     If there are several seeds, the interval is that of another training: of the mean accuracy of all trainings that
     differ in the seed. If there is one seed, and in the columns network_…, it is that of these networks: of their
-    accuracy on all instances of the settings tested. See `amc_core.statistics`.
+    accuracy on all instances of the tested settings.
 
     Parameters:
-        cells: The table of cells.
-        by: The columns.
+        cells: The table "cells".
+        by: A column or several.
 
     Returns:
-        A data frame with the columns `by`; n, correct, accuracy; accuracy_low, accuracy_high; seeds, the number of
-        different trainings, of which those of equal weights count once; network_low, network_high.
+        A data frame with the columns `by`; n and correct, numbers of instances; accuracy; accuracy_low, accuracy_high;
+        seeds, the number of different trainings, where those with equal weights count once; network_low, network_high.
+        Accuracies are fractions from 0 to 1.
 
     Raises:
-        AmcError: The table does not have a column of `by`, or has it only to count.
+        AmcError: `by` is empty, or has a column that the table lacks or that holds counts.
+
+    Source: Wilson 1927 for one network, Student's t for several (`amc_core.statistics`).
     """
     by = _listed(by)
     pooled = pool(cells, by)
@@ -56,20 +59,20 @@ def _listed(by: str | Sequence[str]) -> list[str]:
 def varied(cells: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     """Those of `columns` that take more than one value for some model.
 
-    Of what is simulated in a scenario, those alone count that are: a recording has none of it, and its name tells.
+    For fields of simulated scenarios, only simulated scenarios count: a recording has no such fields.
     """
     return [name for name in columns if name in cells and _varies(_with(cells, name, ["model", name]), name)]
 
 
 def _varies(cells: pd.DataFrame, name: str) -> bool:
     """Does a column take more than one value for some model?"""
-    if cells[name].nunique(dropna=False) < 2:  # quicker than model by model, and true of most columns
+    if cells[name].nunique(dropna=False) < 2:  # a quick check that excludes most columns
         return False
     return bool((cells.groupby("model")[name].nunique(dropna=False) > 1).any())
 
 
 def _with(cells: pd.DataFrame, name: str, columns: Sequence[str]) -> pd.DataFrame:
-    """Columns of the cells whose scenarios have a field of this name: recordings have none of what is simulated."""
+    """Columns of the cells whose scenarios have a field of this name; recordings have no simulated fields."""
     side, _, field = name.partition("_")
     if name in (*TRAIN, *TEST) and field not in OF_RECORDINGS and f"{side}_recording" in cells:
         return cells.loc[cells[f"{side}_recording"] == "", columns]
@@ -77,7 +80,7 @@ def _with(cells: pd.DataFrame, name: str, columns: Sequence[str]) -> pd.DataFram
 
 
 def varied_settings(cells: pd.DataFrame) -> list[str]:
-    """The columns of models, training and test settings that vary; seeds and SNRs are left out."""
+    """The varied columns of models, training and test settings, without seeds and SNRs."""
     of_runs = [name for name in IDENTITY if name not in _NO_SETTINGS]
     return varied(cells, [*of_runs, *TEST, "test_length"])
 
@@ -85,8 +88,8 @@ def varied_settings(cells: pd.DataFrame) -> list[str]:
 def spread(cells: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Cells with a column for every hyperparameter that varies within a model, and the names of these columns.
 
-    A column has the hyperparameter's own name, "hyperparameter_…" where the table has a column of that name; lists are
-    written as in JSON, and a value is missing where a model has no such hyperparameter.
+    A column has the hyperparameter's name, or "hyperparameter_…" if the table already has a column of that name. Lists
+    are written as in JSON. A value is missing if a model has no such hyperparameter.
     """
     if "hyperparameters" not in cells or "hyperparameters" not in varied(cells, ["hyperparameters"]):
         return cells, []
@@ -107,10 +110,10 @@ def _plain(value: object) -> object:
 def axes_of(
     cells: pd.DataFrame, hyperparameters: Sequence[str], rows: Sequence[str] | None, column: str | None
 ) -> tuple[list[str], str]:
-    """The fields along the rows and along the columns of a table if they are not named: see `train_test`.
+    """The fields along the rows and the columns of a table, by default as in `train_test`.
 
-    A test field that is everywhere as in training tells nothing, and is left out. hyperparameters: of `spread`.
-    Raises AmcError for columns that are missing, or along both.
+    A test field that always equals that of training is left out. hyperparameters: of `spread`. Raises AmcError for
+    a column that is missing, or is along both.
     """
     if column is None:
         free = [name for name in [*TEST, "test_length"] if name not in (rows or ())]
@@ -122,22 +125,22 @@ def axes_of(
         rows = [name for name in rows if name != column]
     _require_columns([*rows, column], cells)
     if column in rows:
-        raise AmcError(f"column {column!r} is along the rows and the columns: name it once")
+        raise AmcError(f"column {column!r} is in both rows and columns: name it once")
     return list(rows), column
 
 
 def _require_columns(names: Sequence[str], cells: pd.DataFrame) -> None:
-    """Raise AmcError for a column that is missing, with those of a hundred that vary."""
+    """Raise AmcError for a column that is missing; the message lists only the columns that vary."""
     columns = [name for name in cells if name not in COUNTS]
     for name in names:
         if name not in columns:
             near = suggest(name, columns).partition(" (known")[0]
             varying = ", ".join(["model", *varied(cells, [other for other in columns if other != "model"])])
-            raise AmcError(f"column {name!r} is not known{near} (what varies here: {varying})")
+            raise AmcError(f"column {name!r} is not known{near} (columns that vary: {varying})")
 
 
 def _as_trained(cells: pd.DataFrame, name: str) -> bool:
-    """Is a test field in every cell what it is in training?"""
+    """Does a test field equal that of training in every cell?"""
     trained = "length" if name == "test_length" else name.replace("test_", "train_", 1)
     if not name.startswith("test_") or trained not in cells:
         return False
@@ -149,16 +152,17 @@ def train_test(cells: pd.DataFrame, rows: Sequence[str] | None = None, column: s
     """Accuracy of every training setting (rows) in every test setting (columns), pooled over SNRs and seeds.
 
     Parameters:
-        cells: The table of cells.
+        cells: The table "cells".
         rows: Columns of `cells` and names of hyperparameters; by default the model, every hyperparameter and all other
             fields that vary.
-        column: The field along the columns; by default the field of the tests that has most values; length counts too.
+        column: The field along the columns; by default the test field, or length, with the most values.
 
     Returns:
-        A data frame of accuracies.
+        A data frame of accuracies, fractions from 0 to 1, with the values of `rows` as index and those of `column` as
+        columns. A combination that was not tested is NaN.
 
     Raises:
-        AmcError: The table does not have one of the columns.
+        AmcError: The table does not have one of the columns, or `column` is in `rows`.
     """
     cells, hyperparameters = spread(cells)
     rows, column = axes_of(cells, hyperparameters, rows, column)
@@ -167,7 +171,7 @@ def train_test(cells: pd.DataFrame, rows: Sequence[str] | None = None, column: s
 
 
 def shares_of_training(cells: pd.DataFrame, rows: Sequence[str], column: str) -> pd.DataFrame:
-    """As `train_test` of these rows and column: which share of the cells was tested in the setting of training."""
+    """A table like that of `train_test`: the share of the cells that were tested in the setting of training."""
     cells, _ = spread(cells)
     trained = cells.assign(trained=cells["setting"] == "trained")
     shares = trained.groupby([*rows, column], dropna=False)["trained"].mean().reset_index()
@@ -175,33 +179,35 @@ def shares_of_training(cells: pd.DataFrame, rows: Sequence[str], column: str) ->
 
 
 def at_snrs(cells: pd.DataFrame, snrs: tuple[float, float] | None) -> pd.DataFrame:
-    """The cells from the lowest to the highest of two SNRs. Raises AmcError if there are none."""
+    """The cells between two SNRs in dB, both included. Raises AmcError if there are none."""
     if snrs is None:
         return cells
     chosen = cells[cells["snr_db"].between(*snrs)]
     if chosen.empty:
         tested = ", ".join(f"{snr:g}" for snr in sorted(cells["snr_db"].dropna().unique()))
-        raise AmcError(f"snr {snrs[0]:g}..{snrs[1]:g}: no cell was tested there, but at {tested} dB")
+        raise AmcError(f"snr {snrs[0]:g}..{snrs[1]:g}: no cell was tested there; tested SNRs are {tested} dB")
     return chosen
 
 
 def drop_from_training(cells: pd.DataFrame, by: Sequence[str] | None = None) -> pd.DataFrame:
-    """How much less accurate a classifier is in each test setting than in the setting that it was trained in.
+    """The drop in accuracy from the training setting to each test setting.
 
-    If some of the runs that are pooled were not tested in their own training setting, these are left out on both sides.
+    If some of the pooled runs were not tested in their own training setting, they are left out on both sides.
 
     Parameters:
-        cells: The table of cells, with the column `setting`.
-        by: Columns, over all others of which counts are pooled; by default the model and the settings that vary. If it
-            has snr_db, both sides are taken at that SNR.
+        cells: The table "cells", with the column `setting`.
+        by: Columns; counts are pooled over all others. The default is the model and the settings that vary. If it
+            includes snr_db, both accuracies are those at that SNR.
 
     Returns:
-        A data frame with the columns `by`; n, correct, accuracy; seeds; training_accuracy; drop, which is
-        training_accuracy − accuracy; and its 95 % interval drop_low, drop_high, which is that of another training if
-        there are several seeds. These four are NaN if the training setting was not tested.
+        A data frame with the columns `by`; n and correct, numbers of instances; accuracy; seeds; training_accuracy;
+        drop, which is training_accuracy − accuracy; and its 95 % interval drop_low, drop_high, which is that of another
+        training if there are several seeds. The last four are NaN if the training setting was not tested.
 
     Raises:
-        AmcError: `by` has no field of the training.
+        AmcError: `by` has no field of the training, or a column is missing.
+
+    Source: P1 §V-A; Newcombe 1998, method 10, for one seed, Student's t for several (`amc_core.statistics`).
     """
     by = ["model", *varied_settings(cells)] if by is None else list(by)
     shared = [name for name in by if name not in (*TEST, "test_length")]
@@ -234,17 +240,22 @@ def _differences(own: Pooled, other: Pooled, group: pd.Series) -> Estimate:
 def snr_at(cells: pd.DataFrame, target: float, by: str | Sequence[str]) -> pd.DataFrame:
     """The SNR at which the accuracy first reaches a target, interpolated linearly between tested SNRs.
 
-    Cells of unknown SNR do not count.
+    Cells with an unknown SNR are left out.
 
     Parameters:
-        cells: The table of cells.
+        cells: The table "cells".
         target: The accuracy, in (0, 1).
-        by: Columns, over all others of which, SNR apart, counts are pooled.
+        by: A column or several; counts are pooled over all others except the SNR.
 
     Returns:
-        A data frame with the columns `by`; snr_db; its 95 % interval snr_low, snr_high, which is that of another
+        A data frame with the columns `by`; snr_db; its 95 % interval snr_low, snr_high in dB, which is that of another
         training if there are several seeds; seeds. A value is NaN if the accuracy (or its bound) never reaches the
-        target, and the lowest tested SNR if it reaches the target there already.
+        target, and the lowest tested SNR if the target is reached there already.
+
+    Raises:
+        AmcError: `target` is not between 0 and 1, or `by` is empty.
+
+    Source: Fieller's interval of the crossing (`amc_core.statistics.snr_at`).
     """
     if not 0 < target < 1:
         raise AmcError(f"target {target!r} is not allowed: it has to be an accuracy between 0 and 1")
@@ -258,10 +269,10 @@ def snr_at(cells: pd.DataFrame, target: float, by: str | Sequence[str]) -> pd.Da
 
 
 def curves(cells: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """SNRs [SNRs], right answers [seeds, SNRs], instances [SNRs], over everything but seeds and SNRs.
+    """SNRs [SNRs], right answers [seeds, SNRs], instances [SNRs], pooled over everything but seeds and SNRs.
 
-    Trainings of equal weights are one. If not all seeds have all SNRs, they are pooled into one curve. Instances of
-    unknown SNR are left out.
+    Trainings with equal weights are one. If not all seeds have all SNRs, they are pooled into one curve. Instances with
+    an unknown SNR are left out.
     """
     pooled = pool(cells[cells["snr_db"].notna()], ["snr_db"])
     blocks = [pooled.row(index) for index in range(len(pooled.table))]

@@ -1,8 +1,8 @@
-"""Counts of cells pooled into groups, as the arrays that `amc_core.statistics` takes: seeds × strata.
+"""Counts of cells pooled into groups, as arrays for `amc_core.statistics`: seeds × strata.
 
-A stratum is the test instances of one setting at one SNR. All runs of a group that were tested on it share them, so
-that they count once, however many seeds, models or training settings are pooled, and in however many sets of
-modulations they are tested. Of sets that only overlap, those of the largest count.
+A stratum is the test instances of one setting at one SNR. All runs of a group that were tested on it share these
+instances, so they count once, for any number of seeds, models, training settings and sets of modulations. If sets of
+modulations only overlap, those of the largest count.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from amc_core.statistics import Estimate
 from analysis.columns import TEST
 
 _SEEDS = ("seed", "dataset_seed")
-STRATA = (*TEST, "test_modulation_set", "test_instances", "test_length", "snr_db")  # columns that tell them apart
+STRATA = (*TEST, "test_modulation_set", "test_instances", "test_length", "snr_db")  # columns that identify a stratum
 COUNTS = ("n", "correct", "accuracy", "weights")
 
 
 @dataclass(frozen=True)
 class Block:
-    """Groups that have as many seeds and strata as each other.
+    """Groups with equal numbers of seeds and of strata.
 
-    groups: [groups], their rows in the table. shares: [groups, seeds, strata], right answers as shares of all. n:
-    [groups, strata], instances, each once. weights: [groups, strata], what the strata weigh in the accuracy.
+    groups: [groups], their rows in the table. shares: [groups, seeds, strata], shares of right answers. n: [groups,
+    strata], instances, each once. weights: [groups, strata], weights of the strata in the accuracy.
     """
 
     groups: np.ndarray
@@ -53,7 +53,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Pooled:
-    """Groups of cells: a table with their values, n, correct, accuracy and seeds, and their arrays in blocks."""
+    """Groups of cells: a table of their values, n, correct, accuracy and seeds, and their arrays in blocks."""
 
     table: pd.DataFrame
     blocks: tuple[Block, ...]
@@ -71,11 +71,12 @@ class Pooled:
 
 
 def pool(cells: pd.DataFrame, by: Sequence[str]) -> Pooled:
-    """Groups of cells by the values of columns, over everything else: SNRs and seeds, say; `by` may be empty.
+    """Groups of cells by the values of columns, pooled over everything else; `by` may be empty.
 
-    A seed of a group whose runs have the same weights as those of another counts for nothing: it is the same training.
-    Where a seed lacks some of the tests, it is taken to do there as the others do.
-    Raises AmcError for columns that the table does not have, or has only to count.
+    If the runs of a seed have the same weights as those of another seed of the group, the seed is left out: it is the
+    same training. If a seed lacks some tests, it gets the mean of the other seeds there.
+
+    Raises AmcError for columns that the table does not have, or that hold counts.
     """
     by = list(by)
     require_known("column", by, [name for name in cells if name not in COUNTS])
@@ -100,30 +101,30 @@ def pool(cells: pd.DataFrame, by: Sequence[str]) -> Pooled:
 
 
 def accuracy_of(block: Block, level: float = 0.95) -> Estimate:
-    """Accuracies: of another training where there are several seeds, else of the network."""
+    """Accuracies: of another training if there are several seeds, else of the network."""
     return statistics.accuracy(block.correct, block.n, block.weights, level)
 
 
 def accuracy_of_networks(block: Block, level: float = 0.95) -> Estimate:
-    """Mean accuracies of these very networks, on all instances of their settings."""
+    """Mean accuracies of the networks themselves, on all instances of their settings."""
     return statistics.of_network(block.shares.mean(1) * block.n, block.n, block.weights, level)
 
 
 def difference_of(own: Block, other: Block, level: float = 0.95) -> Estimate:
-    """Accuracies of groups minus those of others, seed by seed where both have as many; else see `statistics`."""
+    """Accuracies of groups minus those of others, in pairs of seeds if both have equally many; see `statistics`."""
     sides = own.correct, own.n, other.correct, other.n, own.weights, other.weights
     return statistics.difference(*sides, level=level, paired=own.seeds == other.seeds)
 
 
 def _numbered(cells: pd.DataFrame, by: list[str]) -> np.ndarray:
-    """A number for every combination of values, in their order."""
+    """The index of each row's combination of values, in sorted order."""
     return cells.groupby(by, sort=True, dropna=False).ngroup().to_numpy() if by else np.zeros(len(cells), np.int64)
 
 
 def shared_modulations(sets: pd.Series) -> pd.Series:
-    """Sets of modulations as the column `test_modulation_set` names them → one name for all that share a modulation.
+    """Names of sets in the column `test_modulation_set` → one name for all sets that share a modulation.
 
-    The test instances of a modulation are the same in all of these.
+    The test instances of a modulation are the same in all of these sets.
     """
     names, groups = {name: {*modulations_of(name)} for name in sets.unique()}, []
     for known in names.values():
@@ -133,18 +134,18 @@ def shared_modulations(sets: pd.Series) -> pd.Series:
 
 
 def modulations_of(name: str) -> tuple[str, ...]:
-    """The modulations of a set as `test_modulation_set` and `modulation_set` name it, in their order."""
+    """The modulations of a set in the columns `test_modulation_set` and `modulation_set`, in their order."""
     return tuple(MODULATION_SETS.get(name, name.split(", ")))
 
 
 def strata(cells: pd.DataFrame, by: Sequence[str] = ()) -> np.ndarray:
-    """The number of each row's stratum, see above; `by` are columns in which rows do not differ."""
+    """The index of each row's stratum; rows do not differ in the columns `by`."""
     names = [name for name in STRATA if name in cells and name not in by]
     if "test_modulation_set" in names and cells["test_modulation_set"].nunique() > 1:
         cells = cells.assign(test_modulation_set=shared_modulations(cells["test_modulation_set"]))
     if "cell" not in cells:
         return _numbered(cells, names)
-    # A cell is one setting, whose many columns need not be looked at again for every SNR.
+    # A cell is one setting, so its many columns need not be compared again for every SNR.
     cell = pd.factorize(cells["cell"])[0]
     first = np.flatnonzero(~pd.Series(cell).duplicated())
     settings = _numbered(cells.iloc[first], [name for name in names if name != "snr_db"])[cell]
@@ -153,7 +154,7 @@ def strata(cells: pd.DataFrame, by: Sequence[str] = ()) -> np.ndarray:
 
 
 def _of_first_trainings(rows: pd.DataFrame, weights: pd.Series) -> np.ndarray:
-    """Which rows are not of a seed whose runs all ended in the weights of an earlier seed's."""
+    """A mask of the rows whose seed does not repeat the weights of all runs of an earlier seed."""
     codes = pd.factorize(weights)[0]
     each = rows[["group", "seed"]].assign(weights=codes).drop_duplicates()
     signs = np.random.default_rng(0).integers(1 << 62, size=len(each) and codes.max() + 1)
@@ -193,7 +194,7 @@ def _blocks(rows: pd.DataFrame) -> Iterator[Block]:
 
 
 def _block(groups: np.ndarray, n: np.ndarray, correct: np.ndarray, once: np.ndarray) -> Block:
-    """n, correct: [groups, seeds, strata] sums over runs; once: the instances of one of these."""
+    """n, correct: [groups, seeds, strata] sums over runs; once: the instances of one run."""
     mean = correct.sum(1, keepdims=True) / n.sum(1, keepdims=True)
     with np.errstate(invalid="ignore"):
         shares = np.where(n > 0, correct / n, mean)

@@ -1,9 +1,9 @@
-"""What the two papers report, number by number, and which rows of our tables are the counterpart.
+"""The numbers in the two papers, and the rows of our tables that are their counterparts.
 
 P1: Perenda et al., INFOCOM 2021. P2: Courtat and du Mas des Bourboux, ISNCC 2021. Accuracies, drops and gains are
 fractions; the papers' "%" of a drop or a gain are points of accuracy (80.4 % down to 53.11 % is a drop of 27.29 %).
 The numbers are data: `sweeps/studies/published/<study>.yaml` has those whose counterpart that study computes.
-`analysis.compare` sets our results beside them.
+`analysis.compare` compares our results with them.
 """
 
 from __future__ import annotations
@@ -31,21 +31,19 @@ QUANTITIES = {
     "offset": "the smallest tested |Δf| at which `share` of the accuracy above chance is lost",
 }
 
-Filters = Mapping[str, Any]  # column of a table → the value, or all the values, that rows have there
-
-_NO_STUDY = "no-study"  # the file of numbers whose counterpart no study of ours computes
+Filters = Mapping[str, Any]  # column of a table → the value of its rows, or a list of all their values
+_NO_STUDY = "no-study"  # the file of numbers without a counterpart in our studies
 
 
 @dataclass(frozen=True)
 class Published:
     """A number in a paper.
 
-    value: as in the paper, % as fractions. bound: the paper says "about" this, "at most" or "at least". quote: its
-    words. study: the one whose results are the counterpart, None where no study of ours can have it. rows, against:
-    column → value or values of the cells (of the runs, for parameters); all of these values must be there. over: the
-    column for whose values the quantity is taken one by one, the largest being meant ("up to"). tolerance: how far
-    ours may be off beyond its own interval: what the paper's rounding, or its "c.", leaves open. note: how the words
-    are read where they leave a choice.
+    value: as in the paper, % as fractions. bound: "about" this value, "at most" or "at least". place: section, table or
+    figure of the paper. quote: its words. study: the study with our counterpart, None if there is none. rows, against:
+    column → value or values of the cells (of the runs, for parameters); all of these values must occur. over: the
+    column for each of whose values the quantity is computed; the largest is compared ("up to"). tolerance: how far our
+    interval may be off, because of the paper's rounding or its "c.". note: our reading of ambiguous words.
     """
 
     what: str
@@ -66,7 +64,7 @@ class Published:
 
 
 def read_published(folder: Path = SHIPPED / "published") -> tuple[Published, ...]:
-    """The numbers of all files in a folder, each named by its study."""
+    """The numbers of all files in a folder; each file has the name of its study."""
     numbers = []
     for path in sorted(folder.glob("*.yaml")):
         study = None if path.stem == _NO_STUDY else path.stem

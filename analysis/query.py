@@ -1,7 +1,7 @@
-"""SQL over the four tables of a store, answered by DuckDB straight from its Parquet files.
+"""SQL over the four tables of a store, which DuckDB reads from its Parquet files.
 
-Views: runs, epochs, cells and confusion, with the columns of `analysis.load`. A scenario's number that varies from
-instance to instance is NULL, and written in train_varies or test_varies: "rolloff uniform(0.1, 0.5)".
+Views: runs, epochs, cells and confusion, with the columns of `analysis.load`. If a scenario's number varies between
+instances, it is NULL, and train_varies or test_varies describes it: "rolloff uniform(0.1, 0.5)".
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from sweeps.store.cells import NOT_CELLS, scenario_of
 from sweeps.store.record import UNKNOWN, process_of
 from sweeps.study import Study
 
-# Nothing in a statement reaches the file system, the network, or this process; and the small tables are
-# what joins keep in memory, whatever size is guessed for the files of cells.
+# No statement can reach the file system, the network, or this process. Joins keep the small tables in memory, whatever
+# size DuckDB estimates for the cells files.
 _SETTINGS = (
     "SET disabled_optimizers = 'join_order,build_side_probe_side'",
     "SET enable_external_access = false",
@@ -41,23 +41,23 @@ _NULLABLE = {kind: pd.api.types.pandas_dtype(name) for kind, name in _WHOLE.item
 def query(
     sql: str, store: str | Path = "results", study: str | Study | None = None, scale: str | None = None
 ) -> pd.DataFrame:
-    """The rows that one SELECT statement gives; raises AmcError, in one sentence, for anything else.
+    """The rows of one SELECT statement; raises AmcError, in one sentence, for anything else.
 
-    store, study and scale select runs and cells as in `analysis.load`. More rows than fit in memory: see `Answer`.
+    store, study and scale select runs and cells as in `analysis.load`. For more rows than fit in memory, see `Answer`.
     """
     return answer(sql, Results(study, store, scale))
 
 
 def answer(sql: str, results: Results) -> pd.DataFrame:
-    """The rows that one SELECT statement gives over the tables of some results."""
+    """The rows of one SELECT statement over the tables of some results."""
     with _explained():
         _kind(sql)
-    rows = _patient(results, lambda: connect(results).execute(sql).df())
+    rows = _retrying(results, lambda: connect(results).execute(sql).df())
     return rows.astype({name: "str" for name in rows if rows[name].dtype == "category"})
 
 
 class Answer:
-    """The rows that one SELECT statement gives over the tables of some results, a batch in memory at a time.
+    """The rows of one SELECT statement over the tables of some results, a batch in memory at a time.
 
     Raises AmcError as `query` does, also while rows are read.
     """
@@ -66,16 +66,16 @@ class Answer:
         with _explained():
             self._selects = _kind(sql) is duckdb.StatementType.SELECT
         self._sql, self._results = sql, results
-        _patient(results, self._open)
+        _retrying(results, self._open)
 
     def _open(self) -> None:
-        self._connection = connect(self._results)  # which lives as long as the relation does
+        self._connection = connect(self._results)  # has to live as long as the relation
         self._whole = None if self._selects else pa.Table.from_pandas(self._connection.execute(self._sql).df())
         self._relation = self._connection.sql(self._sql) if self._selects else None
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """All rows, some ten thousand at a time; at least one batch, which may be empty."""
-        reader, first = _patient(self._results, self._first, self._open)
+        """All rows, in batches of about ten thousand; there is at least one batch, which may be empty."""
+        reader, first = _retrying(self._results, self._first, self._open)
         yield first if first is not None else pa.RecordBatch.from_pylist([], reader.schema)
         with _explained():
             yield from reader
@@ -96,15 +96,15 @@ class Answer:
         return frame(pa.Table.from_batches(tables).slice(0, rows))
 
     def count(self) -> int:
-        """How many rows there are."""
-        return _patient(self._results, self._count, self._open)
+        """The number of rows."""
+        return _retrying(self._results, self._count, self._open)
 
     def _count(self) -> int:
         return self._relation.count("*").fetchall()[0][0] if self._relation is not None else self._whole.num_rows
 
 
 def frame(rows: pa.Table | pa.RecordBatch) -> pd.DataFrame:
-    """Rows as pandas has them, each column of one type whatever is missing in it."""
+    """Rows as a pandas data frame; the type of a column does not depend on missing values."""
     plain = rows.to_pandas(types_mapper=_NULLABLE.get)
     return plain.astype({name: "str" for name in plain if plain[name].dtype == "category"})
 
@@ -112,17 +112,17 @@ def frame(rows: pa.Table | pa.RecordBatch) -> pd.DataFrame:
 def _kind(sql: str) -> duckdb.StatementType:
     kinds = [statement.type for statement in duckdb.extract_statements(sql)]
     if len(kinds) != 1 or kinds[0] not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
-        raise AmcError("the query is not a single SELECT statement: results are read, never changed")
+        raise AmcError("the query is not allowed: it has to be a single SELECT statement, since results are only read")
     return kinds[0]
 
 
 def keys_where(condition: str, runs: pd.DataFrame) -> list[str]:
-    """The keys of the runs on which a condition in SQL holds.
+    """The keys of the runs for which a condition in SQL holds.
 
-    runs: the table "runs", which may have more columns. Raises AmcError for what is no condition.
+    runs: the table "runs", which may have more columns. Raises AmcError for an invalid condition.
     """
     if not condition.strip():
-        raise AmcError("the condition is empty: give one over the columns of the table of runs, as model = 'resnet'")
+        raise AmcError("the condition is empty: give one over the columns of the table runs, such as model = 'resnet'")
     statement = f"SELECT run FROM runs WHERE (\n{condition}\n)"
     with _explained(f"the condition {condition!r}"):
         _kind(statement)
@@ -135,11 +135,11 @@ def keys_where(condition: str, runs: pd.DataFrame) -> list[str]:
 
 
 class _Unreadable(AmcError):
-    """A file proved damaged while it was read."""
+    """A file turned out to be damaged while it was read."""
 
 
-def _patient(results: Results, step: Callable, again: Callable = lambda: None):
-    """step(), repeated after again() without files of cells that prove damaged, which are reported."""
+def _retrying(results: Results, step: Callable, again: Callable = lambda: None):
+    """step(), repeated after again() without cells files that turn out to be damaged, which are reported."""
     try:
         with _explained():
             return step()
@@ -155,7 +155,7 @@ def _patient(results: Results, step: Callable, again: Callable = lambda: None):
 
 @contextmanager
 def _explained(what: str = "the query"):
-    """Turns what a statement leads DuckDB and Arrow to into a sentence."""
+    """Turns exceptions of DuckDB and Arrow into an AmcError of one sentence."""
     try:
         yield
     except AmcError:
@@ -175,7 +175,7 @@ def connect(results: Results) -> duckdb.DuckDBPyConnection:
     sets = runs["modulations"].map(tuple)
     modulation_sets = list(dict.fromkeys(sets))
     connection.register(
-        "run_table", _typed(runs[COLUMNS["runs"]].assign(names_place=sets.map(modulation_sets.index)), "train")
+        "run_table", _typed(runs[COLUMNS["runs"]].assign(names_index=sets.map(modulation_sets.index)), "train")
     )
     connection.register("epoch_table", _typed(results.epochs, "train"))
     connection.register("cell_files", store.cell_dataset(runs["run"], results.passed_over))
@@ -205,7 +205,7 @@ def connect(results: Results) -> duckdb.DuckDBPyConnection:
         "JOIN test_table USING (test_scenario) LEFT JOIN known_settings USING (run, test_scenario, test_length) "
         "LEFT JOIN process_table USING (process))"
     )
-    connection.execute("CREATE VIEW runs AS SELECT * EXCLUDE names_place FROM run_table")
+    connection.execute("CREATE VIEW runs AS SELECT * EXCLUDE names_index FROM run_table")
     connection.execute("CREATE VIEW epochs AS FROM epoch_table")
     columns = ", ".join([*(name for name in COLUMNS["cells"] if name != "accuracy"), *_VARIES])
     connection.execute(f"CREATE VIEW cells AS SELECT {columns}, correct / n AS accuracy FROM {joined}")
@@ -234,7 +234,7 @@ def _process_table(texts: Iterable[str]) -> pd.DataFrame:
 
 
 def _sent_set(own_sets: list[tuple[str, ...]]) -> str:
-    """The name of the modulations that a cell was tested on: those of the training, unless it has its own."""
+    """The name of the set of modulations of a cell's test: that of the training, unless the cell has its own."""
     cases = " ".join(
         f"WHEN test_modulations = {_literal(names)} THEN {_text(modulation_set(list(names)))}" for names in own_sets
     )
@@ -242,16 +242,16 @@ def _sent_set(own_sets: list[tuple[str, ...]]) -> str:
 
 
 def _confusion(joined: str, modulation_sets: list[tuple[str, ...]], own_sets: list[tuple[str, ...]]) -> str:
-    """The counts of a row beside the names they stand for, a part per set of modulations trained and sent.
+    """The counts of a row with their names, in a part for each pair of trained and sent sets of modulations.
 
-    Lists of literals are unnested far faster than names are looked up for every count.
+    Unnesting lists of literals is far faster than looking up names for every count.
     """
     own = {"sent", "recognised", "count"}
     columns = ", ".join([*(name for name in COLUMNS["confusion"] if name not in own), *_VARIES])
     parts = [
         f"SELECT {columns}, unnest({_literal(name for name in sent or names for _ in names)}) AS sent, "
         f"unnest({_literal(names * len(sent or names))}) AS recognised, unnest(confusion)::BIGINT AS count "
-        f"FROM {joined} WHERE names_place = {index} "
+        f"FROM {joined} WHERE names_index = {index} "
         f"AND test_modulations {f'= {_literal(sent)}' if sent else 'IS NULL'}"
         for index, names in enumerate(modulation_sets)
         for sent in (None, *own_sets)
@@ -269,10 +269,9 @@ def _literal(names) -> str:
 
 
 def _typed(table: pd.DataFrame, side: str) -> pd.DataFrame:
-    """The table with one type per column: numbers that vary become NULL, and are put in words in a column of their own.
+    """The table with one type per column; numbers that vary become NULL, and a separate column describes them.
 
-    Texts become categories, by which DuckDB groups many times faster; those in JSON do not, since it reads parts of
-    texts only.
+    Texts become categories, by which DuckDB groups many times faster, except JSON, since queries extract parts of it.
     """
     usual = {f"{side}_{name}": field for name, field in fields_of(Scenario).items()}
     numbers = [name for name in table if name in usual and not isinstance(usual[name].default, str)]

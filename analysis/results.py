@@ -1,4 +1,4 @@
-"""Results: what a store holds of a study, the one object behind tables, queries, comparison, figures and report."""
+"""The results of a study in a store: the object behind tables, queries, comparison, figures and report."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from sweeps.study import Study, load_study, run_command
 
 
 class Results:
-    """What a store holds of a study, of a search with its proposals so far; without a study, all that it holds.
+    """The results of a study in a store, including a search's proposals so far; without a study, all results.
 
     study: a path, a shipped name, or a study; None takes the whole store. store: directory, bucket or `Store`. scale:
-    the scale at which a study that is named was run. Each table is read when it is first asked for. Raises AmcError
-    for a study that cannot be loaded.
+    the scale at which a named study was run. Each table is read when it is first used. Raises AmcError for a study that
+    cannot be loaded.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Results:
         self.store = store if isinstance(store, Store) else Store(store)
         study = load_study(str(study), scale) if isinstance(study, str | Path) else study
         self.study: Study | None = study and proposed(study, self.store)
-        self.passed_over: set[str] = set()  # files of cells that proved damaged in a query
+        self.passed_over: set[str] = set()  # cells files that a query found damaged
 
     def table(self, table: str, columns: Sequence[str] | None = None, filters: Filters | None = None) -> pd.DataFrame:
         """One of the tables "runs", "epochs", "cells", "confusion", as `load` gives it."""
@@ -58,7 +58,7 @@ class Results:
 
     @cached_property
     def cell_keys(self) -> set[str] | None:
-        """Keys of the cells that the study names; None where all of the store are meant."""
+        """Keys of the cells of the study; None for all cells of the store."""
         if self.study is None:
             return None
         return {run.cell_key(test) for run in self.study.runs() for test in self.study.tests(run)}
@@ -81,7 +81,7 @@ class Results:
     def require_cells(self, name: str) -> pd.DataFrame:
         """The table "cells". Raises AmcError if it is empty, with the command that fills it.
 
-        name: what the study is called on the command line.
+        name: of the study on the command line.
         """
         if self.cells.empty:
             scale = self.study and self.study.scale
@@ -92,14 +92,14 @@ class Results:
         return self.cells
 
     def matrices(self) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
-        """Of each run: its key, and of its rows the cells' keys [rows], SNRs [rows], counts [rows, sent, recognised].
+        """For each run its key, and for its rows the cells' keys [rows], SNRs [rows], counts [rows, sent, recognised].
 
         Modulations are in the order of the column `modulations` of the table "runs".
         """
         return read_matrices(self.store, self.described_runs, self.cell_keys)
 
     def query(self, sql: str) -> pd.DataFrame:
-        """The rows that one SELECT statement gives, see `analysis.query`."""
+        """The rows of one SELECT statement, see `analysis.query`."""
         from analysis.query import answer  # DuckDB takes a while to import
 
         return answer(sql, self)
@@ -124,20 +124,20 @@ def load(
 ) -> pd.DataFrame:
     """One of the four tables of a store: "runs", "epochs", "cells" or "confusion".
 
-    `analysis.columns` has what each column means. Rows are sorted by what they describe, so equal results are equal
-    tables. Rows and columns that are not asked for are not read, or are let go file by file. If nothing is selected,
-    the table is empty and has the same columns.
+    `analysis.columns` describes the columns. Rows are sorted by what they describe, so equal results give equal tables.
+    Memory is used only for the selected rows and columns. If nothing is selected, the table is empty and has the same
+    columns.
 
     Parameters:
         table: The name of the table.
         store: A directory, or s3://bucket/prefix.
-        study: The path or name of a study, whose runs and cells alone are taken; None takes the whole store.
+        study: The path or name of a study, whose runs and cells are selected; None takes the whole store.
         scale: The scale at which the study was run.
-        columns: The columns that are wanted, by default all.
-        filters: Column → the value to keep, or a list of them. None keeps rows without a value.
+        columns: Names of columns, by default all.
+        filters: Column → the value to keep, or a list of values. None keeps rows without a value.
 
     Returns:
-        A pandas data frame.
+        A pandas data frame. SNRs are in dB, sample rates in Hz, delays in s, accuracies fractions from 0 to 1.
 
     Raises:
         AmcError: The table, a column or the study is not known, or a filter's type is not that of its column.

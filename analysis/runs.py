@@ -19,7 +19,7 @@ from sweeps.study import Study
 
 
 def read_runs(store: Store, study: Study | None) -> pd.DataFrame:
-    """The table "runs" of a study, or of all that is there, with what `settings` needs of a run as column `descent`."""
+    """The table "runs" of a study or of the whole store; the column `descent` is for `settings`."""
     named = {run.key: study.stage_of(run) for run in study.runs()} if study else None
     listing = store.listing()
     records = listing.records(named)
@@ -29,7 +29,7 @@ def read_runs(store: Store, study: Study | None) -> pd.DataFrame:
 
 
 def read_begun_runs(store: Store, study: Study | None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """As `read_runs`, of the runs that are begun and not finished; and a row per epoch that these have been trained."""
+    """As `read_runs`, for the runs that are begun and not finished, and a table with a row per epoch that they trained."""
     named = {run.key: study.stage_of(run) for run in study.runs()} if study else None
     listing = store.listing()
     begun = {key: run for key, run in listing.begun(named).items() if run.rows and "run.json" not in listing.names[key]}
@@ -41,9 +41,9 @@ def read_begun_runs(store: Store, study: Study | None) -> tuple[pd.DataFrame, pd
 def described(
     records: Mapping[str, RunRecord], lineage: Mapping[str, RunRecord], stages: Mapping[str, str] | None
 ) -> pd.DataFrame:
-    """The table "runs" of some records, with what `settings` needs of a run as column `descent`.
+    """The table "runs" of some records; the column `descent` is for `settings`.
 
-    lineage: run key → record, of the runs that these descend from. stages: run key → its stage; None counts ancestors.
+    lineage: run key → record, of the runs from which these descend. stages: run key → its stage; None counts ancestors.
     """
     rows, chains = [], []
     for key in sorted(records):
@@ -82,19 +82,19 @@ def described(
 
 
 def modulation_set(names: Sequence[str]) -> str:
-    """ "simple", "complex", …, or the names themselves; one of the user's own has the start of its digest."""
+    """ "simple", "complex", …, or the names themselves; the user's own have the start of their digest."""
     text = ", ".join(getattr(name, "label", name) for name in names)
     return next((name for name, known in MODULATION_SETS.items() if tuple(known) == tuple(names)), text)
 
 
 def _start(record: RunRecord, parent: RunRecord) -> str:
-    """In what the training scenario of a run's parent differed from its own, as "channel=awgn"."""
+    """The fields in which the training scenario of a run's parent differs from its own, as "channel=awgn"."""
     own, start = (each.dataset.scenario.columns() for each in (record, parent))
     return ", ".join(f"{name}={start[name]}" for name in own if start[name] != own[name]) or "the same setting"
 
 
 def _chain(records: Mapping[str, RunRecord], key: str | None) -> Iterator[tuple[Dataset, Recipe]]:
-    """What a run and those that it descends from were trained on and how, without seeds: the nearest first."""
+    """Training dataset and recipe of a run and of those that it descends from, the nearest first."""
     while key in records:
         record = records[key]
         yield record.dataset, record.recipe
@@ -106,14 +106,14 @@ def _descent_text(chain: list[tuple[Dataset, Recipe]]) -> str:
 
 
 def _tell_apart(rows: list[dict], chains: list[list[tuple[Dataset, Recipe]]]) -> None:
-    """Where runs have the same `start` and their parents differ otherwise than in the seed, say in what."""
+    """If runs have the same `start` but their parents differ in more than the seed, append the difference to it."""
     alike = defaultdict(list)
     for row, chain in zip(rows, chains, strict=True):
         if chain:
             alike[row["start"]].append((row, chain[0][1], _descent_text(chain)))
     for group in alike.values():
         varying = [name for name in RECIPE if len({str(getattr(recipe, name)) for _, recipe, _ in group}) > 1]
-        meant = defaultdict(set)  # text → descents that it stands for
+        meant = defaultdict(set)  # text → descents with this text
         for row, recipe, descent in group:
             row["start"] += "".join(f", {name}={getattr(recipe, name)}" for name in varying)
             meant[row["start"]].add(descent)

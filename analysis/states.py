@@ -1,4 +1,4 @@
-"""Every run that a study names or a store holds: what it is, how far it is, what it takes."""
+"""The state of every run that a study names or a store holds: its definition, progress and size."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from sweeps.store.listing import Listing
 from sweeps.store.run_folder import kind_of, trained_by
 from sweeps.study import Studies, Study
 
-# What a run can be. training, evaluating: a trial is at it now. begun: it has a checkpoint, and no trial. outdated: it
-# has results that count for nothing, since what it started from is gone or another, or they are of another version.
+# States of a run. training, evaluating: a trial works on it now. begun: it has a checkpoint, and no trial. outdated: its
+# results are not valid, since its parent is missing or has changed, or since they are of another version.
 STATES = ("waiting", "training", "evaluating", "begun", "trained", "failed", "outdated")
 ADDED = ("state", "epoch", "evaluated", "named", "host_now", "silence", "failure", "bytes", "tags", "note")
 
 
 def run_states(study: Study | Studies | None, store: Store) -> pd.DataFrame:
-    """The columns of the table "runs" for every run in whatever state, and these.
+    """The columns of the table "runs" for every run in any state, and these.
 
-    state: one of `STATES`. epoch: finished so far. evaluated, named: cells, of those that the study names; without a
-    study, of those that there are. host_now: where its trial is. silence: seconds since that gave a sign of life.
-    failure: why it failed last. bytes: that the store holds of it. tags, with commas, and note: its label. A run
-    of a store without a study of which nothing tells what it is has no model.
+    state: one of `STATES`. epoch: number of finished epochs. evaluated, named: numbers of evaluated cells and of all
+    cells, of the study or else of the store. host_now: the host of its trial. silence: seconds since the trial's last
+    sign of life. failure: the last reason why it failed. bytes: its size in the store. tags, with commas, and note: its
+    label. Without a study, a run without a readable record has no model.
     """
     listing, plan = store.listing(), make_plan(study, store) if study else None
     keys = [entry.run.key for entry in plan.runs] if plan else list(listing.names)
@@ -103,10 +103,11 @@ def _epochs_saved(listing: Listing, key: str) -> list[int]:
 def choose_states(
     rows: pd.DataFrame, keys: Sequence[str] = (), where: str | None = None, failed: bool = False
 ) -> pd.DataFrame:
-    """The rows of runs whose keys begin with one of some digits, on which a condition holds, and which have failed.
+    """The rows of runs that match all of the arguments.
 
-    keys: first digits, each of one run alone; none for all. where: a condition in SQL over the columns of `run_states`.
-    Raises AmcError for digits that are of no run or of several, and for what is no condition.
+    keys: first digits of keys, each of exactly one run; none for all runs. where: a condition in SQL over the columns
+    of `run_states`. failed: only failed runs. Raises AmcError if digits match no run or several, or if the condition is
+    not valid.
     """
     chosen = {_one(rows, key) for key in keys}
     rows = rows[rows["run"].isin(chosen)] if keys else rows
@@ -124,8 +125,8 @@ def _one(rows: pd.DataFrame, key: str) -> str:
         raise AmcError(f"run {key!r} is not allowed: give the first digits of a key, up to 24 of 0-9 and a-f")
     matches = list(rows["run"][rows["run"].str.startswith(key)])
     if not matches:
-        raise AmcError(f"no run's key begins with {key!r}: 'amc runs' lists those that there are")
+        raise AmcError(f"no run has a key that begins with {key!r}: 'amc runs' lists all runs")
     if len(matches) > 1:
         examples = ", ".join(sorted(matches)[:4])
-        raise AmcError(f"{len(matches)} runs' keys begin with {key!r}: give more digits ({examples}, …)")
+        raise AmcError(f"{len(matches)} runs have keys that begin with {key!r}: give more digits ({examples}, …)")
     return matches[0]

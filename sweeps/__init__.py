@@ -1,4 +1,4 @@
-"""From a study to a filled store: `plan` and `run`, which are imported when they are asked for."""
+"""From a study to a filled store: `plan` and `run`, which are imported when they are first used."""
 
 from typing import TYPE_CHECKING
 

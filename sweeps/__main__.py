@@ -1,4 +1,4 @@
-"""The command `amc`, and what signals do to it. Imports nothing that takes long before they are caught."""
+"""The command `amc` and its handling of signals. Nothing that is slow to import precedes the handlers."""
 
 import errno
 import os
@@ -11,10 +11,10 @@ _UNWRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 
 
 def main() -> None:
-    """Entry point: bad input ends in one sentence and exit code 2, an interruption in one and exit code 130."""
+    """Entry point: bad input ends in a sentence and exit code 2, an interruption in a sentence and exit code 130."""
     _make_writable()
     sys.argv[1:] = [_at_home(argument) for argument in sys.argv[1:]]
-    on_interruption(lambda number, frame: leave())  # an exception might be swallowed by what is being imported
+    on_interruption(lambda number, frame: leave())  # a module that is being imported might swallow an exception
     from amc_core.errors import AmcError
     from sweeps.cli import app
     from sweeps.cli.show import complain
@@ -29,10 +29,10 @@ def main() -> None:
         finally:
             sys.stdout.flush()
     except BaseException as end:
-        # Typer and Rich make an exit with code 1 of it.
+        # Typer and Rich turn it into an exit with code 1.
         if isinstance(end, BrokenPipeError) or isinstance(end.__context__, BrokenPipeError):
-            os._exit(128 + signal.SIGPIPE)  # as other commands whose reader, head for one, has had enough
-        # Ray may make another exception of ours, and ends by itself on SIGTERM while it starts.
+            os._exit(128 + signal.SIGPIPE)  # as other commands do if their reader, such as head, has ended
+        # Ray may replace our exception with its own, and ends by itself on SIGTERM while it starts.
         if interrupted() or (isinstance(end, SystemExit) and end.code == signal.SIGTERM):
             leave()
         if isinstance(end, OSError):
@@ -42,29 +42,29 @@ def main() -> None:
 
 
 def _at_home(argument: str) -> str:
-    """--store=~/x with the home directory, as a shell has it in --store ~/x."""
+    """The argument with ~ in --store=~/x replaced, as a shell does in --store ~/x."""
     option, equals, value = argument.partition("=")
     return option + equals + os.path.expanduser(value) if option.startswith("--") else argument
 
 
 def _make_writable() -> None:
-    """Let nothing that is printed raise for its letters, or for a standard stream that is closed."""
+    """Prevent exceptions from printing characters that a terminal lacks, and from closed standard streams."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
-        except OSError:  # closed: the next file to be opened would be taken for it
+        except OSError:  # closed: the next opened file would get its number
             os.dup2(os.open(os.devnull, os.O_RDWR), number)
             setattr(sys, name, open(number, "r" if name == "stdin" else "w", closefd=False))
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # in ASCII and Latin-1, whose terminals lack α
+            stream.reconfigure(errors="replace")  # terminals in ASCII or Latin-1 lack α
 
 
 def _system_failure(error: OSError) -> str:
-    """What the operating system refused, in a sentence."""
+    """An error of the operating system, in a sentence."""
     reason = error.strerror or str(error)
     if error.filename is None and error.errno in _UNWRITTEN:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left to be written would fail again at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # buffered output would fail again at the end
         return f"standard output cannot be written: {reason}"
     return f"{error.filename!r}: {reason}" if error.filename else reason
 

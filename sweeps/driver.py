@@ -1,6 +1,6 @@
-"""One call that runs a study: what the command line, a notebook, a script and a test use alike.
+"""One call that runs a study, from the command line, a notebook, a script or a test.
 
-The tables and the figure of an outcome are made by `analysis`, which is imported when they are asked for.
+`analysis` makes the tables and the figure of an outcome; it is imported when one of them is used.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LAUNCHES = threading.Lock()  # a process has one connection to Ray: launches of
 
 
 class SearchCount(NamedTuple):
-    """How far a search is, in proposals: those evaluated, those wanted, those that other drivers are computing."""
+    """The progress of a search: numbers of evaluated proposals, of wanted ones, and of those that other drivers compute."""
 
     done: int
     wanted: int
@@ -38,12 +38,12 @@ class SearchCount(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Outcome:
-    """What a study has come to.
+    """The outcome of `sweeps.run`.
 
-    study: as it was run; of a search, with the proposals whose objective is known. plan: what it names, and what of it
-    is missing. failures: run key → why it is not complete, in a sentence. search: how far the search is, if it is one.
-    early: has the launch ended before all was done, by its time limit or since it was asked to? Runs that it has left
-    are no failures.
+    study: as it was run; a search has the proposals whose objective is known. plan: what the study names, and what of
+    it is missing. failures: run key → the reason why the run is not complete, in a sentence. search: the progress of a
+    search, else None. early: did the launch end before all was done, by its time limit or on request? The runs that it
+    left are not failures.
     """
 
     study: Study | Studies
@@ -61,7 +61,7 @@ class Outcome:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The numbers of runs, trained ones, cells and evaluated ones; those of proposals if it is a search."""
+        """The numbers of runs, trained runs, cells, evaluated cells and failures; for a search also of proposals."""
         plan = self.plan
         counts = {"runs": len(plan.runs), "trained": len(plan.runs) - plan.untrained}
         counts |= {"cells": plan.cells, "evaluated": plan.cells - plan.missing_cells, "failures": len(self.failures)}
@@ -69,7 +69,7 @@ class Outcome:
 
     @cached_property
     def results(self):
-        """The study's `analysis.Results` in the store, which the tables are from."""
+        """The study's `analysis.Results` in the store, the source of the tables."""
         from analysis import Results
 
         return Results(self.study, self.store)
@@ -95,7 +95,7 @@ class Outcome:
         return self.results.table("confusion")
 
     def figure(self):
-        """Matplotlib's figure of the accuracies by training and test setting. Raises AmcError without cells."""
+        """A Matplotlib figure of the accuracies by training and test setting. Raises AmcError if there are no cells."""
         from analysis.figures import train_test_heat_map
 
         return train_test_heat_map(self.cells)
@@ -107,10 +107,16 @@ class Outcome:
 
 
 def plan(study: Source | Studies | Sequence[Source], store: str | Path | Store = "results", scale: str | None = None):
-    """What a study, or several together, still have to compute: a `Plan`. Nothing runs and nothing is written.
+    """The `Plan` of one study, or of several together: what they still have to compute. Nothing runs or is written.
 
-    study, store, scale: as `run` takes them. Raises AmcError for a study that cannot be run, and for recordings that
-    do not hold what is asked of them.
+    Parameters:
+        study, store, scale: As in `run`.
+
+    Returns:
+        A `Plan`, with the numbers of named and missing runs and cells.
+
+    Raises:
+        AmcError: The study cannot be run, or a recording does not hold what the study needs.
     """
     store = _opened(store)
     plan = make_plan(proposed(load_studies(study, scale), store), store)
@@ -133,22 +139,32 @@ def run(
     notice: Callable[[str], None] = _LOG.warning,
     stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
-    """Compute what a study, or several together, name and the store lacks; call it again to resume or to extend.
+    """Compute what one study, or several together, name and the store lacks. Call it again to resume or to extend.
 
-    study: a path, the name of a shipped study, YAML text, a dictionary, or a list of these, which run as one. store:
-    the path of a directory, or s3://bucket/prefix. scale: smoke, small, paper, or one of the study. address: host:port
-    of a Ray cluster, "auto", or None for a Ray of its own on this machine. gpus_per_trial: GPUs, or a fraction of one,
-    for each trial. log: "tensorboard", "mlflow" or "wandb", which learning curves are also written for. ray: False
-    computes one run after another in this process, on a GPU if it sees one, where Ray need not be installed.
-    time_limit: after which the launch has ended, in seconds or as "1h30m"; no run starts that could not end in time,
-    and those under way write a checkpoint and stop.
+    A run that fails does not end the others; the outcome says why it failed. After an interruption
+    (KeyboardInterrupt), everything that was finished is in the store.
 
-    console: where progress is shown, as a display on a terminal and in a notebook, as lines elsewhere;
-    Console(quiet=True) shows none. planned: called before anything runs. notice: called with a line about each damaged
-    file that was set aside. stop: asked all the time; once it says True, the launch ends as at a time limit.
+    Parameters:
+        study: A path, the name of a shipped study, YAML text, a dictionary, or a list of these, which run as one.
+        store: The path of a directory, or s3://bucket/prefix.
+        scale: smoke, small, paper, or a scale of the study; None takes the sizes of the study file.
+        address: host:port of a Ray cluster, "auto", or None for a Ray of its own on this machine.
+        gpus_per_trial: GPUs, or a fraction of one, for each trial.
+        log: "tensorboard", "mlflow" or "wandb", which gets the learning curves too.
+        ray: If False, one run after another is computed in this process, on a GPU if there is one, without Ray.
+        time_limit: The time in which the launch ends, in seconds or as "1h30m". No run starts that could not end in
+            time, and runs under way write a checkpoint and stop.
+        console: Shows progress, as a display on a terminal and in a notebook, as lines elsewhere; Console(quiet=True)
+            shows none.
+        planned: Called before anything runs.
+        notice: Called with a line about each damaged file that was set aside.
+        stop: Called all the time; once it returns True, the launch ends as at a time limit.
 
-    A run that fails does not end the others: the outcome says why. What an interruption (KeyboardInterrupt) leaves
-    finished is in the store. Raises AmcError, before any work starts, for what cannot be run.
+    Returns:
+        An `Outcome`.
+
+    Raises:
+        AmcError: The study cannot be run; no work has started then.
     """
     require_options(address, gpus_per_trial, log, ray)
     ending = Ending(limit_in_seconds(time_limit), stop)
@@ -158,7 +174,7 @@ def run(
     if isinstance(chosen, SearchStudy) and (damage := mend(chosen, store)):
         notice(damage)
     _set_aside(store, (run.key for run in proposed(chosen, store).runs()), notice)
-    chosen = completed(chosen, store)  # a search proposes again what it has begun
+    chosen = completed(chosen, store)  # a search makes unfinished proposals again
     before = make_plan(chosen, store)
     require_recordings(before)
     require_working_code(chosen, before)
@@ -187,7 +203,7 @@ def _opened(store: str | Path | Store) -> Store:
 
 
 def _open_search(study: Study | Studies, store: Store) -> Search | None:
-    """The search of a study that has one, whose proposals are then known to be computable and storable."""
+    """The search of a study, None if it has none; raises AmcError if proposals could not be computed or stored."""
     if not isinstance(study, SearchStudy):
         return None
     require_recordings(make_plan(replace(study, proposals=study.ends), store))
@@ -206,14 +222,14 @@ def _set_aside(store: Store, keys: Iterable[str], notice: Callable[[str], None])
 
 
 def _unmet(plan: Plan, store: Store) -> dict[str, str]:
-    """Run key → why a run is not complete, though no trial of it has failed."""
+    """Run key → why a run is not complete although no trial of it has failed."""
     untrained = {entry.run.key for entry in plan.incomplete if not entry.trained}
     outdated = {key for key in untrained if store.run(key).names("run")}
     reasons = {}
     for entry in plan.incomplete:
         key, parent = entry.run.key, entry.run.parent.key if entry.run.parent else None
         if parent and key in outdated:
-            since = "is outdated" if parent in outdated else "no longer has the weights of then"
+            since = "is outdated" if parent in outdated else "has other weights now"
             reasons[key] = f"outdated, since run {parent}, from which it started, {since}"
         elif parent in untrained:
             reasons[key] = f"not begun, since it starts from run {parent}"

@@ -40,7 +40,7 @@ def export_instances(
     length: int,
     seed: int = 0,
 ) -> str:
-    """Write instances 0 … instances − 1 of each modulation; returns what was written, as a text for the user.
+    """Write instances 0 … instances − 1 of each modulation; returns what was written, in words.
 
     path: see `require_exportable`. Raises AmcError if it cannot be written.
     """

@@ -1,4 +1,4 @@
-"""Arrays of .csv files: one sample a line, in columns such as I and Q, or one instance a line, in I_0, I_1, …, Q_0, …"""
+"""Arrays of .csv files: one sample a line, in columns such as I and Q, or one instance, in I_0, I_1, …, Q_0, …"""
 
 from __future__ import annotations
 

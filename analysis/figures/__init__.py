@@ -1,4 +1,4 @@
-"""Figures, each made from tables alone."""
+"""Figures, each made from tables only."""
 
 from analysis.figures.heat_map import train_test_heat_map
 from analysis.figures.over_snr import accuracy_over_snr

@@ -20,7 +20,7 @@ def bar_groups(
 ) -> Figure:
     """A bar per value of `bars` in each of the `groups`, with whiskers from `value`_low to `value`_high.
 
-    width: of the figure in inches; by default one column of a page, or both where there are many bars.
+    width: of the figure in inches; by default one column of a page, or both if there are many bars.
     """
     names, kinds = in_order(table[groups]), in_order(table[bars])
     usual = COLUMN if len(names) * len(kinds) <= 12 else PAGE

@@ -1,4 +1,4 @@
-"""Reliability diagram, and the ROC of what is known against what is not."""
+"""Reliability diagram, and ROCs of known against unknown instances."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from analysis.calibration import Histograms
 from analysis.figures.style import PAGE, SHARES, finish, in_order, legend, look, percent, printed, title_of
 
 _FEWEST = 10  # instances of a bin that is drawn
-_NARROWEST = 2.0  # inches of a panel: its labels are as long; panels that would be narrower go below each other
+_NARROWEST = 2.0  # inches of a panel, the length of its labels; narrower panels are placed below each other
 
 
 @printed
 def calibration_figure(histograms: Histograms, width: float | None = None) -> Figure:
-    """A line per model: accuracy against confidence (left), and ROCs by the largest probability of those that have one.
+    """A line per model: accuracy against confidence (left), and ROCs by the largest probability, if there are any.
 
-    Of a model below the diagonal of the reliability diagram, probabilities promise too much. Bins of fewer than ten
-    instances are left out. width: in inches; by default both columns of a page, or their share for fewer panels.
+    A model below the diagonal of the reliability diagram is overconfident. Bins of fewer than ten instances are left
+    out. width: in inches; by default both columns of a page, or their share for fewer panels.
     """
     models = in_order(histograms.models)
     rocs = {

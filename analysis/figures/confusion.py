@@ -16,9 +16,9 @@ _RANGES = 3  # of SNRs, at most
 
 
 def snr_ranges(snrs: Sequence[float], most: int = _RANGES) -> list[tuple[float, float]]:
-    """The tested SNRs in up to `most` ranges of about as many values: (lowest, highest) of each.
+    """The tested SNRs in up to `most` ranges with about equally many values: (lowest, highest) of each.
 
-    Unknown SNRs, which are NaN, have a range of their own.
+    Unknown SNRs (NaN) have a range of their own.
     """
     levels = np.unique(np.asarray(snrs, float))
     known = levels[~np.isnan(levels)]
@@ -28,7 +28,7 @@ def snr_ranges(snrs: Sequence[float], most: int = _RANGES) -> list[tuple[float, 
 
 @printed
 def confusion_matrices(counts: pd.DataFrame, modulations: Sequence[str], width: float | None = None) -> Figure:
-    """What is recognised (columns) of what was sent (rows), in % of the sent, a panel per model and range of SNRs.
+    """Recognised (columns) against sent (rows) modulations, in % of those sent, a panel per model and range of SNRs.
 
     counts: columns model, snr_db, sent, recognised, count. modulations: in the order to be shown. width: of the figure
     in inches; by default one column of a page for one panel, else both.
@@ -63,7 +63,7 @@ def confusion_matrices(counts: pd.DataFrame, modulations: Sequence[str], width: 
 
 
 def _matrix(axis: Axes, counts: pd.DataFrame, names: list[str], points: float):
-    """One matrix with its numbers, those that round to nothing left out; grey rows were not sent."""
+    """One matrix with its numbers, except those that round to 0; grey rows were not sent."""
     table = counts.pivot_table(index="sent", columns="recognised", values="count", aggfunc="sum", observed=True)
     matrix = table.reindex(index=names, columns=names).fillna(0).to_numpy(float)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -75,7 +75,7 @@ def _matrix(axis: Axes, counts: pd.DataFrame, names: list[str], points: float):
             text = f"{100 * share:.0f}"
             size = points * (0.7 if len(text) > 2 and points < 7 else 1)
             number = axis.text(column, row, text, ha="center", va="center", color=ink, fontsize=size)
-            number.set_in_layout(False)  # thousands would take the layout long
+            number.set_in_layout(False)  # laying out thousands of texts would be slow
     axis.set_xticks(range(len(names)), names, rotation=90)
     axis.set_yticks(range(len(names)), names)
     axis.tick_params(length=0, labelsize=min(7.0, 1.5 * points))

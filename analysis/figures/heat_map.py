@@ -32,12 +32,12 @@ def train_test_heat_map(
     column: str | None = None,
     width: float | None = None,
 ) -> Figure:
-    """Accuracy by the most varied test field (columns) and all else that varies (rows), a panel per model.
+    """Accuracy by the most varied test field (columns) and all other varied fields (rows), a panel per model.
 
-    Each field has a column of headings, or the axis, to itself. Accuracies are pooled over SNRs and seeds. Cells whose
-    test setting is the training setting are framed; a line on the colour bar marks chance. title: None for one that
-    says what is shown. intervals: below the accuracies. rows, column: other fields, as in `analysis.train_test`. width:
-    of the figure in inches; by default one column of a page, or both.
+    Each field has a separate column of headings, or the axis. Accuracies are pooled over SNRs and seeds. Cells whose
+    test setting is the training setting are framed; a line on the colour bar marks chance. title: None for the default
+    title. intervals: below the accuracies. rows, column: other fields, as in `analysis.train_test`. width: of the
+    figure in inches; by default one column of a page, or both.
     """
     cells, hyperparameters = spread(cells)
     rows, column = axes_of(cells, hyperparameters, rows, column)
@@ -106,7 +106,7 @@ def _title(cells: pd.DataFrame, chance: float, intervals: bool) -> str:
     fixed = fixed_in_words(cells)
     return (
         f"Accuracy in %{bounds}; {cells['classes'].max()} modulations, {snr}{'; ' if fixed else ''}{fixed}. A frame "
-        f"marks the setting of training, the line on the scale chance, {100 * chance:.3g} %."
+        f"marks the training setting, the line on the scale marks chance, {100 * chance:.3g} %."
     )
 
 
@@ -119,7 +119,7 @@ def _paint(
     highest: float,
     bounds: bool,
 ):
-    """Colours and numbers of a model; at: the row of every entry and the column of every value."""
+    """Colours and numbers of a model; at: entry → row, and value → column."""
     shares = np.full((len(at[0]), len(at[1])), np.nan)
     for entry, row in zip(_fields_of(accuracy, fields), accuracy.to_dict("records"), strict=True):
         cell = at[0][tuple(entry)], at[1][_known(row[column])]
@@ -135,7 +135,7 @@ def _paint(
 
 
 def _frame(panel: Axes, row: int, column: int) -> None:
-    """Black within white, to be seen on every shade, in grey too."""
+    """A black frame within a white one, visible on every shade and in grey print."""
     for colour, inset, line in (("white", 0.06, 2.6), ("black", 0.06, 1.2)):
         side = 1 - 2 * inset
         corner = (column - side / 2, row - side / 2)
@@ -143,7 +143,7 @@ def _frame(panel: Axes, row: int, column: int) -> None:
 
 
 def _headings(panel: Axes, heads: list[str], row_texts: list[list[str]], widths: list[float]) -> None:
-    """A column of headings for every field, left of the rows; a value is written in the first of its rows."""
+    """A column of headings for every field, left of the rows; a value is written only in the first of its rows."""
     left = -72 * sum(widths)
     look = {"textcoords": "offset points", "fontsize": SMALL, "ha": "left"}
     for level, (head, width) in enumerate(zip(heads, widths, strict=True)):
@@ -165,7 +165,7 @@ def _fields_of(table: pd.DataFrame, fields: list[str]) -> list[tuple]:
 
 
 def _known(value: object) -> object:
-    """None for not a number, which equals nothing."""
+    """The value, but None for NaN, which does not equal itself."""
     return None if value != value else value
 
 
@@ -174,7 +174,7 @@ def _in_order(values: Iterable) -> list:
 
 
 def _column_text(cells: pd.DataFrame, column: str, value: object) -> str:
-    """What stands below a column of a value; a recording does not tell of its setting."""
+    """The label below a column; the setting of a recording is unknown."""
     if value is None and (cells.loc[cells[column].isna(), "test_recording"] != "").all():
         return "recorded"
     return value_text(column, value) or ("simulated" if column.endswith("recording") else "none")

@@ -1,4 +1,4 @@
-"""What columns and their values are called in figures."""
+"""Names of columns and their values in figures."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from amc_core import reference
 from amc_core.scenario import SCENARIO_FIELDS, Scenario
 from analysis.columns import TEST, TRAIN
 
-_SHORT = ("channel", "sample_rate", "length")  # whose values tell in the labels of rows what they are of
-_UNSAID = ("", "all", 1.0)  # of what a transfer retrains with which labels, where there is none
+_SHORT = ("channel", "sample_rate", "length")  # their values in row labels need no name
+_UNSAID = ("", "all", 1.0)  # values of start, retrain and label_fraction without a transfer
 _MAIN = ("channel", "upsampling", "rolloff", "sample_rate")  # shown even at their default
 
 
 def row_label(names: list[str], entry: tuple) -> str:
-    """ "awgn, epochs 2 → rician": what varies of the training, then of the test setting, in two lines if it is long."""
+    """ "awgn, epochs 2 → rician": varied fields of training, then of the test setting, in two lines if it is long."""
     sides = {"train": [], "test": []}
     for name, value in zip(names, entry, strict=True):
         unsaid = name in ("start", "retrain", "label_fraction") and value in _UNSAID
@@ -50,7 +50,7 @@ def fixed_in_words(cells: pd.DataFrame) -> str:
 
 
 def in_words(columns: dict[str, str | float]) -> str:
-    """A scenario's columns in words; an offset of zero and the usual pulse are left out."""
+    """A scenario's columns in words; most fields at their default are left out."""
     usual = Scenario().columns()
     known = {name: value for name, value in columns.items() if value == value and value != ""}
     names = [name for name, value in known.items() if name in _MAIN or value != usual[name]]
@@ -58,7 +58,7 @@ def in_words(columns: dict[str, str | float]) -> str:
 
 
 def heading(column: str) -> str:
-    """A column's name above the headings of rows, with its symbol where it has one: "train L", "test channel"."""
+    """A column's name above the headings of rows, as its symbol if it has one: "train L", "test channel"."""
     side = column.partition("_")[0]
     return (
         f"{side} {reference.symbol(column)}" if column in (*TRAIN, *TEST, "test_length") else reference.symbol(column)
@@ -66,7 +66,7 @@ def heading(column: str) -> str:
 
 
 def value_in_heading(column: str, value: object) -> str:
-    """A value below its heading, in lines of 34 characters at most; nothing where there is none."""
+    """A value below its heading, in lines of at most 34 characters; "" if there is none."""
     if value is None or value == "" or (column in ("start", "retrain", "label_fraction") and value in _UNSAID):
         return ""
     text = named(column, value) if column == "start" else reference.value_text(column, value, unit=True)

@@ -14,7 +14,7 @@ from analysis.figures.style import CHANCE, COLUMN, SHARES, finish, in_order, leg
 def learning_curves(epochs: pd.DataFrame, width: float | None = None) -> Figure:
     """Error rate against epochs as in P2 Fig. 2: solid on the validation part, dashed in training.
 
-    A curve is the mean over a model's runs, those of transfer by themselves. Models that are fitted in one step have
+    A curve is the mean over a model's runs; transfers have a separate curve. Models that are fitted in one step have
     none; the others have the colours of the study's other figures. width: of the figure in inches; by default one
     column of a page.
     """
@@ -22,7 +22,7 @@ def learning_curves(epochs: pd.DataFrame, width: float | None = None) -> Figure:
     axis = figure.subplots()
     for index, model in enumerate(in_order(epochs["model"])):
         own = epochs[epochs["model"] == model]
-        if not is_trained_in_epochs(model) or own["epoch"].max() < 2:  # as a class of the user's own with fit
+        if not is_trained_in_epochs(model) or own["epoch"].max() < 2:  # such as the user's own class with fit
             continue
         for transferred, rows in own.groupby(own["parent"] != ""):
             mean, runs = rows.groupby("epoch")[["train_accuracy", "validation_accuracy"]].mean(), rows["run"].nunique()

@@ -40,8 +40,8 @@ def line_panels(
     """Accuracy, or the error rate, against column `x`: a line per value of `lines`, a panel per value of `panels`.
 
     scale: of the x axis: "linear", "log" (base 2), or "symlog" (decades on both sides of zero). width: of the figure in
-    inches; by default one column of a page for one panel, else both. A dotted upright line marks the setting of
-    training, where that is one.
+    inches; by default one column of a page for one panel, else both. If there is only one training setting, a dotted
+    vertical line marks it.
     """
     cells = cells.assign(_panel="") if panels is None else cells.rename(columns={panels: "_panel"})
     shown, drawn = in_order(cells["_panel"]), in_order(cells[lines])
@@ -51,7 +51,7 @@ def line_panels(
     factor = factor_of(x)
     for axis, panel in zip(axes, shown, strict=True):
         of_panel = cells[cells["_panel"] == panel]
-        for index, line in enumerate(drawn):  # of a study that is not complete, some are not in every panel
+        for index, line in enumerate(drawn):  # in an incomplete study, a panel may lack some
             curve = accuracy_by(of_panel[of_panel[lines] == line], [x])
             if curve.empty:
                 continue
@@ -74,9 +74,9 @@ def line_panels(
 
 
 def draw_limit(axis: Axes, cells: pd.DataFrame, limits: pd.DataFrame, x: str = "snr_db") -> None:
-    """The mean limit of the settings of a panel against column `x`, weighted as their instances are.
+    """Draw the mean limit of the settings of a panel against column `x`, weighted by their instances.
 
-    limits: of `analysis.limits`. Where it is not known throughout, nothing is drawn.
+    limits: of `analysis.limits`. If a limit is unknown, nothing is drawn.
     """
     known = cells.drop_duplicates(["cell", "snr_db"]).merge(limits, on=["cell", "snr_db"], how="left")
     if known["limit"].notna().all():
@@ -89,7 +89,7 @@ def _scaled(axis: Axes, scale: str, values: pd.Series) -> None:
     if scale == "symlog":
         sizes = values.abs()[values != 0]
         axis.set_xscale("symlog", linthresh=sizes.min())
-        tens = 10.0 ** np.arange(np.floor(np.log10(sizes.min())), np.log10(sizes.max()) + 0.5, 2)  # every other fits
+        tens = 10.0 ** np.arange(np.floor(np.log10(sizes.min())), np.log10(sizes.max()) + 0.5, 2)  # there is room for every second one
         axis.set_xticks([*-tens[::-1], 0, *tens])
     elif scale == "log":
         axis.set_xscale("log", base=2)

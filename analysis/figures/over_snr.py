@@ -1,4 +1,4 @@
-"""Accuracy over SNR, the standard figure of this field."""
+"""Accuracy over SNR."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from analysis.figures.lines import draw_limit, line_panels
 from analysis.figures.style import CHANCE, legend, printed
 from analysis.pivots import spread, varied_settings
 
-_PANELS = 4  # at most, else settings are pooled by what they are to the runs
+_PANELS = 4  # at most; of more settings, those with the same relation to their runs are pooled
 KINDS = {
     "trained": "in the setting of training",
     "seen": "in settings seen before, or at another length",
@@ -23,11 +23,11 @@ KINDS = {
 def by_setting(cells: pd.DataFrame) -> pd.DataFrame:
     """Cells with the column `where`: the setting of training and test, if there are few, else its kind.
 
-    What a network was trained for is never pooled with what it was not. Rows are in the order to be shown.
+    Trained settings are never pooled with others. Rows are in the order to be shown.
     """
     cells, hyperparameters = spread(cells)
     fields = [*hyperparameters, *(name for name in varied_settings(cells) if name != "hyperparameters")]
-    values = cells[fields].astype(object).where(cells[fields].notna(), None)  # which equals itself
+    values = cells[fields].astype(object).where(cells[fields].notna(), None)  # None equals itself
     settings = list(dict.fromkeys(values.itertuples(index=False, name=None)))
     if fields and len(settings) <= _PANELS:
         words = {setting: row_label(fields, setting) for setting in settings}
@@ -41,9 +41,9 @@ def by_setting(cells: pd.DataFrame) -> pd.DataFrame:
 def accuracy_over_snr(cells: pd.DataFrame, limits: pd.DataFrame | None = None, width: float | None = None) -> Figure:
     """Accuracy against SNR: a line per model, a panel per setting of training and test, beside chance.
 
-    Of more than four settings there is a panel for each of trained, seen, covered and unseen, over the settings that
-    are so. limits: of `analysis.limits`, for a line that no classifier can exceed; in panels of which it is not known
-    throughout there is none. width: of the figure in inches.
+    If there are more than four settings, there is a panel for each of trained, seen, covered and unseen settings.
+    limits: of `analysis.limits`, for the line of the upper bound; a panel with an unknown limit has no such line.
+    width: of the figure in inches.
     """
     cells = by_setting(cells[cells["snr_db"].notna()])  # an unknown SNR is not on the axis
     figure = line_panels(cells, "snr_db", "model", "where", width=width)

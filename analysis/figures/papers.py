@@ -26,7 +26,7 @@ def _drops(cells: pd.DataFrame, width: float | None = None) -> Figure:
 
 
 def _transfers(cells: pd.DataFrame, width: float | None = None) -> Figure:
-    """P1 Fig. 12: the model as trained, and retrained in one part or another with few labels."""
+    """P1 Fig. 12: the trained model, and the model after retraining one of its parts with few labels."""
     parts = {"head": "last dense layers", "stn_block": "last ResNeXt block of the STN"}
     share = (100 * cells["label_fraction"] / 3).map("{:.0f} %".format)  # of each of the mixture's three channels
     variant = (cells["retrain"].map(parts) + ", " + share).where(cells["parent"] != "", "without transfer")
@@ -75,7 +75,7 @@ def _offsets(cells: pd.DataFrame, width: float | None = None) -> Figure:
 
 @printed
 def _remedies(cells: pd.DataFrame, width: float | None = None, limits: pd.DataFrame | None = None) -> Figure:
-    """What a network does at other samples per symbol, by what was done about it; what builds on two is left out."""
+    """Accuracy at other samples per symbol for each remedy; combinations of two remedies are left out."""
     drawn = cells["train_upsampling"].astype("str").str.startswith("log_uniform")
     blind, first = cells["train_resample_to"].notna(), cells["stage"] == "training"
     from_8 = cells["start"].str.match("upsampling=8|the same setting") & ~blind
@@ -96,7 +96,7 @@ def _remedies(cells: pd.DataFrame, width: float | None = None, limits: pd.DataFr
     return figure
 
 
-# Shipped study → the published figure of its cells, as wide as is asked for.
+# Shipped study → a function that draws the published figure from its cells.
 FIGURES: dict[str, Callable[..., Figure]] = {
     **{
         name: lambda cells, width=None: line_panels(cells, "length", "model", scale="log", width=width)
@@ -123,4 +123,4 @@ FIGURES: dict[str, Callable[..., Figure]] = {
         cells, "test_sample_rate", "model", "test_channel", width=width
     ),
 }
-WITH_LIMIT = ("beyond-upsampling",)  # whose figures take limits, too
+WITH_LIMIT = ("beyond-upsampling",)  # studies whose figures have limits, too

@@ -12,7 +12,7 @@ from analysis.pivots import accuracy_by
 
 @printed
 def pareto_front(cells: pd.DataFrame, runs: pd.DataFrame, width: float | None = None) -> Figure:
-    """Accuracy against trained parameters; the line joins the models that no smaller one is as accurate as.
+    """Accuracy against trained parameters; the line joins the models that are more accurate than all smaller ones.
 
     width: of the figure in inches; by default one column of a page.
     """
@@ -22,7 +22,7 @@ def pareto_front(cells: pd.DataFrame, runs: pd.DataFrame, width: float | None = 
     axis = figure.subplots()
     best = table["accuracy"].cummax()
     front = table[(table["accuracy"] == best) & (best > best.shift(fill_value=-1))]
-    if front["parameters"].max() < table["parameters"].max():  # beyond its last model the front stays as high
+    if front["parameters"].max() < table["parameters"].max():  # beyond its last model, the front is constant
         front = pd.concat([front, front.tail(1).assign(parameters=table["parameters"].max())])
     look = {"color": "0.5", "linewidth": 0.9, "zorder": 0, "label": "Pareto front"}
     axis.step(front["parameters"], front["accuracy"], where="post", **look)

@@ -1,4 +1,4 @@
-"""Which samples the trained networks of a study decide by, as in P1 Table II."""
+"""The samples that decide the output of a study's trained networks, as in P1 Table II."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from sweeps.store import Store
 from sweeps.study import Study
 from sweeps.study.code import require_code
 
-_ROWS, _COLUMNS = 12, 6  # of panels that can still be read
+_ROWS, _COLUMNS = 12, 6  # of legible panels, at most
 _RIGHT, _WRONG = "#e3f3e1", "#fae1df"
 _IMPORTANCE = LinearSegmentedColormap.from_list("importance", ["#c4c8ce", "#4e93c8", "#130a3c"])
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a run made of one instance: samples [length] complex64, and the importance of each, [length] float32.
+    """A run's result for one instance: samples [length] complex64, and the importance of each, [length] float32.
 
-    The importance is for the modulation that the run recognised.
+    The importance is that for the recognised modulation.
     """
 
     run: Run
@@ -49,7 +49,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Selection:
-    """The runs (rows, for each modulation) and test datasets (columns) that a figure shows, and what it leaves out."""
+    """The runs (rows, for each modulation) and test datasets (columns) of a figure, and what it leaves out, in words."""
 
     runs: list[Run]
     tests: list[Dataset]
@@ -59,11 +59,11 @@ class Selection:
 def select(
     study: Study, store: Store, modulations: Sequence[str], model: str | None = None, code: Sequence[str | Path] = ()
 ) -> Selection:
-    """The trained networks of convolutions of a study, or those of one model, and their test datasets.
+    """The trained convolutional networks of a study, or those of one model, and their test datasets.
 
-    code: the files of networks of the user's own, which are imported only where they are given and have the content
-    that trained them. One seed of each is taken. If there are more than fit on a figure, an even choice is taken,
-    training settings first. Raises AmcError if a model or modulation is not in the study, and if nothing suitable is
+    code: the files of the user's own networks, which are imported only if they are given and have the content that
+    trained them. One seed of each network is taken. If there are more than fit on a figure, an even choice is taken,
+    training settings first. Raises AmcError if a model or modulation is not in the study, and if no suitable network is
     trained.
     """
     for name in modulations:
@@ -72,7 +72,7 @@ def select(
             raise AmcError(f"modulation {name!r} is not in the study {study.name}{known}")
     most = _ROWS // 2
     if not 1 <= len(set(modulations)) == len(modulations) <= most:
-        raise AmcError(f"modulations {', '.join(modulations)} are not allowed: name from 1 to {most} different ones")
+        raise AmcError(f"modulations {', '.join(modulations)} are not allowed: name 1 to {most} different ones")
     models = list(dict.fromkeys(run.model for run in study.runs()))
     if model is not None:
         if model not in models:
@@ -87,7 +87,7 @@ def select(
         if run.key in trained:
             first_runs.setdefault(_but_seed(run), run)
     if not first_runs:
-        what = f"trained {model}" if model else "trained network of convolutions"
+        what = f"trained {model}" if model else "trained convolutional network"
         raise AmcError(f"store {str(store.path)!r} holds no {what} of {study.name}; 'amc run' trains it")
     runs = _spread(list(first_runs.values()), _ROWS // len(modulations))
     for run in runs:
@@ -117,7 +117,7 @@ def read(
     """Classify one test instance of every modulation and test dataset by every run that the study tests there.
 
     snr_db: one of the study's. instance: the index of the instance in the test part, from 0. layer: as in
-    `saliency`. Raises AmcError for others.
+    `saliency`. Raises AmcError for other values.
     """
     levels = study.file.snr_db
     if snr_db not in levels:
@@ -143,9 +143,9 @@ def read(
 def saliency_figure(readings: Sequence[Reading], title: str, layer: int = -1) -> Figure:
     """The I/Q samples of an instance, coloured by importance, as in P1 Table II (§V-D).
 
-    A row for each modulation and run, a column for each test dataset. A line joins two samples that follow each
-    other where both are more important than 0.8; the ground is green where the modulation is recognised and
-    red where not; a frame marks the setting of training. layer: that of the readings.
+    There is a row for each modulation and run, and a column for each test dataset. A line joins two consecutive samples
+    if both are more important than 0.8. The background is green if the modulation is recognised, else red. A frame
+    marks the training setting. layer: that of the readings.
     """
     rows = list(dict.fromkeys((reading.modulation, reading.run.key) for reading in readings))
     rows.sort(key=lambda row: [reading.modulation for reading in readings].index(row[0]))
@@ -157,9 +157,9 @@ def saliency_figure(readings: Sequence[Reading], title: str, layer: int = -1) ->
     axes = figure.subplots(len(rows), len(columns), squeeze=False, sharex=True, sharey=True)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[], aspect="equal")
-        axis.spines[:].set_visible(False)  # where nothing is drawn
+        axis.spines[:].set_visible(False)  # unless a panel is drawn
     reach = 1.05 * max(np.abs(reading.samples).max() for reading in readings)
-    axes[0, 0].set(xlim=(-reach, reach), ylim=(-reach, reach))  # which all share
+    axes[0, 0].set(xlim=(-reach, reach), ylim=(-reach, reach))  # shared by all panels
     for reading in readings:
         axis = axes[rows.index((reading.modulation, reading.run.key)), columns.index(reading.test)]
         points = _draw(axis, reading)
@@ -171,7 +171,7 @@ def saliency_figure(readings: Sequence[Reading], title: str, layer: int = -1) ->
     figure.colorbar(points, ax=axes, label="importance of the sample", shrink=min(1, 3 / len(rows)), pad=0.01)
     figure.suptitle(title, fontsize=12)
     where = "the last convolutional layer" if layer == -1 else f"convolutional layer {layer}"
-    note = f"Grad-CAM of {where}; lines join samples both above {IMPORTANT}; a frame marks the setting of training."
+    note = f"Grad-CAM of {where}; lines join samples both above {IMPORTANT}; a frame marks the training setting."
     figure.supxlabel(textwrap.fill(note, int(figure.get_figwidth() / 0.075)), fontsize=9)
     return figure
 
@@ -209,7 +209,7 @@ def _setting(dataset: Dataset, names: Sequence[str]) -> str:
 
 
 def _training(run: Run, runs: Sequence[Run], names: Sequence[str]) -> str:
-    """The model of a run and how it was trained, as far as other runs differ in it."""
+    """The model of a run and its training, as far as runs differ in them."""
     usual = model_spec(run.model).hyperparameters
     own = [f"{name} {value}" for name, value in run.hyperparameters.items() if value != usual[name].default]
     for name in (field.name for field in fields(Recipe)):
@@ -226,13 +226,13 @@ def _trained_in(run: Run, test: Dataset) -> bool:
 
 
 def _but_seed(run: Run) -> tuple:
-    """What tells a run from others but for its seed."""
+    """What identifies a run apart from its seed."""
     start = None if run.parent is None else _but_seed(run.parent)
     return run.model, str(run.hyperparameters), run.dataset, run.recipe, start
 
 
 def _spread(entries: list, count: int) -> list:
-    """At most `count` of the entries, evenly chosen, the first and last among them."""
+    """At most `count` entries, evenly chosen, including the first and the last."""
     if len(entries) <= count:
         return entries
     return [entries[round(index)] for index in np.linspace(0, len(entries) - 1, count)] if count > 0 else []

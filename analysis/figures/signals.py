@@ -14,7 +14,7 @@ from analysis.figures.labels import in_words
 
 _INSTANCES = 32
 _COLOURS = ("#00467f", "#d1495b")  # I and Q
-_DOTS = {"color": _COLOURS[0], "markeredgewidth": 0}  # drawn as pixels, or the vectors of a figure take 30 MB
+_DOTS = {"color": _COLOURS[0], "markeredgewidth": 0}  # rasterized, since vectors would take 30 MB a figure
 
 
 def signal_figure(scenario: Scenario, modulations: Sequence[str], snr_db: float, length: int, seed: int = 0) -> Figure:
@@ -44,7 +44,7 @@ def signal_figure(scenario: Scenario, modulations: Sequence[str], snr_db: float,
 def constellation_grid(
     scenario: Scenario, modulations: Sequence[str], snr_db: float, length: int, seed: int = 0
 ) -> Figure:
-    """The I/Q plane of many modulations, at the symbol instants where the scenario's sampling is fixed."""
+    """The I/Q plane of many modulations, at the symbol instants if the samples per symbol are fixed."""
     columns = min(6, len(modulations))
     rows = -(-len(modulations) // columns)
     figure = Figure(figsize=(2 * columns, 0.7 + 2.15 * rows), layout="constrained")
@@ -54,7 +54,7 @@ def constellation_grid(
         _draw_plane(axis, scenario, simulate(scenario, name, snr_db, range(_INSTANCES), length, seed).numpy())
         axis.set_title(name, fontsize=10)
         reach = min(2, max(reach, axis.get_xlim()[1]))
-    axes[0].set(xlim=(-reach, reach), ylim=(-reach, reach))  # which all share
+    axes[0].set(xlim=(-reach, reach), ylim=(-reach, reach))  # shared by all panels
     for axis in axes[len(modulations) :]:
         axis.set_visible(False)
     figure.supxlabel("I")
@@ -65,7 +65,7 @@ def constellation_grid(
 
 def _draw_plane(axis, scenario: Scenario, instances: np.ndarray) -> None:
     samples = instances
-    if not isinstance(scenario.upsampling, Distribution):  # where symbols are, to the nearest sample
+    if not isinstance(scenario.upsampling, Distribution):  # the samples nearest to the symbol instants
         instants = np.arange(0, instances.shape[1] - 1, float(scenario.samples_per_symbol))
         samples = instances[:, np.round(instants).astype(int)]
     axis.plot(samples.real.ravel(), samples.imag.ravel(), ".", rasterized=True, **_DOTS, markersize=2, alpha=0.5)
@@ -103,7 +103,7 @@ def constellations_by_setting(scenarios: dict[str, Scenario], snr_db: float, sam
 def cumulants_by_setting(settings: dict[str, dict[str, Scenario]]) -> Figure:
     """Mean and standard deviation of C63 and C84 (columns) of 16QAM and 16APSK along each of the axes (rows).
 
-    settings: what an axis is called → its settings. 100 instances at each SNR from 0 to 18 dB (P1 Fig. 9).
+    settings: name of an axis → its settings. There are 100 instances at each SNR from 0 to 18 dB (P1 Fig. 9).
     """
     import torch
 

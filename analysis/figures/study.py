@@ -1,4 +1,4 @@
-"""The figures that the results of a study allow."""
+"""The figures of a study's results."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from analysis.results import Results
 
 @dataclass(frozen=True)
 class Wishes:
-    """What figures are to be like.
+    """Options of figures.
 
-    width: inches; None for what suits each figure, one column of a page or both. title: None for one that says what is
-    shown, "" for none. snrs: lowest and highest in dB. intervals: in the heat map. limit: a line for the upper bound of
-    any classifier, where that is known.
+    width: inches; None for the default of each figure, one column of a page or both. title: None for the default title,
+    "" for none. snrs: lowest and highest in dB. intervals: in the heat map. limit: draw the upper bound of any
+    classifier if it is known?
     """
 
     width: float | None = None
@@ -41,10 +41,10 @@ class Wishes:
 
 
 def study_figures(results: Results, wishes: Wishes | None = None) -> Iterator[tuple[str, Figure]]:
-    """The figures that a study's results allow, each with a word for its kind; the heat map's is "".
+    """The figures of a study's results, each with its kind; that of the heat map is "".
 
-    Others are "snr", "published", "learning", "pareto" and, for every setting or kind of setting, "confusion-…".
-    Raises AmcError if no cell was tested at the SNRs that are wished for.
+    Other kinds are "snr", "published", "learning", "pareto" and, for every setting or kind of setting, "confusion-…".
+    Raises AmcError if no cell was tested at the given SNRs.
     """
     wishes = wishes or Wishes()
     cells, runs, epochs, name = results.cells, results.runs, results.epochs, results.study.name
@@ -74,7 +74,7 @@ def study_figures(results: Results, wishes: Wishes | None = None) -> Iterator[tu
 
 
 def _confusions(results: Results, cells: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Of every setting, or kind of setting, the counts by model, SNR, modulation sent and recognised."""
+    """For every setting, or kind of setting, the counts by model, SNR, modulation sent and recognised."""
     grouped = by_setting(cells)
     where = grouped[["cell", "where"]].drop_duplicates("cell")
     counts = results.query(

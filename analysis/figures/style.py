@@ -1,7 +1,7 @@
-"""Looks that figures share, and how they are saved: sizes and letters of a page in two columns (IEEE).
+"""The style of figures, and how they are saved: sizes and fonts of a page in two columns (IEEE).
 
-Colours are those of Okabe and Ito, told apart by the colour-blind; markers and dashes tell them apart in grey print.
-Letters are like Times and come with Matplotlib, so that every machine draws the same.
+Colours are those of Okabe and Ito, which colour-blind readers can distinguish; markers and dashes distinguish lines in
+grey print. The font resembles Times and comes with Matplotlib, so that every machine draws the same.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from amc_core.models import MODELS
 
 COLUMN, PAGE = 3.5, 7.16  # inches: one column, and both
 FORMATS = ("pdf", "png", "svg")
-FONTS = ["STIXGeneral", "DejaVu Sans"]  # the second has the letters that the first lacks
-SMALL = 7.0  # points, of ticks, legends and numbers; all else has 8
+FONTS = ["STIXGeneral", "DejaVu Sans"]  # the second has the characters that the first lacks
+SMALL = 7.0  # points, of ticks, legends and numbers; other texts have 8
 _PRINT = {
     "font.family": FONTS,
     "mathtext.fontset": "stix",
@@ -44,9 +44,9 @@ _METADATA = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"Creation
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
-SHADES = "YlGnBu"  # of maps: the darker the more, in grey print too, and no shade of it is grey
+SHADES = "YlGnBu"  # of maps: darker means more, in grey print too, and no shade is grey
 CHANCE = {"color": "0.35", "linewidth": 0.8, "linestyle": (0, (1, 2.5))}
-SHARES = (-0.02, 1.03)  # of an axis of shares: the frame hides no line at 0 or 100 %
+SHARES = (-0.02, 1.03)  # limits of an axis of shares, so that the frame hides no line at 0 or 100 %
 LIMIT = {"color": "black", "linewidth": 0.8, "linestyle": (0, (6, 2, 1, 2))}
 CHANNEL_TITLES = {
     "awgn": "AWGN",
@@ -57,7 +57,7 @@ CHANNEL_TITLES = {
 
 
 def printed(draw: Callable[..., Figure]) -> Callable[..., Figure]:
-    """A function that draws a figure, with the letters and lines of a printed page."""
+    """A decorator of functions that draw a figure: fonts and lines are those of a printed page."""
 
     @wraps(draw)
     def call(*arguments, **more) -> Figure:
@@ -72,13 +72,13 @@ def title_of(value: object) -> str:
 
 
 def in_order(values: Iterable) -> list:
-    """Models and channels in their usual order, all else in the order of the table."""
+    """Models and channels in the order of their registries, other values before them in the order of the table."""
     usual = [*MODELS, *CHANNEL_TITLES]
     return sorted(dict.fromkeys(values), key=lambda value: usual.index(value) if value in usual else -1)
 
 
 def minus(value: float) -> str:
-    """A number with a minus sign that is none of a hyphen: "−6"."""
+    """A number with a minus sign instead of a hyphen: "−6"."""
     return f"{value:g}".replace("-", "−")
 
 
@@ -118,13 +118,13 @@ def ink_on(colour: Sequence[float]) -> str:
 def text_width(text: str, size: float = SMALL) -> float:
     """The width of a text in inches, at a size in points."""
     font = FontProperties(family=FONTS, size=size)
-    lines = text.replace("$", r"\$").split("\n")  # nothing is mathematics, as in `spell_names`
+    lines = text.replace("$", r"\$").split("\n")  # no mathematics, as in `spell_names`
     paths = (TextPath((0, 0), line, prop=font, usetex=False) for line in lines if line.strip())
     return max((path.get_extents().width for path in paths), default=0) / 72
 
 
 def titled(figure: Figure, title: str) -> Figure:
-    """A figure with a title above it, in lines that fit its width; none for an empty title."""
+    """A figure with a title above it, in lines that fit its width; no title if it is empty."""
     if title:
         characters = int((figure.get_figwidth() - 0.1) / text_width("accuracy of training", 8.0) * 18)
         figure.suptitle("\n".join(wrap(title, characters)), fontsize=8.0, fontfamily=FONTS)
@@ -132,7 +132,7 @@ def titled(figure: Figure, title: str) -> Figure:
 
 
 def legend(figure: Figure, *axes: Axes) -> None:
-    """Of all panels, below them, in as many columns as fit."""
+    """Draw one legend for all panels, below them, in as many columns as fit."""
     entries = [entry for axis in axes for entry in zip(*axis.get_legend_handles_labels(), strict=True)]
     entries = {label: handle for handle, label in entries}
     widest = 0.5 + max(text_width(label) for label in entries)
@@ -149,7 +149,7 @@ def legend(figure: Figure, *axes: Axes) -> None:
 
 
 def spell_names(figure: Figure) -> Figure:
-    """Take no name for mathematics: a recording may be called "a$b$". Matplotlib writes its powers of ten so."""
+    """Draw names literally: a recording may be called "a$b$". Only Matplotlib's own powers of ten are mathematics."""
     for text in figure.findobj(Text):
         if text.get_text() and "\\mathdefault" not in text.get_text():
             text.set_parse_math(False)
@@ -157,10 +157,10 @@ def spell_names(figure: Figure) -> Figure:
 
 
 def save(figure: Figure, path: Path, formats: Sequence[str] = ("png", "svg")) -> list[Path]:
-    """Write a figure in some of `FORMATS`, `path` with these endings; returns the paths."""
+    """Write a figure in some of `FORMATS` to `path` with their endings appended; returns the paths."""
     spell_names(figure)
     path.parent.mkdir(parents=True, exist_ok=True)
-    dots = 300 if figure.get_figwidth() <= 8 else 150  # an inch; the wider ones are for the screen
+    dots = 300 if figure.get_figwidth() <= 8 else 150  # an inch; wider figures are for the screen
     paths = [path.with_name(f"{path.name}.{kind}") for kind in formats]
     with matplotlib.rc_context(_PRINT):
         for kind, name in zip(formats, paths, strict=True):

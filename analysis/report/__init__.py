@@ -1,7 +1,7 @@
-"""The report of a study: one HTML file with its counts and the page that shows them, which needs nothing else.
+"""The report of a study: one self-contained HTML file with its counts and the page that shows them.
 
-`page/page.html` is the frame, `page/page.css` the looks and `page/*.js` the behaviour; all go into the file, together
-with the data as JSON. Whole arrays of it are deflated, see `data.packed`.
+`page/page.html` is the frame, `page/page.css` the style and `page/*.js` the behaviour; all go into the file, together
+with the data as JSON. Arrays in it are deflated, see `data.packed`.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from analysis.results import Results
 from sweeps.store import Store
 from sweeps.study import SCALES, SUFFIXES, Study, load_study, shipped
 
-__all__ = ["found", "study_data", "write"]
+__all__ = ["held_studies", "study_data", "write"]
 
-# Characters that the confusion counts of a page may take; those of a study that does not fit are left out.
+# Characters that the confusion counts of a page may take; if those of a study do not fit, they are left out.
 LARGEST_CONFUSION = 10_000_000
 
-_MOST_SEEDS = 100  # for as many the page knows Student's quantiles; beyond, they are nearly equal
+_MOST_SEEDS = 100  # up to which the page has Student's quantiles; beyond, they are nearly equal
 
 _PAGE = Path(__file__).parent / "page"
 _SCRIPTS = ("data.js", "map.js", "curves.js", "search.js", "page.js")
@@ -39,9 +39,9 @@ _SCRIPTS = ("data.js", "map.js", "curves.js", "search.js", "page.js")
 def write(path: str | Path, store: str | Path, studies: Sequence[tuple[str, Study]], limit: bool = False) -> Path:
     """Write the report of studies as one HTML file, and return its path.
 
-    store: directory. studies: what each is called on the command line (a path or a shipped name), and the study. limit:
-    draw the upper bound of any classifier over SNR, where it is known. Raises AmcError for a study of which the store
-    holds no cells.
+    store: directory. studies: the name of each on the command line (a path or a shipped name), and the study. limit:
+    draw the upper bound of any classifier over SNR if it is known. Raises AmcError for a study without cells in the
+    store.
     """
     room, contents = LARGEST_CONFUSION, []
     for name, study in studies:
@@ -53,11 +53,11 @@ def write(path: str | Path, store: str | Path, studies: Sequence[tuple[str, Stud
     return path
 
 
-def found(store: str | Path, scale: str | None = None) -> list[tuple[str, Study]]:
-    """The shipped studies, and the study files of the working directory, of which a store holds cells.
+def held_studies(store: str | Path, scale: str | None = None) -> list[tuple[str, Study]]:
+    """The shipped studies, and the study files in the working directory, of which a store holds cells.
 
-    Each is taken at `scale`; without one, at every scale at which the store holds some. As in `write`, a study
-    comes with what it is called on the command line.
+    Each is taken at `scale`; without it, at every scale at which the store holds cells. As in `write`, a study comes
+    with its name on the command line. Raises AmcError if there is none.
     """
     store, taken = Store(store), {}
     listing = store.listing()
@@ -73,7 +73,7 @@ def found(store: str | Path, scale: str | None = None) -> list[tuple[str, Study]
             tests_of = {run.key: {test.key for test in study.tests(run)} for run in study.runs()}
             runs = [key for key in tests_of if key in present]
             held = any(there & tests_of[key] for key, there in zip(runs, listing.tested(runs), strict=True))
-            # Of two scales that set the same, the first is taken.
+            # Of two scales with the same runs and tests, the first is taken.
             identity = frozenset((key, frozenset(tests)) for key, tests in tests_of.items())
             if held and identity not in taken:
                 taken[identity] = name, study
@@ -96,7 +96,7 @@ def _page(studies: list[dict]) -> str:
         "largest": LARGEST_CONFUSION,
         "studies": studies,
     }
-    # With "<" written as an escape, no text of a study can end the element that holds it.
+    # "<" is escaped, so that no text of a study can end its HTML element.
     data = json.dumps(content, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     title = "Report: " + ", ".join(dict.fromkeys(study["name"] for study in studies))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -112,5 +112,5 @@ def _page(studies: list[dict]) -> str:
 def _version() -> str:
     try:
         return version("amc-sweeps")
-    except PackageNotFoundError:  # run from its files
+    except PackageNotFoundError:  # the package runs from its source files
         return "not installed"

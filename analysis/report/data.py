@@ -1,4 +1,4 @@
-"""What the page shows of a study, as plain values."""
+"""The data of a study for the page, as plain values."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from analysis.report.search import search_data
 from analysis.results import Results
 from sweeps.study import SHIPPED, run_command
 
-_MOST_BITS = 1_000_000  # characters that the answers to single instances may take
+_MOST_BITS = 1_000_000  # characters that the outcomes of single instances may take
 _LEARNING = ["train_loss", "validation_loss", "train_accuracy", "validation_accuracy"]
 
 
 def study_data(name: str, results: Results, room: int, limit: bool = False) -> dict:
-    """What the page shows of one study, as plain values that JSON can hold.
+    """The data of one study for the page, as plain values that JSON can hold.
 
-    Cells are numbered run by run: "run", "trained" (in the setting of its test), "test" (equal where the instances are)
-    and the codes of every field are arrays over cells, "n" and "correct" over cells × SNRs. "confusion" has, of every
-    run, an array over its cells × SNRs × sent × recognised; it is None where these would take more than `room`
-    characters. "limit" has the upper bound of any classifier over cells × SNRs, if it is asked for. Raises AmcError
-    where the store holds no cells of the study.
+    Cells are numbered run by run: "run", "trained" (in the setting of its test), "test" (equal for equal instances)
+    and the codes of every field are arrays over cells, "n" and "correct" over cells × SNRs. "confusion" has, for every
+    run, an array over its cells × SNRs × sent × recognised; it is None if these would take more than `room` characters.
+    "limit" has the upper bound of any classifier over cells × SNRs, if `limit` is true. Raises AmcError if the store
+    holds no cells of the study.
     """
     study, runs, cells = results.study, results.runs, results.require_cells(name)
     runs = runs.sort_values("model", key=lambda models: models.map(model_order), kind="stable")
@@ -60,7 +60,7 @@ def study_data(name: str, results: Results, room: int, limit: bool = False) -> d
         "load": {"store": store, "study": name, "scale": study.scale},
         "source": _source(name),
         "modulations": list(file.modulations),
-        "snrs": [None if level != level else level for level in snrs.tolist()],  # None: nobody knows it
+        "snrs": [None if level != level else level for level in snrs.tolist()],  # None: unknown
         "instances": study.instances,
         "parts": {part: len(dataset.indices(part)) for part in PARTS},
         "lengths": list(file.length),
@@ -91,7 +91,7 @@ def _source(name: str) -> str:
 
 
 def _summary(cells: pd.DataFrame, each: pd.DataFrame, fields: list[dict], runs: pd.DataFrame) -> list[dict]:
-    """For every model the runs, time, and accuracy: as trained, unseen, and in the best and worst unseen setting."""
+    """For every model: runs, time, and accuracy in trained, in unseen, and in the best and worst unseen settings."""
     index = pd.Series(each.index, each["cell"])[cells["cell"]].to_numpy()
     codes = {
         field["name"]: np.array(field["codes"])[index] for field in fields if field["name"] not in ("model", "seed")
@@ -144,7 +144,7 @@ def _accuracy(cells: pd.DataFrame, level: float = 0.95) -> dict | None:
 
 def _runs(runs: pd.DataFrame, fields: list[dict], each: pd.DataFrame, epochs: pd.DataFrame) -> list[dict]:
     """An entry per row of the table of runs, with its learning curves."""
-    first = each.drop_duplicates("run").set_index("run").index  # a cell of every run tells its settings
+    first = each.drop_duplicates("run").set_index("run").index  # a cell of every run, which has the run's settings
     cell_of = dict(zip(first, each.index[~each["run"].duplicated()], strict=True))
     curves = {key: rows for key, rows in epochs.groupby("run", sort=False)}
     entries = []
@@ -177,7 +177,7 @@ def _runs(runs: pd.DataFrame, fields: list[dict], each: pd.DataFrame, epochs: pd
 
 
 def _limits(results: Results, cells: pd.DataFrame, where: tuple, shape: tuple[int, int]) -> list[list[float | None]]:
-    """The limits over cells × SNRs, None where none is known. where: the indices of each row of the cells."""
+    """The limits over cells × SNRs, None if unknown. where: the indices of each row of the cells."""
     bounds = cells[["cell", "snr_db"]].merge(limits_of(results, cells), on=["cell", "snr_db"], how="left")["limit"]
     whole = np.full(shape, np.nan)
     whole[where] = bounds
@@ -189,9 +189,9 @@ def _minute(time: pd.Timestamp) -> str:
 
 
 def _right(results: Results, each: pd.DataFrame, n: np.ndarray, room: int) -> dict | None:
-    """Which instances were classified rightly, a bit each, of the cells × SNRs that have some, one after another.
+    """Bits that say which instances were classified correctly, of all tested cells × SNRs one after another.
 
-    None where that would take more than `room` characters, or where the store does not tell.
+    None if that would take more than `room` characters, or if the store does not have them.
     """
     if 4 / 3 * n.sum() / 8 > min(room, _MOST_BITS):
         return None
@@ -209,7 +209,7 @@ def _short(values: pd.Series) -> list[float | None]:
 def _confusion(
     results: Results, keys: Sequence[str], each: pd.DataFrame, snrs: np.ndarray, room: int
 ) -> tuple[list[dict] | None, int]:
-    """Confusion counts of every run, (its cells, SNRs, sent, recognised), and the characters they take."""
+    """Confusion counts of every run, (its cells, SNRs, sent, recognised), and the characters that they take."""
     packs = {}
     for key, cells, levels, counts in results.matrices():
         own = each["cell"][each["run"] == key]
@@ -230,7 +230,7 @@ def packed(values: Sequence[int] | np.ndarray) -> dict:
 
 
 def _comparison(results: Results) -> list[dict] | None:
-    """What the papers report of a study beside our numbers, as `amc compare` shows it; None for any other study."""
+    """The papers' numbers of a study beside ours, as `amc compare` shows them; None for a study without numbers."""
     numbers = [entry for entry in PUBLISHED if entry.study == results.study.name]
     if not numbers:
         return None

@@ -1,4 +1,4 @@
-"""The fields of the cells that the page can lay along an axis, with the words for them."""
+"""The fields of the cells that can be an axis of the page, in words."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ OF_TEST = [*TEST, "test_length"]
 
 
 def varies(each: pd.DataFrame, column: str) -> bool:
-    """Does a column take several values, those that follow from the model alone left aside?
+    """Does a column take several values for some model?
 
-    Of what is simulated in a scenario, those of recordings, which have none of it, are left aside as well.
+    For fields of simulated scenarios, recordings are left out, since they have no such fields.
     """
     if column == "model":
         return each[column].nunique(dropna=False) > 1
@@ -29,7 +29,7 @@ def varies(each: pd.DataFrame, column: str) -> bool:
 
 
 def fixed_in_words(each: pd.DataFrame) -> list[str]:
-    """What the scenarios have in common, in words; offsets of zero and defaults are left out."""
+    """The fields that all scenarios have in common, in words; most fields at their default are left out."""
     usual, texts = Scenario().columns(), []
     for name in SCENARIO_FIELDS:
         sides = [f"{side}_{name}" for side in ("train", "test") if not varies(each, f"{side}_{name}")]
@@ -45,11 +45,11 @@ def fixed_in_words(each: pd.DataFrame) -> list[str]:
 
 
 def telling_hyperparameters(each: pd.DataFrame) -> pd.Series:
-    """Hyperparameters as "blocks=4", only those in which runs of the model differ."""
+    """Hyperparameters in which runs of the model differ, as "blocks=4"."""
     differences = {}
     for model, texts in each.groupby("model")["hyperparameters"]:
         given = {text: json.loads(text) for text in texts.unique()}
-        if model in MODELS:  # an older record may lack a hyperparameter that has come since
+        if model in MODELS:  # an older record may lack a newer hyperparameter
             given = {text: validate_hyperparameters(model, values) for text, values in given.items()}
         names = sorted({name for values in given.values() for name in values})
         differing = [name for name in names if len({str(values.get(name)) for values in given.values()}) > 1]
@@ -61,7 +61,7 @@ def telling_hyperparameters(each: pd.DataFrame) -> pd.Series:
 
 
 def field_of(each: pd.DataFrame, column: str) -> dict:
-    """An axis of the heat map: its values in words, in order, and which of them every cell has."""
+    """An axis of the heat map: its values in words, in order, and the index of every cell's value."""
     values = [None if value != value else value for value in each[column].tolist()]
     order = sorted(dict.fromkeys(values), key=lambda value: _rank(column, value))
     codes = {value: code for code, value in enumerate(order)}
@@ -72,7 +72,7 @@ def field_of(each: pd.DataFrame, column: str) -> dict:
 
 
 def _rank(column: str, value: Hashable) -> tuple:
-    """Numbers, then texts, then what is not known; models as in the registry."""
+    """A sort key: numbers, then texts, then unknown values; models in the order of the registry."""
     if column == "model":
         return model_order(value)
     return value is None, isinstance(value, str), value if value is not None else 0

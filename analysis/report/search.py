@@ -1,4 +1,4 @@
-"""What the page shows of a search: its proposals, their values, and which dimension matters how much."""
+"""The data of a search for the page: its proposals, their values, and the importance of each dimension."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from sweeps.search import proposal_table, trials
 from sweeps.search.objectives import directions
 from sweeps.study import SearchStudy
 
-_FEWEST = 4  # complete proposals, of which importances can be said to be known
+_FEWEST = 4  # complete proposals that are needed for importances
 _TREES = 64
 
 
 def search_data(results: Results) -> dict | None:
     """A search's objectives, dimensions with values and importances, and proposals; None for another study.
 
-    Importances are Optuna's fANOVA (Hutter et al. 2014) with a fixed seed, one list an objective, None where too few
+    Importances are Optuna's fANOVA (Hutter et al. 2014) with a fixed seed, one list an objective; None if too few
     proposals are complete.
     """
     study = results.study
@@ -63,7 +63,7 @@ def _importances(study: SearchStudy, results: Results, index: int) -> dict[str, 
         opened = optuna.create_study(directions=directions(study))
         opened.add_trials(complete)
         evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=_TREES, seed=0)
-        # Only dimensions that all proposals have can be set beside each other.
+        # Only dimensions that all proposals have can be compared.
         shared = set.intersection(*(set(trial.params) for trial in complete))
         varied = [name for name in sorted(shared) if len({str(trial.params[name]) for trial in complete}) > 1]
         if not varied:
@@ -75,7 +75,7 @@ def _importances(study: SearchStudy, results: Results, index: int) -> dict[str, 
 
 
 def _short(name: str, names: list[str]) -> str:
-    """The last part of a dimension's name, where no other's is the same."""
+    """The last part of a dimension's name if it is unique, else the whole name."""
     last = name.rpartition(".")[2]
     return last if sum(other.rpartition(".")[2] == last for other in names) == 1 else name
 

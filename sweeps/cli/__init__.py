@@ -1,4 +1,4 @@
-"""amc …: parsing and printing."""
+"""The commands of `amc`: parsing and printing."""
 
 from sweeps.cli import about, confidence, efficiency, life, pictures, running, tables, tidying, using
 from sweeps.cli.app import app

@@ -1,4 +1,4 @@
-"""amc models, schema: what there is to choose from."""
+"""amc models, schema: the classifiers, and the schema of study files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sweeps.cli.show import show_classifiers
 
 @app.command(name="models")
 def show_models(
-    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Show the details of this one.")] = None,
+    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Show the details of this classifier.")] = None,
     length: Annotated[
         int,
         numeral(
@@ -36,7 +36,7 @@ def show_models(
         ),
     ] = 20,
 ) -> None:
-    """List the classifiers, also of installed packages: size, cost, accepted lengths, hyperparameters, source.
+    """List the classifiers, including those of installed packages: size, cost, lengths, hyperparameters, source.
 
     Example: amc models --length 128 --classes 7, then amc models stn_resnext
     """
@@ -50,9 +50,9 @@ def show_models(
 
 @app.command()
 def schema() -> None:
-    """Print the JSON schema of study files, with which editors complete and check them.
+    """Print the JSON schema of study files. Editors use it to complete and check them.
 
-    Example: amc schema > study.schema.json, and "# yaml-language-server: $schema=study.schema.json" atop a study
+    Example: amc schema > study.schema.json, and "# yaml-language-server: $schema=study.schema.json" as the first line of a study
     """
     import json
 

@@ -17,18 +17,18 @@ from amc_core.errors import AmcError, require_known
 
 _ORDER = ("plan", "run", "status", "runs", "results", "compare", "query", "figures", "report", "search")  # then others
 
-_SHIPPED = Path(__file__).parents[1] / "studies"  # sweeps.study has it too, and takes longer to import than a Tab may
+_SHIPPED = Path(__file__).parents[1] / "studies"  # as in sweeps.study, which is too slow to import for completion
 
 
 class _Ordered(TyperGroup):
-    """Lists first what is needed first."""
+    """Lists commands in the order in which they are needed."""
 
     def list_commands(self, context) -> list[str]:
         return sorted(super().list_commands(context), key=lambda name: (*_ORDER, name).index(name))
 
 
 def tell_limits(wanted: bool) -> bool:
-    """The value of an option as it is; if it asks for upper bounds, lines on standard error say how many are done."""
+    """The value of an option, unchanged; if it is true, lines on standard error report the progress of upper bounds."""
     log = logging.getLogger("analysis.limits")
     if wanted and not log.handlers:
         log.addHandler(logging.StreamHandler())
@@ -37,9 +37,9 @@ def tell_limits(wanted: bool) -> bool:
 
 
 def numeral(flag: str, allowed: str, low: float, high: float, whole: bool = False, help: str | None = None) -> Any:
-    """An option of a number from low to high, which is read as studies read theirs.
+    """An option for a number from low to high, which is read like the numbers in studies.
 
-    allowed: what the AmcError says of any other value.
+    allowed: the allowed values in words, for messages.
     """
     read = quantities.whole if whole else quantities.number
 
@@ -49,7 +49,7 @@ def numeral(flag: str, allowed: str, low: float, high: float, whole: bool = Fals
         return text if number is None or not low <= number <= high else number
 
     def require(number: str | float | None) -> float | None:
-        if isinstance(number, str):  # a ValueError that the parser raises would end in a box
+        if isinstance(number, str):  # Typer would print a ValueError of the parser in a box
             raise AmcError(f"{flag} {number!r} is not allowed: it has to be {allowed}")
         return number
 
@@ -93,13 +93,13 @@ def main(
 
 
 def study_names(incomplete: str) -> list[str]:
-    """What a shell may complete the beginning of a study to: shipped studies, and study files."""
+    """Completions of the beginning of a study's name: shipped studies, and study files."""
     shipped = sorted(path.stem for path in _SHIPPED.glob("*.yaml"))
     return [name for name in shipped if name.startswith(incomplete)] + sorted(glob(f"{escape(incomplete)}*.yaml"))
 
 
 def study_argument(metavar: str, help: str) -> Any:
-    """An argument of studies, whose names a shell completes."""
+    """An argument for studies, whose names a shell completes."""
     return typer.Argument(metavar=metavar, help=help, autocompletion=study_names, show_default=False)
 
 
@@ -112,7 +112,7 @@ Scale = Annotated[
     str | None,
     typer.Option(
         "--scale",
-        help="smoke, small, paper, or a scale of the study: sets instances, epochs and proposals.",
+        help="smoke, small, paper, or a scale of the study. It sets instances, epochs, batches and proposals.",
         autocompletion=lambda: ["smoke", "small", "paper"],
     ),
 ]
@@ -129,7 +129,7 @@ SnrRange = Annotated[
     typer.Option("--snr", metavar="LOW..HIGH", help="Only SNRs from LOW to HIGH in dB, or one SNR: --snr 10."),
 ]
 
-Formats = Annotated[str, typer.Option("--format", help="pdf, png and svg, or some of them with commas between.")]
+Formats = Annotated[str, typer.Option("--format", help="pdf, png or svg, or several of them, separated by commas.")]
 Width = Annotated[
     str | None,
     typer.Option("--width", help="A width such as 3.5in or 89mm; by default a column of an IEEE page, or both."),
@@ -146,13 +146,13 @@ def figure_formats(text: str) -> list[str]:
 
 
 def snr_range(text: str | None) -> tuple[float, float] | None:
-    """ "0..10" as (0.0, 10.0), "10" as (10.0, 10.0). Raises AmcError for anything else."""
+    """ "0..10" as (0.0, 10.0) in dB, "10" as (10.0, 10.0). Raises AmcError for anything else."""
     if text is None:
         return None
     low, dots, high = text.partition("..")
     bounds = quantities.number(low), quantities.number(high if dots else low)
     if None in bounds or not bounds[0] <= bounds[1]:
-        raise AmcError(f"--snr {text!r} is not allowed: give one SNR in dB, or two as in 0..10, the lower one first")
+        raise AmcError(f"--snr {text!r} is not allowed: give one SNR in dB, or two as in 0..10, the lower first")
     return bounds
 
 
@@ -163,10 +163,10 @@ def inches(text: str | None) -> float | None:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(in|cm|mm)", text)
     width = float(match[1]) / {"in": 1, "cm": 2.54, "mm": 25.4}[match[2]] if match else math.nan
     if not 1.5 <= width <= 20:
-        raise AmcError(f"--width {text!r} is not allowed: give 1.5in to 20in, such as 3.5in, or mm or cm")
+        raise AmcError(f"--width {text!r} is not allowed: give 1.5in to 20in, such as 3.5in, also in mm or cm")
     return width
 
 
 def listed(text: str | None) -> list[str] | None:
-    """Names with commas between them, in a list."""
+    """Names separated by commas, as a list."""
     return text if text is None else [name.strip() for name in text.split(",")]

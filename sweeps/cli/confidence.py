@@ -1,4 +1,4 @@
-"""amc calibration: whether classifiers know what they do not know."""
+"""amc calibration: calibration and open-set recognition of classifiers."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def show_calibration(
     formats: Formats = "png,svg",
     width: Width = None,
 ) -> None:
-    """Print how far the probabilities of a study's classifiers can be believed, and draw it.
+    """Print and draw the calibration of a study's classifiers.
 
-    Expected calibration error, accuracy where they are sure, and the area under the ROC by which the largest
-    probability tells known settings from unseen ones, and trained modulations from others.
+    The table has the expected calibration error, the accuracy of confident answers, and the areas under the ROCs by
+    which the largest probability separates known from unseen settings, and trained from other modulations.
 
     Example: amc calibration quickstart
     """
@@ -48,7 +48,7 @@ def show_calibration(
         "confidence": "confidence\nin %",
         "calibration_error": "calibration\nerror in %",
         "sure_accuracy": f"accuracy in %\nfrom {100 * SURE:.0f} %",
-        "sure": "so sure\nin %",
+        "sure": "share of\nthese in %",
         "unseen_auc": "AUC, unseen\nsettings",
         "open_set_auc": "AUC, other\nmodulations",
     }
@@ -59,7 +59,7 @@ def show_calibration(
         table.add_row(row["model"], *texts)
     show_whole(table)
     out.print(
-        "The calibration error is known to half the width of a bin, 2.5 %; intervals: 95 %, of these networks.",
+        "The calibration error is exact to half the width of a bin, 2.5 %; intervals: 95 %, of these networks.",
         highlight=False,
     )
     if csv is not None:

@@ -1,4 +1,4 @@
-"""amc efficiency: what the accuracy of classifiers costs."""
+"""amc efficiency: accuracy of classifiers against their cost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def show_efficiency(
 ) -> None:
     """Print the accuracy of a study's classifiers per parameter and per multiply-accumulate, the smallest first.
 
-    Accuracy is that over all test settings, with its 95 % interval; multiply-accumulates are of one instance.
+    Accuracy is the mean over all test settings, with its 95 % interval. Multiply-accumulates are those of one instance.
 
     Example: amc efficiency classifiers --snr 18
     """
@@ -55,11 +55,11 @@ def show_efficiency(
             _number(1e8 * row["accuracy_per_multiply_accumulate"], ".3g"),
         )
     show_whole(table)
-    out.print("MACs: multiply-accumulates to classify one instance, counted as by amc models.", highlight=False)
+    out.print("MACs: multiply-accumulates to classify one instance, counted as in amc models.", highlight=False)
     if csv is not None:
         written_to(csv, lambda path: rows.to_csv(path, index=False), len(rows))
 
 
 def _number(value: float, form: str) -> str:
-    """Nothing for NaN, and no exponent."""
+    """A number without an exponent; "" for NaN."""
     return "" if value != value else f"{float(format(value, form.lstrip(','))):,.10g}"

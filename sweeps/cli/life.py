@@ -1,4 +1,4 @@
-"""amc runs: which runs there are and how far they are; removing and labelling them."""
+"""amc runs: listing runs and their states, removing and labelling them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sweeps.cli.app import Scale, StoreDir, app, study_argument
 from sweeps.cli.run_table import Yes, is_nothing, opened, remove_runs, run_table, show_curve, states_of, summary
 from sweeps.cli.show import out, show_whole, title_of, written_to
 
-if TYPE_CHECKING:  # else `amc --help` would take as long as what it tells of
+if TYPE_CHECKING:  # importing it would make `amc --help` slow
     import pandas as pd
 
 _LINES_SHOWN = 15  # of a log
@@ -41,7 +41,7 @@ runs = typer.Typer(
 app.add_typer(runs, name="runs")
 
 Where = Annotated[
-    str | None, typer.Option("--where", help="Only runs for which this condition in SQL holds: \"model = 'resnet'\".")
+    str | None, typer.Option("--where", help="Only runs for which a condition in SQL holds, such as \"model = 'resnet'\".")
 ]
 Keys = Annotated[list[str], typer.Argument(metavar="KEY...", help="First digits of the runs' keys.")]
 
@@ -52,13 +52,13 @@ def list_runs(
     store: StoreDir = "results",
     scale: Scale = None,
     where: Where = None,
-    sort: Annotated[str | None, typer.Option("--sort", help="A column to sort by; -COLUMN for descending.")] = None,
+    sort: Annotated[str | None, typer.Option("--sort", help="The column to sort by; -COLUMN sorts in descending order.")] = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write all columns to this CSV file.")] = None,
 ) -> None:
     """List runs: key, model, training setting, state, accuracy, duration, size. Works while a study runs.
 
     Columns for --where and --sort are those of the table runs, and state, epoch, evaluated, named, host_now, silence,
-    failure, bytes, tags, note. States: waiting, training, evaluating, begun, trained, failed, outdated.
+    failure, bytes, tags, note. The states are waiting, training, evaluating, begun, trained, failed and outdated.
 
     Example: amc runs quickstart --where "state = 'failed'", or amc runs --sort -validation_accuracy
     """
@@ -79,12 +79,12 @@ def list_runs(
 def show(
     key: Annotated[str, typer.Argument(metavar="KEY", help="First digits of the run's key.")],
     store: StoreDir = "results",
-    study: Annotated[str | None, typer.Option("--study", help="The study that names it, if it has not begun.")] = None,
+    study: Annotated[str | None, typer.Option("--study", help="A study that names the run; needed if the run has not begun.")] = None,
     scale: Scale = None,
 ) -> None:
-    """Show one run: what defines it, how it went from epoch to epoch, and the end of its log.
+    """Show one run: its definition, its learning curve, and the end of its log.
 
-    Fields of the scenario and the recipe that have their default are left out, but for those that every paper gives.
+    Most fields of the scenario and the recipe that have their default are left out.
 
     Example: amc runs show 3f09
     """
@@ -136,9 +136,9 @@ def tag(
     key: Keys,
     tag: Annotated[list[str], typer.Option("--tag", help="A tag; may repeat.")],
     store: StoreDir = "results",
-    remove: Annotated[bool, typer.Option("--remove", help="Take the tags away.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the tags.")] = False,
 ) -> None:
-    """Give runs tags, by which --where finds them: "tags LIKE '%baseline%'".
+    """Give runs tags, for conditions such as --where "tags LIKE '%baseline%'".
 
     Example: amc runs tag 3f09 81aa --tag baseline
     """
@@ -156,7 +156,7 @@ def note(
     text: Annotated[str, typer.Option("--text", help='The note; "" deletes it.')],
     store: StoreDir = "results",
 ) -> None:
-    """Write a note to runs, in the place of the one that they have.
+    """Write a note to runs. It replaces an earlier note.
 
     Example: amc runs note 3f09 --text "Learning rate too high"
     """
@@ -169,7 +169,7 @@ def note(
 
 
 def _defaults() -> dict:
-    """Column of the scenario or the recipe → its default; columns that a reader always looks for are left out."""
+    """Column of the scenario or the recipe → its default, except for columns that are always shown."""
     from dataclasses import asdict
 
     from amc_core.run import Recipe
@@ -194,7 +194,7 @@ def _sorted(rows: pd.DataFrame, by: str | None) -> pd.DataFrame:
     if name not in rows:
         from amc_core.errors import suggest
 
-        raise AmcError(f"--sort {name!r} is no column{suggest(name, rows.columns)}")
+        raise AmcError(f"--sort: column {name!r} is not known{suggest(name, rows.columns)}")
     from analysis.columns import sorted_rows
 
     ordered = sorted_rows(rows, [name])

@@ -43,10 +43,10 @@ def figures(
     intervals: Annotated[bool, typer.Option("--intervals", help="Write 95 % intervals into the heat map.")] = False,
     limit: Limit = False,
 ) -> None:
-    """Draw a study's figures: the train × test heat map, accuracy over SNR; of a shipped study, the paper's figure.
+    """Draw a study's figures: the train × test heat map, accuracy over SNR, and the paper's figure of a shipped study.
 
-    Learning curves, confusion matrices and accuracy against parameters come beside it. p1-fig07, p1-fig08 and
-    p1-fig09 are figures of signals, which need no store.
+    Learning curves, confusion matrices and accuracy against parameters are drawn too. p1-fig07, p1-fig08 and p1-fig09
+    are figures of signals, which need no store.
 
     Example: amc figures quickstart --to figures --format pdf --snr 0..10
     """
@@ -74,23 +74,23 @@ def figures(
 @app.command()
 def report(
     study: Annotated[
-        list[str], study_argument("STUDY…|all", "Studies, or all: those here whose cells are in the store.")
+        list[str], study_argument("STUDY…|all", "Studies, or all: every known study with cells in the store.")
     ],
     store: StoreDir = "results",
     scale: Scale = None,
     to: Annotated[Path, typer.Option("--to", help="The HTML file to write.")] = Path("report.html"),
     limit: Limit = False,
 ) -> None:
-    """Write studies as one HTML page: heat maps, confusion matrices, curves, and how to reproduce them.
+    """Write one HTML page about studies: heat maps, confusion matrices, curves, and commands that reproduce them.
 
     Example: amc report quickstart --to report.html
     """
     from analysis import Results
-    from analysis.report import found, write
+    from analysis.report import held_studies, write
     from sweeps.study import expanded, load_study
 
     named = [] if study == ["all"] else [(name, load_study(name, scale)) for name in expanded(study)]
-    studies = named or found(store, scale)
+    studies = named or held_studies(store, scale)
     try:
         size = write(to, store, studies, limit).stat().st_size
     except OSError as error:
@@ -107,7 +107,7 @@ def draw_saliency(
     store: StoreDir = "results",
     scale: Scale = None,
     modulations: Annotated[
-        str | None, typer.Option("--modulations", help="Names with commas; otherwise the study's first two.")
+        str | None, typer.Option("--modulations", help="Names, separated by commas; by default the study's first two.")
     ] = None,
     snr: Annotated[
         float | None,
@@ -116,7 +116,7 @@ def draw_saliency(
             "a number of dB, from -200, or inf for no noise",
             -200,
             math.inf,
-            help="dB; otherwise the study's highest.",
+            help="SNR in dB; by default the study's highest.",
         ),
     ] = None,
     model: Annotated[str | None, typer.Option("--model", help="Only networks of this model.")] = None,
@@ -128,7 +128,7 @@ def draw_saliency(
             0,
             10**7,
             whole=True,
-            help="Number of the instance in the test part.",
+            help="Index of the instance in the test part.",
         ),
     ] = 0,
     layer: Annotated[
@@ -139,17 +139,17 @@ def draw_saliency(
             -(10**6),
             10**6,
             whole=True,
-            help="Convolutional layer; 0 is the first and the finest, -1 the last.",
+            help="Index of the convolutional layer; 0 is the first and has the finest resolution, -1 is the last.",
         ),
     ] = 2,  # the deepest in which single transitions between symbols show
     code: Annotated[
         list[Path] | None,
-        typer.Option("--code", help="A file of a network of your own, with the content that trained it; may repeat."),
+        typer.Option("--code", help="A file of your own network, with the content that trained it; may be repeated."),
     ] = None,
     to: Annotated[Path, typer.Option("--to", help="Directory for the figure.")] = Path("figures"),
     formats: Formats = "png,svg",
 ) -> None:
-    """Draw which I/Q samples a study's trained networks decide by (Grad-CAM, P1 Table II).
+    """Draw the I/Q samples that decide the output of a study's trained networks (Grad-CAM, P1 Table II).
 
     Example: amc saliency quickstart --modulations BPSK,QPSK --snr 18
     """
@@ -178,11 +178,11 @@ def simulate_signals(
     scenario: Annotated[
         str,
         typer.Argument(
-            metavar="SCENARIO", help="A channel's name, augmod, augmod_offsets, or fields: '{upsampling: 4}'."
+            metavar="SCENARIO", help="A channel's name, augmod, augmod_offsets, or fields such as '{upsampling: 4}'."
         ),
     ],
     modulations: Annotated[
-        str, typer.Option("--modulations", help="A set, names with commas, or a list as in a study.")
+        str, typer.Option("--modulations", help="A set, names separated by commas, or a list as in a study.")
     ] = "complex",
     snr: Annotated[
         float,
@@ -191,7 +191,7 @@ def simulate_signals(
             "a number of dB, from -200, or inf for no noise",
             -200,
             math.inf,
-            help="dB; inf for no noise.",
+            help="SNR in dB; inf for no noise.",
         ),
     ] = 30.0,
     length: Annotated[
@@ -212,7 +212,7 @@ def simulate_signals(
         Path | None,
         typer.Option(
             "--export",
-            help="Also write instances: FILE.h5 (RadioML 2018.01A layout), or the name of a directory for SigMF.",
+            help="Also write instances to FILE.h5 (RadioML 2018.01A layout), or to a directory as SigMF.",
         ),
     ] = None,
     instances: Annotated[
@@ -228,7 +228,7 @@ def simulate_signals(
     ] = 100,
     code: Annotated[
         list[Path] | None,
-        typer.Option("--code", help="A file whose function is the scenario's front_end, with its imports; may repeat."),
+        typer.Option("--code", help="The file of the scenario's front_end, or a file that it imports; may be repeated."),
     ] = None,
 ) -> None:
     """Draw a scenario's signals: constellation, waveform and spectrum; optionally export them.

@@ -1,4 +1,4 @@
-"""What the commands about runs share: a line for each, its state in words, its curve, and removing some."""
+"""Functions that the commands about runs share: the table of runs, states in words, curves, and removal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from amc_core.errors import AmcError
 from amc_core.quantities import bytes_in_words, many, written
 from sweeps.cli.show import out, show_whole, title_of
 
-if TYPE_CHECKING:  # else `amc --help` would take as long as what it tells of
+if TYPE_CHECKING:  # importing them would make `amc --help` slow
     import pandas as pd
 
     from sweeps.store import Store
@@ -23,9 +23,9 @@ if TYPE_CHECKING:  # else `amc --help` would take as long as what it tells of
 
 _EPOCHS_SHOWN = 12
 _BARS = "▁▂▃▄▅▆▇█"
-_LISTED = 8  # runs that a list of what would be removed names
+_LISTED = 8  # runs to be removed that are listed
 
-Yes = Annotated[bool, typer.Option("--yes", help="Remove them; without this option, only say what would go.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Remove them; without this option, runs are only listed.")]
 
 
 def opened(path: str, exists: bool = True) -> Store:
@@ -48,7 +48,7 @@ def states_of(study: Sequence[str] | None, store: str, scale: str | None) -> pd.
 
 
 def run_table(rows: pd.DataFrame, stages: bool) -> Table:
-    """A line for each run. stages: do stages have names, as in a study? Else it tells which run each started from."""
+    """A line for each run. stages: do stages have names, as in a study? If not, the parent's key is shown instead."""
     digits = next(n for n in range(8, 25) if rows["run"].str[:n].nunique() == len(rows))
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     start = "stage" if stages else "parent"
@@ -72,12 +72,12 @@ def run_table(rows: pd.DataFrame, stages: bool) -> Table:
 
 
 def _settings(rows: pd.DataFrame) -> list[str]:
-    """The channel or recording that each run was trained in, with all else in which the runs of a model differ."""
+    """The channel or recording of each run's training, with all fields in which the runs of a model differ."""
     from analysis.columns import IDENTITY
     from analysis.pivots import spread
 
     apart = ("model", "hyperparameters", "stage", "parent", "weights", "ancestors", "train_channel", "train_recording")
-    alike = rows.groupby("model")  # a classifier that is fitted has another recipe than one that is trained
+    alike = rows.groupby("model")  # the recipe of a fitted classifier differs from that of a trained one
     differing = [name for name in IDENTITY if name not in apart and _differs(alike[name])]
     rows, hyperparameters = spread(rows.assign(hyperparameters=rows["hyperparameters"].fillna("")))
     differing = [*hyperparameters, *differing]
@@ -121,7 +121,7 @@ def state_in_words(row: dict) -> str:
 
 
 def summary(rows: pd.DataFrame) -> str:
-    """How many runs are in which state, and what all of them take."""
+    """The number of runs in each state, and the size of all."""
     from analysis.states import STATES
 
     counts = rows["state"].value_counts()
@@ -149,14 +149,14 @@ def is_nothing(value: object) -> bool:
 
 
 def remove_runs(rows: pd.DataFrame, store: Store, yes: bool) -> None:
-    """Remove runs, or say which would go. Raises AmcError if a trial is computing one of them."""
+    """Remove runs, or list them if not `yes`. Raises AmcError if a trial is computing one of them."""
     from sweeps.store.removal import remove
 
     busy = rows[rows["state"].isin(("training", "evaluating"))]
     if len(busy):
         first = busy.iloc[0]
         raise AmcError(
-            f"run {first['run']} is being computed on {first['host_now']}: end that launch first, or leave it out"
+            f"run {first['run']} is being computed on {first['host_now']}: end that launch first, or leave the run out"
         )
     amount = f"{many(len(rows), 'run')}, {bytes_in_words(rows['bytes'].sum())}"
     if not yes:

@@ -1,4 +1,4 @@
-"""amc plan, run, status, search: what is missing, computing it, and how far it is."""
+"""amc plan, run, status, search: what is missing, computing it, and its progress."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sweeps.cli.app import Scale, StoreDir, StudyName, StudyNames, app, numeral,
 from sweeps.cli.run_table import show_incomplete
 from sweeps.cli.show import err, out, show_plan, show_search_state, title_of, written_to
 
-if TYPE_CHECKING:  # else `amc --help` would take as long as what it tells of
+if TYPE_CHECKING:  # importing them would make `amc --help` slow
     from sweeps.driver import Outcome
     from sweeps.planning import Plan
     from sweeps.store import Store
@@ -29,9 +29,9 @@ def plan(
     study: StudyNames,
     store: StoreDir = "results",
     scale: Scale = None,
-    listed: Annotated[bool, typer.Option("--list", help="Also name the runs that are incomplete.")] = False,
+    listed: Annotated[bool, typer.Option("--list", help="Also list the incomplete runs.")] = False,
 ) -> None:
-    """Show what a study, or several together, still have to compute, before anything runs.
+    """Show what one study, or several together, still have to compute. Nothing runs.
 
     Example: amc plan quickstart, or amc plan 'p1-*' --scale small --list
     """
@@ -54,12 +54,12 @@ def plan(
     if plan.runs and plan.untrained == len(plan.runs):
         for name in study:
             if hint := elsewhere(name, opened_store, scale):
-                out.print(f"Of {name}, the store has nothing at this scale, but {hint}.", highlight=False, markup=False)
+                out.print(f"The store has nothing of {name} at this scale, but {hint}.", highlight=False, markup=False)
     show_search_state(chosen, opened_store)
 
 
 def show_time(plan: Plan, store: Store) -> None:
-    """Print how long the missing work takes one trial at a time, by the store's own runs, else by shipped rates."""
+    """Print how long the missing work takes with one trial at a time, by the store's runs, else by shipped rates."""
     from sweeps import rates
     from sweeps.planning import expected_seconds, shipped_seconds
 
@@ -67,10 +67,10 @@ def show_time(plan: Plan, store: Store) -> None:
         return
     known = expected_seconds(plan, store)
     for device, seconds in sorted(known.items()):
-        out.print(f"By what runs in the store took, that is {duration(seconds)} for one trial at a time on {device}.")
+        out.print(f"By the times of runs in the store, that is {duration(seconds)} for one trial at a time on {device}.")
     if not known and (seconds := shipped_seconds(plan)) is not None:
         text = f"that is about {duration(seconds)} for one trial at a time"
-        out.print(f"The store has not timed these yet: on {rates.MACHINE}, {text}.", highlight=False)
+        out.print(f"The store has no times of such runs yet. On {rates.MACHINE}, {text}.", highlight=False)
 
 
 @app.command()
@@ -100,18 +100,18 @@ def run(
     time_limit: Annotated[
         str | None,
         typer.Option(
-            "--time-limit", metavar="DURATION", help="End in this time, such as 3h, 1h30m or 2:00:00; see below."
+            "--time-limit", metavar="DURATION", help="End within this time, such as 3h, 1h30m or 2:00:00; see above."
         ),
     ] = None,
     without_ray: Annotated[
         bool, typer.Option("--without-ray", help="Compute in this process, one run after another, on one device.")
     ] = False,
 ) -> None:
-    """Compute what a study, or several together, name and the store lacks; run it again to resume.
+    """Compute what one study, or several together, name and the store lacks. Run it again to resume.
 
-    With --time-limit, no run starts that could not end in time, and a minute before the end (a tenth of a limit of less
-    than ten minutes) those under way write a checkpoint and stop. SIGTERM and SIGUSR1 stop them at once. The exit code
-    is 0 where nothing failed; a second SIGTERM, or Ctrl-C, does not wait for checkpoints.
+    With --time-limit, no run starts that could not end in time. A minute before the end (or a tenth of a limit below
+    ten minutes), runs under way write a checkpoint and stop. SIGTERM and SIGUSR1 make them do so at once. The exit code
+    is 0 if nothing failed. A second SIGTERM, or Ctrl-C, does not wait for checkpoints.
 
     Example: amc run quickstart --store results --scale smoke
     """
@@ -152,7 +152,7 @@ def run(
 
 
 def show_next(study: list[str], store: str, scale: str | None) -> None:
-    """Print the commands that show what has been computed, as a shell takes them."""
+    """Print the commands that show the results, quoted for a shell."""
     where = [*(["--scale", scale] if scale else []), *(["--store", store] if store != "results" else [])]
     names = ("results", "figures", "report") if len(study) == 1 and not set("*?[") & set(study[0]) else ("report",)
     commands = " · ".join(shlex.join(["amc", name, *study, *where]) for name in names)
@@ -164,7 +164,7 @@ _TRIED = "are incomplete; the same command tries them"
 
 
 def show_elsewhere(outcome: Outcome) -> bool:
-    """Say that all that a search lacks is being computed by other drivers, if that is so."""
+    """Say that other drivers are computing all that a search lacks, if they are; returns whether they are."""
     missing = outcome.search.wanted - outcome.search.done if outcome.search and not outcome.plan.incomplete else 0
     if not 0 < missing <= outcome.search.elsewhere:
         return False
@@ -174,7 +174,7 @@ def show_elsewhere(outcome: Outcome) -> bool:
 
 
 def show_rest(outcome: Outcome) -> None:
-    """Print what a launch that ended early has left, and how to go on."""
+    """Print what a launch that ended early has left to do, and how to continue."""
     plan, search = outcome.plan, outcome.search
     runs, cells = len(plan.runs), plan.cells
     if search:
@@ -188,22 +188,22 @@ def show_rest(outcome: Outcome) -> None:
 
 
 def show_failures(outcome: Outcome) -> None:
-    """A line for each run that is not complete, and what to do."""
+    """Print a line for each run that is not complete, and what to do."""
     models = {entry.run.key: f" ({entry.run.model})" for entry in outcome.plan.incomplete}
     for key, reason in outcome.failures.items():
         complaint(f"run {key}{models.get(key, '')}: {reason}")
     incomplete, counts = len(outcome.plan.incomplete), outcome.counts
     if outcome.failures:
-        complaint("'amc runs' lists them with their states, 'amc runs show KEY' shows one with its log.")
+        complaint("'amc runs' lists all runs with their states, and 'amc runs show KEY' shows one with its log.")
     if incomplete:
         what = "is incomplete; the same command tries it" if counts["runs"] == 1 else _TRIED
         complaint(f"{incomplete} of {many(counts['runs'], 'run')} {what} again.")
     elif not counts["proposals"]:
-        complaint("Every combination of the grid is refused: 'amc search' lists them with the reasons.")
+        complaint("Every combination of the grid was refused: 'amc search' lists them with the reasons.")
     else:
         whole = many(counts["proposals"], "proposal is", "proposals are")
         done = f"{counts['proposed']} of {whole} complete"
-        again = "tries the others again" if outcome.study.search.sampler == "grid" else "makes others"
+        again = "tries the others again" if outcome.study.search.sampler == "grid" else "makes more"
         complaint(f"{done}; the same command {again}.")
 
 
@@ -213,12 +213,12 @@ def complaint(line: str) -> None:
 
 @app.command()
 def status(
-    study: Annotated[list[str] | None, study_argument("[STUDY...]", "Look at these studies only.")] = None,
+    study: Annotated[list[str] | None, study_argument("[STUDY...]", "Only runs of these studies.")] = None,
     store: StoreDir = "results",
     scale: Scale = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Look again every 5 s, until all is complete.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Update every 5 s, until all runs are complete.")] = False,
 ) -> None:
-    """Show what is in a store: finished, begun and failed runs, and the time left. Works while a study runs.
+    """Show the state of a store: finished, begun and failed runs, and the time left. Works while a study runs.
 
     `amc runs` lists the runs one by one.
 
@@ -230,7 +230,7 @@ def status(
 
 
 def show_status(study: list[str] | None, store: str, scale: str | None) -> bool:
-    """Print the summary; returns whether there may be something to compute."""
+    """Print the summary; returns whether something may be left to compute."""
     from sweeps.planning import make_plan
     from sweeps.search import proposed
     from sweeps.store import Store
@@ -267,14 +267,14 @@ def show_status(study: list[str] | None, store: str, scale: str | None) -> bool:
 
 
 def show_time_left(plan: Plan, store: Store, done: dict[str, float], trials: int) -> None:
-    """Print how long the rest takes with as many trials as there are now. done: run key → part of its training."""
+    """Print how long the rest takes with the current number of trials. done: run key → finished share of training."""
     from sweeps.planning import expected_seconds, shipped_seconds
 
     known = expected_seconds(plan, store, done)
     if not known and (seconds := shipped_seconds(plan, done)) is not None:
         known = {"a CPU like that of the shipped rates": seconds}
     for device, seconds in sorted(known.items() if plan.incomplete else ()):
-        text = f"About {duration(seconds / trials)} left on {device}, with {many(trials, 'trial')} at a time as now"
+        text = f"About {duration(seconds / trials)} left on {device}, with the current {many(trials, 'trial')} at a time"
         out.print(f"{text}.", highlight=False)
 
 
@@ -285,7 +285,7 @@ def show_search(
     scale: Scale = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the proposals to this CSV file.")] = None,
 ) -> None:
-    """Show what a study's search has tried, how well it did, and which is best. Works while it runs.
+    """Show the proposals of a study's search, their objectives, and the best one. Works while it runs.
 
     Example: amc search architecture-search --csv proposals.csv
     """
@@ -295,7 +295,7 @@ def show_search(
 
     chosen, opened_store = load_study(study, scale), Store(store)
     if not isinstance(chosen, SearchStudy):
-        raise AmcError(f"{study} searches nothing: it has no section search")
+        raise AmcError(f"study {study} is not a search: it has no section search")
     table = proposal_table(chosen, opened_store)
     columns = [name for name in table if name != "failure" or table[name].any()]
     shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -314,4 +314,4 @@ def show_search(
 def show_missing(study: Study | Studies, plan: Plan) -> None:
     show_plan(study, plan)
     if plan.damaged:
-        out.print(f"Damaged files of cells: {plan.damaged}; what they held is missing, 'amc run' computes it again.")
+        out.print(f"Damaged cells files: {plan.damaged}. Their cells count as missing; 'amc run' computes them again.")

@@ -1,4 +1,4 @@
-"""What the commands print: tables on the terminal, and one sentence where something was written or went wrong."""
+"""Output of the commands: tables on the terminal, and a sentence if something was written or went wrong."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from amc_core import quantities
 from amc_core.errors import AmcError
 from amc_core.quantities import many
 
-if TYPE_CHECKING:  # else `amc --help` would take as long as what it tells of
+if TYPE_CHECKING:  # importing them would make `amc --help` slow
     from amc_core.models import ModelSpec
     from sweeps.planning import Plan
     from sweeps.store import Store
@@ -32,7 +32,7 @@ err = Console(stderr=True)
 
 
 def show_classifiers(specs: list[ModelSpec], length: int, classes: int) -> None:
-    """A row per classifier, the smallest first: size, cost, year, paper; of one alone, its details."""
+    """Print a row per classifier, the smallest first: size, cost, year, paper; or the details of a single one."""
     sizes = {spec.name: _size_of(spec, length, classes) for spec in specs}
     title = f"at instances of {length:,} samples, {classes} classes"
     if len(specs) > 1:
@@ -61,15 +61,15 @@ def show_classifiers(specs: list[ModelSpec], length: int, classes: int) -> None:
             table.add_row(name, f"{entry.default} ({entry.allowed})")
     out.print(table, highlight=False)
     out.print(
-        "MACs: multiply-accumulates of convolutions, dense and recurrent layers and attention to classify one "
-        "instance;\none is two operations. What is element-wise is not counted, the cumulants of HOC-SVM for one, nor "
-        "are Fourier\ntransforms.",
+        "MACs: multiply-accumulates of convolutions, dense and recurrent layers and attention for one instance; one "
+        "is two\noperations. Element-wise operations, such as the cumulants of HOC-SVM, and Fourier transforms are not "
+        "counted.",
         highlight=False,
     )
 
 
 def _size_of(spec: ModelSpec, length: int, classes: int) -> tuple[int, int] | None:
-    """Parameters and multiply-accumulates of a classifier, counted from the network; None for too short a length."""
+    """Parameters and multiply-accumulates of a classifier, counted from the network; None if the length is too short."""
     from amc_core.models import MODELS, build_model, shortest_length
     from amc_core.models.complexity import multiply_accumulates, parameters
 
@@ -83,7 +83,7 @@ def _size_of(spec: ModelSpec, length: int, classes: int) -> tuple[int, int] | No
     except Exception:
         if spec.name in MODELS:
             raise
-        return None  # of an installed package: a run says why it does not work
+        return None  # a network of an installed package that fails: a run says why
 
 
 def _size_in_words(size: tuple[int, int] | None) -> tuple[str, str]:
@@ -94,12 +94,12 @@ def _size_in_words(size: tuple[int, int] | None) -> tuple[str, str]:
 
 
 def _lengths(spec: ModelSpec) -> str:
-    """Which instances a trained network takes."""
+    """The lengths of instances that a trained network takes."""
     return f"{'any' if spec.any_length else 'the one trained on,'} from {spec.min_length}"
 
 
 def _defaults(spec: ModelSpec) -> str:
-    """The hyperparameters with their defaults, those that have a name by it."""
+    """The hyperparameters with their defaults, as the name of a preset if the default is one."""
     named = {
         name: next((preset for preset, value in entry.presets.items() if value == entry.default), entry.default)
         for name, entry in spec.hyperparameters.items()
@@ -108,9 +108,9 @@ def _defaults(spec: ModelSpec) -> str:
 
 
 def written_to(path: Path, write: Callable[[Path], int | object], rows: int | None = None) -> None:
-    """Write a table's rows to a file, and say so; rows: how many, unless `write` returns that.
+    """Write a table's rows to a file, and say so. rows: their number, unless `write` returns it.
 
-    Raises AmcError if that cannot be.
+    Raises AmcError if the file cannot be written.
     """
     try:
         count = write(path)
@@ -121,7 +121,7 @@ def written_to(path: Path, write: Callable[[Path], int | object], rows: int | No
 
 
 def written(save: Callable[..., Iterable[Path]], figure, path: Path) -> None:
-    """Save a figure, and say where. Raises AmcError if that cannot be."""
+    """Save a figure, and print the paths. Raises AmcError if a file cannot be written."""
     try:
         for written in save(figure, path):
             out.print(f"figure: {written}", highlight=False, soft_wrap=True)
@@ -129,11 +129,11 @@ def written(save: Callable[..., Iterable[Path]], figure, path: Path) -> None:
         raise AmcError(f"{str(path.parent)!r} cannot be written: {error.strerror or error}") from None
 
 
-_REASONS = 2  # why proposals were refused, the most frequent ones
+_REASONS = 2  # the most frequent reasons of refusal are shown
 
 
 def show_search_state(study: Study | Studies, store: Store) -> None:
-    """Print how far a search is and what is best so far; print nothing for another study."""
+    """Print the progress of a search and its best proposals; print nothing for another study."""
     from sweeps.search import best, counted, state, trials, wanted
     from sweeps.study import SearchStudy
 
@@ -157,7 +157,7 @@ def show_search_state(study: Study | Studies, store: Store) -> None:
     for reason, count in refusals.most_common(_REASONS):
         out.print(f"Refused, {many(count, 'proposal')}: {reason}", highlight=False, markup=False, soft_wrap=True)
     title = "Best" if len(study.search.objective) == 1 else "Pareto front"
-    alike: dict[str, list[str]] = {}  # what was chosen and what it has come to → the proposals
+    alike: dict[str, list[str]] = {}  # values and objectives → the proposals with them
     for trial in best(study, proposals):
         values = [f"{name} {value:.4g}" for name, value in zip(study.search.objective, trial.values, strict=True)]
         chosen = [f"{name.removeprefix('models.')} {quantities.written(value)}" for name, value in trial.params.items()]
@@ -172,7 +172,7 @@ def _several(counts: str, noun: str) -> str:
 
 
 def show_plan(study: Study | Studies, plan: Plan) -> None:
-    """A line per kind of work: what is named, what the store has, what is missing; before it, one for each study."""
+    """Print how many runs and cells are named, in the store and missing; of several studies, a line each before that."""
     from sweeps.study import SearchStudy, Studies
 
     if isinstance(study, SearchStudy) and not plan.runs:
@@ -188,13 +188,13 @@ def show_plan(study: Study | Studies, plan: Plan) -> None:
     for doubt in sorted({entry.run.doubt for entry in plan.runs} - {""}):
         out.print(f"Note: {doubt}.", highlight=False, soft_wrap=True)
     if not plan.incomplete:
-        if not isinstance(study, SearchStudy):  # of which this is only what was proposed
+        if not isinstance(study, SearchStudy):  # the plan of a search has only what was proposed
             out.print("Nothing is missing.")
         return
     training = sum(entry.training_work for entry in plan.incomplete)
     evaluation = sum(entry.evaluation_work for entry in plan.incomplete)
     out.print(
-        f"To do: train on {many(training, 'instance')}, over all epochs, and classify {evaluation:,}.", highlight=False
+        f"To do: train on {many(training, 'instance')} over all epochs, and classify {evaluation:,}.", highlight=False
     )
 
 
@@ -210,7 +210,7 @@ def _show_parts(studies: Studies) -> None:
 
 
 def show_table(table, trained=None, limits=None, snrs: str = "all SNRs") -> None:
-    """A train × test table on the terminal, accuracies in %, in blocks of columns where it is too wide for one.
+    """Print a train × test table, accuracies in %, in several blocks of columns if it is too wide for one.
 
     trained: of `analysis.pivots.shares_of_training`. limits: of `analysis.limits.limit_rows`.
     """
@@ -235,11 +235,11 @@ def show_table(table, trained=None, limits=None, snrs: str = "all SNRs") -> None
         some = ", ° in part the setting of training" if ((trained > 0) & (trained < 1)).any(axis=None) else ""
         out.print(f"* the setting of training{some}", highlight=False)
     if limits is not None and limits.isna().any(axis=None):
-        out.print("No upper bound is known where its cell is empty.", highlight=False)
+        out.print("An empty cell means that no upper bound is known.", highlight=False)
 
 
 _PAGE = 100  # characters that a table may always take
-# Characters of a line of a heading: the first that leaves room for all accuracies, or else for some.
+# Widths of a heading's line in characters: the first that leaves room for all accuracies is taken, or else for some.
 _BESIDE = (24, 20, 16, 13, 11)
 _GAP = 2  # characters between two columns
 
@@ -250,7 +250,7 @@ def _marked(accuracy: float, trained: float) -> str:
 
 
 def _parts_within(room: int, widths: list[int]) -> Iterator[slice]:
-    """Columns in parts that fit into so many characters, each of one column at least."""
+    """Columns in parts that fit into `room` characters, each of at least one column."""
     start = used = 0
     for column, width in enumerate(widths):
         if column > start and used + width > room:
@@ -261,7 +261,7 @@ def _parts_within(room: int, widths: list[int]) -> Iterator[slice]:
 
 
 def _block(title: str, names: list, heads: list[str], rows: list[tuple[str, ...]], part: slice, beside: int) -> Table:
-    """Some of the columns of a table, beside the headings of all of its rows."""
+    """A block with some columns of a table, and the headings of all its rows."""
     shown = Table(title=title, box=SIMPLE_HEAD if out.is_terminal else _PLAIN_HEAD, padding=(0, 1, 0, 0))
     for name in names:
         width = None if name == "model" else beside
@@ -273,7 +273,7 @@ def _block(title: str, names: list, heads: list[str], rows: list[tuple[str, ...]
     return shown
 
 
-_PLAIN_HEAD = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)  # what other programs read too
+_PLAIN_HEAD = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)  # readable for other programs
 
 
 def _headings(names, entry) -> list[str]:
@@ -288,19 +288,19 @@ def _value_text(column: object, value: object) -> str:
 
 
 def snrs_in_words(snrs) -> str:
-    """ "SNR -6 to 18 dB", of a column."""
+    """A column of SNRs as "SNR -6 to 18 dB"."""
     low, high = snrs.min(), snrs.max()
     known = [] if low != low else [f"SNR {low:g} dB" if low == high else f"SNR {low:g} to {high:g} dB"]
     return " and ".join(known + ["unknown SNR"] * bool(snrs.isna().any()))
 
 
 def show_whole(table: Table) -> None:
-    """Print a table; wider than the terminal is better than numbers that are cut."""
+    """Print a table without cutting numbers, even if it is wider than the terminal."""
     Console(width=max(out.width, natural_width(table))).print(table)
 
 
 def natural_width(table: Table) -> int:
-    """How many characters wide a table is that nothing narrows."""
+    """The width of a table in characters if nothing limits it."""
     return Measurement.get(out, out.options.update(max_width=10_000), table).maximum
 
 
@@ -310,7 +310,7 @@ def title_of(name: object) -> str:
 
 
 def words(value: object) -> str:
-    """A value as it is, of a mixture the different parts."""
+    """A value in words; for a mixture, its different parts."""
     parts = quantities.written(value).split(" + ")
     different = dict.fromkeys(parts)
     return " + ".join(different) + (f" ({len(parts)} parts)" if len(different) < len(parts) else "")

@@ -25,11 +25,11 @@ from sweeps.cli.app import (
 )
 from sweeps.cli.show import natural_width, out, show_table, show_whole, snrs_in_words, written_to
 
-_MOST_ROWS = 200  # of a query, on the terminal
+_MOST_ROWS = 200  # of a query on the terminal
 _COMPARED = (
-    "run at: scale, instances of a modulation and SNR × epochs; intervals: 95 %, of another training where there are "
-    "several seeds, else of the network that was trained. {} verdicts rest on an interval: by chance {:.1f} of them "
-    "would be wrong."
+    "run at: scale, instances of a modulation and SNR × epochs; intervals: 95 %, of another training if there are "
+    "several seeds, else of the network that was trained. {} verdicts rest on an interval; {:.1f} of them are expected "
+    "to be wrong by chance."
 )
 
 
@@ -40,10 +40,10 @@ def results(
     scale: Scale = None,
     rows: Annotated[
         str | None,
-        typer.Option("--rows", help="Columns of the table cells whose values make rows, with commas between."),
+        typer.Option("--rows", help="Columns of the table cells whose values make rows, separated by commas."),
     ] = None,
     columns: Annotated[
-        str | None, typer.Option("--columns", help="The column of the table cells whose values stand side by side.")
+        str | None, typer.Option("--columns", help="The column of the table cells whose values make columns.")
     ] = None,
     snr: SnrRange = None,
     limit: Limit = False,
@@ -52,7 +52,7 @@ def results(
 ) -> None:
     """Print a study's train × test table; optionally write its cells, a row per run, test scenario and SNR.
 
-    Rows are told apart by all that varies, hyperparameters by their own names; --rows and --columns choose others.
+    By default, rows have every column that varies, including hyperparameters; --rows and --columns choose others.
 
     Example: amc results quickstart --rows model,test_channel --columns test_upsampling --snr 0..10
     """
@@ -66,7 +66,7 @@ def results(
     fields, column = list(table.index.names), table.columns.name
     bounds = limit_rows(cells, limits_of(results, cells), fields, column) if limit else None
     show_table(table, shares_of_training(cells, fields, column), bounds, snrs_in_words(cells["snr_db"]))
-    # A Parquet column holds numbers or texts: one where some values are distributions becomes text.
+    # A Parquet column holds numbers or texts, so a column with distributions becomes text.
     mixed = {name: "str" for name in cells if cells[name].dtype == object}
     writers = (csv, lambda path: cells.to_csv(path, index=False)), (parquet, cells.astype(mixed).to_parquet)
     for path, write in writers:
@@ -79,7 +79,7 @@ def results(
 @app.command()
 def query(
     sql: Annotated[
-        str, typer.Argument(metavar="SQL", help="A SELECT over the tables runs, epochs, cells and confusion.")
+        str, typer.Argument(metavar="SQL", help="A SELECT statement over the tables runs, epochs, cells and confusion.")
     ],
     store: StoreDir = "results",
     study: Annotated[str | None, typer.Option("--study", help="Only runs and cells of this study.")] = None,
@@ -87,7 +87,7 @@ def query(
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the rows to this CSV file.")] = None,
     parquet: Annotated[Path | None, typer.Option("--parquet", help="Write the rows to this Parquet file.")] = None,
 ) -> None:
-    """Answer a question in SQL from the tables of a store.
+    """Run a SQL query over the tables of a store.
 
     Example: amc query "SELECT model, snr_db, sum(correct) / sum(n) AS accuracy FROM cells GROUP BY ALL ORDER BY ALL"
     """
@@ -104,7 +104,7 @@ def query(
     show_rows(rows.head(_MOST_ROWS))
     if len(rows) > _MOST_ROWS:
         more = many(answer.count() - _MOST_ROWS, "more row")
-        out.print(f"{more}: --csv or --parquet FILE writes all.", highlight=False)
+        out.print(f"{more}: --csv FILE or --parquet FILE writes all.", highlight=False)
 
 
 def write_csv(path: Path, batches) -> int:
@@ -130,7 +130,7 @@ def write_parquet(path: Path, batches) -> int:
 
 
 def show_rows(rows) -> None:
-    """Rows as a table, or, if that is wider than the terminal, each as a list of its columns."""
+    """Print rows as a table, or, if that is wider than the terminal, each as a list of its columns."""
     cells = [[escape(written(value)) for value in row] for row in rows.itertuples(index=False)]
     shown = Table(*map(escape, map(str, rows.columns)), box=SIMPLE_HEAD)
     for row in cells:
@@ -162,14 +162,13 @@ def compare(
         ),
     ] = False,
 ) -> None:
-    """Set results beside the numbers that the two papers report, with the scale at which they were computed.
+    """Compare results with the numbers that the two papers report, and name the scale at which they were computed.
 
     Example: amc compare p1-fig02 --scale small
     """
     from analysis.compare import by_chance, in_words
-    from analysis.compare import compare as set_beside
-
-    rows = set_beside(study, store, scale)
+    from analysis.compare import compare as compare_published
+    rows = compare_published(study, store, scale)
     if csv is not None:
         written_to(csv, lambda path: rows.to_csv(path, index=False), len(rows))
         return
@@ -189,7 +188,7 @@ def compare(
 
 
 def show_check(studies: list) -> None:
-    """Say whether a network is above the upper bound; then something is wrong, and the command fails."""
+    """Print whether a network is above the upper bound; if so, something is wrong and the command fails."""
     from analysis.beyond import check
 
     checked = check(studies)

@@ -12,7 +12,7 @@ from sweeps.cli.app import StoreDir, app
 from sweeps.cli.run_table import Yes, opened, remove_runs, states_of
 from sweeps.cli.show import err, out
 
-_LISTED = 8  # runs that a line names
+_LISTED = 8  # runs in a line
 
 tidying = typer.Typer(
     help="Tidy, merge and check a store.",
@@ -25,15 +25,15 @@ app.add_typer(tidying, name="store")
 @tidying.command()
 def gc(
     keep: Annotated[
-        list[str], typer.Option("--keep", metavar="STUDY", help="A study whose runs are kept; may repeat.")
+        list[str], typer.Option("--keep", metavar="STUDY", help="A study whose runs are kept; may be repeated.")
     ],
     store: StoreDir = "results",
     scale: Annotated[
-        str | None, typer.Option("--scale", help="Keep runs of this scale only; by default of any scale.")
+        str | None, typer.Option("--scale", help="Keep only runs of this scale; by default those of every scale.")
     ] = None,
     yes: Yes = False,
 ) -> None:
-    """Remove all runs that none of some studies names, at any scale. Without --yes, say what would go.
+    """Remove all runs except those of some studies, at every scale. Without --yes, only list what would be removed.
 
     Example: amc store gc --keep quickstart --keep 'p1-*'
     """
@@ -53,10 +53,10 @@ def gc(
 
 @tidying.command()
 def merge(
-    source: Annotated[str, typer.Argument(metavar="SRC", help="A directory, or s3://bucket/prefix, to take from.")],
+    source: Annotated[str, typer.Argument(metavar="SRC", help="The other store: a directory, or s3://bucket/prefix.")],
     store: StoreDir = "results",
 ) -> None:
-    """Copy into the store what another one holds and it lacks: runs, cells, checkpoints, labels. Searches stay apart.
+    """Copy into the store what it lacks and another store holds: runs, cells, checkpoints, labels, but no searches.
 
     Example: amc store merge /mnt/usb/results
     """
@@ -65,24 +65,24 @@ def merge(
 
     target, origin = opened(store, exists=False), Store(source)
     if str(target.path) == str(origin.path):
-        raise AmcError(f"{source!r} is the store itself: name another to take from")
+        raise AmcError(f"{source!r} is the store itself: name another store")
     if not origin.files.list("runs"):
         raise AmcError(f"store {source!r} holds no runs")
     target.require_writable()
     merged = merge_stores(target, origin, lambda line: err.print(line, highlight=False, markup=False, soft_wrap=True))
     out.print(
-        f"{many(merged.runs, 'run')} and {many(merged.cells, 'cell')} taken over from {source}, "
+        f"Copied {many(merged.runs, 'run')} and {many(merged.cells, 'cell')} from {source}, "
         f"{bytes_in_words(merged.size)}.",
         highlight=False,
     )
     if merged.left_out:
-        text = f"{many(len(merged.left_out), 'run')} left out, whose weights or whose parent's are others here"
+        text = f"Left out {many(len(merged.left_out), 'run')}, because weights or the parent's weights differ here"
         out.print(f"{text}: {', '.join(merged.left_out[:_LISTED])}", highlight=False, soft_wrap=True)
 
 
 @tidying.command()
 def check(store: StoreDir = "results") -> None:
-    """Read every file of a store and name what is damaged. Changes nothing; the exit code is 1 if there is damage.
+    """Read every file of a store and list damaged ones. Nothing changes; the exit code is 1 if a file is damaged.
 
     Example: amc store check --store results
     """
@@ -99,6 +99,6 @@ def check(store: StoreDir = "results") -> None:
     text = f"{many(len(sizes), 'run')}, {len(records)} of them trained, {many(cells, 'cell')}, "
     out.print(f"{text}{bytes_in_words(sum(sizes.values()))} in {opened_store.path}.", highlight=False, soft_wrap=True)
     if damaged:
-        out.print("'amc run' of a study that needs them sets them aside and computes them again.", highlight=False)
+        out.print("'amc run' of their study sets these files aside and computes them again.", highlight=False)
         raise typer.Exit(1)
-    out.print("Every file is what was written.", highlight=False)
+    out.print("No file is damaged.", highlight=False)

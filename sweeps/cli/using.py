@@ -1,4 +1,4 @@
-"""amc export, classify: what is done with a trained run."""
+"""amc export, classify: use of a trained network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Where = Annotated[
 ]
 Code = Annotated[
     list[Path] | None,
-    typer.Option("--code", help="A file of a network of your own, with the content that trained it; may repeat."),
+    typer.Option("--code", help="A file of your own network, with the content that trained it; may be repeated."),
 ]
 
 Length = Annotated[
@@ -33,7 +33,7 @@ Length = Annotated[
         8,
         1 << 20,
         whole=True,
-        help="Samples of an instance, if not as trained.",
+        help="Samples of an instance; by default the length of training.",
     ),
 ]
 
@@ -47,7 +47,7 @@ def export_run(
     length: Length = None,
     code: Code = None,
 ) -> None:
-    """Write a trained network to a file that other programs run, and compare that file with it on 100 instances.
+    """Write a trained network to a file for other programs, and compare the file with the network on 100 instances.
 
     Example: amc export 3f2a91 --to net.onnx
     """
@@ -116,7 +116,7 @@ def classify_recordings(
 
 
 def _show_segments(rows) -> None:
-    """A row for each segment, the first of many."""
+    """Print a row for each segment; of many segments, only the first."""
     table = Table("file", "where", "label", "class", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("probability", justify="right")
     for row in rows.head(_MOST_SEGMENTS).to_dict("records"):

@@ -1,1 +1,1 @@
-"""From a plan to a filled store, on Ray Tune."""
+"""The engine: from a plan to a filled store, on Ray Tune."""

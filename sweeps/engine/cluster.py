@@ -1,4 +1,4 @@
-"""Ray, on which trials run: one of our own on this machine, or a cluster that is there."""
+"""The Ray on which trials run: our own on this machine, or an existing cluster."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ _EVERYWHERE = {
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     **_EVERYWHERE,
-    "RAY_memory_monitor_refresh_ms": "0",  # what it ends may bring down the driver; what the kernel ends is tried again
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "300",  # a machine with much else to do keeps it waiting for minutes
+    "RAY_memory_monitor_refresh_ms": "0",  # it may end the driver; workers that the kernel ends are tried again
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "300",  # a busy machine may delay it for minutes
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours: everything finished is already in the store
-    "RAY_AIR_NEW_OUTPUT": "0",  # the old output heeds verbose=0
-    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # of its own state, which is never restored
-    "TUNE_MAX_PENDING_TRIALS_PG": "16",  # asked of the feed ahead of free resources
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # we handle Ctrl-C: everything finished is already in the store
+    "RAY_AIR_NEW_OUTPUT": "0",  # the old output respects verbose=0
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # between checkpoints of its own state, which is never restored
+    "TUNE_MAX_PENDING_TRIALS_PG": "16",  # trials that Tune takes from the feed ahead of free resources
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 _TOKEN = (
     "a cluster with tokens needs 'export RAY_AUTH_MODE=token', "
     "and the head's token in ~/.ray/auth_token or in RAY_AUTH_TOKEN"
 )
-_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # 0: Ray takes 127.0.0.1 for this machine, and listens only there
+_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # 0: Ray uses 127.0.0.1 for this machine, and listens only there
 _OBJECT_STORE_BYTES, _LEAST_OBJECT_STORE_BYTES = 256 << 20, 80 << 20  # trials exchange no data through Ray
-_START_SECONDS = 300  # that Ray may take to start; on a machine with much else to do it takes a minute
+_START_SECONDS = 300  # that Ray may take to start; a busy machine needs a minute
 
 
 def named_cluster(address: str | None) -> tuple[str | None, str]:
-    """Where trials are to run: host:port or "auto", None for a Ray of our own here; and what says so.
+    """The cluster on which trials run, host:port or "auto", None for our own Ray; and the name of the setting.
 
-    address: the option, None where it is not given and RAY_ADDRESS counts, as it does for Ray: "" and "local" are here.
+    address: the option; if it is None, RAY_ADDRESS counts, as in Ray. There, "" and "local" mean our own Ray.
     """
     named_by = "--address" if address is not None else "RAY_ADDRESS"
     if address is None:
@@ -71,9 +71,9 @@ def require_listener(address: str, named_by: str) -> None:
 
 @contextmanager
 def connected(address: str | None, named_by: str, folder: Path | None) -> Iterator[None]:
-    """A connection to the cluster at `address`, or a Ray of our own that ends with us and keeps its files in `folder`.
+    """A connection to the cluster at `address`, or our own Ray, which ends with us and keeps its files in `folder`.
 
-    A Ray of our own listens on loopback only, and asks for a token that it has from us alone.
+    Our own Ray listens on loopback only, and requires a token that only we know.
     """
     if address is None:
         _require_loopback()
@@ -85,11 +85,11 @@ def connected(address: str | None, named_by: str, folder: Path | None) -> Iterat
             raise AmcError(
                 "Ray is connected in this process already: call ray.shutdown() first, or run in another process"
             )
-        if address is None:  # by default Ray would join whatever cluster it finds on this machine
+        if address is None:  # by default, Ray would join any cluster on this machine
             settings = {"address": "local", "include_dashboard": False, "num_cpus": granted_cores()}
             objects = max(_LEAST_OBJECT_STORE_BYTES, min(_OBJECT_STORE_BYTES, granted_memory() // 8))
             settings |= {"object_store_memory": objects, "_memory": max(granted_memory() - objects, objects)}
-            settings["_temp_dir"] = str(folder / "ray")  # which Ray opens to all users; `folder` is not
+            settings["_temp_dir"] = str(folder / "ray")  # Ray opens it to all users, but not `folder`
         else:
             settings = {"address": address, "runtime_env": {"env_vars": _EVERYWHERE}}
         try:
@@ -101,7 +101,7 @@ def connected(address: str | None, named_by: str, folder: Path | None) -> Iterat
                 raise AmcError(
                     f"Ray has not started {where} in {_START_SECONDS} s; the same command tries again"
                 ) from None
-            except Exception as error:  # Ray raises bare ones, too
+            except Exception as error:  # Ray raises plain Exceptions, too
                 reason = (str(error).strip() or repr(error)).splitlines()[0]
                 if address is None:
                     again = "; the same command tries again" if "timed out" in reason else ""
@@ -116,8 +116,8 @@ def _unreachable(address: str, named_by: str, reason: str) -> AmcError:
     return AmcError(f"{named_by} {address!r} cannot be reached ({reason}): give host:port of a running Ray head")
 
 
-# A head on this machine that asks for a token gets the one that Ray keeps for this user, as Ray gives it for "auto"
-# alone. A head elsewhere gets it only where RAY_AUTH_MODE says so, since whoever has a token may run code.
+# If a head on this machine requires a token, it gets the one that Ray keeps for this user; Ray itself does this only for
+# "auto". A head elsewhere gets it only if RAY_AUTH_MODE says so, since the owner of a token may run code.
 _MEET = """if True:
     import os, sys, ray
     from ray._raylet import Config, GcsClient
@@ -135,30 +135,30 @@ _MEET = """if True:
 
 
 def _require_cluster(address: str, named_by: str) -> str:
-    """The RAY_AUTH_MODE by which a Ray cluster answers at host:port, "" for the usual one. Raises AmcError without one.
+    """The RAY_AUTH_MODE by which a Ray cluster answers at host:port, "" for the default. Raises AmcError without one.
 
-    ray.init itself would try for minutes, so a process that can be given up on tries first.
+    ray.init itself would try for minutes, so a process that can be ended tries first.
     """
     require_listener(address, named_by)
     command = [sys.executable, "-c", _MEET, address, "here" if _is_here(address) else "elsewhere"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=30)
     except subprocess.TimeoutExpired:
-        raise _unreachable(address, named_by, "what listens there does not answer as a Ray head") from None
+        raise _unreachable(address, named_by, "no Ray head answers there") from None
     if answer.returncode:
-        reason = (answer.stderr.strip() or "no reason told").splitlines()[-1]
+        reason = (answer.stderr.strip() or "no reason given").splitlines()[-1]
         raise _unreachable(address, named_by, f"{reason}; {_TOKEN}")
     return answer.stdout.split("\n")[-2]
 
 
 @contextmanager
 def _authenticated(mode: str) -> Iterator[None]:
-    """Let Ray's clients show this user's token, or none, as `_require_cluster` has found."""
+    """Let Ray's clients use this user's token, or none, as `_require_cluster` has determined."""
     from ray._raylet import Config
 
     try:
         with environment({"RAY_AUTH_MODE": mode} if mode else {}):
-            Config.initialize("")  # what Ray, if it was imported before, has read of the environment
+            Config.initialize("")  # Ray may have been imported, and have read the environment, before
             yield
     finally:
         Config.initialize("")
@@ -170,33 +170,33 @@ def _is_here(address: str) -> bool:
     try:
         family, kind, protocol, _, (ip, *_) = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:
-            probe.bind((ip, 0))  # as none but an own address can be
+            probe.bind((ip, 0))  # only an address of this machine can be bound
     except OSError:
         return False
     return True
 
 
 def _require_loopback() -> None:
-    """Raise AmcError unless this machine reaches itself, without which Ray would try for ever."""
+    """Raise AmcError unless this machine reaches itself; otherwise Ray would try for ever."""
     try:
         with socket.create_server(("127.0.0.1", 0)) as server:
             socket.create_connection(server.getsockname(), timeout=5).close()
     except OSError as error:
         raise AmcError(
             f"Ray cannot start, since this machine does not reach itself at 127.0.0.1 ({error.strerror or error}): "
-            "bring up its loopback interface, by 'ip link set lo up' for one"
+            "bring up its loopback interface, for example with 'ip link set lo up'"
         ) from None
 
 
 @contextmanager
 def _private() -> Iterator[None]:
-    """Let a Ray that starts listen on loopback only, and ask for a token that is in no file."""
+    """Let a Ray that starts listen on loopback only, and require a token that is in no file."""
     settings = {_LOOPBACK: "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     with environment(settings):
         from ray._private import ray_constants
         from ray._raylet import AuthenticationTokenLoader, Config
 
-        clusters = ray_constants.ENABLE_RAY_CLUSTER  # what Ray, if it was imported before, has read of the environment
+        clusters = ray_constants.ENABLE_RAY_CLUSTER  # read from the environment when Ray was imported
         ray_constants.ENABLE_RAY_CLUSTER = False
         Config.initialize("")
         AuthenticationTokenLoader.instance().reset_cache()
@@ -210,7 +210,7 @@ def _private() -> Iterator[None]:
 
 @contextmanager
 def environment(settings: dict[str, str] = ENVIRONMENT) -> Iterator[None]:
-    """The environment that Ray is to find, while it runs; a user without a home has one, which Ray asks for."""
+    """The environment of Ray while it runs; a user without a home directory gets one, which Ray needs."""
     before = dict(os.environ)
     try:
         Path.home()
@@ -226,12 +226,12 @@ def environment(settings: dict[str, str] = ENVIRONMENT) -> Iterator[None]:
 
 
 class _TooSlow(BaseException):
-    """Not an Exception, since Ray tries again after those."""
+    """A BaseException, since Ray tries again after an Exception."""
 
 
 @contextmanager
 def _at_most(seconds: float) -> Iterator[None]:
-    """Raise _TooSlow in what takes longer, if this is the main thread, to which alone signals come."""
+    """Raise _TooSlow in a block that takes longer, if this is the main thread; only it gets signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -250,7 +250,7 @@ def _at_most(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def own_sigterm():
-    """Yields what puts back the handler of SIGTERM that was there before Ray's own, which is done at the end as well.
+    """Yields a function that restores the handler of SIGTERM that Ray replaces; it is called at the end as well.
 
     Only a process's main thread can set handlers, and Ray sets its own only there.
     """

@@ -20,9 +20,9 @@ END = Callable[[bool], object]  # has the run failed?
 
 
 class Curves(tune.Callback):
-    """A Tune callback that writes a point per epoch and run, as `kind` does, in the folder "logs".
+    """A Tune callback that writes a point per epoch and run, in the format `kind`, to the folder "logs".
 
-    Raises AmcError for a kind that is not known or not installed.
+    Raises AmcError for a kind that is not known or whose package is not installed.
     """
 
     def __init__(self, kind: str, study: str):
@@ -33,7 +33,7 @@ class Curves(tune.Callback):
     def __reduce__(self):  # Tune pickles its callbacks into experiment state that we never restore
         return tune.Callback, ()
 
-    # A callback that raises would end the launch, and a curve is not worth that.
+    # A callback that raises would end the launch, so exceptions are suppressed.
 
     def on_trial_result(self, iteration, trials, trial, result, **info):
         run = trial.config["run"]

@@ -1,6 +1,6 @@
-"""The early end of a launch: by its time limit, or as soon as it is asked to; and how its trials learn of it.
+"""The early end of a launch, by its time limit or on request, and its announcement to the trials.
 
-A run that it stops is no failure: a checkpoint of it is in the store, and the next launch goes on from there.
+A run that it stops is not a failure: the store has a checkpoint, from which the next launch continues.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from sweeps.planning import RunPlan, run_seconds
 from sweeps.store import Store
 from sweeps.store.begun import read_begun
 
-_MARGIN_SECONDS, _MARGIN = 60, 0.1  # before the limit, in which trials write and Ray ends: at most, and of the limit
-_REFRESH_SECONDS = 60  # between looks at how long runs have taken
-_LOOK_SECONDS = 0.5  # between looks of a worker for the end
-_NAMESPACE = "amc"  # of the keys in the memory of Ray's head
+_MARGIN_SECONDS, _MARGIN = 60, 0.1  # time before the limit for checkpoints and the end of Ray: at most, and as a share
+_REFRESH_SECONDS = 60  # between updates of the times that runs take
+_LOOK_SECONDS = 0.5  # between a worker's checks for the end
+_NAMESPACE = "amc"  # of keys in the memory of Ray's head
 
 
 class Cut(Exception):
-    """A run stops before it is complete, since its launch ends; what it has come to is in the store."""
+    """A run stops before it is complete, because its launch ends; its state is in the store."""
 
 
 class Ending:
-    """When a launch ends before all is done, and which runs may still start. Its time begins here.
+    """Decides when a launch ends before all is done, and which runs may still start. Its time begins now.
 
-    limit: in seconds, None without one. asked: whether it is to end at once, as a signal may say.
+    limit: in seconds, None for none. asked: returns whether the launch has to end at once, for example by a signal.
     """
 
     def __init__(self, limit: float | None = None, asked: Callable[[], bool] = lambda: False):
@@ -38,50 +38,50 @@ class Ending:
         self.ends = time.monotonic() + limit if limit else math.inf
         self.stops = self.ends - min(_MARGIN_SECONDS, _MARGIN * limit) if limit else math.inf
         self.notice: Callable[[str], None] = lambda line: None
-        self.announced = False  # has it been said that the end is due?
-        self.stopped = False  # are there no trials any more?
-        self.withheld = False  # has a run not been started, since it could not end in time?
-        self.shipped = False  # do rates of CPUs tell how long runs take that the store has not timed?
+        self.announced = False  # was the user told that the end is due?
+        self.stopped = False  # have all trials ended?
+        self.withheld = False  # was a run not started because it could not end in time?
+        self.shipped = False  # are shipped CPU rates used for runs without times in the store?
         self.whole: float | None = None  # seconds that were left at `begin`
         self.store: Store | None = None
         self.plans: dict[str, RunPlan] = {}
-        self.seconds: dict[str, float | None] = {}  # run key → how long it takes, as far as that was asked
+        self.seconds: dict[str, float | None] = {}  # run key → how long it takes, for runs that were asked for
         self.speeds, self.last_look = {}, -math.inf
 
     def due(self) -> bool:
-        """Is it time for the trials to stop? The first time that it is, say so."""
+        """Is it time for the trials to stop? The first time, the user is told."""
         by_time = time.monotonic() >= self.stops
         due = by_time or self.asked()
         if due and not self.announced:
             self.announced = True
-            why = f"The time limit of {duration(self.limit)} is near" if by_time else "Asked to end"
-            self.notice(f"{why}: what is under way stops, with its state in the store. Ctrl-C does not wait for that.")
+            why = f"The time limit of {duration(self.limit)} is near" if by_time else "A signal or caller asked to end"
+            self.notice(f"{why}: running trials save their state in the store and stop. Ctrl-C does not wait for this.")
         return due
 
     @property
     def over(self) -> bool:
-        """Is the time limit reached, so that nobody is waited for any more?"""
+        """Is the time limit reached, so that the launch waits no longer?"""
         return time.monotonic() >= self.ends
 
     @property
     def early(self) -> bool:
-        """Has the launch left out what it could have computed?"""
+        """Has the launch left out work that it could have done?"""
         return self.announced or self.withheld
 
     def begin(self, shipped: bool) -> None:
-        """Trials can start from now on. shipped: go by rates of CPUs where the store has not timed a classifier."""
+        """Trials can start from now on. shipped: use shipped CPU rates if the store has no times of a classifier?"""
         self.shipped, self.whole = shipped, self.stops - time.monotonic()
 
     def expect(self, plans: Iterable[RunPlan], store: Store) -> None:
-        """Runs that may start."""
+        """Add runs that may start."""
         self.store = store
         self.plans |= {entry.run.key: entry for entry in plans}
 
     def latest(self, key: str) -> float | None:
-        """When a run has to start so that it ends in time, by time.time(); None where it may at any time.
+        """The latest time.time() at which a run can start and still end in time; None if it may start at any time.
 
-        The latter holds for a run of which nobody knows how long it takes, and for one that takes longer than there was
-        at `begin`, which would never start otherwise.
+        It may if nobody knows how long it takes, or if it takes longer than the time that was left at `begin`, since it
+        would never start otherwise.
         """
         if self.limit is None or self.whole is None:
             return None
@@ -98,9 +98,9 @@ class Ending:
         return False
 
     def _seconds(self, key: str, left: float) -> float | None:
-        """How long a run takes. If that matters, what it has done already and what others took since is looked up.
+        """How long a run takes, by the store's own runs, else by shipped CPU rates if there are no GPUs.
 
-        By the store's own runs, else by rates of CPUs that are shipped if there are no GPUs.
+        If the time is short, its finished share and newer times of other runs are looked up too.
         """
         if key not in self.seconds:
             self._look()
@@ -119,18 +119,18 @@ class Ending:
             self.speeds, self.last_look = self.store.speeds(), time.monotonic()
 
 
-# -- from the driver to its workers, which are on any node ---------------------------------------------
+# -- from the driver to its workers on any node --------------------------------------------------------
 
 
 def announce(name: str) -> None:
-    """Let the workers of the launch of this name know that it ends."""
+    """Tell the workers of the launch of this name that it ends."""
     from ray.experimental.internal_kv import _internal_kv_put
 
     _internal_kv_put(name, b"ends", namespace=_NAMESPACE)
 
 
 def forget(name: str) -> None:
-    """Remove what was announced from a cluster that stays."""
+    """Remove the announcement from a cluster that keeps running."""
     from ray.experimental.internal_kv import _internal_kv_del
 
     with suppress(Exception):  # the head may be gone
@@ -139,7 +139,10 @@ def forget(name: str) -> None:
 
 @cache  # a worker does one trial after another
 def announced(name: str) -> Callable[[], bool]:
-    """Whether the end of the launch of this name was announced, as a thread knows it: a head may be slow to answer."""
+    """A function that returns whether the end of the launch of this name was announced.
+
+    A thread asks Ray's head, which may be slow to answer.
+    """
     from ray.experimental.internal_kv import _internal_kv_exists
 
     ends = threading.Event()

@@ -1,6 +1,6 @@
-"""Which run Tune starts next: those of a plan, then those of a search's proposals.
+"""The runs that Tune starts next: those of a plan, then those of a search's proposals.
 
-Each comes as soon as the run that it starts from is trained.
+Each follows as soon as its parent is trained.
 """
 
 from __future__ import annotations
@@ -21,24 +21,25 @@ from sweeps.search import Proposal, Search
 from sweeps.store import Store
 from sweeps.store.run_folder import kind_of
 
-_DIED = {"failure": "its worker died, as one does that is killed or for which memory is wanting", "kind": UNKNOWN}
-_STILLBORN = 5  # trials of a run that may die before they begin without costing it an attempt
-_CLOCKS_SECONDS = 300  # by which the clock of a store's server may be behind
-_DELAYS, _DELAY_SECONDS = 5, 4  # how often a run is tried later; the first time after so long, then twice as long, …
+_DIED = {"failure": "its worker died: it was killed, or there was too little memory", "kind": UNKNOWN}
+_STILLBORN = 5  # trials of a run that may die before they begin without counting as attempts
+_CLOCKS_SECONDS = 300  # by which the clock of a store's server may be slow
+_DELAYS, _DELAY_SECONDS = 5, 4  # number of delayed attempts, and the first delay; each further delay is twice as long
 
 
 class Feed(Searcher):
     """Hands the incomplete runs of a plan to Tune as its free resources ask for them, then those of proposals.
 
-    A trial that ends without results that are in the store has failed. Its run is tried again at once, until it has had
-    its `attempts`; later, and a few times more, where a disk, the network or a permission is to blame; and not at all
-    where the study is. A node that is not fit for trials costs no attempt, nor does the end of the launch. A run whose
-    parent failed is never handed out. A proposal is made only when a slot is free for it, so that it can heed all that
-    is known; the result of one whose runs are in the store already is reported at once.
+    A trial fails if it ends without results in the store. Its run is tried again at once, up to `attempts` times. If a
+    disk, the network or a permission is to blame, it is tried again later, and a few times more. If the study is to
+    blame, it is not tried again. An unfit node and the end of the launch do not count as attempts. A run whose parent
+    failed is never started. A proposal is made only when a slot is free for it, so that it can use all known results;
+    if its runs are in the store already, its result is reported at once.
 
-    slots: how many runs go at a time. added: called with the runs that a proposal adds. pruned: called with the key of
-    a run that a pruner stops. store: where results are to be; without it the trials are believed. nodes: those that
-    have room for a trial. ending: after which no run starts; some that could not end before it are withheld.
+    slots: returns how many runs fit at a time. added: called with the runs that a proposal adds. pruned: called with
+    the key of a run that a pruner stops. store: where results have to be; without it, trials are trusted. nodes:
+    returns the nodes that have room for a trial. ending: after it no run starts, and runs that could not end before it
+    are withheld.
     """
 
     def __init__(
@@ -57,26 +58,26 @@ class Feed(Searcher):
         self.waiting: dict[str, Run] = {entry.run.key: entry.run for entry in plan.incomplete}
         self.untrained = {entry.run.key for entry in plan.incomplete if not entry.trained}
         self.running: dict[str, Run] = {}  # Tune's trial → run
-        self.ended: list[str] = []  # keys of runs, since the last time that proposals were looked at
+        self.ended: list[str] = []  # keys of runs that ended since proposals were last updated
         self.failed: dict[str, str] = {}  # run key → why
         self.search, self.slots, self.added, self.pruned = search, slots, added, pruned
         self.store, self.attempts, self.nodes = store, attempts, nodes
         self.ending, self.cut = ending or Ending(), set()  # keys of runs that it has stopped
         self.ending.expect(plan.incomplete, store)
-        self.tried, self.delayed = Counter(), Counter()  # run key → attempts that failed, of them those of a place
+        self.tried, self.delayed = Counter(), Counter()  # run key → failed attempts, and those of them for which a machine is to blame
         self.stillborn = Counter()  # run key → trials that a worker's death ended before they began
-        self.logs: dict[str, set[str]] = defaultdict(set)  # run key → names of the logs of trials that have ended
+        self.logs: dict[str, set[str]] = defaultdict(set)  # run key → names of the logs of ended trials
         self.launched = time.time()
-        self.not_before: dict[str, float] = {}  # run key → when it may be tried again, by time.monotonic
+        self.not_before: dict[str, float] = {}  # run key → time.monotonic() at which it may be tried again
         self.unfit: dict[str, str] = {}  # node → its name and why it has no trials
-        self.hopeless = False  # no node that has room for a trial is fit for one
+        self.hopeless = False  # is every node with room for a trial unfit?
         self.planned = set(self.waiting)
         self.given_up: set[str] = set()  # keys of runs that a pruner has stopped
         self.proposals: list[Proposal] = []  # with runs that are not complete
-        self.values: dict[str, tuple] = {}  # run key → of the proposal that named it
+        self.values: dict[str, tuple] = {}  # run key → values of the proposal that named it
 
     def suggest(self, trial_id: str) -> dict | str | None:
-        """The next run whose parent is trained; None while there may yet be one."""
+        """The next run whose parent is trained; None if there is none yet."""
         self._settle()
         run = self._ready()
         if run is None:
@@ -85,15 +86,15 @@ class Feed(Searcher):
         self.running[trial_id] = self.waiting.pop(run.key)
         self.not_before.pop(run.key, None)
         values, latest = self.values.get(run.key), self.ending.latest(run.key)
-        # Tune asks a copy of the trial's function for its resources, which knows no more than this.
+        # Tune asks a copy of the trial's function for its resources, which knows only this configuration.
         return {"run": run, "values": values, "latest": latest, "avoid": frozenset(self.unfit)}
 
     def has_work(self) -> bool:
-        """Is there anything to compute? Proposals whose runs are in the store are made and reported on the way."""
+        """Is there anything to compute? Proposals whose runs are in the store are made and reported meanwhile."""
         return self._ready() is not None
 
     def _ready(self) -> Run | None:
-        """The next run that can start, proposals made until there is one or none is wanted."""
+        """The next run that can start; proposals are made until there is one or no more are wanted."""
         now = time.monotonic()
         while not self.hopeless and not self.ending.due():
             for run in self.waiting.values():
@@ -102,7 +103,7 @@ class Feed(Searcher):
                     return run
             if self.search is None or (self.running and len(self.running) >= self.slots()) or not self.search.wanted:
                 return None
-            if self.ending.withheld:  # as the runs of a further proposal would be
+            if self.ending.withheld:  # the runs of a further proposal would be withheld too
                 return None
             proposal = self.search.ask()
             if proposal is not None:
@@ -114,7 +115,7 @@ class Feed(Searcher):
             self.untrained.discard(self.running[trial_id].key)
 
     def prunes(self, trial_id: str, result: dict) -> bool:
-        """Is the proposal of this trial, which has finished an epoch of training, given up?"""
+        """Does the pruner give up the proposal of this trial, which has finished an epoch of training?"""
         if result.get("trained", True):
             return False
         key = self.running[trial_id].key
@@ -122,7 +123,7 @@ class Feed(Searcher):
         try:
             if proposal is None or not self.search.prune(proposal, result["epoch"], result["accuracy"]):
                 return False
-        except AmcError:  # Tune would take it for the run's; if the search cannot go on, `suggest` will say so
+        except AmcError:  # Tune would attribute it to the run; if the search cannot continue, `suggest` raises too
             return False
         self.proposals.remove(proposal)
         self.given_up.add(key)
@@ -140,7 +141,7 @@ class Feed(Searcher):
             return
         if failure is None:
             self.untrained.discard(run.key)
-            self.ended.append(run.key)  # an exception here would be swallowed by Tune: the rest comes with `suggest`
+            self.ended.append(run.key)  # Tune would swallow an exception here: `suggest` does the rest
         elif failure["kind"] == CUT:
             self.cut.add(run.key)
             self.ending.withheld = True
@@ -155,7 +156,7 @@ class Feed(Searcher):
             self.ended.append(run.key)
 
     def _had_begun(self, key: str) -> bool:
-        """Has a trial whose worker died got so far as to begin a log? Else what died was a worker of earlier runs."""
+        """Has a trial whose worker died begun a log? If not, it was a worker of earlier runs that died."""
         if self.store is None:
             return True
         try:
@@ -167,14 +168,14 @@ class Feed(Searcher):
         return bool(new)
 
     def _failure(self, run: Run, result: dict) -> dict | None:
-        """Why a trial that ended by itself has failed; None where its results are there."""
+        """Why a trial that ended by itself has failed; None if its results are in the store."""
         if "failure" in result:
             return result
         if self.store is None or run.key in self.given_up:
             return None
         try:
             names = self.store.run(run.key).names()
-        except AmcError:  # what is missing will be known at the end
+        except AmcError:  # the plan at the end finds what is missing
             return None
         if {"run", "cells"} <= {kind_of(name) for name in names}:
             return None
@@ -193,12 +194,12 @@ class Feed(Searcher):
         return again
 
     def look_at_nodes(self) -> None:
-        """Give up where no node that has room for a trial is fit for one."""
+        """Give up if every node that has room for a trial is unfit."""
         if self.unfit and not self.nodes() - self.unfit.keys():
             self.hopeless = True
 
     def _settle(self) -> None:
-        """See to the proposals whose runs have ended."""
+        """Update the proposals whose runs have ended."""
         while self.ended:
             key = self.ended.pop()
             for proposal in [proposal for proposal in self.proposals if key in proposal.missing]:
@@ -208,7 +209,7 @@ class Feed(Searcher):
                     self._admit(proposal)
 
     def _admit(self, proposal: Proposal) -> None:
-        """See what a proposal lacks: if nothing, it is complete; if a failed run, it failed too; else that is to do."""
+        """Complete a proposal that lacks nothing, fail one that lacks a failed run, and else queue its missing runs."""
         incomplete = make_plan(proposal.study, self.search.store, few=True).incomplete
         proposal.missing = {entry.run.key for entry in incomplete}
         failed = next((key for key in proposal.missing if key in self.failed), None)
@@ -231,7 +232,7 @@ class Feed(Searcher):
         self.ending.expect(new, self.search.store)
         self.added(new)
 
-    # Tune saves the state of what feeds it; the store is what resuming relies on.
+    # Tune saves the state of its searcher; resuming relies on the store alone.
 
     def save(self, checkpoint_path: str) -> None:
         pass

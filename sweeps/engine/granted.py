@@ -1,4 +1,4 @@
-"""How much of a machine is granted to this process: cores and memory, which may be less than the machine has."""
+"""Cores and memory that are granted to this process, which may be less than the machine has."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ROOT, _MEMBERSHIP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 def granted_cores(root: Path = _ROOT, membership: Path = _MEMBERSHIP) -> int:
     """The least of the cores that the scheduler may use, a container's quota, and SLURM_CPUS_PER_TASK; at least 1.
 
-    root, membership: where Linux tells the quotas of control groups, and which of them this process is in.
+    root, membership: paths of the quotas of control groups, and of the list of this process's groups, on Linux.
     """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     slurm = os.environ.get("SLURM_CPUS_PER_TASK", "")
@@ -31,13 +31,13 @@ def granted_memory(root: Path = _ROOT, membership: Path = _MEMBERSHIP) -> int:
                 limits.append(int((folder / name).read_text()))
     for variable, cores in (("SLURM_MEM_PER_NODE", 1), ("SLURM_MEM_PER_CPU", granted_cores(root, membership))):
         megabytes = os.environ.get(variable, "")
-        if megabytes.isdecimal() and int(megabytes) > 0:  # 0 is all that the node has
+        if megabytes.isdecimal() and int(megabytes) > 0:  # 0 means all memory of the node
             limits.append((int(megabytes) << 20) * cores)
     return min(limits)
 
 
 def _groups(controller: str, root: Path, membership: Path) -> Iterator[Path]:
-    """The folders of the control groups that this process is in, of version 2 or 1, with those around them."""
+    """The folders of this process's control groups, of version 2 or 1, and of their parent groups."""
     try:
         groups = [line.split(":", 2) for line in membership.read_text().splitlines()]
     except (OSError, UnicodeError):
@@ -45,12 +45,12 @@ def _groups(controller: str, root: Path, membership: Path) -> Iterator[Path]:
     for _, controllers, path in groups:
         if not controllers or controller in controllers.split(","):
             inside = Path(path.lstrip("/"))
-            for folder in (inside, *inside.parents):  # a group has at most what those around it have
+            for folder in (inside, *inside.parents):  # a group has at most what its parents have
                 yield root / controllers / folder
 
 
 def _quota(folder: Path) -> list[float]:
-    """Cores by the quota of a control group, if it has one."""
+    """The quota of a control group in cores, in a list that is empty if it has none."""
     try:
         if (folder / "cpu.max").exists():
             quota, period = (folder / "cpu.max").read_text().split()

@@ -1,7 +1,7 @@
 """Run what is missing as Ray Tune trials, one per training run, as many at once as the resources allow.
 
-Every launch is a fresh Tuner over the missing runs; the store, not Tune's own experiment state, is what resuming
-relies on. Actors are reused, since starting one takes seconds, and Tune's loggers are off.
+Every launch is a fresh Tuner over the missing runs; resuming relies on the store, not on Tune's experiment state.
+Actors are reused, since starting one takes seconds, and Tune's loggers are off.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from sweeps.store.timing import demand
 from sweeps.study import SearchStudy, Studies, Study
 from sweeps.study.file import gpu_share
 
-_ATTEMPTS = {"here": 2, "cluster": 11}  # whose spot machines come and go
-_LOOK_SECONDS = 5  # between looks at the nodes
-_GPU_FILLED, _TRIALS_PER_GPU = 0.9, 8  # of its memory, by trials whose need is known; and how many take turns on it
+_ATTEMPTS = {"here": 2, "cluster": 11}  # a cluster's spot machines come and go
+_LOOK_SECONDS = 5  # between checks of the nodes
+_GPU_FILLED, _TRIALS_PER_GPU = 0.9, 8  # share of a GPU's memory for trials of known need, and their largest number
 
 if TYPE_CHECKING:
     from sweeps.engine.feed import Feed
@@ -59,15 +59,15 @@ def launch(
     ending: Ending | None = None,
     work: Callable[..., Iterator[dict]] | None = None,
 ) -> None:
-    """Do everything in `plan` that is incomplete, then what `search` proposes; results are in the store at the return.
+    """Do everything in `plan` that is incomplete, then what `search` proposes; at the return, results are in the store.
 
-    address: of a running Ray cluster, None for a Ray of our own on this machine. gpus_per_trial: overrides the
-    study. log: a kind of `Curves` to write beside the store. ending: when to end before all is done. work: what a trial
-    does instead of `trial.compute`.
+    address: of a running Ray cluster, None for our own Ray on this machine. gpus_per_trial: overrides the study. log: a
+    kind of `Curves` to write besides the store. ending: decides when to end before all is done. work: replaces
+    `trial.compute`.
 
-    A trial that fails is retried from its last checkpoint, then recorded as failed, and the others go on; one that
-    would fail in the same way again (a loss that is no number, say) is not retried. Raises AmcError if the cluster
-    cannot be reached, or this machine lacks the resources of a single trial (a cluster may still grow).
+    A trial that fails is retried from its last checkpoint, then recorded as failed, and the others go on. One that
+    would fail in the same way again (for example if its loss diverges) is not retried. Raises AmcError if the cluster
+    cannot be reached, or if this machine lacks the resources of a single trial (a cluster may still grow).
     """
     store.require_writable()
     curves = []
@@ -107,12 +107,12 @@ def launch(
         from ray import tune
         from ray.tune import TuneError
 
-        # Our own report says why trials fail, without a traceback.
+        # Our own report gives the reason why trials fail, without a traceback.
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
         cpus, gpus = _resources(study, share, gpus_per_trial, local=address is None)
         ending.begin(shipped=not gpus)
         with _tune_folder(store, folder) as (path, filesystem):
-            # This machine need not prove that it sees the store.
+            # Workers on this machine need not prove that they see the store.
             proof = None if folder else leave_token(store, path, needed_files(study, plan))
             common = Launch(pickle.dumps(study), store, cpus, name, work, proof)
             tuner = tune.Tuner(
@@ -150,11 +150,11 @@ def launch(
             search.put_back(proposal)
     if feed.hopeless:
         reasons = "; ".join(f"node {reason}" for reason in feed.unfit.values())
-        raise AmcError(f"no node that has room for a trial can have one: {reasons}")
+        raise AmcError(f"no node with room for a trial is fit for trials: {reasons}")
 
 
 def _no_reporter():
-    """A reporter that reports nothing; Tune's own clears the output of a notebook's cell, whatever its verbosity."""
+    """A reporter that reports nothing; Tune's own clears the output of a notebook's cell at any verbosity."""
     from ray import tune
 
     class Reporter(tune.ProgressReporter):
@@ -166,7 +166,7 @@ def _no_reporter():
 
 @contextmanager
 def _tune_folder(store: Store, folder: Path | None):
-    """The folder of Tune's state, which is deleted afterwards; workers of a cluster have to see it, like the store."""
+    """The folder of Tune's state, which is deleted afterwards; a cluster's workers have to see it, like the store."""
     if folder is None:
         with store.scratch() as scratch:
             yield scratch
@@ -175,24 +175,24 @@ def _tune_folder(store: Store, folder: Path | None):
 
 
 def _end_of_launch(error: Exception) -> AmcError:
-    """What has ended Tune's loop, in a sentence."""
+    """The error that ended Tune's loop, in a sentence."""
     reason = _reason(error)
     kind, _, sentence = reason.partition(": ")
     if kind.endswith("AmcError"):
         return AmcError(sentence)
-    return AmcError(f"the launch has ended ({reason}); the same command goes on from the store")
+    return AmcError(f"the launch has ended ({reason}); the same command continues from the store")
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, in a line. Ray and Tune hand on tracebacks as texts, whose last line tells it."""
+    """The reason of an error, in a line. Ray and Tune pass tracebacks as texts, whose last line has the reason."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [repr(error)]
     traced = any(line.startswith(("Traceback", "File ")) for line in lines)
     return lines[-1 if traced else 0]
 
 
-@lru_cache(maxsize=16)  # Tune compares the requests of all trials at every step, and one object is soon compared
+@lru_cache(maxsize=16)  # Tune compares the requests of all trials at every step; identical objects compare fast
 def _request(cpus: int, gpus: float, unfit: frozenset[str]):
-    """What a trial asks Ray for: resources, not on one of the unfit nodes."""
+    """A trial's request to Ray: resources, not on one of the unfit nodes."""
     from ray import tune
 
     bundle = {"CPU": cpus, "GPU": gpus} if gpus else {"CPU": cpus}
@@ -201,7 +201,7 @@ def _request(cpus: int, gpus: float, unfit: frozenset[str]):
 
 
 def _roomy(cpus: int, gpus: float) -> set[str]:
-    """The nodes that have what one trial asks for, though others may have it now."""
+    """The nodes with the resources of one trial, even if other trials use them now."""
     import ray
 
     def has_room(resources: dict[str, float]) -> bool:
@@ -211,7 +211,7 @@ def _roomy(cpus: int, gpus: float) -> set[str]:
 
 
 def _when_over(feed: Feed, ending: Ending):
-    """Ends Tune's loop where trials wait for nodes that may not have them, and where the launch has to end."""
+    """Ends Tune's loop if trials wait for unfit nodes only, and if the launch has to end."""
     from ray import tune
 
     class Over(tune.Stopper):
@@ -228,7 +228,7 @@ def _when_over(feed: Feed, ending: Ending):
 
 
 def _stop_trials(ending: Ending, name: str):
-    """A Tune callback that lets the workers know when the launch ends, and waits for those that are at a trial."""
+    """A Tune callback that tells the workers when the launch ends, and waits for those with a trial."""
     from ray import tune
 
     class Stop(tune.Callback):
@@ -242,7 +242,7 @@ def _stop_trials(ending: Ending, name: str):
             if not ending.due():
                 return
             if not self.announced:
-                with suppress(Exception):  # a head that does not answer may do so the next time
+                with suppress(Exception):  # a head that does not answer now may answer the next time
                     announce(name)
                     self.announced = True
             # A trial that waits for a machine has nothing to write.
@@ -252,10 +252,10 @@ def _stop_trials(ending: Ending, name: str):
 
 
 def _report_to(progress: Progress, store: Store, search: Search | None, feed: Feed):
-    """A Tune callback that tells `progress` what its trials report, and `store` which of them fail.
+    """A Tune callback that passes reports of trials to `progress`, and failures to `store`.
 
-    `search` gives signs of life; Tune's loop asks for them ten times a second. A callback that raises would end the
-    launch, so none does: if something cannot be shown, the launch goes on without.
+    It also lets `search` give signs of life, ten times a second. A callback that raises would end the launch, so
+    exceptions are suppressed: the launch goes on without what cannot be shown.
     """
     from ray import tune
     from ray.exceptions import RayActorError
@@ -307,7 +307,7 @@ def _report_to(progress: Progress, store: Store, search: Search | None, feed: Fe
                 self.again(key, {"failure": reason or "its worker died"})
 
         def again(self, key, end):
-            """Say why a run is tried again; if a node is to blame, say so once."""
+            """Print why a run is tried again; if a node is to blame, print that once."""
             node = end.get("node") if end.get("kind") == UNFIT else None
             if node is None:
                 line = f"run {key} is tried again: {end.get('failure', 'its results are not in the store')}"
@@ -328,7 +328,7 @@ def _report_to(progress: Progress, store: Store, search: Search | None, feed: Fe
 
 
 def _resources(study: Study | Studies, share: float, gpus_per_trial: float | None, local: bool) -> tuple[int, float]:
-    """CPUs and GPUs of one trial: `gpus_per_trial` whatever there is, else `share` where there are GPUs."""
+    """CPUs and GPUs of one trial: `gpus_per_trial` if it is given, else `share` if there are GPUs."""
     import ray
 
     available = ray.cluster_resources()
@@ -336,14 +336,14 @@ def _resources(study: Study | Studies, share: float, gpus_per_trial: float | Non
     gpus = (share if have else 0.0) if gpus_per_trial is None else gpus_per_trial
     if local and (cpus > available.get("CPU", 0) or gpus > have):
         raise AmcError(
-            f"a trial asks for {many(cpus, 'CPU')} and {many(gpus, 'GPU')}, and this machine has "
+            f"a trial needs {many(cpus, 'CPU')} and {many(gpus, 'GPU')}, but this machine has "
             f"{available.get('CPU', 0):g} and {have:g}: lower resources in the study, or --gpus-per-trial"
         )
     return cpus, gpus
 
 
 def _slots(study: Study | Studies, share: float, gpus_per_trial: float | None) -> int:
-    """How many trials the cluster, as it is now, can hold."""
+    """How many trials the cluster can hold now."""
     import ray
 
     have, (cpus, gpus) = ray.cluster_resources(), _resources(study, share, gpus_per_trial, local=False)
@@ -351,7 +351,7 @@ def _slots(study: Study | Studies, share: float, gpus_per_trial: float | None) -
 
 
 def _measured_share(study: Study | Studies, plan: Plan, store: Store) -> float:
-    """The part of a GPU for a trial, from what its models took before with no less to hold; else a whole one."""
+    """The share of a GPU for a trial, from earlier runs of its models with at least the same demand; else a whole GPU."""
     runs = [entry.run for entry in plan.incomplete]
     if isinstance(study, SearchStudy):
         runs += [run for end in study.ends for run in end.runs()]

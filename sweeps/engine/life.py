@@ -1,4 +1,4 @@
-"""A trial's signs of life: beside the results of its run, how far it is, for those who look from elsewhere."""
+"""A trial's signs of life: its progress, written beside the results of its run, for other processes."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _WRITE_SECONDS = 2  # between them, at least; and before the first
 
 
 class SignOfLife:
-    """Writes how far the trial of a run is, now and then and after every epoch. Use as a context.
+    """Writes the progress of a run's trial at intervals and after epochs. Use as a context.
 
-    A trial that is over in no time leaves none, since writing it would cost more than the trial. At the end of a trial
-    that has done all it was to do nothing is left of it. Where the store cannot be written, the run goes on without.
+    A trial that ends before its first sign writes none, since writing would take longer than the trial. A trial that has
+    done its work removes it. If the store cannot be written, the run goes on without signs of life.
     """
 
     def __init__(self, run: Run, store: Store):
@@ -48,7 +48,7 @@ class SignOfLife:
                 save_begun(self.folder, replace(self.begun, seen=None))
 
     def step(self, progress: dict) -> None:
-        """Take up what `trial.compute` yields."""
+        """Take over the progress that `trial.compute` yields."""
         rows, row = self.begun.rows, progress.get("curves")
         if row is not None:
             rows = (*(earlier for earlier in rows if earlier["epoch"] < row["epoch"]), row)
@@ -70,7 +70,7 @@ _ALIVE: set[SignOfLife] = set()  # of the trials in this process
 
 @cache
 def _start_beating() -> None:
-    """One thread for all trials of a process, since a worker does many that are shorter than the start of a thread."""
+    """Start one thread for all trials of a process: many trials are shorter than the start of a thread."""
     threading.Thread(target=_beat, name="sign of life", daemon=True).start()
 
 

@@ -1,4 +1,4 @@
-"""The log of a trial: what it did and when, beside the results of its run."""
+"""The log of a trial: what it did and when, written beside the results of its run."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _WRITE_SECONDS = 20
 
 
 class RunLog(logging.Handler):
-    """Collects lines, and what `amc_core` warns of, and writes them to the store now and then. Use as a context."""
+    """Collects lines and warnings of `amc_core`, and writes them to the store at intervals. Use as a context."""
 
     def __init__(self, run: Run, store: Store):
         super().__init__()
         self.run = run
         self.folder = store.run(run.key)
         self.name, self.text, self.written = self.folder.new_log(), "", time.monotonic()
-        self.cells = 0  # that were evaluated, as last told
+        self.cells = 0  # evaluated, in the last line
 
     def __enter__(self) -> RunLog:
         logging.getLogger("amc_core").addHandler(self)
@@ -43,7 +43,7 @@ class RunLog(logging.Handler):
         self.line(record.getMessage())
 
     def line(self, text: str, at_once: bool = False) -> None:
-        """Add a line. Where the log cannot be written, the run goes on without."""
+        """Add a line. If the log cannot be written, the run goes on without it."""
         self.text += f"{datetime.now().astimezone().isoformat(timespec='seconds')} {text}\n"
         if at_once or time.monotonic() - self.written > _WRITE_SECONDS:
             self.written = time.monotonic()
@@ -51,7 +51,7 @@ class RunLog(logging.Handler):
                 self.folder.save_log(self.name, self.text)
 
     def step(self, progress: dict) -> None:
-        """A line for what `trial.compute` yields."""
+        """Add lines for the progress that `trial.compute` yields."""
         row = progress.get("curves")
         if progress["cells"] > self.cells:
             self.cells = progress["cells"]

@@ -1,7 +1,7 @@
-"""Which nodes of a cluster may have trials: those that see the driver's store and have its versions and recordings.
+"""Fitness of a cluster's nodes for trials: they have to see the driver's store, and have its versions and recordings.
 
-The driver leaves a token in the store. A worker looks for it before its first trial, and writes something beside the
-results. If one of these fails, a message names it and the node, and no further trial is sent there.
+The driver leaves a token in the store. Before its first trial, a worker reads it, and writes a file beside the results.
+If this fails, a message names the reason and the node, and no further trial is sent there.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from amc_core.identity import VERSION
 from sweeps.engine.recordings import Needed, lacking
 from sweeps.store import Store
 
-_PATIENCE = {True: 60, False: 5}  # seconds, of a bucket and of a directory, until a node is said to be unfit
+_PATIENCE = {True: 60, False: 5}  # seconds until a node counts as unfit, for a bucket and for a directory
 
 
 @dataclass(frozen=True)
 class Proof:
-    """What a node has to show. file, token: of the store, and what is in it. versions: what → which.
+    """What a node has to prove.
 
-    recordings: files that trials read.
+    file, token: a file of the store, and its content. versions: name → version. recordings: files that trials read.
     """
 
     file: str
@@ -40,7 +40,7 @@ class Proof:
 
 
 def leave_token(store: Store, folder: str, recordings: tuple[Needed, ...] = ()) -> Proof:
-    """Write a token in a scratch folder of the store, gone with it."""
+    """Write a token to a scratch folder of the store, and return what nodes have to prove."""
     proof = Proof(f"{PurePath(folder).name}/token", secrets.token_hex(16), versions(), recordings)
     store.files.write(proof.file, proof.token.encode())
     return proof
@@ -48,7 +48,7 @@ def leave_token(store: Store, folder: str, recordings: tuple[Needed, ...] = ()) 
 
 @cache
 def versions() -> dict[str, str]:
-    """What all nodes must have in common, since results depend on it: PyTorch, and what our own files say."""
+    """The versions that all nodes must share, since results depend on them: of PyTorch and of our own files."""
     digest = hashlib.blake2b(digest_size=4)
     for path in sorted(Path(amc_core.__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
@@ -57,19 +57,19 @@ def versions() -> dict[str, str]:
 
 def _release(package: str) -> str:
     try:
-        return version(package).partition("+")[0]  # which GPUs a build is for is no difference
+        return version(package).partition("+")[0]  # the GPUs that a build is for do not matter
     except PackageNotFoundError:
         return "none"
 
 
 def unfitness(store: Store, proof: Proof) -> str | None:
-    """Why this node cannot have trials, in words that follow its name; None where it can."""
+    """Why this node is unfit for trials, in words that follow its name; None if it is fit."""
     own = versions()
     for what, needed in proof.versions.items():
         if own.get(what) != needed:
-            return f"has {what} {own.get(what, 'none')}, and the driver has {needed}"
+            return f"has {what} {own.get(what, 'none')}, but the driver has {needed}"
     began = time.monotonic()
-    while reason := _unusable(store, proof):  # what a network shows of another machine's files may take a moment
+    while reason := _unusable(store, proof):  # another machine's files may take a moment to appear
         if time.monotonic() - began > _PATIENCE["://" in str(store.path)]:
             return reason
         time.sleep(1)
@@ -78,14 +78,14 @@ def unfitness(store: Store, proof: Proof) -> str | None:
 
 def _unusable(store: Store, proof: Proof) -> str | None:
     host, number = re.sub(r"[^\w-]", "_", socket.gethostname()), secrets.token_hex(16)
-    probe = f"runs/.{host}.{os.getpid()}.{number}"  # what a killed process leaves, others remove
+    probe = f"runs/.{host}.{os.getpid()}.{number}"  # other processes remove what a killed one leaves
     try:
         if store.files.read(proof.file) != proof.token.encode():
             return f"sees another store at {str(store.path)!r}"
         store.files.write(probe, proof.token.encode(), durable=False)
         store.files.delete(probe)
     except FileNotFoundError:
-        return f"does not see the driver's store: at {str(store.path)!r} there is another, or none"
+        return f"does not see the driver's store: {str(store.path)!r} is another store there, or does not exist"
     except AmcError as error:
         return f"cannot use the store: {error}"
     return None

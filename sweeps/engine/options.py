@@ -1,4 +1,4 @@
-"""What may be asked of a launch, looked at before anything is planned, so also where nothing is missing."""
+"""Checks of the options of a launch, before anything is planned, and so even if nothing is missing."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ LOGS = {"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"}  # 
 
 
 def require_options(address: str | None, gpus_per_trial: float | None, log: str | None, ray: bool = True) -> None:
-    """Raise AmcError for a cluster that nothing listens at, for GPUs that are not here, and for curves of no kind.
+    """Raise AmcError if options of a launch are not allowed.
 
-    Also for what is asked of Ray without it, and where Ray is wanted and not installed.
+    It is raised if no cluster listens at the address, GPUs are missing, the kind of curves is not known, an option
+    needs Ray but `ray` is False, or Ray is needed but not installed.
     """
     if not ray:
         options = {"--address": address, "--gpus-per-trial": gpus_per_trial, "--log": log}
         given = next((name for name, value in options.items() if value is not None), None)
         if given:
-            raise AmcError(f"{given} is of a launch on Ray: it does not go with --without-ray")
+            raise AmcError(f"{given} is not allowed with --without-ray: it is an option of Ray")
         return
     if find_spec("ray") is None:
         raise AmcError("Ray is not installed: pip install 'ray[tune]', or compute with --without-ray")
@@ -37,8 +38,8 @@ def require_options(address: str | None, gpus_per_trial: float | None, log: str 
         available = torch.cuda.device_count()
         if gpus_per_trial > available:
             raise AmcError(
-                f"--gpus-per-trial asks for {many(gpus_per_trial, 'GPU')}, and this machine has {available}: "
-                "give less, or 0 for trials on its CPUs"
+                f"--gpus-per-trial asks for {many(gpus_per_trial, 'GPU')}, but this machine has {available}: "
+                "give less, or 0 for trials on CPUs"
             )
 
 
@@ -52,7 +53,7 @@ _DURATIONS = (  # days, hours, minutes, seconds
 
 
 def limit_in_seconds(value: float | str | None) -> float | None:
-    """Seconds of a time limit: of 3h, 1h30m, 1-12:00:00, 3:00:00 and 30:00 as Slurm writes them, or a number of them.
+    """Seconds of a time limit: 3h, 1h30m, 1-12:00:00, 3:00:00 and 30:00 as in Slurm, or a number of seconds.
 
     Raises AmcError for anything else.
     """

@@ -1,4 +1,4 @@
-"""What a launch shows while it works: a live display on a terminal and in a notebook, plain lines elsewhere."""
+"""The progress display of a launch: live on a terminal and in a notebook, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from amc_core.quantities import written
 from amc_core.run import Run
 from sweeps.planning import Plan, RunPlan
 
-_TRAINING_COST = 3  # a trained instance costs about as much as three that are only classified
+_TRAINING_COST = 3  # a trained instance costs about as much as three classified ones
 _PLAIN_SECONDS = 15  # between plain lines
 _BAR_WIDTH, _MOST_LINES = 60, 8
-_NOTEBOOK_SECONDS = 0.5  # between changes of a notebook's display
-_ESTIMATE_SECONDS = 4  # of reports before the time left is told
+_NOTEBOOK_SECONDS = 0.5  # between updates of a notebook's display
+_ESTIMATE_SECONDS = 4  # of reports before the time left is shown
 
 
 @dataclass
 class _Trial:
-    """How far one run's trial has come."""
+    """The progress of one run's trial."""
 
     plan: RunPlan
     epoch: int = 0
     cells: int = 0
     accuracy: float | None = None
-    state: str = "waiting"  # running, finished, pruned, failed, or orphaned: what it was to start from has failed
+    state: str = "waiting"  # running, finished, pruned, failed, or orphaned (its parent has failed)
 
     def __post_init__(self):
         self.epochs = self.plan.run.recipe.epochs
@@ -45,7 +45,7 @@ class _Trial:
         return self.plan.trained or self.state == "finished" or self.epoch >= self.epochs
 
     def counts(self) -> Counter:
-        """What this trial adds to the sums over all."""
+        """The contribution of this trial to the sums over all trials."""
         missing, work = len(self.plan.missing), self.training + self.evaluation
         done = self.training * min(self.epoch / self.epochs, 1) + self.evaluation * self.cells / max(missing, 1)
         return Counter(
@@ -63,20 +63,20 @@ class _Trial:
 class Progress:
     """Counts runs and cells of a plan as trials report them, and shows them. Use as a context manager.
 
-    heading: what to say before them, asked anew each time.
+    heading: returns a text to show before them, and is called each time.
     """
 
     def __init__(self, plan: Plan, console: Console, heading: Callable[[], str] = lambda: ""):
         self.console, self.heading = console, heading
-        self.trials: dict[str, _Trial] = {}  # by the key of their run; of a complete one, nothing is to come
-        self.sums = Counter()  # over all of them, so that a report costs the same in a study of any size
+        self.trials: dict[str, _Trial] = {}  # by the key of their run
+        self.sums = Counter()  # over all trials, so that a report costs the same in a study of any size
         self.add(plan.runs)
         self.failures: dict[str, str] = {}  # run key → why
-        self.best: tuple[float, str] | None = None  # accuracy on the validation part, and the model that has it
-        self.began: tuple[float, float] | None = None  # when the first report came, and the fraction done by then
+        self.best: tuple[float, str] | None = None  # accuracy on the validation part, and its model
+        self.began: tuple[float, float] | None = None  # time of the first report, and the fraction done by then
         self.printed = -float("inf")
         self.live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
-        self.output = None  # of a notebook's cell, which is changed in place
+        self.output = None  # of a notebook's cell, which is updated
 
     def __enter__(self) -> Progress:
         if self.console.is_jupyter and not self.console.quiet:  # Live would need widgets there
@@ -84,7 +84,7 @@ class Progress:
 
             self.output = display(self._plain(), raw=True, display_id=True)
         elif self.console.is_terminal:
-            with suppress(OSError):  # a terminal that is gone does not keep a study from running
+            with suppress(OSError):  # a study also runs without its terminal
                 self.live.start()
         return self
 
@@ -101,7 +101,7 @@ class Progress:
             self._move(known.counts() if known else Counter(), trial.counts())
 
     def prune(self, key: str) -> None:
-        """A pruner has stopped a run, which is going to end for that reason."""
+        """A pruner has stopped a run, whose trial will end."""
         with self._changing(key) as trial:
             trial.state = "pruned"
 
@@ -116,7 +116,7 @@ class Progress:
             self._line(self._summary())
 
     def finish(self, key: str) -> None:
-        """A trial has ended well."""
+        """A trial has ended without an error."""
         with self._changing(key) as trial:
             trial.state = "pruned" if trial.state == "pruned" else "finished"
         if trial.state == "finished" and trial.accuracy is not None:
@@ -134,18 +134,18 @@ class Progress:
         self._line(f"{describe(trial.plan.run)}: failed · {self._summary()}")
 
     def cut(self, key: str) -> None:
-        """A trial has been stopped, or not begun, since the launch ends."""
+        """A trial was stopped, or did not begin, because the launch ends."""
         with self._changing(key) as trial:
             begun, trial.state = trial.state == "running", "waiting"
         if begun:
             self._line(f"{describe(trial.plan.run)}: stopped after epoch {trial.epoch} · {self._summary()}")
 
     def note(self, text: str) -> None:
-        """Say something that is of no single run."""
+        """Print a text that does not concern a single run."""
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _orphan(self, key: str) -> None:
-        """The runs that were to start from this one are not going to begin."""
+        """Mark the runs that start from this one: they will not begin."""
         for heir, trial in self.trials.items():
             if trial.state == "waiting" and trial.plan.run.parent and trial.plan.run.parent.key == key:
                 with self._changing(heir):
@@ -160,7 +160,7 @@ class Progress:
         self._move(before, trial.counts())
 
     def _move(self, before: Counter, after: Counter) -> None:
-        """Add the difference, so that the display, which has a thread of its own, never sees a trial left out."""
+        """Add the difference, so that the display's thread never sees sums without a trial."""
         after.subtract(before)
         self.sums.update(after)
 
@@ -171,7 +171,7 @@ class Progress:
         self._refresh()
 
     def _refresh(self, at_once: bool = False) -> None:
-        """Change a notebook's display, not too often."""
+        """Update a notebook's display, not too often."""
         if self.output and (at_once or time.monotonic() - self.printed > _NOTEBOOK_SECONDS):
             self.printed = time.monotonic()
             self.output.update(self._plain(), raw=True)
@@ -180,7 +180,7 @@ class Progress:
         sums, heading = self.sums, self.heading()
         parts = [f"{name} {sums[done]}/{sums[name]}" for name, done in (("runs", "trained"), ("cells", "evaluated"))]
         parts += [f"{sums[name]} {name}" for name in ("pruned", "failed") if sums[name]]
-        if self.best and not heading:  # of a search, the heading tells the best
+        if self.best and not heading:  # the heading of a search has the best
             parts.append("best on validation: {1} {0:.1%}".format(*self.best))
         return " · ".join(part for part in (heading, *parts, self._time_left()) if part)
 
@@ -198,13 +198,13 @@ class Progress:
         return f"about {seconds // 60}:{seconds % 60:02d} left"
 
     def _plain(self) -> dict[str, str]:
-        """What a notebook shows."""
+        """The display in a notebook."""
         filled = round(_BAR_WIDTH * self._fraction())
         bar = "━" * filled + "·" * (_BAR_WIDTH - filled)
         return {"text/plain": "\n".join([bar, self._summary(), *self._running()])}
 
     def _running(self) -> list[str]:
-        """A line for each of the trials that run, the first few."""
+        """A line for each of the first few running trials."""
         running = [trial for trial in tuple(self.trials.values()) if trial.state == "running"]
         stages = [f"epoch {t.epoch}/{t.epochs}, cells {t.cells}/{len(t.plan.missing)}" for t in running[:_MOST_LINES]]
         return [
@@ -214,18 +214,18 @@ class Progress:
 
     def _render(self) -> Group:
         lines = [Text(line, no_wrap=True, overflow="ellipsis") for line in self._running()]
-        bar = Table.grid()  # which, unlike the bar by itself, ends its line
+        bar = Table.grid()  # ends its line, unlike the bar alone
         bar.add_row(ProgressBar(total=1, completed=self._fraction(), width=_BAR_WIDTH))
         return Group(bar, Text(self._summary()), *lines)
 
 
 def usual_console() -> Console:
-    """The one on standard output; what is no terminal has room for whole lines."""
+    """A console on standard output; if that is not a terminal, it is wide enough for whole lines."""
     return Console(width=None if sys.stdout and sys.stdout.isatty() else 120)
 
 
 def describe(run: Run) -> str:
-    """A run in a few words, for people."""
+    """A run in a few words, for the user."""
     setting = run.dataset.scenario.columns()
     if setting["recording"]:
         words = f"recording {setting['recording']}"

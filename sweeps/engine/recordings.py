@@ -21,9 +21,10 @@ _PART = 64 << 20  # bytes of an object
 
 @dataclass(frozen=True)
 class Needed:
-    """A file that trials read. names, parts: of what is sent of it, the objects of each file; nothing for a large one.
+    """A file that trials read.
 
-    size: in bytes.
+    size: in bytes. names, parts: of the files that are sent, and their contents as Ray objects; empty if it is too
+    large to send.
     """
 
     path: DigestedPath
@@ -33,7 +34,7 @@ class Needed:
 
 
 def needed_files(study: Study | Studies, plan: Plan) -> tuple[Needed, ...]:
-    """The files that the missing work reads; each goes into Ray's object store unless too large or in a bucket."""
+    """The files that missing work reads; each goes into Ray's object store unless it is too large or in a bucket."""
     import ray
 
     contents = {path: content for path, content in study.digests.items()} if isinstance(study, SearchStudy) else {}
@@ -65,22 +66,22 @@ def _parts(file: Path) -> Iterator[bytes]:
 
 
 def lacking(files: tuple[Needed, ...]) -> str | None:
-    """What of these this node lacks and cannot be given, in words that follow its name; None where it has all."""
+    """The file that this node lacks and cannot be sent, in words that follow its name; None if it has all."""
     for file in files:
         try:
             if content_digest(located(file.path)) == file.path.content:
                 continue
-            reason = "has another content there"
+            reason = "the file there has another content"
         except AmcError as error:
             reason = str(error)
         if not file.names:
             how = f"{file.size / 1e9:.1f} GB are more than the {MOST_SENT / 1e9:.1f} GB that are sent: put it on "
-            how = "" if file.path.startswith(BUCKET) else f"; {how}storage that all nodes see, or in a bucket"
+            how = "" if file.path.startswith(BUCKET) else f"; {how}storage that all nodes see, or into a bucket"
             return f"does not have recording {str(file.path)!r} ({reason}{how})"
         try:
             received(file.path, list(file.names), map(_contents, file.parts))
         except AmcError as error:
-            return f"does not have recording {str(file.path)!r}, and was sent it in vain ({error})"
+            return f"does not have recording {str(file.path)!r}, and sending it failed ({error})"
     return None
 
 

@@ -1,7 +1,7 @@
-"""Run what is missing in this process, one run after another, on one device: for a machine that has no Ray.
+"""Run what is missing in this process, one run after another, on one device: for a machine without Ray.
 
-What a run comes to is the work of `trial.compute`, as under Ray, and so are its results in the store. Several such
-processes, each of which sees another GPU, may share a store; each then begins with another run.
+`trial.compute` does the work, as under Ray, with the same results in the store. Several such processes, each of which
+sees another GPU, may share a store; each then begins with another run.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _ATTEMPTS = 2
 def compute_in_turn(
     study: Study | Studies, plan: Plan, store: Store, progress: Progress, ending: Ending | None = None
 ) -> None:
-    """Do everything in `plan` that is incomplete; results are in the store at the return.
+    """Do everything in `plan` that is incomplete; at the return, results are in the store.
 
     A run that fails is tried once more from its last checkpoint, unless the study is to blame, and is then recorded as
-    failed; the others go on, but for those that start from it. A CUDA device is used if there is one. ending: when to
-    end before all is done.
+    failed. The others go on, except those that start from it. A CUDA device is used if there is one. ending: decides
+    when to end before all is done.
     """
     import torch
 
@@ -37,7 +37,7 @@ def compute_in_turn(
 
     store.require_writable()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    # Break ties of equal work differently in each process, so that two of them start with different runs.
+    # Break ties differently in each process, so that two of them start with different runs.
     entries = random.Random(f"{socket.gethostname()} {os.getpid()}").sample(plan.incomplete, len(plan.incomplete))
     entries.sort(key=lambda entry: -entry.training_work - entry.evaluation_work)
     waiting = {entry.run.key: entry.run for entry in entries}
@@ -94,7 +94,7 @@ def _compute(run: Run, study: Study | Studies, store: Store, device: str, progre
 
 @contextmanager
 def _threads(number: int):
-    """Let torch compute in so many threads, as a trial does."""
+    """Let torch compute in `number` threads, as a trial does."""
     import torch
 
     before = torch.get_num_threads()

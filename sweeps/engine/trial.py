@@ -23,10 +23,10 @@ from sweeps.store.healing import set_aside_results
 from sweeps.store.record import read_process
 from sweeps.store.run_folder import kind_of
 
-_FLUSH_SECONDS = 20  # how much evaluation a crash may lose
+_FLUSH_SECONDS = 20  # of evaluation that a crash may lose
 _PROGRESS_SECONDS = 2  # between reports of evaluation, each of which costs the driver milliseconds
 _CHECKPOINT_SECONDS = 180  # between checkpoints within an epoch
-_EPOCHS_WAITED, _WAITED_SECONDS = 3, 30  # at least, for the next epoch of another process that trains the same run
+_EPOCHS_WAITED, _WAITED_SECONDS = 3, 30  # least wait for the next epoch of another process that trains the same run
 
 
 def compute(
@@ -36,12 +36,12 @@ def compute(
     device: str = "cpu",
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[dict]:
-    """Do what is missing of a run, yielding progress after every epoch and now and then while evaluating.
+    """Do what is missing of a run, yielding progress after every epoch and at intervals while evaluating.
 
-    Progress holds "epoch", "cells" (evaluated by this trial and durable), "accuracy" (on the validation part
-    while training, over the last cell while evaluating), "trained" (the run's weights are durable), "done" (this is
-    the last report) and, after an epoch, "curves" (its row). stopped: asked between steps whether to stop; if so, raises
-    Cut as soon as the store holds all that was done.
+    Progress holds "epoch", "cells" (evaluated by this trial and durable), "accuracy" (on the validation part while
+    training, over the last cell while evaluating), "trained" (are the run's weights durable?), "done" (is this the last
+    report?) and, after an epoch, "curves" (its row). stopped: called between steps; if it returns True, Cut is raised
+    as soon as the store holds all that was done.
     """
     folder = store.run(run.key)
     _let_go_outdated(run, store)
@@ -57,9 +57,9 @@ def compute(
 
 
 def _let_go_outdated(run: Run, store: Store) -> None:
-    """Set aside results that count for nothing: started from other weights than the parent has now, or without them.
+    """Set aside results that are not valid: the run started from other weights than the parent has now, or lacks its own.
 
-    The cells are listed before the record is looked for: another process writes them in the other order.
+    Cells are listed before the record is read, since another process writes them in the opposite order.
     """
     folder = store.run(run.key)
     written = folder.names()
@@ -68,10 +68,10 @@ def _let_go_outdated(run: Run, store: Store) -> None:
 
 
 def _train(run: Run, store: Store, device: str, stopped: Callable[[], bool]) -> Iterator[dict]:
-    """Train until the run is finished, or has for a while been left to another process that is ahead."""
+    """Train until the run is finished, or until it has been left for a while to another process that is ahead."""
     began, folder = time.perf_counter(), store.run(run.key)
     if device == "cuda":  # a worker trains one run after another
-        gc.collect()  # what the last one kept
+        gc.collect()  # objects of the last run
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     origin = store.run(run.parent.key).weights_name() if run.parent else None
@@ -120,7 +120,7 @@ def _train(run: Run, store: Store, device: str, stopped: Callable[[], bool]) -> 
 
 
 def this_process(device: str) -> Process:
-    """What of this process decides the last bits of what it computes on a device, "cpu" or "cuda"."""
+    """The properties of this process that decide the last bits of its results on a device, "cpu" or "cuda"."""
     return Process(
         host=socket.gethostname(),
         device=torch.cuda.get_device_name() if device == "cuda" else "cpu",
@@ -138,7 +138,7 @@ def _is_behind(folder: RunFolder, own: str, known: set[str]) -> bool:
 
 
 def _leave_to_other(folder: RunFolder, seconds: float, stopped: Callable[[], bool]) -> None:
-    """Wait until another process has finished the run, or has not saved an epoch for so long."""
+    """Wait until another process has finished the run, or has not saved an epoch for `seconds`."""
     seen, since = {}, time.monotonic()
     while folder.record() is None and time.monotonic() - since < max(seconds, _WAITED_SECONDS):
         there = folder.checkpoints()
@@ -148,13 +148,13 @@ def _leave_to_other(folder: RunFolder, seconds: float, stopped: Callable[[], boo
             raise Cut("left to another process, since the launch ends")
         time.sleep(1)
     if folder.record() is not None:
-        folder.delete_checkpoints()  # ours may have come after
+        folder.delete_checkpoints()  # ours may have been written afterwards
 
 
 def _evaluate(
     run: Run, tests: list[Dataset], folder: RunFolder, device: str, stopped: Callable[[], bool]
 ) -> Generator[dict, None, int]:
-    """Evaluate the cells that the run lacks; returns how many."""
+    """Evaluate the cells that the run lacks; returns their number."""
     tested = folder.tested()
     missing = [test for test in tests if test.key not in tested]
     if not missing:
@@ -181,7 +181,7 @@ def _evaluate(
 
 
 def _gpu_share() -> float:
-    """The part of the GPU's memory that this process has taken at most, with half a GiB for CUDA itself."""
+    """The largest share of the GPU's memory that this process has taken, with half a GiB for CUDA itself."""
     _, total = torch.cuda.mem_get_info()
     return (torch.cuda.max_memory_reserved() + (1 << 29)) / total
 

@@ -9,7 +9,7 @@ from amc_core.errors import suggest
 from amc_core.fields import Field, declared, fields_of, read_fields
 from amc_core.models import MODELS
 from amc_core.noise import Noise, NoiseAndUnitPower, Scaling
-from amc_core.reference import axis, called, in_words, page, symbol, value_text
+from amc_core.reference import axis, called, in_words, symbol, value_text
 from amc_core.run import Recipe
 from amc_core.scenario import Channel, Distribution
 from amc_core.stages import Stage
@@ -138,12 +138,10 @@ def test_values_of_a_mixture_are_shown_in_the_unit_of_the_axis():
     assert value_text("test_sample_rate", float("nan"), unit=True) == ""
 
 
-def test_every_field_has_help_and_stands_on_the_reference_page():
-    everything = page()
+def test_every_field_has_help():
     for fields in (*map(fields_of, (Scenario, Channel, Recipe)), *(spec.hyperparameters for spec in MODELS.values())):
         for name, field in fields.items():
             assert field.help.endswith("."), name
-            assert f"| `{name}` | {field.default_text} |" in everything
 
 
 @pytest.mark.parametrize(

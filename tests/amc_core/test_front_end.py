@@ -105,7 +105,7 @@ def test_the_likelihood_classifier_refuses_what_a_bound_may_leave_out():
             "does not have iq and uniform as its first",
         ),
         (lambda: Scenario(front_end="my_rx.clip"), "allowed is a function of a file in code"),
-        (lambda: Scenario(front_end=own(), recording="a.h5"), "does not go with front_end"),
+        (lambda: Scenario(front_end=own(), recording="a.h5"), "front_end is not allowed with recording"),
     ],
 )
 def test_nonsense_is_refused_when_it_is_planned(made, told):

@@ -91,7 +91,7 @@ def test_as_many_instances_are_drawn_as_the_error_asks_for():
 
 
 def test_no_likelihood_is_known_of_other_modulations():
-    with pytest.raises(AmcError, match=r"OQPSK, GFSK: no likelihood is known here, it is of linear modulations only"):
+    with pytest.raises(AmcError, match=r"likelihood classifies linear modulations only, not OQPSK, GFSK"):
         recognition(("QPSK", "OQPSK", "GFSK"), 10, 0)
 
 

@@ -144,7 +144,7 @@ def test_a_transfer_does_not_test_on_what_trained_its_parent(field, tmp_path):
     parent = Run("mod_lcnn", dataset(field))
     child = Run("mod_lcnn", dataset(other), parent=parent)
     require_unseen_tests(child, [dataset(field), dataset(other)])
-    with pytest.raises(AmcError, match="test on samples that no training has"):
+    with pytest.raises(AmcError, match="test on samples that did not train"):
         require_unseen_tests(child, [dataset(folder)])
 
 

@@ -112,7 +112,7 @@ def test_one_modulation_and_one_snr_hold_for_all_and_an_absent_snr_is_unknown(tm
 def test_a_label_that_is_neither_a_field_nor_a_modulation_is_no_modulation_in_a_file_of_one_field(tmp_path, name):
     WRITERS[name](tmp_path / name, X=X)
     reading = Reading(iq="X", label="my8")
-    with pytest.raises(AmcError, match=r"label is told to be field 'my8', which is not there \(known: X\)"):
+    with pytest.raises(AmcError, match=r"label is given as field 'my8', which the file does not have \(known: X\)"):
         open_recording(ReadPath(str(tmp_path / name), reading))
     for told, own in ((reading, ("My8",)), (Reading(iq="X", label="my8", classes=["my8"]), ())):
         assert open_recording(ReadPath(str(tmp_path / name), told), own=own).modulations == ("MY8",)
@@ -192,23 +192,23 @@ def test_what_is_no_number_in_a_study_is_none_beside_a_recording_or_in_a_text_fi
 @pytest.mark.parametrize(
     ("told", "sentence"),
     [
-        ({}, r"fields do not say what they are \(X \(6, 64\), .*allowed is to say it, recording: \{file: lab.npz"),
-        (FIELDS | {"iq": "W"}, r"iq is told to be field 'W', which is not there.*\(known: X, Y, Z"),
-        (FIELDS | {"label": "V"}, r"label is told to be field 'V', which is not there"),
-        (FIELDS | {"label": None}, r"no label is told; allowed is label: a field of X, Y, Z"),
-        (FIELDS | {"classes": None}, r"field 'Y' has numbers, 0 to 2; allowed is classes: the modulation of each"),
+        ({}, r"does not say what its fields are \(X \(6, 64\), .*describe them as recording: \{file: lab.npz"),
+        (FIELDS | {"iq": "W"}, r"iq is given as field 'W', which the file does not have.*\(known: X, Y, Z"),
+        (FIELDS | {"label": "V"}, r"label is given as field 'V', which the file does not have"),
+        (FIELDS | {"label": None}, r"label is not given; allowed are a field, one of X, Y, Z"),
+        (FIELDS | {"classes": None}, r"field 'Y' has numbers, 0 to 2: give classes, the modulation of each"),
         (FIELDS | {"classes": NAMES[:2]}, r"field 'Y' is 2 at instance 2; allowed are 0 to 1, as many as classes"),
         (FIELDS | {"classes": {"0": "QPSK"}}, r"field 'Y' has 1, which classes does not name; allowed are 0"),
-        (FIELDS | {"label": "H"}, r"field 'H' has shape \(6, 2\).*|has 2 columns, and classes 3 names; allowed are as"),
-        (FIELDS | {"label": "F"}, r"field 'F' has numbers that are not whole; allowed for label are whole ones"),
+        (FIELDS | {"label": "H"}, r"field 'H' has shape \(6, 2\).*|has 2 columns, and classes 3 names; allowed is a n"),
+        (FIELDS | {"label": "F"}, r"field 'F' has numbers that are not whole; allowed for label are whole"),
         (FIELDS | {"label": "large"}, r"field 'large' has the number 1e\+300; allowed for label are whole"),
         (FIELDS | {"label": "short"}, r"field 'short' has shape \(5,\); allowed for label is \(6,\), or one-hot"),
         (FIELDS | {"snr_db": "short"}, r"field 'short' has shape \(5,\) of int64; allowed for snr_db are numbers"),
-        (FIELDS | {"snr_db": "endless"}, r"field 'endless' is infinite at 0; allowed are dB, or nan"),
+        (FIELDS | {"snr_db": "endless"}, r"field 'endless' is infinite at 0; allowed are numbers of dB"),
         (FIELDS | {"iq": "real"}, r"field 'real' has shape \(6, 64\) of float64; allowed for iq are complex"),
         (FIELDS | {"iq": "two"}, r"field 'two' has shape \(6, 2, 2\) of float64; allowed for iq are complex"),
         (FIELDS | {"iq": ["X", "real"]}, r"fields X and real have shapes \(6, 64\) of complex64 and .*allowed for iq"),
-        (FIELDS | {"label": {"BPSK": [0, 3]}}, r"label maps samples, and iq has instances; allowed is the name"),
+        (FIELDS | {"label": {"BPSK": [0, 3]}}, r"label maps samples, but iq has instances; allowed is the name"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_field_shape_and_what_is_allowed(tmp_path, told, sentence):
@@ -232,7 +232,7 @@ def test_python_objects_are_refused_and_never_unpickled(tmp_path):
     np.save(tmp_path / "a.npy", objects, allow_pickle=True)
     np.savez(tmp_path / "a.npz", X=objects)
     for name in ("a.npy", "a.npz"):
-        told = "holds Python objects, which are programs; allowed are numbers and texts"
+        told = "holds Python objects, which can run code; allowed are numbers and texts"
         with pytest.raises(AmcError, match=told) as refusal:
             opened(tmp_path / name, iq="X", label="BPSK")
         assert "damaged" not in str(refusal.value)
@@ -282,8 +282,8 @@ def test_a_shape_that_no_array_has_is_refused(tmp_path, shape):
     ("value", "sentence"),
     [
         ({"file": "a.npz", "iqq": "X"}, r"key of recording 'iqq' is not known.*iq"),
-        ({"iq": "X"}, "file is the path of one file"),
-        ({"file": ["a.cfile", "b.cfile"]}, "file is the path of one file; join several files into one"),
+        ({"iq": "X"}, "file has to be the path of one file"),
+        ({"file": ["a.cfile", "b.cfile"]}, "file has to be the path of one file; join several files into one"),
         (
             {"file": "a.npz", "iq": ["I"]},
             r"iq \['I'\] of a recording is not allowed: it has to be the name of a field, or of",
@@ -310,7 +310,7 @@ def test_a_format_that_says_what_its_fields_are_is_told_nothing_but_names(tmp_pa
     renamed = opened(tmp_path / "a.h5", classes={"mine": "QPSK"})
     assert [renamed.modulations[n] for n in renamed.modulation] == [NAMES[label] for label in LABELS]
     with pytest.raises(
-        AmcError, match="label is not for this format, which says it itself; allowed beside file: class"
+        AmcError, match="label cannot be given for this format, which contains it; allowed beside file: class"
     ):
         opened(tmp_path / "a.h5", label="Y")
     with pytest.raises(AmcError, match="classes rename 'OTHER', which is not recorded; allowed are"):

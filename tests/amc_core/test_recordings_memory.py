@@ -148,7 +148,9 @@ def test_a_cell_that_claims_more_than_the_file_takes_no_memory(tmp_path, compres
         matrices = zlib.compress(content[128:at]), zlib.compress(content[at:])
         content = first + b"".join(np.array([15, len(m)], "<i4").tobytes() + m for m in matrices)
     path.write_bytes(content)
-    refused = "field 'Y' is a cell array of other things than texts; allowed are numbers, texts and cell arrays"
+    refused = (
+        "field 'Y' is a cell array with other cells than texts; allowed are complete numbers, texts and cell arrays"
+    )
     assert measured(path, None, refused=refused, iq="X", label="Y")[0] < 60
 
 

@@ -212,7 +212,7 @@ def test_annotations_beyond_the_samples_are_passed_over_and_counted(sigmf):
     recording = open_recording(sigmf)
     assert recording.modulations == ("16QAM", "8PSK") and (recording.read(range(5)) == before).all()
     nameless, note = recording.notes
-    assert nameless == "1 of 5 annotations name no modulation and are passed over"
+    assert nameless == "ignored 1 of 5 annotations, for lack of a modulation"
     assert note.startswith("2 of 5 annotations reach beyond the 1280 samples") and "annotation 3 (BPSK, no SNR)" in note
 
 

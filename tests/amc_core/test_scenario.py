@@ -97,7 +97,7 @@ def test_the_columns_of_a_mixture_tell_shares_and_which_values_go_together():
     ],
 )
 def test_a_carrier_beyond_half_the_sample_rate_would_appear_as_another_and_is_refused(fields):
-    with pytest.raises(AmcError, match="Hz appears as another: allowed are at most"):
+    with pytest.raises(AmcError, match="Hz would alias: allowed are at most"):
         Scenario(**fields)
 
 

@@ -49,7 +49,7 @@ def test_an_honest_network_is_not_above_the_bound_and_unknown_bounds_are_told(re
     assert told.startswith(
         "Upper bound: it is known for 2 of 4 accuracies at one SNR (no upper bound is known for 2 rea"
     )
-    assert told.endswith("and the interval of none lies above it.")
+    assert told.endswith("and no interval lies above it.")
 
 
 def test_a_network_that_was_shown_the_answers_is_found_out(results, monkeypatch):
@@ -65,7 +65,7 @@ def test_a_network_that_was_shown_the_answers_is_found_out(results, monkeypatch)
     rows = above_limit(found)
     assert rows.set_index("snr_db")["above"].to_dict() == {-6.0: True, 18.0: False}  # at 18 dB all can be right
     told = str(check([found]))
-    assert "intervals of 1 lie above it, so that something is wrong" in told and "at -6 dB: 100.0%" in told
+    assert "and 1 interval lies above it, so something is wrong" in told and "at -6 dB: 100.0%" in told
 
 
 def test_the_command_tells_the_bound_and_fails_where_it_is_passed(results, amc, monkeypatch, tmp_path):
@@ -73,14 +73,14 @@ def test_the_command_tells_the_bound_and_fails_where_it_is_passed(results, amc, 
     path = tmp_path / "study.yaml"
     path.write_text(STUDY)
     shown = amc("results", str(path), "--store", str(found.store.path), "--limit")
-    assert shown.returncode == 0 and "the interval of none lies above it" in shown.stdout
+    assert shown.returncode == 0 and "no interval lies above it" in shown.stdout
     for command, to in (("figures", tmp_path), ("report", tmp_path / "report.html")):
         drawn = amc(command, str(path), "--store", str(found.store.path), "--to", str(to), "--limit")
         assert drawn.returncode == 0, drawn.stderr
         assert "it is known for 2 of 4 accuracies at one SNR (no upper bound is known for 2 " in drawn.stdout
     monkeypatch.setattr("analysis.beyond.limits_of", lambda results, cells: cells[["cell", "snr_db"]].assign(limit=0.1))
     failed = amc("results", str(path), "--store", str(found.store.path), "--limit")
-    assert failed.returncode == 1 and "so that something is wrong" in failed.stdout
+    assert failed.returncode == 1 and "so something is wrong" in failed.stdout
 
 
 def test_a_study_without_a_known_bound_says_why_in_a_sentence():

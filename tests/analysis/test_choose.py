@@ -60,7 +60,7 @@ def test_of_several_runs_a_refusal_says_which_and_in_what_they_differ(store):
         ("", "model = 'vgg'", "holds no run where model = 'vgg'"),
         ("", " ", "the condition is empty"),
         ("", "modle = 'vgg'", "the condition \"modle = 'vgg'\" cannot be answered"),
-        ("", "true); DROP TABLE runs; SELECT (1", "not a single SELECT"),
+        ("", "true); DROP TABLE runs; SELECT (1", "has to be a single SELECT"),
         ("", "run IN (SELECT run FROM read_csv('x.csv'))", "cannot be answered"),
     ],
 )

@@ -167,7 +167,7 @@ def test_limits_are_kept_while_others_are_worked_out_and_lines_say_how_many(resu
     with caplog.at_level("INFO"), pytest.raises(KeyboardInterrupt):
         limits_of(results, cells, standard_error=0.05)
     assert kept == [4]  # SNRs
-    assert caplog.messages == ["Upper bound: worked out in 1 of 2 test settings; those are kept."]
+    assert caplog.messages == ["Upper bound: computed and kept for 1 of 2 test settings."]
 
 
 def test_the_limit_is_a_line_above_the_curves_and_rows_below_the_table(results, tmp_path, monkeypatch):

@@ -23,7 +23,7 @@ from analysis import PAIRED, Results, accuracy_by, load, significance, train_tes
 from analysis import compare as compare_module
 from analysis import report as report_module
 from analysis.published import Published
-from analysis.report import LARGEST_CONFUSION, found, study_data, write
+from analysis.report import LARGEST_CONFUSION, held_studies, study_data, write
 from sweeps.engine.trial import compute
 from sweeps.planning import make_plan
 from sweeps.search import proposal_table
@@ -278,13 +278,13 @@ def test_the_report_of_all_has_the_studies_and_scales_whose_cells_the_store_hold
     shutil.copy(place / "fading.yaml", "fading.yaml")
     Path("absent.yaml").write_text(STUDY.replace("[0, 6, 18]", "[3]"))
     Path("cluster.yaml").write_text("cluster_name: this is no study")
-    assert [(name, study.scale) for name, study in found(place / "store")] == [("fading.yaml", None)]
+    assert [(name, study.scale) for name, study in held_studies(place / "store")] == [("fading.yaml", None)]
     Path("fading.yaml").write_text(STUDY.replace("instances: 20", "instances: 50\nscales: {tiny: {instances: 20}}"))
-    assert [(name, study.scale) for name, study in found(place / "store")] == [("fading.yaml", "tiny")]
+    assert [(name, study.scale) for name, study in held_studies(place / "store")] == [("fading.yaml", "tiny")]
     Path("same_runs.yaml").write_text(STUDY.replace("[4, 8, 10.67]", "[4, 8]"))
-    assert [name for name, _ in found(place / "store")] == ["fading.yaml", "same_runs.yaml"]
+    assert [name for name, _ in held_studies(place / "store")] == ["fading.yaml", "same_runs.yaml"]
     with pytest.raises(AmcError, match="holds no cells of a shipped study or of a study file"):
-        found(tmp_path / "nothing")
+        held_studies(tmp_path / "nothing")
 
 
 def test_the_command_writes_the_file_and_says_how_large_it_is(amc, place, tmp_path):

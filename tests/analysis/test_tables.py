@@ -230,7 +230,7 @@ def test_an_unknown_column_or_filter_is_refused(store):
 WRONG = {
     "a number as a text": ({"seed": "1"}, "'seed': '1'", "holds numbers"),
     "a text in a list of numbers": ({"snr_db": [0, "high"]}, "'snr_db': 'high'", "holds numbers"),
-    "an operator": ({"snr_db": (">", 3)}, "'snr_db': '>'", "list of those to keep"),
+    "an operator": ({"snr_db": (">", 3)}, "'snr_db': '>'", "list of values"),
     "a number for a text": ({"model": 3}, "'model': 3", "holds texts"),
     "a number of a scenario as a text": ({"test_upsampling": "8"}, "'test_upsampling': '8'", "holds numbers"),
     "a truth for a number": ({"test_length": True}, "'test_length': True", "holds numbers"),

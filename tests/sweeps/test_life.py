@@ -153,7 +153,7 @@ def test_show_tells_what_a_run_is_how_it_went_and_what_its_log_says(amc, filled)
     shown = amc("runs", "show", run.key[:9], "--store", str(store.path)).stdout
     assert run.key in shown and "mod_lcnn" in shown and "begun on a host\nended" in shown
     assert "Accuracy on the validation part" in shown and "augment" not in shown
-    assert "no run's key begins with 'fffff'" in amc("runs", "show", "fffff", "--store", str(store.path)).stderr
+    assert "no run has a key that begins with 'fffff'" in amc("runs", "show", "fffff", "--store", str(store.path)).stderr
 
 
 def test_tags_and_notes_are_kept_and_found(amc, filled):

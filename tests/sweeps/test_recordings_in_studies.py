@@ -116,7 +116,7 @@ def test_samples_without_a_scale_are_refused_when_the_study_is_planned(study, tm
     samples.tofile(data)
     train, test = ("{channel: awgn}", "{recording: rec.sigmf-meta}") if whole else ("{recording: rec.sigmf-meta}", None)
     store = Store(tmp_path / "store")
-    sentence = rf"instance 7 \(samples 896 to 1023\) {told}, as the first of 3 instances that cannot be used; allowed"
+    sentence = rf"instance 7 \(samples 896 to 1023\) {told} \(the first of 3 instances that cannot be used\); allowed"
     with pytest.raises(AmcError, match=sentence) as refusal:
         require_recordings(make_plan(load_study(study(train, test)), store))
     assert str(data) in str(refusal.value) and "\n" not in str(refusal.value)
@@ -170,7 +170,7 @@ def test_a_recording_without_snr_tests_a_run_of_many_levels_at_the_one_that_the_
     meta.write_text(meta.read_text().replace("amc:snr_db", "own:snr_db"))
     levels = {"snr_db": "[0, 10, 18]"}
     store = Store(tmp_path / "store")
-    with pytest.raises(AmcError, match=r"no SNR is recorded: give snr_db one value here"):
+    with pytest.raises(AmcError, match=r"no SNR is recorded: give snr_db one value, which then applies to it"):
         computed(study("{channel: awgn}", "{recording: rec.sigmf-meta, snr_db: [0, 10]}", **levels), store)
     path = study("{channel: awgn}", "{recording: rec.sigmf-meta, snr_db: [10]}", **levels)
     computed(path, store)

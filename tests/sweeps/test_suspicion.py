@@ -324,7 +324,7 @@ def test_counts_of_other_modulations_than_the_record_says_are_left_out_and_told(
     store.files.write(f"runs/{key}/run.json", sealed(having(["BPSK"], "dataset", "modulations")(record_of(store, key))))
     caplog.set_level(logging.WARNING, "sweeps")
     assert set(load("confusion", store.path)["run"]) == {study.runs()[1].key}
-    assert f"{store.path}/runs/{key} holds counts of other modulations" in caplog.text
+    assert f"{store.path}/runs/{key} holds counts that do not fit the modulations" in caplog.text
 
 
 def test_folders_that_lead_in_a_circle_are_read_once(filled):

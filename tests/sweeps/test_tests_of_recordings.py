@@ -154,7 +154,7 @@ def test_a_longer_test_of_a_continuous_recording_that_trained_is_refused(study, 
         instances=10,
         test_length="[256]",
     )
-    with pytest.raises(AmcError, match="test on samples that no training has"):
+    with pytest.raises(AmcError, match="test on samples that did not train"):
         require_recordings(make_plan(load_study(path), Store(tmp_path / "store")))
 
 
@@ -254,7 +254,7 @@ def test_freely_spelled_labels_of_sigmf_have_the_meaning_that_the_study_says(stu
     counts = load("confusion", store.path, path).groupby(["snr_db", "sent"], observed=True)["count"].sum()
     assert counts.to_dict() == {(7, "BPSK"): 20, (7, "QPSK"): 20}
     described = open_recording(ReadPath(str(meta), Reading(classes={"Two phases": "BPSK"})))
-    assert described.notes == ("1 of 3 annotations name no modulation and are passed over",)
+    assert described.notes == ("ignored 1 of 3 annotations, for lack of a modulation",)
 
 
 def test_an_instance_of_a_whole_recording_is_found_by_modulation_and_snr(study, other):
