@@ -266,7 +266,9 @@ class _Session:
             # Outside the handler, which would keep the tensors that did not fit.
             self.step.forget()
             self.micro_batch = -(-min(self.micro_batch, len(x)) // 2)
-            _log.warning("out of memory: batches are split in micro-batches of %d, with equal results", self.micro_batch)
+            _log.warning(
+                "out of memory: batches are split in micro-batches of %d, with equal results", self.micro_batch
+            )
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
 

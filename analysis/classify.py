@@ -61,7 +61,9 @@ def _files(path: str | Path | Mapping) -> list[str | Path]:
     files = [path]
     if path.is_dir():
         named = sorted(file for file in path.iterdir() if file.name.endswith((META, ARCHIVE)))
-        files = [file for file in named if not file.name.startswith(".")] or [path]  # an empty directory is refused when it is read
+        files = [file for file in named if not file.name.startswith(".")] or [
+            path
+        ]  # an empty directory is refused when it is read
     unlabelled = (META, DATA, ARCHIVE, ".cfile")
     return [ReadPath(str(file), Reading(label=UNKNOWN)) if file.name.endswith(unlabelled) else file for file in files]
 

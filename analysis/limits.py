@@ -112,6 +112,8 @@ def _kept() -> Iterator[_Kept]:
 def _read(path: Path) -> dict:
     from amc_core.recognition import Recognition
 
-    with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):  # no file yet, or one of another version
+    with suppress(
+        OSError, ValueError, TypeError, AttributeError, RecursionError
+    ):  # no file yet, or one of another version
         return {key: Recognition(**value) for key, value in json.loads(path.read_text()).items()}
     return {}

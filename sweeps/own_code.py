@@ -1,4 +1,4 @@
-"""What a launch and a plan say of code of the user's own: whether it works, and whether it has changed."""
+"""Checks of the user's own code before a launch: does it work, and has it changed since the store was written?"""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from sweeps.planning import Plan
 from sweeps.store import Store
 from sweeps.study import SearchStudy, Studies, Study
 
-_MOST_TRIED = 12  # hyperparameters of a network, or parameters of a front end; the first and the last among them
+_MOST_TRIED = 12  # combinations of hyperparameters of a network, or of parameters of a front end, with first and last
 
 
 def require_working_code(study: Study | Studies, plan: Plan) -> None:
-    """Try every network and front end of the user's own that is to be used. Raises AmcError: see `dry_run`."""
+    """Try every network and front end of the user's own that missing work uses. Raises AmcError as `dry_run` does."""
     work, datasets = [(entry.run, entry.missing) for entry in plan.incomplete], plan.missing_datasets
     if isinstance(study, SearchStudy) and len(study.proposals) < study.wanted:
         ends = [(run, end.tests(run)) for end in study.ends for run in end.runs()]
@@ -51,24 +51,24 @@ def _spread(attempts: list) -> list:
 
 @dataclass
 class _New:
-    """Code of the user's own for which something is missing: untrained runs, and cells of runs that are trained."""
+    """Code of the user's own that missing work uses: untrained runs, and missing cells of trained runs."""
 
     code: OwnCode
     digests: set[str] = field(default_factory=set)
     runs: int = 0
     cells: int = 0
-    trained: set[str] = field(default_factory=set)  # keys of the runs whose cells these are
+    trained: set[str] = field(default_factory=set)  # keys of the runs whose cells are missing
 
     @property
     def text(self) -> str:
         counts = [many(count, name) for count, name in ((self.runs, "run"), (self.cells, "cell")) if count]
-        return f"{' and '.join(counts)} {'is' if self.runs + self.cells == 1 else 'are'} new, the old stay queryable."
+        verb = "is" if self.runs + self.cells == 1 else "are"
+        return f"{' and '.join(counts)} {verb} new; the old results stay in the store."
 
 
 def changes_of_code(plan: Plan, store: Store) -> list[str]:
-    """A sentence for each network and front end of the user's own of which the store has another text.
-
-    "my_net.py changed since 3f2a…: 12 runs are new, the old stay queryable". The old text is read, never imported.
+    """A sentence for each network and front end of the user's own whose text in the store is another one.
+    "my_net.py changed since 3f2a…: 12 runs are new; the old results stay in the store." The old text is never imported.
     """
     new: dict[str, _New] = {}
 
@@ -97,7 +97,7 @@ def changes_of_code(plan: Plan, store: Store) -> list[str]:
 
 
 def _others(new: dict[str, _New], store: Store) -> dict[str, list[tuple[str, str, str]]]:
-    """Name → moment, digest and run of every other text of it that has trained or tested a run of the store."""
+    """Name → (time, digest, run key) of every other text of that name that trained or tested a run of the store."""
     old: dict[str, list[tuple[str, str, str]]] = {}
 
     def add(name: str, digest: str | None, moment: datetime | None, key: str) -> None:

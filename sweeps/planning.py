@@ -1,4 +1,4 @@
-"""What a study names and the store lacks, worked out by looking."""
+"""Plans: the runs and cells that a study names and the store lacks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TEST_SIZE = attrgetter("test_size")  # quicker than a generator, over millions 
 
 
 class Tests(tuple[Dataset, ...]):
-    """Test datasets, which many runs share, with what is worked out of them once."""
+    """Test datasets that many runs share; their keys and their work are computed once."""
 
     @cached_property
     def keys(self) -> frozenset[str]:
@@ -27,11 +27,11 @@ class Tests(tuple[Dataset, ...]):
 
     @cached_property
     def work(self) -> int:
-        """Instances of all of them."""
+        """The number of instances of all of them."""
         return sum(map(_TEST_SIZE, self))
 
     def without(self, evaluated: Set[str]) -> Tests:
-        """Those whose keys are not among the evaluated."""
+        """The datasets whose keys are not among the evaluated ones."""
         lacking = self.keys - evaluated
         return self if len(lacking) == len(self) else Tests(test for test in self if test.key in lacking)
 
@@ -41,7 +41,9 @@ _NOTHING = Tests()
 
 @dataclass(frozen=True)
 class RunPlan:
-    """One run of a study: is it trained, and which of its cells are still to be evaluated?"""
+    """One run of a study.
+    trained: whether the store has it. cells: how many it has in the study. missing: the tests not yet evaluated.
+    """
 
     run: Run
     trained: bool
@@ -67,7 +69,7 @@ class RunPlan:
 class Plan:
     """Every run of a study, in the order in which trials start: most work first.
 
-    damaged: files of cells that cannot be read; what they held counts as missing.
+    damaged: the number of cells files that cannot be read; their cells count as missing.
     """
 
     runs: tuple[RunPlan, ...]
@@ -91,7 +93,7 @@ class Plan:
 
     @cached_property
     def missing_datasets(self) -> dict[Dataset, tuple[str, ...]]:
-        """The datasets of missing work and the parts of them that it takes: those that test, then those that train."""
+        """Dataset of missing work → the parts that it needs; datasets of tests come first."""
         shared = {id(plan.missing): plan.missing for plan in self.runs}
         tests = {test: ("test",) for tests in shared.values() for test in tests}
         return tests | {plan.run.dataset: PARTS for plan in self.runs if not plan.trained}
@@ -102,7 +104,7 @@ class Plan:
 
 
 def make_plan(study: Study | Studies, store: Store, few: bool = False) -> Plan:
-    """Compare a study with a store. few: the study has few of the store's runs, which is then not listed as a whole."""
+    """Compare a study with a store. few: look up the study's runs one by one and do not list the whole store."""
     runs = study.runs()
     listing = store.listing([run.key for run in runs] if few else None)
     trained, plans = listing.records(run.key for run in runs), []
@@ -120,10 +122,9 @@ def make_plan(study: Study | Studies, store: Store, few: bool = False) -> Plan:
 
 
 def expected_seconds(plan: Plan, store: Store, done: Mapping[str, float] = MappingProxyType({})) -> dict[str, float]:
-    """Device → how long the missing work takes one trial at a time there, by what the store's own runs took.
-
-    done: run key → the part of its training that is done. A device is given only if every classifier that is
-    missing has been timed on it.
+    """Device → seconds that the missing work takes there, one trial at a time, by the durations of the store's runs.
+    done: run key → the part of its training that is done. A device is left out unless the store has durations of
+    every missing classifier on it.
     """
     speeds, seconds = store.speeds(), {}
     for device in {device for device, _ in speeds}:
@@ -135,7 +136,7 @@ def expected_seconds(plan: Plan, store: Store, done: Mapping[str, float] = Mappi
 
 
 def shipped_seconds(plan: Plan, done: Mapping[str, float] = MappingProxyType({})) -> float | None:
-    """As `expected_seconds`, by what `rates.MACHINE` took; None where a network of the user's own is missing."""
+    """As `expected_seconds`, by the durations on `rates.MACHINE`; None if a network of the user's own is missing."""
     known = [rates.samples_per_second(entry.run) for entry in plan.incomplete]
     if not all(known):
         return None
@@ -146,10 +147,9 @@ def shipped_seconds(plan: Plan, done: Mapping[str, float] = MappingProxyType({})
 def run_seconds(
     entry: RunPlan, speeds: Mapping[tuple[str, str], tuple[float, float]], done: float = 0.0, shipped: bool = True
 ) -> float | None:
-    """How long the missing work of one run takes, on the fastest device that `Store.speeds` knows for its classifier.
-
-    done: the part of its training that is done. shipped: go by the rates of `rates.MACHINE` where there is no such
-    device. None where nothing tells.
+    """Seconds that the missing work of one run takes on the fastest device that `Store.speeds` has for its classifier.
+    done: the part of its training that is done. shipped: if there is no such device, use the rates of
+    `rates.MACHINE`. None if there are no rates.
     """
     known = [speed for (_, model), speed in speeds.items() if model == entry.run.model]
     if not known and shipped:
@@ -158,7 +158,7 @@ def run_seconds(
 
 
 def _seconds(entry: RunPlan, speeds: tuple[float, float], done: float) -> float:
-    """How long one run takes. speeds: samples a second, trained on and classified. done: part of its training."""
+    """How long one run takes. speeds: samples trained on, and classified, per second. done: part of its training."""
     trained, classified = speeds
     training = entry.training_work * (1 - done) / (trained or math.inf)
     return entry.run.dataset.length * (training + entry.evaluation_work / classified)
@@ -179,9 +179,8 @@ def elsewhere(source: Source, store: Store, scale: str | None) -> str:
 
 
 def require_recordings(plan: Plan) -> None:
-    """Raise AmcError unless the recordings of the missing work hold what it asks, and test none that trained.
-
-    The same for audio files that it sends.
+    """Check the recordings and audio files of the missing work.
+    Raises AmcError if one lacks what the study asks of it, or if a test would use instances of the training.
     """
     datasets = plan.missing_datasets
     recorded = [(dataset, path) for dataset in datasets for path in _recordings(dataset)]

@@ -1,4 +1,4 @@
-"""How fast classifiers were on one machine, for an estimate before a store has durations of its own."""
+"""Speeds of the classifiers on one machine, for estimates before a store has durations of its own."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 MACHINE = "one core of an AMD EPYC with AVX2"
 _LENGTH, _CLASSES = 1024, 20  # of the instances of the measurement
-# Model → instances a second that one thread trains and classifies: benchmarks/results/train-cpu.txt, half of "per core"
-# and of evaluation's "ours", which are of two cores; of hoc_svm, its fit.
+# Model → instances per second that one thread trains and classifies. Source: benchmarks/results/train-cpu.txt, half of
+# "per core" and of the evaluation's "ours", which are of two cores; of hoc_svm, its fit.
 _MEASURED = {
     "classnet": (782, 2138),
     "cnn1d": (456, 1380),
@@ -25,15 +25,15 @@ _MEASURED = {
     "stn_resnext": (213, 608),
     "vgg": (286, 868),
 }
-# Multiply-accumulates of classifying that a thread gets through in a second of training, and of classifying: medians
-# over these classifiers, from a seventh less to half more.
+# Multiply-accumulates of the forward pass that one thread does per second, in training and in classifying: medians over
+# these classifiers, which lie from a seventh below to a half above.
 _OPERATIONS = (5.7e9, 21e9)
 
 
 def samples_per_second(run: Run) -> tuple[float, float] | None:
-    """Samples of I/Q data that `MACHINE` trains a run's classifier on, and classifies, per second.
-
-    Of a classifier that was not measured, by its multiply-accumulates; None of a network of the user's own.
+    """I/Q samples per second that `MACHINE` trains a run's classifier on, and classifies.
+    The rates of a classifier that was not measured follow from its multiply-accumulates. None for a network of the
+    user's own.
     """
     if run.code:
         return None
@@ -50,6 +50,6 @@ def _operations(model: str, length: int) -> int:
     from amc_core.models import build_model, model_spec
     from amc_core.models.complexity import multiply_accumulates  # needs torch, which planning does not
 
-    if model_spec(model).knows_setting:  # it solves for the symbols, and has no layers to count
+    if model_spec(model).knows_setting:  # it has no layers to count
         return 0
     return multiply_accumulates(build_model(model, _CLASSES, length), length)

@@ -1,4 +1,4 @@
-"""What signals do to the command `amc`. Imports nothing that takes long, since they may come at any time."""
+"""The signal handlers of the command `amc`. This module imports nothing slow, since signals may come at any time."""
 
 import functools
 import os
@@ -8,18 +8,18 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_UNHEARD_SECONDS = 5  # that Ctrl-C may wait for what the main thread is in, which may be a call that never returns
+_UNHEARD_SECONDS = 5  # that Ctrl-C waits for the main thread, which may be in a call that never returns
 _interrupted = _warned = False
 _handled = 0  # calls of `interrupt`
 _listening = False
 
 
 class Interrupted(BaseException):
-    """Ctrl-C or SIGTERM; not a KeyboardInterrupt, which Typer ends without a word."""
+    """Ctrl-C or SIGTERM. Not a KeyboardInterrupt, since Typer would exit on one without a message."""
 
 
 def on_interruption(handler: Callable) -> None:
-    """Let Ctrl-C and SIGTERM be handled alike, and SIGUSR1 be noted. Ctrl-C of which nothing comes ends the process."""
+    """Handle Ctrl-C and SIGTERM alike, and note SIGUSR1. A Ctrl-C that is not handled within 5 s ends the process."""
     global _listening
     if not _listening:
         _listening = True
@@ -34,18 +34,18 @@ def on_interruption(handler: Callable) -> None:
 
 
 def interrupt(number, frame) -> None:
-    """Handles SIGINT, and SIGTERM but for the first of a launch."""
+    """Handle SIGINT, and SIGTERM except the first one during a launch."""
     global _interrupted, _handled
     _interrupted, _handled = True, _handled + 1
     while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):  # which may swallow an exception
+        if frame.f_code.co_filename.startswith("<frozen importlib"):  # importlib may swallow an exception
             leave()
         frame = frame.f_back
     raise Interrupted
 
 
 def _listen(reading: int) -> None:
-    """Python handles a signal when its main thread is back from a call, for which Ray may wait for ever."""
+    """End the process if Ctrl-C is not handled: Python waits for the main thread's call, and Ray's may never return."""
     while True:
         before, signals = _handled, os.read(reading, 1)
         if signals[0] == signal.SIGINT:
@@ -55,7 +55,7 @@ def _listen(reading: int) -> None:
 
 
 def _not_lost(others: Callable, unraisable) -> None:
-    """End the process where Python swallows an interruption, as in what it calls around a fork, locks held."""
+    """End the process if Python swallows an interruption, as it does in callbacks around a fork, with locks held."""
     if isinstance(unraisable.exc_value, Interrupted):
         leave()
     others(unraisable)
@@ -67,13 +67,13 @@ def interrupted() -> bool:
 
 
 def warned() -> bool:
-    """Has a signal said that the process is to end?"""
+    """Has a signal announced that the process is to end soon?"""
     return _warned
 
 
 @contextmanager
 def heeding_warnings() -> Iterator[None]:
-    """Let the first SIGTERM be noted only, unless SIGUSR1 has come before, and a further one interrupt."""
+    """Only note the first SIGTERM, unless SIGUSR1 came before; a further one interrupts."""
     signal.signal(signal.SIGTERM, _warn)
     try:
         yield
@@ -96,7 +96,7 @@ def leave() -> None:
     elif sys.stdout.isatty():
         os.write(1, b"\033[?25h")  # the cursor, which a display of progress may have hidden
     try:
-        print("\nInterrupted. What was finished is in the store; the same command goes on from there.", file=sys.stderr)
+        print("\nInterrupted. Finished work is in the store. The same command goes on from there.", file=sys.stderr)
         sys.stderr.flush()
     finally:
         os._exit(130)  # Ray's threads may still be starting, and would not end well

@@ -89,7 +89,9 @@ def _scaled(axis: Axes, scale: str, values: pd.Series) -> None:
     if scale == "symlog":
         sizes = values.abs()[values != 0]
         axis.set_xscale("symlog", linthresh=sizes.min())
-        tens = 10.0 ** np.arange(np.floor(np.log10(sizes.min())), np.log10(sizes.max()) + 0.5, 2)  # there is room for every second one
+        tens = 10.0 ** np.arange(
+            np.floor(np.log10(sizes.min())), np.log10(sizes.max()) + 0.5, 2
+        )  # there is room for every second one
         axis.set_xticks([*-tens[::-1], 0, *tens])
     elif scale == "log":
         axis.set_xscale("log", base=2)

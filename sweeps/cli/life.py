@@ -41,7 +41,8 @@ runs = typer.Typer(
 app.add_typer(runs, name="runs")
 
 Where = Annotated[
-    str | None, typer.Option("--where", help="Only runs for which a condition in SQL holds, such as \"model = 'resnet'\".")
+    str | None,
+    typer.Option("--where", help="Only runs for which a condition in SQL holds, such as \"model = 'resnet'\"."),
 ]
 Keys = Annotated[list[str], typer.Argument(metavar="KEY...", help="First digits of the runs' keys.")]
 
@@ -52,7 +53,9 @@ def list_runs(
     store: StoreDir = "results",
     scale: Scale = None,
     where: Where = None,
-    sort: Annotated[str | None, typer.Option("--sort", help="The column to sort by; -COLUMN sorts in descending order.")] = None,
+    sort: Annotated[
+        str | None, typer.Option("--sort", help="The column to sort by; -COLUMN sorts in descending order.")
+    ] = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write all columns to this CSV file.")] = None,
 ) -> None:
     """List runs: key, model, training setting, state, accuracy, duration, size. Works while a study runs.
@@ -79,7 +82,9 @@ def list_runs(
 def show(
     key: Annotated[str, typer.Argument(metavar="KEY", help="First digits of the run's key.")],
     store: StoreDir = "results",
-    study: Annotated[str | None, typer.Option("--study", help="A study that names the run; needed if the run has not begun.")] = None,
+    study: Annotated[
+        str | None, typer.Option("--study", help="A study that names the run; needed if the run has not begun.")
+    ] = None,
     scale: Scale = None,
 ) -> None:
     """Show one run: its definition, its learning curve, and the end of its log.

@@ -228,7 +228,9 @@ def simulate_signals(
     ] = 100,
     code: Annotated[
         list[Path] | None,
-        typer.Option("--code", help="The file of the scenario's front_end, or a file that it imports; may be repeated."),
+        typer.Option(
+            "--code", help="The file of the scenario's front_end, or a file that it imports; may be repeated."
+        ),
     ] = None,
 ) -> None:
     """Draw a scenario's signals: constellation, waveform and spectrum; optionally export them.

@@ -67,7 +67,9 @@ def show_time(plan: Plan, store: Store) -> None:
         return
     known = expected_seconds(plan, store)
     for device, seconds in sorted(known.items()):
-        out.print(f"By the times of runs in the store, that is {duration(seconds)} for one trial at a time on {device}.")
+        out.print(
+            f"By the times of runs in the store, that is {duration(seconds)} for one trial at a time on {device}."
+        )
     if not known and (seconds := shipped_seconds(plan)) is not None:
         text = f"that is about {duration(seconds)} for one trial at a time"
         out.print(f"The store has no times of such runs yet. On {rates.MACHINE}, {text}.", highlight=False)
@@ -274,7 +276,9 @@ def show_time_left(plan: Plan, store: Store, done: dict[str, float], trials: int
     if not known and (seconds := shipped_seconds(plan, done)) is not None:
         known = {"a CPU like that of the shipped rates": seconds}
     for device, seconds in sorted(known.items() if plan.incomplete else ()):
-        text = f"About {duration(seconds / trials)} left on {device}, with the current {many(trials, 'trial')} at a time"
+        text = (
+            f"About {duration(seconds / trials)} left on {device}, with the current {many(trials, 'trial')} at a time"
+        )
         out.print(f"{text}.", highlight=False)
 
 

@@ -168,6 +168,7 @@ def compare(
     """
     from analysis.compare import by_chance, in_words
     from analysis.compare import compare as compare_published
+
     rows = compare_published(study, store, scale)
     if csv is not None:
         written_to(csv, lambda path: rows.to_csv(path, index=False), len(rows))

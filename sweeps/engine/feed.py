@@ -15,7 +15,7 @@ from ray.tune.search import Searcher
 from amc_core.errors import AmcError
 from amc_core.run import Run
 from sweeps.engine.ending import Ending
-from sweeps.engine.worker import CUT, PLACE, UNFIT, UNKNOWN
+from sweeps.engine.worker import CUT, MACHINE, UNFIT, UNKNOWN
 from sweeps.planning import Plan, RunPlan, make_plan
 from sweeps.search import Proposal, Search
 from sweeps.store import Store
@@ -64,7 +64,10 @@ class Feed(Searcher):
         self.store, self.attempts, self.nodes = store, attempts, nodes
         self.ending, self.cut = ending or Ending(), set()  # keys of runs that it has stopped
         self.ending.expect(plan.incomplete, store)
-        self.tried, self.delayed = Counter(), Counter()  # run key → failed attempts, and those of them for which a machine is to blame
+        self.tried, self.delayed = (
+            Counter(),
+            Counter(),
+        )  # run key → failed attempts, and those of them for which a machine is to blame
         self.stillborn = Counter()  # run key → trials that a worker's death ended before they began
         self.logs: dict[str, set[str]] = defaultdict(set)  # run key → names of the logs of ended trials
         self.launched = time.time()
@@ -183,7 +186,7 @@ class Feed(Searcher):
 
     def _is_tried_again(self, key: str, kind: str) -> bool:
         self.tried[key] += 1
-        if kind == PLACE:
+        if kind == MACHINE:
             self.delayed[key] += 1
             self.not_before[key] = time.monotonic() + _DELAY_SECONDS * 2 ** (self.delayed[key] - 1)
             again = self.delayed[key] <= _DELAYS

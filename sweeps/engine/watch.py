@@ -1,6 +1,6 @@
-"""Tune's loop, watched: it ends in a sentence when Ray's head is gone or hangs, and Ctrl-C always reaches it.
+"""Tune's loop, watched: if Ray's head is gone or hangs, it ends with an AmcError; Ctrl-C always reaches it.
 
-Ray's own end is watched as well, since it waits for a head that hangs.
+Ray's shutdown is watched as well, since it waits for a head that hangs.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ import psutil
 from amc_core.errors import AmcError
 
 _LOOK_SECONDS = 1  # between looks at the head
-_GONE, _SILENT = 3, 60  # after how many in a row at which nobody listens, or nobody has answered, it is given up
-_ABANDONED_SECONDS = 3  # that a loop, or Ray, is given to end when it is not waited for any more
-_SHUTDOWN_SECONDS = 10  # that Ray is given to end by itself after a launch that was not interrupted
+_GONE, _SILENT = 3, 60  # looks in a row at which no head listens, or none answers, until it is given up
+_ABANDONED_SECONDS = 3  # that a loop, or Ray, has to end after an interruption or error
+_SHUTDOWN_SECONDS = 10  # that Ray has to end by itself after a launch that was not interrupted
 
 
 def watched(loop: Callable[[], object], address: str) -> None:
     """Run `loop`, which talks to the Ray head at host:port, in a thread of its own, and wait for its end.
 
-    Ray waits for a head that is gone in a way that no signal interrupts, for a minute, and for one that hangs without
-    end; this thread does not. Raises what the loop raises, and AmcError where the head is gone or does not answer.
+    Ray waits a minute for a head that is gone and for ever for one that hangs, and no signal interrupts it; this
+    thread does not wait. Raises what the loop raises, and AmcError if the head is gone or does not answer.
     """
     raised: list[BaseException] = []
     ended = threading.Event()
@@ -38,7 +38,7 @@ def watched(loop: Callable[[], object], address: str) -> None:
     def run() -> None:
         try:
             loop()
-        except BaseException as error:  # which is raised below, or comes after an interruption and is of no interest
+        except BaseException as error:  # raised below; after an interruption it is ignored
             raised.append(error)
         finally:
             ended.set()
@@ -56,9 +56,9 @@ def watched(loop: Callable[[], object], address: str) -> None:
 
 
 def shut_down() -> None:
-    """Disconnect from Ray, and end the Ray that this process has started; by force if its head does not answer.
+    """Disconnect from Ray and end the Ray that this process has started, by force if its head does not answer.
 
-    It is waited for less long while an exception is on its way, of which the user is to know.
+    While an exception is being raised, the wait is shorter, so that the user sees it soon.
     """
     from ray._private import worker
 
@@ -72,23 +72,23 @@ def shut_down() -> None:
     if thread.is_alive() and node is not None:
         descendants = _descendants([info.process.pid for infos in node.all_processes.values() for info in infos])
         node.kill_all_processes(check_alive=False, allow_graceful=False)
-        for process in descendants:  # some of which would look for the head for a minute
+        for process in descendants:  # some would look for the head for a minute
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         thread.join(_ABANDONED_SECONDS)
     if thread.is_alive():
-        atexit.unregister(worker.shutdown)  # which would wait as this one does
+        atexit.unregister(worker.shutdown)  # it would wait as well
 
 
 def _answers(connection) -> bool:
-    """Does the head of a connection say anything within seconds?"""
+    """Does the head of a connection answer within seconds?"""
     with suppress(TimeoutError):
         return _ask(connection).result(_ABANDONED_SECONDS)
     return False
 
 
 def _ask(connection) -> Future[bool]:
-    """Ask the head of a connection for something, in a thread, since it may hang: does it answer?"""
+    """Whether the head of a connection answers a request; asked in a thread, since it may hang."""
     answer = Future()
 
     def ask() -> None:
@@ -103,17 +103,17 @@ def _ask(connection) -> Future[bool]:
 
 
 def _descendants(pids: list[int]) -> list[psutil.Process]:
-    found = []
+    processes = []
     for pid in pids:
         with suppress(psutil.NoSuchProcess):
-            found += psutil.Process(pid).children(recursive=True)
-    return found
+            processes += psutil.Process(pid).children(recursive=True)
+    return processes
 
 
 def _await(ended: threading.Event, address: str) -> None:
     """Wait for the end of the loop, and look at the head meanwhile.
 
-    Looks are counted instead of seconds, which pass for a process that is stopped for a while, too.
+    It counts looks instead of seconds, which also pass while this process is suspended.
     """
     from ray._private import worker
 
@@ -127,15 +127,15 @@ def _await(ended: threading.Event, address: str) -> None:
             answer = _ask(worker.global_worker)
         if gone == _GONE or silent == _SILENT:
             state = "is gone" if gone == _GONE else f"has not answered for {_SILENT * _LOOK_SECONDS} s"
-            raise AmcError(f"Ray's head at {address} {state}; the same command goes on from the store")
+            raise AmcError(f"Ray's head at {address} {state}: run the same command again to go on")
 
 
 class _Abandoned(BaseException):
-    """Not an Exception, which the loop might take for a trial's."""
+    """Not an Exception: the loop might take one for a trial's."""
 
 
 def _abandon(thread: threading.Thread) -> None:
-    """End a thread as soon as it is back from what it waits for, which may be gone: of that it says nothing."""
+    """End a thread when its current call returns, and silence Ray's loggers, which would report the lost head."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_Abandoned))
     for name in [name for name in logging.root.manager.loggerDict if name.startswith("ray")]:
         logging.getLogger(name).disabled = True

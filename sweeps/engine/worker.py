@@ -1,4 +1,4 @@
-"""What a Tune worker does with one run, and what it tells of its end."""
+"""A trial in a Tune worker: it computes one run and reports its end."""
 
 from __future__ import annotations
 
@@ -15,22 +15,21 @@ from sweeps.engine.nodes import Proof, unfitness
 from sweeps.store import Store
 from sweeps.study import Studies, Study
 
-# Why a trial ended without results → what becomes of its run: see `feed.Feed`.
-STUDY = "study"  # it would end in the same way anywhere, at any time
-PLACE = "place"  # a file, a disk or the network: elsewhere or later it may do better
-UNFIT = "unfit"  # the node cannot have trials; the run has not begun
+# Why a trial ended without results. `feed.Feed` decides what becomes of its run.
+STUDY = "study"  # it would fail on every machine, at any time
+MACHINE = "machine"  # a file, a disk or the network failed: on another machine or later it may work
+UNFIT = "unfit"  # the node is unfit for trials; the run has not begun
 UNKNOWN = "unknown"
-CUT = "cut"  # the launch ends: it goes on in the next one
+CUT = "cut"  # the launch ends; the run goes on in the next one
 
 _proven: set[str] = set()  # tokens that this process has seen
 
 
 @dataclass(frozen=True)
 class Launch:
-    """What all trials of a launch are given, in one object, since a worker fetches each for every trial.
-
-    study: pickled. threads: of PyTorch. name: by which the launch's early end is announced. work: what a trial does
-    instead of `trial.compute`. proof: what a node has to show before its first trial; None where it need not.
+    """What all trials of a launch share, in one object, since a worker fetches every object anew for each trial.
+    study: pickled. threads: of PyTorch. name: the launch's early end is announced by it. work: what a trial does
+    instead of `trial.compute`. proof: what a node has to show before its first trial; None if nothing.
     """
 
     study: bytes
@@ -42,9 +41,8 @@ class Launch:
 
 
 def trial(config: dict, launch: Launch) -> None:
-    """Do one run; report its progress or, at its end, why it has no results ("failure", "kind" and "node").
-
-    The last report is marked as "done", which spares Tune from asking for another.
+    """Compute one run and report its progress. If it ends without results, report why ("failure", "kind", "node").
+    The last report is marked as "done", so that Tune does not ask for another.
     """
     import torch
     from ray import tune
@@ -82,15 +80,15 @@ def trial(config: dict, launch: Launch) -> None:
         tune.report(_end(CUT, str(end)))
     except Exception as error:
         kind = blame(error)
-        if kind == PLACE:
+        if kind == MACHINE:
             _proven.clear()  # the node may have lost the store
         tune.report(_end(kind, str(error) if isinstance(error, AmcError) else f"{type(error).__name__}: {error}"))
 
 
 def blame(error: BaseException) -> str:
-    """Whose fault an error is."""
-    if isinstance(error, OSError) or isinstance(error.__context__, OSError):  # which `AmcError` puts into a sentence
-        return PLACE
+    """The kind of an error: MACHINE, STUDY or UNKNOWN."""
+    if isinstance(error, OSError) or isinstance(error.__context__, OSError):  # an AmcError may explain an OSError
+        return MACHINE
     return STUDY if isinstance(error, AmcError) else UNKNOWN
 
 
@@ -102,6 +100,6 @@ def _end(kind: str, reason: str) -> dict:
     return {"failure": reason, "kind": kind, "node": node, "host": host, "done": True}
 
 
-@lru_cache(maxsize=1)  # a worker that does one trial after another expands the study once
+@lru_cache(maxsize=1)  # a worker that computes several trials in turn expands the study once
 def _unpickled(study: bytes) -> Study | Studies:
     return pickle.loads(study)

@@ -1,6 +1,5 @@
-"""Searches: what Optuna proposes, as plain studies, and where that is kept. Imported when it is asked for.
-
-A study file takes the names of the objectives from here, and all else here takes studies.
+"""Searches: Optuna's proposals as plain studies, and their storage. Submodules are imported on first use.
+`sweeps.study` imports the names of the objectives from here, and the other submodules import `sweeps.study`.
 """
 
 from importlib import import_module

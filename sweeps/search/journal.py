@@ -1,4 +1,4 @@
-"""The journal file in which Optuna keeps the trials of a search, opened, and mended where it is damaged."""
+"""The journal file in which Optuna keeps the trials of a search: opening it, and mending a damaged one."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from types import SimpleNamespace
 
 # Records of the journal. Its trials are numbered in the order of the records that create them.
 _CREATE_STUDY, _CREATE_TRIAL, _SET_TRIAL_ATTRIBUTE = 0, 4, 8
-_NOTHING = {"op_code": _SET_TRIAL_ATTRIBUTE, "worker_id": "", "trial_id": -1, "user_attr": {}}  # of no trial
+_NOTHING = {"op_code": _SET_TRIAL_ATTRIBUTE, "worker_id": "", "trial_id": -1, "user_attr": {}}  # belongs to no trial
 
 
 def open_journal(path: Path):
-    """Optuna's storage in a journal file, which is made where there is none."""
+    """Optuna's storage in a journal file; the file is created if there is none."""
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
@@ -28,10 +28,9 @@ def open_journal(path: Path):
 def mend_journal(path: Path, study: str, directions: Sequence[str]) -> tuple[Path, int] | None:
     """Put a copy of a damaged journal beside it and go on with the lines that can be read.
 
-    Returns where the copy is, and how many lines are lost; None where there is no damage. A last line that a crash
-    left unfinished is none, it is cut off: the next would be written behind it, and neither be read.
-
-    study, directions: as the journal's first line has them.
+    Returns the path of the copy and the number of lost lines; None if there is no damage. A last line that a crash left
+    unfinished does not count as damage. It is cut off, since the next line would be appended to it.
+    study, directions: as in the journal's first line.
     """
     if not path.exists() or _mended(content := path.read_bytes(), study, directions) == (content, 0):
         return None
@@ -53,18 +52,17 @@ def mend_journal(path: Path, study: str, directions: Sequence[str]) -> tuple[Pat
 
 
 def _lock(path: Path):
-    """The journal's lock; one that a driver left that was killed is removed after 30 s, and Optuna says so after 10."""
+    """The journal's lock. Optuna warns of the lock of a killed driver after 10 s and removes it after 30 s."""
     from optuna.storages.journal import JournalFileOpenLock
 
     logging.getLogger(JournalFileOpenLock.__module__).setLevel(logging.WARNING)
-    return JournalFileOpenLock(str(path))  # exclusive creation, which holds on NFS as well
+    return JournalFileOpenLock(str(path))  # creates a file exclusively, which is safe on NFS as well
 
 
 def _mended(content: bytes, study: str, directions: Sequence[str]) -> tuple[bytes, int]:
-    """The journal without what cannot be read, and the number of lines that this concerns.
-
-    Each has a stand-in, if possible of its length, since drivers that run go on reading where they were: the creation
-    of a trial where later lines tell that it is one which is missing, else nothing.
+    """The journal without the lines that cannot be read, and their number.
+    Each of them gets a stand-in, if possible of the same length, since running drivers go on reading from where they
+    were. If later lines show that the creation of a trial is missing, the stand-in creates it; else it does nothing.
     """
     from optuna.study import StudyDirection
 
@@ -102,12 +100,12 @@ def _record(line: bytes) -> dict | None:
 
 
 def _refused(records: list[dict]) -> int | None:
-    """Which record, if any, Optuna cannot replay."""
+    """The index of the first record that Optuna cannot replay; None if there is none."""
     from optuna.storages import JournalStorage
 
     left = iter(records)
     try:
         JournalStorage(SimpleNamespace(read_logs=lambda start: left))
-    except Exception:  # whatever a record leads it to
+    except Exception:  # a bad record may lead to any
         return len(records) - len(list(left)) - 1
     return None

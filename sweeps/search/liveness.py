@@ -1,4 +1,4 @@
-"""Which drivers of a search still live, by their processes here and by signs of life elsewhere."""
+"""Which drivers of a search are alive: on this machine by their processes, on others by their signs of life."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from contextlib import suppress
 from copy import copy
 from pathlib import Path
 
-SIGN_SECONDS, SILENT_SECONDS = 60, 600  # between a driver's signs of life; after which others take it for dead
+SIGN_SECONDS = 60  # between a driver's signs of life
+SILENT_SECONDS = 600  # after its last sign of life, others take a driver for dead
 LOOK_SECONDS = 10  # between looks for drivers that are dead
-ENDED = "driver ended"  # of a trial that still runs by what the storage has
+ENDED = "driver ended"  # attribute of a trial that is running according to the storage
 
 
 def driver_name(process: int) -> str | None:
-    """A name that no earlier process of this number on this machine had; None if there is no such process."""
+    """A name for a process by its id, unlike those of earlier processes with this id; None if there is none."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -29,7 +30,7 @@ def driver_name(process: int) -> str | None:
 
 
 def is_alive(driver: str | None, seen: dict[str, float]) -> bool:
-    """Does the driver of a trial still run? An earlier search of this process does not.
+    """Is the driver of a trial alive? An earlier search of this process is not.
 
     seen: driver → when it last gave a sign of life, by which those on other machines are judged.
     """
@@ -42,7 +43,7 @@ def is_alive(driver: str | None, seen: dict[str, float]) -> bool:
 
 
 def with_ended(trials: list, seen: dict[str, float]) -> list:
-    """Optuna's trials, those that run marked as `ENDED` whose driver does not live; seen: as for `is_alive`."""
+    """Optuna's trials; running ones whose driver is dead are marked as `ENDED`. seen: as for `is_alive`."""
     marked = []
     for trial in trials:
         if trial.state.name == "RUNNING" and not is_alive(trial.user_attrs.get("driver"), seen):

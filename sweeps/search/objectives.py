@@ -1,6 +1,5 @@
-"""What a search optimises: a registry of objectives, worked out from the store when a proposal's runs are complete.
-
-The names that a study file may use are those of `OBJECTIVES`; whatever stands there can be searched for.
+"""What a search optimises: a registry of objectives, computed from the store once a proposal's runs are complete.
+A study file may use the names in `OBJECTIVES`.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ if TYPE_CHECKING:  # study files take the names from here
 class Objective(NamedTuple):
     """What makes one proposal better than another.
 
-    direction: "maximize" or "minimize". value: of a proposal, as a plain study all of whose runs are complete in the
-    store. tests: which tests of a run the value is the mean accuracy of, if it is one; a search needs some, and only
-    where it optimises an accuracy can a pruner judge runs by theirs.
+    direction: "maximize" or "minimize". value: computes the objective of a proposal, given as a plain study whose runs
+    are all complete in the store. tests: for an objective that is a mean accuracy, the tests of a run that it is the
+    mean over; None for any other. A pruner needs an objective that is an accuracy.
     """
 
     direction: str
@@ -33,7 +32,7 @@ class Objective(NamedTuple):
 
 
 def _mean_accuracy(tests: Callable[[Study, Run], Sequence[Dataset]]) -> Objective:
-    """The mean over those tests of all last runs (after transfer, where there is any), each pooled over SNRs."""
+    """The mean accuracy over those tests of all last runs (those after transfer, if any), each pooled over SNRs."""
 
     def value(study: Study, store: Store) -> float:
         return _accuracy(store, [(run, tests(study, run)) for run in study.last_runs()])
@@ -42,7 +41,7 @@ def _mean_accuracy(tests: Callable[[Study, Run], Sequence[Dataset]]) -> Objectiv
 
 
 def _mean_parameters(study: Study, store: Store) -> float:
-    """The number of trained values of the last runs, on average."""
+    """The mean number of trained parameters of the last runs."""
     return float(np.mean([_parameters(store, run) for run in study.last_runs()]))
 
 
@@ -54,7 +53,7 @@ OBJECTIVES: dict[str, Objective] = {
 
 
 def objective(study: Study, store: Store, names: tuple[str, ...]) -> list[float]:
-    """The values of these objectives of a proposal that is complete."""
+    """The values of these objectives for a complete proposal."""
     return [OBJECTIVES[name].value(study, store) for name in names]
 
 
@@ -66,7 +65,7 @@ def directions(study: SearchStudy) -> list[str]:
 def _parameters(store: Store, run: Run) -> int:
     record = store.run(run.key).record()
     if record is None or record.parameters is None:
-        raise AmcError(f"run {run.key} in store {str(store.path)!r} does not tell its number of parameters")
+        raise AmcError(f"run {run.key} in store {str(store.path)!r} has no number of parameters in its record")
     return record.parameters
 
 
@@ -77,16 +76,16 @@ def _accuracy(store: Store, tests: Iterable[tuple[Run, Sequence[Dataset]]]) -> f
         for table in store.cell_tables([run.key], ["cell", "snr_db", "n", "correct"]):
             for cell, snr, n, correct in zip(*(column.to_pylist() for column in table.columns), strict=True):
                 if cell in wanted:
-                    counts[cell, snr] = n, correct  # one that two launches computed at once comes twice
+                    counts[cell, snr] = n, correct  # a cell that two launches computed at once comes twice
         for cell in sorted(wanted):
             n, correct = np.sum([count for (key, _), count in counts.items() if key == cell], axis=0)
-            if n:  # of modulations that were all never trained there is no accuracy
+            if n:  # 0 if none of the modulations was trained
                 accuracies.append(correct / n)
     return float(np.mean(accuracies)) if accuracies else math.nan
 
 
 def best(study: SearchStudy, trials: list) -> list:
-    """Of one objective the best complete trial; of several the Pareto front: those that no other dominates."""
+    """For one objective, the best complete trial; for several, the Pareto front: trials that no other dominates."""
     complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
     signs = [1 if direction == "maximize" else -1 for direction in directions(study)]
     goods = [tuple(sign * value for sign, value in zip(signs, trial.values, strict=True)) for trial in complete]

@@ -1,8 +1,7 @@
-"""Architecture and hyperparameter search: Optuna proposes, the store remembers what a proposal costs.
-
-A search is an Optuna study of our own in a storage of its own, a journal file in the store unless the study names a
-database. A proposal is a plain study; its objective is worked out from the store when its runs are complete. What a
-driver that died left unfinished is proposed again, so the same command goes on from there.
+"""Architecture and hyperparameter search: Optuna proposes values, and the store holds the runs of each proposal.
+A search is an Optuna study in a storage of its own: a journal file in the store, unless the study names a database. A
+proposal is a plain study; its objective is computed from the store once its runs are complete. If a driver died, its
+unfinished proposals are made again, so the same command goes on from there.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from sweeps.store import Store
 from sweeps.study import SearchStudy, Studies, Study
 from sweeps.study.space import Dimension, Values
 
-_NAMED = ("COMPLETE", "RUNNING", "WAITING")  # states of the trials whose runs a search study names
+_NAMED = ("COMPLETE", "RUNNING", "WAITING")  # states of the trials whose runs belong to a search study
 
 
 def _stored(method):
@@ -40,16 +39,16 @@ def _stored(method):
 
 @dataclass(eq=False)
 class Proposal:
-    """Values for all dimensions, as the plain study that they make."""
+    """Values for all dimensions, and the plain study that they result in."""
 
     trial: Any  # Optuna's
     values: Values
     study: Study
-    missing: set[str] = field(default_factory=set)  # keys of its runs that are still to be computed
+    missing: set[str] = field(default_factory=set)  # keys of its runs that are not complete yet
 
 
 class Search:
-    """The proposals of a search, opened to make more of them; at most as many more as were missing at the start.
+    """A search opened to make more proposals: at most as many as were missing at the start.
 
     Raises AmcError if the storage cannot be used.
     """
@@ -59,7 +58,7 @@ class Search:
         mend(study, store)
         self.optuna = open_trials(study, store)
         self.signed = -float("inf")  # when this driver last gave a sign of life
-        self.looked = time.monotonic()  # and looked for those of others
+        self.looked = time.monotonic()  # when it last looked for dead drivers
         self._propose_again()
         grid = study.space.grid() if study.search.sampler == "grid" else []
         self._grid = {values_text(values): values for values in grid}
@@ -73,20 +72,20 @@ class Search:
 
     @property
     def done(self) -> int:
-        """Proposals that are complete, those that a pruner stopped among them."""
+        """The number of complete proposals, including those that a pruner stopped."""
         return self._count("COMPLETE", "PRUNED")
 
     @property
     @_stored
     def elsewhere(self) -> int:
-        """Proposals that other drivers are computing."""
+        """The number of proposals that other drivers are computing."""
         seen, entries = self.optuna.user_attrs, self.optuna.get_trials(deepcopy=False)
         going = [t for t in entries if t.state.name != "RUNNING" or is_alive(t.user_attrs.get("driver"), seen)]
         return counted(self.study, going, "COMPLETE", "PRUNED", "RUNNING") - self.done
 
     @property
     def heading(self) -> str:
-        """How far it is and what is best so far; empty while the storage cannot be read, which `ask` will report."""
+        """Progress and the best value so far; "" while the storage cannot be read, which `ask` will report."""
         with suppress(AmcError):
             text = f"proposals {self.done}/{self.trials}"
             leaders = best(self.study, self.optuna.get_trials(deepcopy=False))
@@ -99,7 +98,7 @@ class Search:
 
     @_stored
     def ask(self) -> Proposal | None:
-        """The next proposal; None where its values do not go together, which is recorded, or where there is none."""
+        """The next proposal; None if there is none, or if its values do not go together, which is then recorded."""
         from optuna.exceptions import UpdateFinishedTrialError
 
         self.show_life()
@@ -109,7 +108,7 @@ class Search:
             return None
         try:
             trial = self.optuna.ask()
-            self.optuna.sampler = make_sampler(self.study, trial.number)  # which draws when values are asked for
+            self.optuna.sampler = make_sampler(self.study, trial.number)  # it draws when values are asked for
             trial.set_user_attr("driver", driver_name(os.getpid()))
             values = self.study.space.choose(lambda dimension: _suggest(trial, dimension))
             try:
@@ -119,19 +118,16 @@ class Search:
                 self.left += bool(self._grid)
                 return None
             trial.set_user_attr("runs", [run.key for run in study.last_runs()])
-        except UpdateFinishedTrialError:  # a driver that began before the trial had its name on it has taken it
+        except UpdateFinishedTrialError:  # another driver took the trial before this one's name was on it
             self.left += 1
             return None
         return Proposal(trial, values, study)
 
     def show_life(self) -> None:
-        """Tell others now and then that this driver lives, and take over from those that do not any more.
-
-        To be called all the time.
-        """
+        """Now and then, give a sign of life and take over the proposals of dead drivers. To be called all the time."""
         if time.monotonic() - self.signed > SIGN_SECONDS:
             self.signed = time.monotonic()
-            with suppress(AmcError):  # should the search not be able to go on, `ask` will say so
+            with suppress(AmcError):  # if the search cannot go on, `ask` will report it
                 self._sign()
         if time.monotonic() - self.looked > LOOK_SECONDS:
             self.looked = time.monotonic()
@@ -143,19 +139,18 @@ class Search:
         self.optuna.set_user_attr(driver_name(os.getpid()), time.time())
 
     def complete(self, proposal: Proposal) -> None:
-        """Tell Optuna the objective of a proposal, all of whose runs are complete.
-
-        One that is no number, since no cell has a modulation that was trained, counts as a refusal of the values.
+        """Tell Optuna the objective of a proposal whose runs are all complete.
+        If it is not a number, since no cell has a modulation that was trained, the values count as refused.
         """
         values = objective(proposal.study, self.store, self.study.search.objective)
         if all(map(math.isfinite, values)):
             self._tell(proposal.trial, "COMPLETE", values)
         else:
-            self._refuse(proposal.trial, "its objective is no number: no cell has a modulation that was trained")
+            self._refuse(proposal.trial, "its objective is not a number: no test has a modulation that was trained")
 
     @_stored
     def put_back(self, proposal: Proposal) -> None:
-        """Let a proposal that is not complete wait, with its number, for the next launch, which goes on with it."""
+        """Let an incomplete proposal wait, with its number, for the next launch to go on with it."""
         from optuna.exceptions import UpdateFinishedTrialError
         from optuna.trial import TrialState
 
@@ -168,7 +163,7 @@ class Search:
 
     @_stored
     def prune(self, proposal: Proposal, epoch: int, accuracy: float) -> bool:
-        """Report a validation accuracy to the pruner, if there is one; return whether it gave the proposal up."""
+        """Report a validation accuracy to the pruner, if there is one; return whether the pruner stopped the proposal."""
         from optuna.exceptions import UpdateFinishedTrialError
 
         if self.study.search.pruner == "none":
@@ -177,7 +172,7 @@ class Search:
             proposal.trial.report(accuracy, epoch)
             if not proposal.trial.should_prune():
                 return False
-        except UpdateFinishedTrialError:  # another driver has it, which is spared what this one has begun
+        except UpdateFinishedTrialError:  # another driver has it; the runs that this one has begun help it
             return False
         self._tell(proposal.trial, "PRUNED")
         return True
@@ -194,7 +189,7 @@ class Search:
 
     @_stored
     def _refuse(self, trial: Any, reason: str) -> None:
-        """Record that a trial's values come to nothing; a grid, which tries each but once, has a combination less."""
+        """Record that a trial's values were refused; a grid then has one combination less to try."""
         trial.set_user_attr("refused", True)
         self._tell(trial, "FAIL", reason=reason)
         if self._grid:
@@ -205,7 +200,7 @@ class Search:
         return counted(self.study, self.optuna.get_trials(deepcopy=False), *states)
 
     def _enqueue_from_grid(self) -> bool:
-        """Enqueue the first combination that no trial has; one whose run failed is tried again by the next launch."""
+        """Enqueue the first combination that no trial has. The next launch tries failed ones again."""
         trials = self.optuna.get_trials(deepcopy=False)
         ours = driver_name(os.getpid())
         taken = {
@@ -220,15 +215,14 @@ class Search:
 
     @_stored
     def _propose_again(self, own: str | None = None) -> int:
-        """Fail the trials whose driver is dead, and enqueue their values, which the next driver is then given first.
-
-        own: of a driver that is in the midst of its search. Returns how many there were. In this order a crash in
-        between loses no values; and where they are there again, they are not enqueued twice.
+        """Fail the trials whose driver is dead, and enqueue their values, which are proposed next.
+        own: the name of this driver if its search is under way. Returns the number of such trials. Values are enqueued
+        before their trial fails, so a crash in between loses none, and values that are there again are not enqueued.
         """
         seen, taken = self.optuna.user_attrs, 0
         for trial in self.optuna.get_trials(deepcopy=False):
             driver = trial.user_attrs.get("driver")
-            left_alone = own is not None and driver in (own, None)  # which a living driver has just begun
+            left_alone = own is not None and driver in (own, None)  # None: a living driver has just begun it
             if trial.state.name == "RUNNING" and not left_alone and not is_alive(driver, seen):
                 taken += 1
                 values = trial_values(trial)
@@ -240,7 +234,7 @@ class Search:
 
 
 def proposed(study: Study | Studies, store: Store) -> Study | Studies:
-    """The study with the runs that its search, if it has one, has proposed so far; those given up are not among them.
+    """The study with the runs that its search, if it has one, has proposed so far, without those that were stopped.
 
     Reads the search's storage and writes nothing.
     """
@@ -250,27 +244,27 @@ def proposed(study: Study | Studies, store: Store) -> Study | Studies:
 
 
 def completed(study: Study | Studies, store: Store) -> Study | Studies:
-    """As `proposed`, with the proposals whose objective is known alone."""
+    """As `proposed`, but only with the proposals whose objective is known."""
     if not isinstance(study, SearchStudy):
         return study
     return replace(study, proposals=tuple(_studies(study, trials(study, store), ("COMPLETE",))))
 
 
 def trials(study: SearchStudy, store: Store) -> list:
-    """Optuna's frozen trials of a search so far; none where it has not begun."""
+    """Optuna's frozen trials of a search so far; [] if it has not begun."""
     opened = open_trials(study, store, begin=False)
     with explained(study, store):
         return with_ended(opened.get_trials(deepcopy=False), opened.user_attrs) if opened else []
 
 
 def counted(study: SearchStudy, trials: list, *states: str) -> int:
-    """How many trials are in these states. In a grid two may be alike; then combinations are counted."""
+    """How many trials are in these states. In a grid, where two trials may be alike, combinations are counted."""
     texts = [values_text(trial_values(trial)) for trial in trials if trial.state.name in states]
     return len(set(texts) if study.search.sampler == "grid" else texts)
 
 
 def wanted(study: SearchStudy, trials: list) -> int:
-    """How many trials complete a search; combinations of a grid that were refused are not among them."""
+    """How many trials a complete search has, without a grid's combinations that were refused."""
     if study.search.sampler != "grid":
         return study.wanted
     refused = {values_text(trial_values(trial)) for trial in trials if "refused" in trial.user_attrs}
@@ -279,8 +273,7 @@ def wanted(study: SearchStudy, trials: list) -> int:
 
 def state(trial: Any) -> str:
     """The state of a proposal in a word.
-
-    One whose driver died before its end is "interrupted", one whose values do not go together "refused".
+    If its driver died, it is "interrupted"; if its values do not go together, "refused".
     """
     if "refused" in trial.user_attrs:
         return "refused"
@@ -290,9 +283,8 @@ def state(trial: Any) -> str:
 
 
 def proposal_table(study: SearchStudy, store: Store):
-    """A data frame of a search's proposals: number, state, "best", objectives, dimensions, last runs, why it failed.
-
-    A dimension that does not apply to a proposal is missing there.
+    """A data frame of a search's proposals: number, state, "best", objectives, dimensions, last runs, failure.
+    A dimension that does not apply to a proposal is None there.
     """
     import pandas as pd
 
@@ -316,14 +308,14 @@ def _studies(study: SearchStudy, trials: list, states: tuple[str, ...]) -> list[
     for trial in trials:
         values = trial_values(trial)
         if trial.state.name in states and values_text(values) not in studies:
-            with suppress(AmcError, KeyError, StopIteration):  # a driver died between its values
+            with suppress(AmcError, KeyError, StopIteration):  # a driver died before all values were drawn
                 if set(values) == set(study.space.choose(lambda dimension, values=values: values[dimension.name])):
                     studies[values_text(values)] = study.proposal(values)
     return list(studies.values())
 
 
 def trial_values(trial: Any) -> Values:
-    """The values of a trial, those included that it was enqueued with and has not taken yet."""
+    """The values of a trial, including those that it was enqueued with and has not taken yet."""
     return trial.system_attrs.get("fixed_params", {}) | trial.params
 
 

@@ -1,4 +1,4 @@
-"""Where the proposals of a search are kept, a journal file in the store or a database; what Optuna needs to open it."""
+"""The storage of a search's proposals, a journal file in the store or a database, and the sampler and pruner."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from sweeps.study import SearchStudy
 
 @contextmanager
 def explained(study: SearchStudy, store: Store):
-    """Turns whatever a storage raises into an AmcError."""
+    """Turn whatever a storage raises into an AmcError."""
     try:
         yield
     except AmcError:
         raise
-    except Exception as error:  # databases, their drivers and the replay of a journal raise whatever they like
+    except Exception as error:  # databases, their drivers and the replay of a journal raise anything
         raise _unusable(location(study, store), error) from None
 
 
@@ -32,17 +32,17 @@ def location(study: SearchStudy, store: Store) -> str:
         return study.search.storage
     if "://" in str(store.path):
         raise AmcError(
-            f"search.storage is missing: a search on {store.path} needs the URL of a database for its proposals"
+            f"search.storage is missing: a search in store {str(store.path)!r} needs the URL of a database"
         )
     return str(Path(store.path) / "searches" / f"{storage_name(study)}.journal")
 
 
 def mend(study: SearchStudy, store: Store) -> str:
-    """Set a damaged journal aside, and go on with what can be read of it. Returns what was done, or ""."""
+    """Set a damaged journal aside and go on with its readable lines. Returns what was done in words, or ""."""
     address = location(study, store)
     with explained(study, store):
         damage = None if "://" in address else mend_journal(Path(address), storage_name(study), directions(study))
-    sentence = "damaged, set aside as {}: lines that cannot be read: {}; the others stay in use"
+    sentence = "it was damaged and is set aside as {}; lines that cannot be read: {}; all others stay in use"
     return sentence.format(*damage) if damage else ""
 
 
@@ -51,7 +51,7 @@ def storage_name(study: SearchStudy) -> str:
 
 
 def open_trials(study: SearchStudy, store: Store, begin: bool = True):
-    """Optuna's study. If there is none, a new one if it is to `begin`, else None."""
+    """Optuna's study of a search. If there is none: with `begin` a new one, else None."""
     address = location(study, store)
     name = storage_name(study)
     file = None if "://" in address else address
@@ -81,17 +81,16 @@ def open_trials(study: SearchStudy, store: Store, begin: bool = True):
 
 
 def make_sampler(study: SearchStudy, number: int):
-    """A sampler for the trial of this number alone.
-
-    Its seed is from the number, which no two trials have: a relaunch would otherwise draw what the first launch has
-    drawn, and drivers that ask at the same moment the same.
+    """A sampler for only the trial of this number.
+    Its seed depends on the number. Otherwise a second launch would draw what the first one drew, and drivers that ask
+    at the same time would draw the same.
     """
     import optuna
 
     seed = int(np.random.SeedSequence([study.search.seed, number]).generate_state(1)[0])
     samplers = optuna.samplers
     if study.search.sampler == "tpe":
-        return samplers.TPESampler(seed=seed, constant_liar=True)  # those that run count as bad: no two alike
+        return samplers.TPESampler(seed=seed, constant_liar=True)  # running trials count as bad, so that no two are alike
     if study.search.sampler == "cmaes":
         return samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
     return samplers.RandomSampler(seed=seed)
@@ -103,17 +102,17 @@ def make_pruner(study: SearchStudy):
     epochs = max(run.recipe.epochs for proposal in study.ends for run in proposal.runs())
     return {
         "none": optuna.pruners.NopPruner,
-        "asha": lambda: optuna.pruners.SuccessiveHalvingPruner(min_resource=1),  # looks after epochs 1, 4, 16, …
+        "asha": lambda: optuna.pruners.SuccessiveHalvingPruner(min_resource=1),  # decides after epochs 1, 4, 16, …
         "median": optuna.pruners.MedianPruner,
         "hyperband": lambda: optuna.pruners.HyperbandPruner(max_resource=epochs),
     }[study.search.pruner]()
 
 
 def _unusable(address: str, error: Exception) -> AmcError:
-    """What to say of a storage that raises; its URL may hold a password, which is left out."""
+    """The error for a storage that raised `error`; a password in its URL is left out."""
     scheme, separator, rest = address.partition("://")
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     if not separator and not isinstance(error, (OSError, RuntimeError)):
-        return AmcError(f"{address} is damaged ({reason}): 'amc run' sets it aside and goes on with what can be read")
+        return AmcError(f"{address} is damaged ({reason}): 'amc run' sets it aside and goes on with its readable lines")
     address = f"{scheme}://{rest.rpartition('@')[2]}" if separator else address
     return AmcError(f"search storage {address!r} cannot be used: {reason}")

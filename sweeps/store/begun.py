@@ -1,4 +1,4 @@
-"""What a trial says of the run that it computes: what that is, how far it is, and when it last said so."""
+"""The progress of a run under way, as its trial writes it: its record, its epochs so far, its last sign of life."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from datetime import UTC, datetime
 
 from amc_core.errors import AmcError
 from amc_core.run import Run
-from sweeps.store.complaints import UNTOLD
+from sweeps.store.complaints import UNREADABLE
 from sweeps.store.record import RunRecord, read_record
 from sweeps.store.run_folder import RunFolder
 
-ALIVE_SECONDS = 60  # after its last sign of life, a trial is taken to have ended
+ALIVE_SECONDS = 60  # a trial whose last sign of life is older counts as ended
 
 
 @dataclass(frozen=True)
 class Begun:
     """A run under way.
 
-    record: what it is, without files and outcome. rows: of its table of epochs so far. cells: evaluated by the trial so
-    far. host: where the trial is. seen: when it gave its last sign of life, None where it has ended.
+    record: without files and outcome. rows: of its table of epochs so far. cells: the number that the trial has
+    evaluated so far. host: the trial's machine. seen: when it last gave a sign of life; None if it has ended.
     """
 
     record: RunRecord
@@ -30,7 +30,7 @@ class Begun:
     seen: datetime | None = None
 
     def age(self) -> float | None:
-        """Seconds since the last sign of life; None where the trial has ended, or has given none for a minute."""
+        """Seconds since the last sign of life; None if the trial has ended, or has given none for a minute."""
         seconds = (datetime.now(UTC) - self.seen).total_seconds() if self.seen else ALIVE_SECONDS
         return max(seconds, 0.0) if seconds < ALIVE_SECONDS else None
 
@@ -60,12 +60,12 @@ def save_begun(folder: RunFolder, begun: Begun) -> None:
 
 
 def read_begun(folder: RunFolder) -> Begun | None:
-    """What a trial has said of the run; None where there is nothing, or it cannot be read or is of another version."""
+    """The progress of a run; None if there is none, it cannot be read or it is of another version."""
     try:
         plain = json.loads(folder.files.read(f"runs/{folder.key}/progress.json"))
         seen = plain["seen"] and datetime.fromisoformat(plain["seen"]).astimezone(UTC)
         rows = tuple(dict(row) for row in plain["rows"])
         record = read_record(plain["record"].encode(), "progress.json")
         return Begun(record, rows, int(plain["cells"]), str(plain["host"]), seen)
-    except (AmcError, *UNTOLD):
+    except (AmcError, *UNREADABLE):
         return None

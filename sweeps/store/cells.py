@@ -1,7 +1,7 @@
 """The counts of a run's cells as Parquet files.
 
-The keys of the test datasets of a file's cells stand in its footer too, with the instances that were classified for
-them and the seconds that took: a plan reads footers alone, a few per cent of the bytes.
+A file's footer repeats the keys of the test datasets of its cells, with the instances that were classified for them
+and the seconds that this took. A plan reads only footers, a few per cent of the bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from amc_core.scenario import Scenario, scenario_from
 from sweeps.store.record import Process
 
 if TYPE_CHECKING:
-    from amc_core.evaluation import Evaluation  # which needs torch, and reading tables does not
+    from amc_core.evaluation import Evaluation  # imports torch, which reading tables does not need
 
 CELL_SCHEMA = pa.schema(
     [
@@ -37,14 +37,14 @@ CELL_SCHEMA = pa.schema(
         ("test_modulations", pa.list_(pa.string())),  # those sent at this SNR; null: those of the training
         ("test_instances", pa.int64()),  # of each of them; null where these are not as many
         ("test_length", pa.int64()),
-        ("snr_db", pa.float64()),  # null where nobody knows it
+        ("snr_db", pa.float64()),  # null if it is unknown
         ("n", pa.int64()),  # instances of modulations that were trained; no accuracy counts others
         ("correct", pa.int64()),
         ("confusion", pa.list_(pa.int32())),  # sent × classes, row by row: sent, then recognised
         ("right", pa.binary()),  # a bit an instance of those n, most significant first: by modulation sent, then index
         ("confidence", pa.list_(pa.int32())),  # 3 × 20: right, wrong, never trained × bins of the largest probability
         ("evaluated_at", pa.timestamp("us", "UTC")),
-        ("process", pa.string()),  # that evaluated it, see `Process.text`; null where an older file does not tell
+        ("process", pa.string()),  # that evaluated it, see `Process.text`; null in older files
     ]
 )
 OPTIONAL = ("process",)  # columns that an older file does not have
@@ -54,17 +54,15 @@ _FOOTER_BYTES = 32 << 10  # hold a footer with 1,000 keys
 
 @dataclass(frozen=True)
 class Footer:
-    """What the end of a file of cells tells about it."""
-
+    """The footer of a cells file."""
     tests: frozenset[str]  # keys of the test datasets
     instances: int
     seconds: float
 
 
 def cell_table(run: Run, evaluated: Sequence[tuple[Dataset, Evaluation]], process: Process | None) -> pa.Table:
-    """Rows of CELL_SCHEMA, one for each SNR, from test datasets and what the run made of them in a process.
-
-    What a recording that is tested as a whole does not have is not in them.
+    """Rows of CELL_SCHEMA, one per SNR, from test datasets and their evaluations.
+    process: that evaluated them. If a recording is tested as a whole, only SNRs and modulations that it has get rows.
     """
     levels = [result.snrs_db or test.snrs_db for test, result in evaluated]
     rows = list(map(len, levels))
@@ -108,7 +106,7 @@ class _Sent(NamedTuple):
 
 
 def _sent(test: Dataset, result: Evaluation, trained: tuple[str, ...]) -> Iterator[_Sent]:
-    """What was sent at each SNR of a test: modulations of which there is no instance were not."""
+    """What was sent at each SNR of a test, without modulations that have no instance there."""
     names = result.modulations or test.modulations
     for counts in result.confusion.numpy().astype(np.int32):
         sizes = counts.sum(1, dtype=np.int64)
@@ -133,14 +131,13 @@ def _text(scenario: Scenario) -> str:
     return json.dumps(scenario.as_dict())
 
 
-# What comes of content that holds no cells.
+# What reading content that is not a cells file may raise.
 NOT_CELLS = (AmcError, OSError, pa.ArrowException, ValueError, TypeError, LookupError, AttributeError, RecursionError)
 
 
 def read_cells(content: bytes, run: str, columns: list[str] | None = None) -> pa.Table:
-    """The cells of a run in the content of a file, or some columns; those that it is too old to have are null.
-
-    Raises NOT_CELLS.
+    """The cells of a run in the content of a file, or some columns. Columns that an older file lacks are null.
+    Raises one of NOT_CELLS if the content is anything else.
     """
     file = pq.ParquetFile(pa.BufferReader(content))
     if not _is_ours(file.metadata.metadata[b"ARROW:schema"]):
@@ -157,7 +154,7 @@ def read_cells(content: bytes, run: str, columns: list[str] | None = None) -> pa
 
 
 def holds_cells(content: bytes, run: str) -> bool:
-    """Is that the content of a file of cells of a run?"""
+    """Is this the content of a cells file of that run?"""
     try:
         read_footer(lambda count: content[-count:])
         return len(read_cells(content, run, ["run", "test_scenario"])) > 0
@@ -167,21 +164,22 @@ def holds_cells(content: bytes, run: str) -> bool:
 
 @lru_cache(maxsize=4096)  # as those of `_text`
 def scenario_of(text: str) -> Scenario:
-    """The test scenario of the column `test_scenario`. Raises NOT_CELLS."""
+    """The scenario in a value of the column `test_scenario`. Raises one of NOT_CELLS if it is none."""
     return scenario_from(json.loads(text))
 
 
 @lru_cache(maxsize=64)  # files share their schema
 def _is_ours(schema: bytes) -> bool:
-    """Has a file of this schema, as Arrow writes it, the columns of CELL_SCHEMA, of their types?"""
+    """Does a file with this schema, as Arrow serialises it, have the columns and types of CELL_SCHEMA?"""
     types = {field.name: field.type for field in pa.ipc.read_schema(pa.BufferReader(base64.b64decode(schema)))}
     needed = {field.name: field.type for field in CELL_SCHEMA if field.name not in OPTIONAL or field.name in types}
     return needed.items() <= types.items()
 
 
 def merge(tables: Iterable[pa.Table]) -> pa.Table:
-    """One table of a run, in an order of its own; of a cell that is there twice the earlier is kept."""
-    # By test, so that runs that were tested alike have the same order.
+    """One table of a run, sorted by test and SNR, so that runs with the same tests have the same order.
+    Of a cell that comes twice, the earlier one is kept.
+    """
     order = [(name, "ascending") for name in ("test", "snr_db", "evaluated_at")]
     table = pa.concat_tables(tables, promote_options="default")
     table = table.take(pc.sort_indices(table, sort_keys=order))
@@ -193,15 +191,15 @@ def merge(tables: Iterable[pa.Table]) -> pa.Table:
 
 
 def cell_bytes(table: pa.Table, instances: int, seconds: float) -> bytes:
-    """The content of a file of cells, for whose evaluation `instances` were classified in `seconds`."""
+    """The content of a cells file; its cells took `seconds` to classify `instances`."""
     tests = " ".join(table["test"].unique().to_pylist())
     return parquet_bytes(table, {"tests": tests, "instances": str(instances), "seconds": f"{seconds:.3f}"})
 
 
 def parquet_bytes(table: pa.Table, known: dict[str, str] | None = None) -> bytes:
-    """The content of a Parquet file; known: keys and values for its footer."""
+    """The content of a Parquet file. known: keys and values for its footer."""
     buffer = io.BytesIO()
-    filtered = [name for name in ("run", "snr_db") if name in table.column_names]  # others: only bytes
+    filtered = [name for name in ("run", "snr_db") if name in table.column_names]  # no query filters by others
     options = {"compression": "zstd", "compression_level": 5, "write_statistics": filtered}
     with pq.ParquetWriter(buffer, table.schema, **options) as writer:
         writer.write_table(table)
@@ -211,14 +209,13 @@ def parquet_bytes(table: pa.Table, known: dict[str, str] | None = None) -> bytes
 
 def read_parquet(content: bytes) -> pa.Table:
     """The table in the content of a Parquet file. Raises pyarrow's exceptions.
-
-    Without Arrow's threads: one that still holds Python's bytes when the interpreter ends aborts the process.
+    Arrow's threads are off: one that still holds Python's bytes when the interpreter ends aborts the process.
     """
     return pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
 
 
 def read_footer(read_last: Callable[[int], bytes]) -> Footer:
-    """The footer of a file of cells, of which read_last(count) gives the last bytes. Raises pyarrow's exceptions."""
+    """The footer of a cells file; read_last(count) returns its last bytes. Raises pyarrow's exceptions."""
     end = read_last(_FOOTER_BYTES)
     size = int.from_bytes(end[-8:-4], "little") + 8  # of the footer; the last four bytes mark a Parquet file
     known = pq.ParquetFile(pa.BufferReader(end if size <= len(end) else read_last(size))).metadata.metadata
@@ -227,6 +224,6 @@ def read_footer(read_last: Callable[[int], bytes]) -> Footer:
     return Footer(_keys(known[b"tests"]), int(known[b"instances"]), float(known[b"seconds"]))
 
 
-@lru_cache(maxsize=64)  # runs that were tested alike have the same
+@lru_cache(maxsize=64)  # runs with the same tests have the same keys
 def _keys(text: bytes) -> frozenset[str]:
     return frozenset(text.decode().split())

@@ -1,4 +1,4 @@
-"""What is said of files that are not what was written."""
+"""Errors and warnings about damaged files and files of other versions."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from functools import cache
 
 from amc_core.errors import AmcError
 
-_log = logging.getLogger("sweeps")  # which prints to standard error unless an application says otherwise
+_log = logging.getLogger("sweeps")  # it prints to standard error unless an application configures it
 
 
 class Damaged(AmcError):
-    """A file is not what was written."""
+    """A file's content is not what was written."""
 
 
 class OtherVersion(Damaged):
     """A record was written by another version of this program."""
 
     def __init__(self, path: str, version: object):
-        super().__init__(f"{path} is of version {version}: runs of another version are not counted")
+        super().__init__(f"{path} is of version {version} of this program: runs of other versions do not count")
         self.version = version
 
 
-# What reading a file for information only may lead to, whatever it holds: then it tells nothing.
-UNTOLD = (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+# What reading a file that is missing or ill-formed may raise.
+UNREADABLE = (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 @cache
 def tell(sentence: str) -> None:
-    """Warn of something that is passed over; once in the life of a process."""
+    """Log a warning; the same one only once per process."""
     _log.warning(sentence)

@@ -1,4 +1,4 @@
-"""Writing what a power cut leaves as it is: contents, and the names of files and directories."""
+"""Durable writing: contents, and names of files and directories, that survive a power cut."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FLUSHING = ThreadPoolExecutor(4, "flush")
 def write_through(contents: dict[Path, bytes], durable: bool = True, folders: Iterable[Path] = ()) -> None:
     """Write new files. durable: so that their contents, and the names in these folders, survive a power cut.
 
-    They are flushed at once and not one after another, since a file system writes what is flushed together in one go.
+    They are flushed at the same time, since a file system writes what is flushed together in one go.
     """
     with ExitStack() as opened:
         files = [opened.enter_context(open(path, "xb")) for path in contents]
@@ -43,7 +43,7 @@ def make(directory: Path) -> Path:
 
 
 def sync(directory: Path) -> None:
-    """Make the names in a directory durable, where the file system can."""
+    """Make the names in a directory durable, if the file system can."""
     with suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY)
         try:

@@ -1,18 +1,18 @@
-"""Where the bytes of a store live: a directory, or a bucket that speaks S3. Both offer the same few operations.
+"""The backends of a store: a directory, or a bucket with the S3 interface. Both have the same operations.
 
-stats(folder)        file name → when it was written (seconds since 1970) and its bytes, of all files below a folder
-list(folder)         the same without the bytes
-read(name, last)     the bytes of a file, or only its last ones; FileNotFoundError where there is none
-for_arrow(names)     Arrow's file system, and the paths there of these files
-write(name, bytes)   all of it or nothing: no reader, at any time, sees a part; durable=False: a power cut may undo it
-write_last(files)    so for several of one folder, name → bytes: the last is never there without the others
-delete(name)         no matter whether it is there
-move(name, to)       under another name
-remove(folder)       a folder with all that is in it, in one step; in a bucket its file `first` goes first
-require_writable()   raises AmcError unless the others can work; removes what killed processes have left
-scratch()            a context: a folder for passing use, as path and Arrow file system, None for the machine's own
+stats(folder)        file name → (time of writing in seconds since 1970, size in bytes), for all files below a folder
+list(folder)         file name → time of writing
+read(name, last)     the bytes of a file, or only its last ones; raises FileNotFoundError if there is none
+for_arrow(names)     Arrow's file system, and the paths of these files there
+write(name, bytes)   writes a file as a whole: no reader ever sees a part; durable=False: a power cut may undo it
+write_last(files)    writes several of one folder, name → bytes; the last never exists without the others
+delete(name)         deletes a file if it exists
+move(name, to)       renames a file
+remove(folder)       deletes a folder and its files in one step; in a bucket, its file `first` goes first
+require_writable()   raises AmcError if writing fails; deletes what killed processes have left
+scratch()            a context with a temporary folder: its path and Arrow file system, None for the local one
 
-Names are relative and have "/" between their parts. What goes wrong is an AmcError of one sentence.
+Names are relative and have "/" between their parts. Any other failure raises AmcError.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ from amc_core.paths import expanded
 from sweeps.store.complaints import tell
 from sweeps.store.durable import make, sync, write_through
 
-_SCRATCH = ".scratch-"  # and a name that no other process has
-_TRASH = ".trash-"  # likewise: what has been removed, and is being deleted
-_DAY = 86400  # seconds, after which nobody comes back to what has not changed
+_SCRATCH = ".scratch-"  # prefix of temporary folders; a unique name follows
+_TRASH = ".trash-"  # prefix of folders that are being deleted, likewise
+_DAY = 86400  # seconds; a temporary file or folder unchanged for longer counts as abandoned
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _HOST = re.sub(r"[^\w-]", "_", socket.gethostname())
-_BUCKET_ERRORS = {  # in the text of Arrow's exceptions → what is wrong, and what to do about it
+_BUCKET_ERRORS = {  # pattern in the text of Arrow's exceptions → the reason and the remedy
     "NO_SUCH_BUCKET|Bucket .* not found": "there is no such bucket: create it, or name another with --store",
     "ACCESS_DENIED|INVALID_ACCESS_KEY_ID|SIGNATURE_DOES_NOT_MATCH|INVALID_CLIENT_TOKEN|HTTP status 403": (
-        "access is denied: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of someone who may read and write there"
+        "access is denied: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of a user who may read and write there"
     ),
     "NETWORK_CONNECTION|REQUEST_TIMEOUT|curlCode": (
         "{endpoint} cannot be reached: check AWS_ENDPOINT_URL and the network"
@@ -58,33 +58,32 @@ _BUCKET_ERRORS = {  # in the text of Arrow's exceptions → what is wrong, and w
 
 def open_files(location: str | Path) -> Directory | Bucket:
     """The backend for a directory's path, or for "s3://bucket/prefix"; nothing is created or read yet."""
-    address = re.match(r"([a-z][a-z0-9+.]*):/+", str(location))  # a Path has made one slash of two
+    address = re.match(r"([a-z][a-z0-9+.]*):/+", str(location))  # a Path turns two slashes into one
     if not str(location):
-        raise AmcError("store '' is not known: name a directory, or s3://bucket/prefix")
+        raise AmcError("store '' is not allowed: name a directory, or s3://bucket/prefix")
     if address is None:
         return Directory(expanded(location))
     bucket, _, prefix = str(location)[address.end() :].strip("/").partition("/")
     if address[1] != "s3" or not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
-        raise AmcError(f"store {str(location)!r} is not known: name a directory, or s3://bucket/prefix")
+        raise AmcError(f"store {str(location)!r} is not allowed: name a directory, or s3://bucket/prefix")
     return Bucket(bucket, prefix)
 
 
 class Directory:
-    """Files below a directory, which is made when something is written."""
-
-    threads = 4  # that reading many files gains from, above all over a network
+    """Files below a directory, which is created on the first write."""
+    threads = 4  # for reading many files; they help above all over a network
     far = False  # most directories are on this machine
 
     def __init__(self, path: Path):
         self.path = path.absolute()  # trials have working directories of their own
-        self._lasting: set[Path] = set()  # folders in it whose names this process has made durable
+        self._lasting: set[Path] = set()  # folders whose names this process has made durable
         with self._explained("read"):
             if not self.path.is_dir() and self.path.exists():
                 raise AmcError(f"store {str(path)!r} is a file: name a directory with --store")
             if self.path.is_symlink() and not self.path.exists():
                 target = os.readlink(self.path)
                 raise AmcError(
-                    f"store {str(path)!r} is a link to {target!r}, which is not there: make that directory, or name "
+                    f"store {str(path)!r} is a link to {target!r}, which does not exist: make that directory, or name "
                     "another with --store"
                 )
 
@@ -108,7 +107,7 @@ class Directory:
                         status = entry.stat()
                         files[f"{prefix}/{entry.name}"] = status.st_mtime, status.st_size
                 elif prefix.startswith("runs") and not entry.name.startswith(".") and os.path.lexists(entry.path):
-                    tell(f"{_shown(entry.path)} is no file that can be read: it is left alone and counts for nothing")
+                    tell(f"{_shown(entry.path)} is not a readable file: it is ignored")
 
     def read(self, name: str, last: int | None = None) -> bytes:
         with self._explained("read"), open(f"{self.path}/{name}", "rb", buffering=0, opener=_open_file) as file:
@@ -129,7 +128,7 @@ class Directory:
         temporaries = [folder / f".{_HOST}.{os.getpid()}.{uuid.uuid4().hex}" for _ in paths]
         with self._explained("written", absent_is_error=True):
             self._make(folder)
-            lasts = not durable or folder in self._lasting  # and so do those around it
+            lasts = not durable or folder in self._lasting  # then those around it last as well
             new = [] if lasts else [each for each in self._inside(folder) if each not in self._lasting]
             try:
                 written = dict(zip(temporaries, contents.values(), strict=True))
@@ -148,11 +147,11 @@ class Directory:
                 sync(folder)
 
     def _inside(self, folder: Path) -> Iterator[Path]:
-        """A folder and those around it in the store, which itself is not one of them."""
+        """A folder and those around it in the store, without the store itself."""
         return takewhile(lambda each: each != self.path, (folder, *folder.parents))
 
     def _make(self, folder: Path) -> Path:
-        """Make a folder, whose name survives a power cut once something durable has been written in it."""
+        """Make a folder; its name survives a power cut once something durable has been written in it."""
         if os.path.isdir(folder):
             return folder
         if not self.path.is_dir():
@@ -165,7 +164,7 @@ class Directory:
     def _replace(self, temporary: Path, path: Path) -> None:
         try:
             os.replace(temporary, path)
-        except IsADirectoryError:  # which somebody has put there
+        except IsADirectoryError:  # a user has put one there
             os.replace(path, self._make(self.path / "damaged") / f"{uuid.uuid4().hex}-{path.name}")
             os.replace(temporary, path)
 
@@ -189,7 +188,7 @@ class Directory:
         self.empty_trash()
 
     def empty_trash(self) -> None:
-        """Delete what has been removed, also by processes that were killed while they deleted it."""
+        """Delete removed folders, including those of processes that were killed while they deleted them."""
         for trash in self.path.glob(f"{_TRASH}*"):
             if trash.is_symlink():  # the folder of a run may be a link, whose target is not ours to delete
                 trash.unlink(missing_ok=True)
@@ -226,7 +225,7 @@ class Directory:
 
     @contextmanager
     def _explained(self, what: str, absent_is_error: bool = False):
-        """Turns the system's errors into a sentence; a missing file is for the caller, unless that is an error."""
+        """Turn an OSError into an AmcError; a FileNotFoundError is passed on unless `absent_is_error`."""
         try:
             yield
         except OSError as error:
@@ -241,13 +240,12 @@ class Directory:
 
 
 class Bucket:
-    """Objects below a prefix of a bucket; a put is atomic by itself.
-
+    """Objects below a prefix of a bucket; a put is atomic.
     Endpoint (AWS_ENDPOINT_URL, for vendors other than Amazon), region and credentials come from the usual AWS
-    environment variables and files. The endpoint travels with a pickle; credentials do not.
+    environment variables and files. A pickle holds the endpoint but no credentials.
     """
 
-    threads = 16  # requests under way at once
+    threads = 16  # requests at the same time
     far = True
 
     def __init__(self, bucket: str, prefix: str):
@@ -304,7 +302,7 @@ class Bucket:
         with self._explained():
             files = self._filesystem(patient=False)
             with files.open_output_stream(probe) as file:
-                file.write(b"probe")  # a put without content would pass for a folder
+                file.write(b"probe")  # an empty object would count as a folder
             files.delete_file(probe)
             for left in files.get_file_info(pyarrow.fs.FileSelector(self.root, allow_not_found=True)):
                 if left.base_name.startswith(_SCRATCH) and _is_old(self.list(left.base_name)):
@@ -339,9 +337,8 @@ class Bucket:
 
 
 def _kind(entry: os.DirEntry, follow: bool) -> str:
-    """ "file", "directory" or "other": a pipe or a socket, whose reading hangs, or a link that leads nowhere.
-
-    follow: may a directory be a link? Below the folder of a run one might lead in a circle.
+    """ "file", "directory" or "other": a pipe or socket, which could block a reader, or a broken link.
+    follow: may a directory be a link? Below the folder of a run, links might form a circle.
     """
     try:
         return "directory" if entry.is_dir(follow_symlinks=follow) else "file" if entry.is_file() else "other"
@@ -350,12 +347,12 @@ def _kind(entry: os.DirEntry, follow: bool) -> str:
 
 
 def _shown(path: str) -> str:
-    """A path as text, whatever bytes it has."""
+    """A path as text; bytes that are not UTF-8 are escaped."""
     return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def _open_file(path: str, flags: int) -> int:
-    """Open a regular file; anything else, a pipe say, is as good as absent, and is not waited for."""
+    """Open a regular file. Anything else, for example a pipe, raises FileNotFoundError and never blocks."""
     try:
         descriptor = os.open(path, flags | os.O_NONBLOCK)
     except OSError as error:
@@ -369,7 +366,7 @@ def _open_file(path: str, flags: int) -> int:
 
 
 def _abandoned(temporary: Path) -> bool:
-    """Has the process that was writing this file ended? One of another machine is given a day."""
+    """Has the process that was writing this file ended? A file of another machine counts as such after a day."""
     owner = re.fullmatch(r"\.(?P<host>[\w-]+)\.(?P<process>\d+)\.[0-9a-f]{32}", temporary.name)
     try:
         age = time.time() - temporary.stat().st_mtime
@@ -382,5 +379,5 @@ def _abandoned(temporary: Path) -> bool:
 
 
 def _is_old(files: dict[str, float], made: float = 0.0) -> bool:
-    """Has nothing been written in a folder for a day? files: its listing; made: when the folder was."""
+    """Has nothing been written in a folder for a day? files: its listing. made: when the folder was created."""
     return time.time() - max([made, *files.values()]) > _DAY

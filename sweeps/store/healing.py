@@ -13,16 +13,16 @@ from sweeps.store.run_folder import RunFolder, kind_of
 if TYPE_CHECKING:
     from sweeps.store.store import Store
 
-_RECORDED_SECONDS = 3600  # after which no process is still about to name in run.json what it has written for it
-_OF_WEIGHTS = ("run", "weights", "epochs", "cells")  # kinds of files that are worth nothing without the run's weights
+_RECORDED_SECONDS = 3600  # a file that is older and that run.json does not name will never be named
+_OF_WEIGHTS = ("run", "weights", "epochs", "cells")  # kinds of files that are useless without the run's weights
 
 
 def verify(store: Store, keys: Iterable[str]) -> list[str]:
     """Read and check every file of these runs; set damaged ones aside, and return their names.
 
-    What is set aside counts as missing. Without sound weights, epochs and record a run has to be trained again; on
-    a GPU its weights will not be the same to the last bit, so its cells are set aside with it, and once it has other
-    weights, so are the runs that started from what it had.
+    A file that is set aside counts as missing. If a run's weights, epochs or record are damaged, it has to be trained
+    again. On a GPU the new weights will differ in the last bits, so its cells are set aside too. Once it has other
+    weights, so are the runs that started from it.
     """
     names = store.listing().names
     folders = [store.run(key) for key in dict.fromkeys(keys) if key in names]
@@ -30,7 +30,7 @@ def verify(store: Store, keys: Iterable[str]) -> list[str]:
     suspects = [folder for folder, damage in zip(folders, damages, strict=True) if damage]
     for folder in folders:
         folder.delete(_left_over(folder, names[folder.key]))
-    # A second look tells damage from what another process was writing and deleting during the first.
+    # A second look, since another process may have been writing and deleting during the first.
     return [
         f"runs/{folder.key}/{name}" for folder in suspects for name in _damage(store, folder) if folder.set_aside(name)
     ]
@@ -45,7 +45,7 @@ def damages(store: Store) -> dict[str, list[str]]:
 
 
 def set_aside_results(folder: RunFolder) -> None:
-    """Set aside a run's record, weights, epochs and cells, which are to be computed again."""
+    """Set aside a run's record, weights, epochs and cells, so that they are computed again."""
     for name in folder.names():
         if kind_of(name) in _OF_WEIGHTS:
             folder.set_aside(name)
@@ -64,8 +64,7 @@ def _damage(store: Store, folder: RunFolder) -> list[str]:
 
 def _left_over(folder: RunFolder, written: dict[str, float]) -> list[str]:
     """Files of a finished run that its record does not name, since two processes have trained it or one was killed.
-
-    An hour after they were written nobody is about to write a record that names them.
+    They are left over if they are older than an hour: no process will write a record that names them.
     """
     before = datetime.now(UTC).timestamp() - _RECORDED_SECONDS
     old = [name for name in written if kind_of(name) in ("weights", "epochs", "checkpoint") and written[name] < before]
@@ -74,7 +73,7 @@ def _left_over(folder: RunFolder, written: dict[str, float]) -> list[str]:
 
 
 def _is_outdated(store: Store, record: RunRecord) -> bool:
-    """Has the run that this one started from got other weights since?"""
+    """Does the run that this one started from have other weights now?"""
     parent = _record(store.run(record.parent)) if record.parent else None
     return parent is not None and parent.weights != record.parent_weights
 
@@ -82,5 +81,5 @@ def _is_outdated(store: Store, record: RunRecord) -> bool:
 def _record(folder: RunFolder) -> RunRecord | None:
     try:
         return folder.record()
-    except Damaged:  # which is for that run's own check
+    except Damaged:  # that run's own check reports it
         return None

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 
 from amc_core.errors import AmcError
-from sweeps.store.complaints import UNTOLD
+from sweeps.store.complaints import UNREADABLE
 from sweeps.store.run_folder import RunFolder
 
 _LONGEST_TAG, _LONGEST_NOTE = 40, 2000  # characters
@@ -22,11 +22,11 @@ class Label:
 
 
 def read_label(folder: RunFolder) -> Label:
-    """The label of a run; an empty one where there is none or it cannot be read."""
+    """The label of a run; an empty one if there is none or it cannot be read."""
     try:
         plain = json.loads(folder.files.read(f"runs/{folder.key}/label.json"))
         return Label(tuple(sorted(map(str, plain["tags"]))), str(plain["note"]))
-    except UNTOLD:
+    except UNREADABLE:
         return Label()
 
 
@@ -39,7 +39,7 @@ def change_label(
     """
     for tag in add:
         if not tag.strip() or "," in tag or len(tag) > _LONGEST_TAG:
-            raise AmcError(f"tag {tag[:80]!r} is not allowed: 1 to {_LONGEST_TAG} characters, no comma")
+            raise AmcError(f"tag {tag[:80]!r} is not allowed: a tag has 1 to {_LONGEST_TAG} characters and no comma")
     if note is not None and len(note) > _LONGEST_NOTE:
         raise AmcError(f"the note has {len(note):,} characters: at most {_LONGEST_NOTE:,} are allowed")
     before = read_label(folder)

@@ -1,4 +1,4 @@
-"""What a store held at one moment, and which of it counts."""
+"""A listing of a store's files at one moment, and which of its runs count."""
 
 from __future__ import annotations
 
@@ -17,36 +17,35 @@ if TYPE_CHECKING:
 
 
 class Listing:
-    """Files of runs by their names and, as far as it is asked for, by what they hold."""
+    """The files of runs by name; their contents are read when they are needed."""
 
     def __init__(self, store: Store, files: dict[str, float]):
         self.store = store
         self.names: dict[str, dict[str, float]] = defaultdict(dict)  # run key → file name → when it was written
-        self.damaged: set[str] = set()  # files of cells, as far as `cells` has looked: what they held counts as missing
-        self._read: dict[str, RunRecord | None] = {}  # run key → its record, None where there is none to be read
-        self._removed: dict[str, RunRecord] = {}  # those of removed runs from which others have started
+        self.damaged: set[str] = set()  # cells files that could not be read: their cells count as missing
+        self._read: dict[str, RunRecord | None] = {}  # run key → its record; None if it cannot be read
+        self._removed: dict[str, RunRecord] = {}  # the same for removed runs that others started from
         for file, written in files.items():
             _, key, *names = file.split("/")
             if len(names) == 1 and KEY.fullmatch(key) and kind_of(names[0]):
                 self.names[key][names[0]] = written
             elif not any(part.startswith(".") for part in (key, *names)):
-                tell(f"{store.path}/{file} is none of the store's files: it is left alone and counts for nothing")
+                tell(f"{store.path}/{file} is not a file of the store: it is ignored")
 
     def records(self, keys: Iterable[str] | None = None) -> dict[str, RunRecord]:
-        """Run key → record, of the runs that count: all, or those among `keys` and those that these descend from.
-
-        A run counts if its record can be read and is of this version, its files are there, and the run that it started
-        from, if any, counts and has the weights that it started from. If one does not count for another reason than
-        the last, its path is reported. A removed run counts for those that started from it, but has no record here.
+        """Run key → record, for all runs that count, or for those among `keys` and those that these descend from.
+        A run counts if its record can be read and is of this version, its files exist, and the run that it started
+        from, if any, counts and still has the weights that it started from. If one of the first two fails, the path is
+        reported. A removed run counts for the runs that started from it, but is not in the result.
         """
         return {key: self._read[key] for key in self._known(keys) if self._read[key] and self._counts(key)}
 
     def lineage(self, keys: Iterable[str] | None = None) -> dict[str, RunRecord]:
-        """As `records`, with the removed runs that these descend from."""
+        """As `records`, including the removed runs that these descend from."""
         return {key: self._read[key] or self._removed[key] for key in self._known(keys) if self._counts(key)}
 
     def _known(self, keys: Iterable[str] | None) -> list[str]:
-        """The runs among `keys` that are finished, and all that they descend from, whose records are then read."""
+        """The finished runs among `keys`, and all that they descend from; their records are read."""
         keys = self.names if keys is None else keys
         known: dict[str, None] = {}
         new = {key: None for key in keys if "run.json" in self.names.get(key, ())}
@@ -66,7 +65,7 @@ class Listing:
         folder = self.store.run(key)
         try:
             record = folder.record()
-            # The run may have been trained again since the listing, or the listing be of other runs.
+            # The run may have been trained again since the listing, or the listing may be of other runs.
             if record is None or {record.weights, record.epochs} <= {*self.names.get(key, ())}:
                 return record
             if missing := {record.weights, record.epochs} - {*folder.names()}:
@@ -83,8 +82,8 @@ class Listing:
 
     def _tell_version(self, error: OtherVersion) -> None:
         tell(
-            f"store {str(self.store.path)!r} holds runs of version {error.version} of this program: they stay where "
-            "they are and count for nothing, since the same study means other results now"
+            f"store {str(self.store.path)!r} holds runs of version {error.version} of this program: they are kept but "
+            "ignored, since the same study has other results now"
         )
 
     def _counts(self, key: str) -> bool:
@@ -109,19 +108,19 @@ class Listing:
         return {key for key in begun if "run.json" not in self.names[key]}
 
     def begun(self, keys: Iterable[str] | None = None) -> dict[str, Begun]:
-        """Run key → what its trial says or has said, for all runs or those among `keys`."""
+        """Run key → its progress, for the unfinished runs among `keys`, by default among all."""
         keys = [key for key in (self.names if keys is None else keys) if "progress.json" in self.names.get(key, ())]
         pairs = zip(keys, self.store.map(lambda key: read_begun(self.store.run(key)), keys, small=True), strict=True)
         return {key: begun for key, begun in pairs if begun}
 
     def failures(self) -> dict[str, dict[str, str]]:
-        """Run key → when and why it last failed, for the runs that have not been completed since."""
+        """Run key → when and why it last failed, for runs that have not been completed since."""
         keys = [key for key, names in self.names.items() if "failure.json" in names]
         pairs = zip(keys, self.store.map(lambda key: self.store.run(key).failure(), keys, small=True), strict=True)
         return {key: failure for key, failure in pairs if failure}
 
     def tested(self, keys: Iterable[str]) -> Iterator[Set[str]]:
-        """Of each run in turn, the keys of the test datasets that it has been evaluated on."""
+        """For each run in turn, the keys of the test datasets that it has been evaluated on."""
         return self.store.map(self._tested, keys, small=True)
 
     def _tested(self, key: str) -> Set[str]:

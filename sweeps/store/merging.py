@@ -1,4 +1,4 @@
-"""Taking over what another store holds, by content."""
+"""Merging another store into a store."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sweeps.store.store import Store
 
 
 class Merged(NamedTuple):
-    """What a merge has taken over: runs, cells, bytes; and runs that it left out, since the store has other weights."""
+    """What a merge copied: runs, cells and bytes; left_out: keys of runs whose weights differ in the target."""
 
     runs: int
     cells: int
@@ -23,12 +23,11 @@ class Merged(NamedTuple):
 
 
 def merge_stores(target: Store, source: Store, notice: Callable[[str], None] = lambda line: None) -> Merged:
-    """Copy what `source` holds and `target` lacks, which then holds what one store would, in which all was computed.
-
-    A run that both have with the same weights has the cells of both; with other weights, that of `target` stays, and
-    what of `source` started from the other one is left out. A run that is not finished in `target` goes on from the
-    checkpoint that is further. Searches are not merged. notice: called with a line about each damaged file, which is
-    left out. A merge that is interrupted is gone on with by the same call.
+    """Copy what `source` holds and `target` lacks, as if all of it had been computed in `target`.
+    If both have a run with the same weights, it gets the cells of both. If its weights differ, that of `target` stays,
+    and the runs of `source` that started from the other one are left out. A run that is finished in neither goes on
+    from the later checkpoint. Searches are not merged. Damaged files are left out; `notice` is called with a line about
+    each. After an interruption, the same call completes the merge.
     """
     listing = source.listing()
     records, lineage, taken, left_out = listing.records(), listing.lineage(), Counter(), []
@@ -54,16 +53,16 @@ def _depth(lineage: dict[str, RunRecord], key: str) -> int:
 
 
 def _fits(target: Store, key: str, record: RunRecord) -> bool:
-    """Has the target no other weights of a run, nor of the one that it started from?"""
+    """Does the target have the same weights, or none, of a run and of the one that it started from?"""
     needed = {key: record.weights} | ({record.parent: record.parent_weights} if record.parent else {})
     return all(_weights(target, each) in (None, weights) for each, weights in needed.items())
 
 
 def _weights(store: Store, key: str) -> str | None:
-    """The name of a run's weights, also of a removed one; None where there are none."""
+    """The name of a run's weights, also of a removed run; None if there are none."""
     try:
         record = store.run(key).record() or removed_record(store, key)
-    except Damaged:  # which 'amc run' sets aside
+    except Damaged:  # 'amc run' sets it aside
         return None
     return record and record.weights
 
@@ -98,7 +97,7 @@ def _merge_finished(
 
 
 def _merge_unfinished(target: RunFolder, source: RunFolder, taken: Counter, notice: Callable[[str], None]) -> None:
-    """Take over the later checkpoint, with progress, failure, logs and label, of a run finished in neither store."""
+    """Copy the later checkpoint, with progress, failure, logs and label, of a run finished in neither store."""
     if "run.json" in target.names():
         return
     saved = {name: at[:2] for name, at in source.checkpoints().items()}
@@ -113,7 +112,7 @@ def _merge_unfinished(target: RunFolder, source: RunFolder, taken: Counter, noti
 
 
 def _merge_words(target: RunFolder, source: RunFolder, taken: Counter, notice: Callable[[str], None]) -> None:
-    """Take over logs, and a label where there is none."""
+    """Copy logs, and the label if the target has none."""
     there = target.names()
     for name in source.names():
         if kind_of(name) in ("log", "label") and name not in there:
@@ -121,7 +120,7 @@ def _merge_words(target: RunFolder, source: RunFolder, taken: Counter, notice: C
 
 
 def _tests(source: RunFolder, name: str, notice: Callable[[str], None]) -> set[str]:
-    """Keys of the test datasets in a file of cells; none of a damaged one."""
+    """Keys of the test datasets in a cells file; none if it is damaged."""
     try:
         return source.footer(name).tests
     except Damaged as error:
@@ -130,7 +129,7 @@ def _tests(source: RunFolder, name: str, notice: Callable[[str], None]) -> set[s
 
 
 def _copy(target: RunFolder, source: RunFolder, name: str, taken: Counter, notice: Callable[[str], None]) -> bool:
-    """Copy a file if it is what was written; False where it is damaged or gone."""
+    """Copy a file; return False if it is damaged or gone."""
     try:
         taken["size"] += source.copy(name, target)
     except Damaged as error:

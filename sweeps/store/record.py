@@ -1,4 +1,4 @@
-"""What a finished run was and how it went, as its run.json tells it."""
+"""The record of a finished run, kept in its run.json."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from amc_core.run import Dataset, Recipe
 from amc_core.scenario import scenario_from
 from sweeps.store.complaints import Damaged, OtherVersion
 
-UNKNOWN = "unknown"  # what a table says of a process of which an older file does not tell
+UNKNOWN = "unknown"  # in tables, for a field of a process that an older file lacks
 _NUMBER = (int, float, type(None))
-_LARGEST = 1 << 63  # which columns of tables do not hold
-_FIELDS: dict[str, type | tuple[type, ...]] = {  # of the JSON object → what it may hold
+_LARGEST = 1 << 63  # too large for the columns of tables
+_FIELDS: dict[str, type | tuple[type, ...]] = {  # field of the JSON object → allowed types
     "model": str,
     "code": (str, type(None)),
     "hyperparameters": dict,
@@ -45,10 +45,9 @@ _REQUIRED = ("model", "dataset", "seed", "files")
 
 @dataclass(frozen=True)
 class Process:
-    """One that trained a run or evaluated cells, or a part of them, and what decides the last bits of sums there.
-
-    device: "cpu" or the name of a GPU. threads: that PyTorch computes with. vector_instructions: of the processor, by
-    PyTorch's name. Of what an older record does not tell, the default.
+    """A process that trained a run or evaluated cells, or parts of them, and what decides the last bits of its sums.
+    device: "cpu" or the name of a GPU. threads: of PyTorch. vector_instructions: of the processor, by PyTorch's name.
+    Fields that an older record lacks have their defaults.
     """
 
     host: str = ""
@@ -62,19 +61,19 @@ class Process:
         return json.dumps(_plain(self))
 
     def in_words(self, name: str) -> str:
-        """A field as a table has it."""
+        """A field as tables show it."""
         value = getattr(self, name)
         return UNKNOWN if value in (None, "") else str(value)
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A finished run. Fields that a record does not have, since it is older than they are, have their defaults.
-
-    dataset: that it was trained on. code: digest of a network of the user's own, whose text is a file beside the
-    record. weights, epochs: names of its files. parent, parent_weights: key of the run that it started from, and the
-    name of the weights that this one had then. seconds: of training. gpu_share: of a GPU's memory. processes: that had
-    a part in training it, the last that finished it.
+    """A finished run. Fields that an older record lacks have their defaults.
+    dataset: the training data. code: digest of a network of the user's own, whose text is a file beside the record.
+    weights, epochs: names of its files. parent, parent_weights: the key of the run that it started from, and the name
+    of that run's weights at the time. parameters: number of trained parameters. seconds: duration of training.
+    instances_trained: instances of all its epochs. gpu_share: share of a GPU's memory, 0 to 1. processes: that trained
+    it; the last one finished it.
     """
 
     model: str
@@ -102,7 +101,7 @@ class RunRecord:
         return " + ".join(dict.fromkeys(process.in_words(name) for process in self.processes or (Process(),)))
 
     def content(self) -> bytes:
-        """The record as the bytes of a run.json, which has a line for each field."""
+        """The record as the bytes of a run.json, with a line for each field."""
         plain = _plain(self)
         plain["files"] = {name: plain.pop(name) for name in ("weights", "epochs")}
         plain |= {"recipe": _plain(self.recipe), "dataset": self.dataset.as_dict()}
@@ -111,16 +110,16 @@ class RunRecord:
         plain |= {name: moment and moment.isoformat() for name, moment in times.items()}
         plain = {"version": VERSION, **plain}
         plain["checksum"] = _checksum(plain)
-        # Python's own way to indent takes six times as long.
+        # json.dumps with an indent takes six times as long.
         lines = ",\n ".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in plain.items())
         return f"{{\n {lines}\n}}".encode()
 
 
 def read_record(content: bytes, path: str) -> RunRecord:
-    """The record in the content of a run.json, which is at `path`.
+    """The record in the content of the run.json at `path`.
 
-    Raises Damaged if it is not what was written or cannot be understood, OtherVersion where it is of another version
-    of this program.
+    Raises Damaged if it is not what was written or is not a record, OtherVersion if it is of another version of this
+    program.
     """
     try:
         plain = json.loads(content)
@@ -142,13 +141,13 @@ def read_record(content: bytes, path: str) -> RunRecord:
     except (AmcError, LookupError, TypeError, ValueError, OverflowError) as error:
         reason = " ".join(str(error).split())[:200]
         raise Damaged(
-            f"{path} is no record of a run ({reason}): 'amc run' of a study that needs it sets it aside and computes "
+            f"{path} is not the record of a run ({reason}): 'amc run' of a study that needs it sets it aside and computes "
             "it again"
         ) from None
 
 
 def _record(plain: dict[str, Any]) -> RunRecord:
-    """Raises various exceptions for what is no record."""
+    """Raises various exceptions if this is not a record."""
     for name, kind in _FIELDS.items():
         if name in plain and (not isinstance(plain[name], kind) or isinstance(plain[name], bool)):
             raise AmcError(f"{name} is {_kind(plain[name])}")
@@ -156,11 +155,11 @@ def _record(plain: dict[str, Any]) -> RunRecord:
             raise AmcError(f"it has no {name}")
         if isinstance(plain.get(name), int | float) and abs(plain[name]) >= _LARGEST:  # NaN is not
             raise AmcError(f"{name} is too large a number")
-    json.dumps(plain, ensure_ascii=False).encode()  # halves of a surrogate pair are no text
+    json.dumps(plain, ensure_ascii=False).encode()  # raises for half of a surrogate pair
     if not plain["model"].isprintable():
-        raise AmcError(f"model {plain['model'][:40]!r} is no name")
+        raise AmcError(f"model {plain['model'][:40]!r} is not a name")
     if plain.get("parent") and not re.fullmatch("[0-9a-f]{24}", plain["parent"]):
-        raise AmcError(f"parent {plain['parent'][:40]!r} is no key of a run")
+        raise AmcError(f"parent {plain['parent'][:40]!r} is not the key of a run")
     files = plain.pop("files")
     for name in ("weights", "epochs"):
         if not isinstance(files.get(name), str):
@@ -200,7 +199,7 @@ def read_process(plain: Any) -> Process:
 
 
 def process_of(text: str | None) -> Process:
-    """A process from its `text`, one of which nothing is known where there is none or it is none."""
+    """A process from its `text`; one without known fields if there is none or it is invalid."""
     try:
         return read_process(json.loads(text or "{}"))
     except (AmcError, ValueError, RecursionError):
@@ -208,7 +207,7 @@ def process_of(text: str | None) -> Process:
 
 
 def _plain(instance: Any) -> dict[str, Any]:
-    """The fields of a dataclass, their values as they are."""
+    """Field → value of a dataclass, without conversion of the values."""
     return {each.name: getattr(instance, each.name) for each in fields(instance)}
 
 
@@ -229,5 +228,5 @@ def _checksum(plain: dict) -> str:
 
 
 def digest(content: bytes) -> str:
-    """32 hex digits that tell contents apart."""
+    """The first 32 hex digits of the SHA-256 of a content."""
     return hashlib.sha256(content).hexdigest()[:32]

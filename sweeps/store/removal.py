@@ -1,4 +1,4 @@
-"""Removing runs from a store. What started from a removed run still counts."""
+"""Removing runs from a store. Runs that started from a removed one still count."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 
 def remove(store: Store, keys: Iterable[str]) -> None:
     """Remove runs with all that the store holds of them, each in one step.
-
-    The record of a finished run moves to <store>/removed, where the runs that started from it find the weights that it
-    had. A process that is killed meanwhile leaves every run whole or gone.
+    The record of a finished run moves to <store>/removed: runs that started from it need the name of its weights. If
+    the process is killed meanwhile, every run is whole or gone.
     """
     for key in keys:
         with suppress(FileNotFoundError):
@@ -27,7 +26,7 @@ def remove(store: Store, keys: Iterable[str]) -> None:
 
 
 def removed_record(store: Store, key: str) -> RunRecord | None:
-    """The record that a run had when it was removed; None where there is none that can be read."""
+    """The record that a run had when it was removed; None if there is none or it cannot be read."""
     name = f"removed/{key}.json"
     try:
         return read_record(store.files.read(name), f"{store.path}/{name}")

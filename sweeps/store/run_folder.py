@@ -1,18 +1,18 @@
-"""What a store holds of one run. The only module that knows the names of its files.
+"""The folder of one run in a store. Only this module knows the names of its files.
 
-run.json                        what was run and how it went; names the next two, and is written after them
+run.json                        the record of a finished run; it names the next two and is written after them
 weights-<digest>.pt             the weights that were kept
 epochs-<digest>.parquet         a row per epoch
-code-<digest>.json              the text of code of the user's own: a record, which nothing imports
+code-<digest>.json              the text of code of the user's own; nothing imports it
 cells-<digest>.parquet          counts of some cells, a row per test scenario and SNR
-checkpoint-<epochs>-<steps>-<digest>.pt  while it is being trained: the newest two, after so many epochs and steps
-progress.json                   while a trial computes it: how far that is, see `begun`
-label.json                      tags and a note that somebody gave it, see `labels`
+checkpoint-<epochs>-<steps>-<digest>.pt  of a run in training: the newest two, after that many epochs and steps
+progress.json                   of a run in training: its progress, see `begun`
+label.json                      tags and a note of the user's, see `labels`
 failure.json                    why it last failed
-log-<time>-<process>.txt        what one of its trials did, and when
+log-<time>-<process>.txt        the log of one of its trials
 
-Every file appears at once and whole. Its name holds the digest of its content (run.json holds one of itself), so
-damage is noticed, and processes never write different things under one name. Other names are left alone.
+Every file is written as a whole. Its name holds the digest of its content (run.json holds one of itself), so damage is
+noticed, and processes never write different contents under one name. Files with other names are ignored.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from sweeps.store.cells import (
     read_footer,
     read_parquet,
 )
-from sweeps.store.complaints import UNTOLD, Damaged
+from sweeps.store.complaints import UNREADABLE, Damaged
 from sweeps.store.files import Bucket, Directory
 from sweeps.store.record import Process, RunRecord, digest, read_record
 
@@ -66,23 +66,23 @@ _KINDS = {  # of files → their names, each of which begins with its kind
     "log": re.compile(r"log(-[\w.-]+)?\.txt"),
 }
 _DIGEST = re.compile(r"-([0-9a-f]{32})\.")
-_CHECKPOINTS = 2  # should the newest be damaged, there is the one before
-_PARTS = 16  # files with cells that a run may have before they become one
+_CHECKPOINTS = 2  # if the newest is damaged, the one before is used
+_PARTS = 16  # if a run has more cells files, they are merged into one
 
 
 def kind_of(name: str) -> str | None:
-    """What a file of a run's folder is, by its name: "run", "weights", …; None for what is none of ours."""
+    """The kind of a file in a run's folder, by its name: "run", "weights", …; None for a file with another name."""
     return kind if (kind := re.match("[a-z]*", name)[0]) in _KINDS and _KINDS[kind].fullmatch(name) else None
 
 
 def trained_by(name: str) -> tuple[int, int]:
-    """The epochs, and steps of the next one, after which a checkpoint of this name was written."""
+    """The epochs, and the steps of the next epoch, after which the checkpoint of this name was written."""
     _, epochs, steps, _ = name.split("-")
     return int(epochs), int(steps)
 
 
 class RunFolder:
-    """The files of one run, which need not be there."""
+    """The files of one run; it need not have any."""
 
     def __init__(self, files: Directory | Bucket, key: str):
         self.files, self.key = files, key
@@ -90,17 +90,17 @@ class RunFolder:
     # -- reading ---------------------------------------------------------------------------------------
 
     def names(self, kind: str | None = None) -> dict[str, float]:
-        """File name → when it was written (seconds since 1970), sorted, for files of one kind or all that are ours."""
+        """File name → time of writing in seconds since 1970, sorted by name, for files of one kind or of any kind."""
         start = len(f"runs/{self.key}/")
         times = {file[start:]: written for file, written in sorted(self.files.list(f"runs/{self.key}").items())}
         return {name: at for name, at in times.items() if (known := kind_of(name)) and kind in (None, known)}
 
     def record(self) -> RunRecord | None:
-        """The record of a finished run, None where there is none. Raises Damaged."""
+        """The record of a finished run; None if there is none. Raises Damaged."""
         try:
             try:
                 return self._read_record()
-            except Damaged:  # a bucket may give a part of it while another process puts a longer one in its place
+            except Damaged:  # a bucket may return a part of it while another process replaces it by a longer one
                 return self._read_record()
         except FileNotFoundError:
             return None
@@ -112,7 +112,7 @@ class RunFolder:
         return record
 
     def epochs(self) -> pa.Table:
-        """A finished run's row per epoch."""
+        """A finished run's table with a row per epoch. Raises AmcError if the run is not finished, or Damaged."""
         name = self._finished().epochs
         content = self._read(name)
         try:
@@ -121,11 +121,11 @@ class RunFolder:
             self._complain(name)
 
     def weights(self) -> dict:
-        """The state dictionary of a finished run."""
+        """The state dictionary of a finished run. Raises AmcError if the run is not finished, or Damaged."""
         return self._read_tensors(self.weights_name())
 
     def weights_name(self) -> str:
-        """What tells a finished run's weights from any others: their file's name, with the digest."""
+        """The name of the file with a finished run's weights; its digest identifies them."""
         return self._finished().weights
 
     def _finished(self) -> RunRecord:
@@ -137,12 +137,11 @@ class RunFolder:
         return record
 
     def code(self, digest: str | None = None) -> dict[str, str]:
-        """Path → text of code of the user's own, to be compared; {} where it cannot be read.
-
-        digest: which, of a front end for one; by default that of the network that was trained.
+        """Path → text of code of the user's own; {} if it cannot be read.
+        digest: of the code, for example of a front end; by default that of the trained network.
         """
         for name in self.names("code"):
-            with suppress(AmcError, *UNTOLD):
+            with suppress(AmcError, *UNREADABLE):
                 texts = json.loads(self._read(name))
                 if key(texts) == (digest or self._finished().code):
                     return texts
@@ -165,7 +164,7 @@ class RunFolder:
             self._complain(name)
 
     def each_cell_file(self, read: Callable, names: Iterable[str] | None = None) -> list:
-        """read(name) of each file of cells; looks again when compaction has replaced files in the meantime."""
+        """read(name) of each cells file; lists the files again if compaction has replaced them meanwhile."""
         while True:
             try:
                 return [read(name) for name in (self.names("cells") if names is None else names)]
@@ -173,7 +172,7 @@ class RunFolder:
                 names = None
 
     def footer(self, name: str) -> Footer:
-        """What the end of a file of cells tells about it."""
+        """The footer of a cells file. Raises Damaged."""
         try:
             return read_footer(lambda count: self.files.read(f"runs/{self.key}/{name}", count))
         except (FileNotFoundError, AmcError):
@@ -182,7 +181,7 @@ class RunFolder:
             self._complain(name)
 
     def log(self) -> str:
-        """The logs of the trials of the run so far, one after another."""
+        """The logs of all trials of the run so far, in order of time."""
         texts = []
         for name in self.names("log"):
             with suppress(FileNotFoundError):
@@ -190,33 +189,32 @@ class RunFolder:
         return "".join(texts)
 
     def checkpoint(self) -> dict | None:
-        """The training state saved last, None where there is none; damaged ones are set aside and passed over."""
+        """The training state saved last; None if there is none. Damaged ones are set aside and skipped."""
         for name in reversed(self.names("checkpoint")):
             try:
                 return self._read_tensors(name)
             except Damaged:
                 self.set_aside(name)
-            except FileNotFoundError:  # another process that trains this run has gone on
+            except FileNotFoundError:  # another process that trains this run has saved a later one
                 continue
         return None
 
     def checkpoints(self) -> dict[str, tuple[int, int, float]]:
-        """Name of each checkpoint → the epochs and steps that it is after, and minus when it was written.
-
-        Of two by different processes, the greater one is that of the process that is ahead.
+        """Name of each checkpoint → its epochs, its steps, and minus its time of writing.
+        If two processes train the run, the greater one is of the process that is ahead.
         """
         return {name: (*trained_by(name), -written) for name, written in self.names("checkpoint").items()}
 
     def failure(self) -> dict[str, str] | None:
-        """When and why the run last failed, None where it has not or that cannot be read."""
+        """When and why the run last failed; None if it has not failed or the file cannot be read."""
         try:
             failure = json.loads(self.files.read(f"runs/{self.key}/failure.json"))
             return {name: str(failure[name]) for name in ("reason", "failed_at")}
-        except UNTOLD:
+        except UNREADABLE:
             return None
 
     def is_sound(self, name: str) -> bool:
-        """Is a file what was written? One that is gone is."""
+        """Is the content of a file what was written? A file that is gone counts as sound."""
         try:
             content = self.files.read(f"runs/{self.key}/{name}")
             if name == "run.json":
@@ -232,20 +230,19 @@ class RunFolder:
     # -- writing ---------------------------------------------------------------------------------------
 
     def save_checkpoint(self, state: dict) -> str:
-        """Record a state of training, after an epoch or within one, as `amc_core.training` has it; returns its name."""
+        """Save a training state of `amc_core.training`, after an epoch or within one; return the file's name."""
         epochs, step = len(state["epochs"]), state.get("step", 0)
         name = self._write(f"checkpoint-{epochs:06d}-{step:08d}", "pt", _tensor_bytes(state))
         self.delete([*self.names("checkpoint")][:-_CHECKPOINTS])
         return name
 
     def delete_checkpoints(self) -> None:
-        """Remove the states of training of a run that is finished."""
+        """Delete the checkpoints of a finished run."""
         self.delete(self.names("checkpoint"))
 
     def save(self, run: Run, state: dict, processes: Iterable[Process], **outcome) -> None:
-        """Record the run as finished: weights, epochs, and last of all the record that makes it so.
-
-        outcome: the fields of `RunRecord` that the others do not tell.
+        """Record the run as finished: write weights, epochs and last the record.
+        outcome: the fields of `RunRecord` that do not follow from the other arguments.
         """
         self._save_code([run.model, *run.dataset.functions])
         weights, epochs = _tensor_bytes(state["kept"]), parquet_bytes(pa.Table.from_pylist(state["epochs"]))
@@ -273,7 +270,7 @@ class RunFolder:
     def save_cells(
         self, run: Run, evaluated: list[tuple[Dataset, Evaluation]], seconds: float, process: Process | None = None
     ) -> None:
-        """Record cells of the run: test datasets and what it made of them, in so many seconds, in a process."""
+        """Save cells of the run: test datasets and their evaluations by a process, which took `seconds`."""
         self._save_code([function for test, _ in evaluated for function in test.functions])
         table = cell_table(run, evaluated, process)
         instances = sum(int(result.confusion.sum()) for _, result in evaluated)
@@ -282,7 +279,7 @@ class RunFolder:
             self.compact()
 
     def _save_code(self, used: Iterable[object]) -> None:
-        """Keep the text of each that is code of the user's own, once."""
+        """Save the text of each that is code of the user's own, once."""
         texts = {json.dumps(code.sources, indent=1): None for code in used if isinstance(code, OwnCode)}
         there = self.names("code") if texts else ()
         for content in map(str.encode, texts):
@@ -290,10 +287,9 @@ class RunFolder:
                 self._write("code", "json", content)
 
     def compact(self) -> None:
-        """Make one file of those that hold the cells, so that files grow with runs.
-
-        Of a cell that is there twice the earlier is kept, so that processes that do this at once agree. What they
-        leave in whatever order, each cell is in some file at any time.
+        """Merge the cells files into one.
+        Of a cell that comes twice the earlier one is kept, so that processes that do this at the same time agree. At
+        any time, each cell is in some file.
         """
         parts, tables, footers = self.names("cells"), [], []
         for name in parts if len(parts) > 1 else ():
@@ -310,33 +306,33 @@ class RunFolder:
             self.delete(name for name in parts if name != whole)
 
     def save_failure(self, reason: str) -> None:
-        """Note why the run failed, where the store can still be written."""
+        """Save why the run failed, if the store can still be written."""
         failure = {"reason": reason, "failed_at": datetime.now(UTC).isoformat()}
         with suppress(AmcError):  # the failure itself matters more
             self.files.write(f"runs/{self.key}/failure.json", json.dumps(failure, indent=1).encode())
 
     def clear_failure(self) -> None:
-        """Forget why the run failed, since it is complete."""
+        """Delete the reason of the last failure, since the run is complete."""
         self.delete(["failure.json"])
 
     def new_log(self) -> str:
-        """A name for the log of a trial that begins now in this process."""
+        """A file name for the log of a trial that begins now in this process."""
         host = re.sub(r"[^\w-]", "_", socket.gethostname())
         return f"log-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{host}-{os.getpid()}.txt"
 
     def save_log(self, name: str, text: str) -> None:
-        """Keep what a trial tells, where the store can still be written."""
+        """Save the log of a trial, if the store can still be written."""
         with suppress(AmcError):
             self.files.write(f"runs/{self.key}/{name}", text.encode(), durable=False)
 
     def copy(self, name: str, target: RunFolder) -> int:
-        """Copy a file into the folder of another store; returns its bytes. Raises Damaged if it is not sound."""
+        """Copy a file into the run's folder in another store; return its size in bytes. Raises Damaged."""
         content = self._read(name)
         target.files.write(f"runs/{target.key}/{name}", content)
         return len(content)
 
     def set_aside(self, name: str) -> bool:
-        """Move a file away; False where another process has been faster."""
+        """Move a file to <store>/damaged; return False if another process was faster."""
         try:
             moment = datetime.now(UTC)
             self.files.move(f"runs/{self.key}/{name}", f"damaged/{self.key}/{moment:%Y%m%dT%H%M%S.%f}-{name}")
@@ -370,7 +366,7 @@ class RunFolder:
         content = self._read(name)
         try:
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        except Exception:  # torch and the unpickler raise whatever the damage leads them to
+        except Exception:  # damage may lead torch and the unpickler to raise anything
             self._complain(name)
 
     def _write(self, stem: str, suffix: str, content: bytes) -> str:

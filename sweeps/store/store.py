@@ -1,8 +1,8 @@
 """The store: durable results in a directory or a bucket, shared by all studies.
 
-<store>/runs/<run key>/…                  what it holds of a run: see `run_folder`
-<store>/damaged/<run key>/<time>-<name>   what was found torn, altered or outdated, set aside
-<store>/removed/<run key>.json            the record of a run that was removed, for those that started from it
+<store>/runs/<run key>/…                  the files of a run: see `run_folder`
+<store>/damaged/<run key>/<time>-<name>   damaged or outdated files that were set aside
+<store>/removed/<run key>.json            the record of a removed run, for runs that started from it
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 
-_TRIED, _PROMPT_SECONDS = 16, 1e-3  # items that tell whether files are waited for; what each may take
+_TRIED, _PROMPT_SECONDS = 16, 1e-3  # items that show whether files are slow; the time that each may take
 
 
 class Store:
-    """Runs and cells in a directory or a bucket. Reading a store that does not exist finds nothing in it."""
+    """Runs and cells in a directory or a bucket. A store that does not exist reads as an empty one."""
 
     def __init__(self, path: str | Path):
         self.files = open_files(path)
         self.path: Path | str = self.files.path  # what --store takes: an absolute path, or s3://bucket/prefix
 
     def run(self, key: str) -> RunFolder:
-        """What the store holds of one run, which may be nothing."""
+        """The folder of one run, which may be empty."""
         return RunFolder(self.files, key)
 
     # -- what is there ---------------------------------------------------------------------------------
 
     def listing(self, keys: Iterable[str] | None = None) -> Listing:
-        """What the store holds now, or what it holds of some runs, by one listing of its files."""
+        """A listing of the store's files now, of all runs or of those with these keys."""
         folders = ["runs"] if keys is None else [f"runs/{key}" for key in keys]
         listings = self.map(self.files.list, folders, small=True)
         return Listing(self, {file: written for files in listings for file, written in files.items()})
@@ -68,7 +68,7 @@ class Store:
         return self.listing().training()
 
     def failures(self) -> dict[str, dict[str, str]]:
-        """Run key → when and why it last failed, of the runs that have not been completed since."""
+        """Run key → when and why it last failed, for runs that have not been completed since."""
         return self.listing().failures()
 
     def speeds(self) -> dict[tuple[str, str], tuple[float, float]]:
@@ -89,13 +89,13 @@ class Store:
     # -- tables of many runs ---------------------------------------------------------------------------
 
     def epoch_tables(self, keys: Iterable[str]) -> Iterator[tuple[str, pa.Table]]:
-        """Run key and row per epoch of finished runs; what is damaged is reported and left out."""
+        """(run key, table with a row per epoch) of finished runs; damaged files are reported and left out."""
         keys = list(keys)
         for key, tables in zip(keys, self.map(lambda key: _sound(self.run(key).epochs), keys), strict=True):
             yield from ((key, table) for table in tables)
 
     def cell_tables(self, keys: Iterable[str], columns: list[str] | None = None) -> Iterator[pa.Table]:
-        """The cells of runs, a table per file; what is damaged is reported and left out.
+        """The cells of runs, a table per file; damaged files are reported and left out.
 
         A cell that two launches computed at once comes twice.
         """
@@ -109,7 +109,7 @@ class Store:
                 yield from tables
 
     def damaged_cells(self, keys: Iterable[str]) -> set[str]:
-        """The files of cells that are not what was written, each reported; all files of the runs are read."""
+        """The names of damaged cells files, each reported; all cells files of the runs are read."""
 
         def damaged(key: str) -> list[str]:
             folder = self.run(key)
@@ -120,11 +120,10 @@ class Store:
         return {name for names in self.map(damaged, keys) for name in names}
 
     def cell_dataset(self, keys: Iterable[str], without: Container[str] = ()) -> pyarrow.dataset.Dataset:
-        """The cells of runs as one dataset, of which a query reads what it asks for, digests unseen.
-
-        without: files that are passed over.
+        """The cells of runs as one dataset; a query reads only the parts that it needs and checks no digests.
+        without: names of files that are left out.
         """
-        import pyarrow.dataset  # takes as long as much of what needs no dataset
+        import pyarrow.dataset  # a slow import
 
         def sound(key: str) -> list[str]:
             folder = self.run(key)
@@ -141,21 +140,19 @@ class Store:
         return healing.verify(self, keys)
 
     def require_writable(self) -> None:
-        """Raise AmcError if results could not be written. Leaves no trace, and removes those of killed processes."""
+        """Raise AmcError if the store cannot be written. Leaves no files, and deletes those of killed processes."""
         self.files.require_writable()
 
     def scratch(self) -> AbstractContextManager[tuple[str, FileSystem | None]]:
-        """A folder that all who see the store see, gone after the context: its path, and the file system that is in.
-
-        These are what Tune calls storage_path and storage_filesystem.
+        """A context with a temporary folder in the store: its path and file system.
+        These are Tune's storage_path and storage_filesystem.
         """
         return self.files.scratch()
 
     def map(self, function: Callable, items: Iterable, small: bool = False) -> Iterator:
-        """function of each item, in order; as many at once as the files gain from.
-
-        small: each reads little and then computes, which Python has one thread do at a time. Then one after another is
-        quicker, unless the files are far away.
+        """function(item) for each item, in order, in several threads.
+        small: each call reads little and mostly computes, which Python does in one thread at a time. Then a loop is
+        quicker, unless the files are on another machine.
         """
         items, waiting = iter(items), deque()
         if small and not self.files.far:
@@ -170,9 +167,8 @@ class Store:
 
 
 def _while_prompt(function: Callable, items: Iterator) -> Iterator:
-    """function of each item, until files turn out to be waited for, as those of another machine are.
-
-    A busy processor makes one wait as well; that the thread gives it up by itself tells the two apart.
+    """function(item) for each item, until files turn out to be slow, as those of another machine are.
+    Calls may also be slow since the processor is busy; then the thread does not wait of its own accord.
     """
     seconds = sleeps = 0
     for count, item in enumerate(items, 1):
@@ -185,12 +181,12 @@ def _while_prompt(function: Callable, items: Iterator) -> Iterator:
 
 
 def _sleeps() -> int:
-    """How often this thread has waited for something so far; on macOS, how often this process has."""
+    """How often this thread has waited so far (voluntary context switches); on macOS, how often this process has."""
     return resource.getrusage(getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)).ru_nvcsw
 
 
 def _sound(read: Callable) -> list:
-    """[read()], or nothing if that is damaged, which is reported."""
+    """[read()]; if that is damaged, it is reported and the result is []."""
     try:
         return [read()]
     except Damaged as error:

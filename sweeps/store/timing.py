@@ -1,4 +1,4 @@
-"""How fast runs went, and how much of a GPU they took: medians and shares over the runs finished last."""
+"""Speeds and shares of a GPU's memory of the runs finished last."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ _TIMED_RUNS = 200
 
 
 def speeds(store: Store) -> dict[tuple[str, str], tuple[float, float]]:
-    """(device, model) → samples that it was trained on, and samples that it classified, per second.
-
-    device: "cpu" or a GPU's name. Cells are taken to have been evaluated on the device that their run was trained on,
+    """(device, model) → median samples trained on, and samples classified, per second.
+    device: "cpu" or a GPU's name. Cells are assumed to have been evaluated on the device that their run was trained on,
     at its length.
     """
     trained, classified = defaultdict(list), defaultdict(list)
@@ -33,13 +32,13 @@ def speeds(store: Store) -> dict[tuple[str, str], tuple[float, float]]:
 
 
 def demand(recipe: Recipe, dataset: Dataset) -> tuple[int, int]:
-    """What training holds besides the model: samples in a batch, and those of the training part, which may be kept."""
+    """Samples that training holds in memory: of a batch, and of the training part if its instances are kept."""
     kept = 0 if recipe.fresh else dataset.size("train", recipe.label_fraction)
     return recipe.batch_size * dataset.length, kept * dataset.length
 
 
 def gpu_shares(store: Store) -> dict[str, list[tuple[tuple[int, int], float]]]:
-    """Model → `demand` of trainings, and the part of a GPU's memory that each took."""
+    """Model → (`demand`, share of a GPU's memory from 0 to 1) of each of its trainings."""
     shares = defaultdict(list)
     for record, _ in store.map(lambda key: _timing(store, key), _newest(store)):
         if record and record.gpu_share:
@@ -55,7 +54,7 @@ def _newest(store: Store) -> list[str]:
 
 
 def _timing(store: Store, key: str) -> tuple[RunRecord | None, list[Footer]]:
-    """A run's record and the footers of its cells, nothing where they are damaged."""
+    """A run's record and the footers of its cells files; (None, []) if they are damaged."""
     folder = store.run(key)
     try:
         return folder.record(), folder.each_cell_file(folder.footer)

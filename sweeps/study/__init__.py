@@ -1,4 +1,4 @@
-"""Studies: what a file names, validated, as runs and cells."""
+"""Studies: a study file is read and validated, and names runs and cells."""
 
 from sweeps.study.loading import (
     SCALES,

@@ -1,4 +1,4 @@
-"""Values with lists of alternatives, of hyperparameters and of front ends: every combination is meant."""
+"""Lists of alternative values of hyperparameters and of front ends' parameters, expanded to all combinations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LARGEST = 20_000  # settings in all grids of a key
 
 
 def alternatives(known: Field | None, value: Any) -> list:
-    """A list is one value where the hyperparameter takes it as such, else a list of values."""
+    """The values meant by `value`: a list is one value if the hyperparameter takes lists, else several values."""
     several = isinstance(value, list) and len(value) > 0 and (known is None or not known.takes(value))
     return value if several and (known is None or any(map(known.takes, value))) else [value]
 
@@ -27,7 +27,7 @@ def combinations(lists: dict[str, list]) -> list[dict[str, Any]]:
 
 
 def front_ends(content: Any, code: Code) -> list[FrontEnd | str]:
-    """Read a front end: a function's name, or its name with parameters, which may have lists; "" for none."""
+    """Read front ends: a function's name, or its name with parameters, which may be lists; "" is none."""
     if content == "" or isinstance(content, FrontEnd):
         return [content]
     [(name, given)] = content.items() if isinstance(content, dict) and len(content) == 1 else [(content, {})]

@@ -1,6 +1,5 @@
-"""The files of the user's own that a study names: which classes they have, and what they import of one another.
-
-They are read as texts. Nothing here imports them.
+"""The user's own files that a study names: their classes, and what they import from one another.
+They are read as texts. This module does not import them.
 """
 
 from __future__ import annotations
@@ -24,15 +23,14 @@ _INSTALLED = ("amc_core", "analysis", "sweeps")  # a study beside the sources of
 
 @dataclass(frozen=True)
 class Code:
-    """texts: path from the study's folder → content; imports: the same path → those of the others that it imports."""
+    """texts: path from the study's folder → content. imports: path → the paths among them that it imports."""
 
     texts: dict[str, str] = field(default_factory=dict)
     imports: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def model(self, name: Any) -> Any:
-        """A class of the files as a model, "my_net.MyNet", or one of an installed package; any other name as it is.
-
-        Raises AmcError for a class that is not there or cannot be a model.
+        """The model of that name: a class of the files, "my_net.MyNet", or of an installed package; else the name.
+        Raises AmcError for a class that does not exist or cannot be a model.
         """
         module, dot, _ = name.rpartition(".") if isinstance(name, str) else ("", "", "")
         if isinstance(name, str) and name not in MODELS and name in installed_models():
@@ -42,20 +40,22 @@ class Code:
         path = path_of(module, self.texts)
         if path is None:
             named = f"code names {', '.join(self.texts)}" if self.texts else "the study has no code"
-            raise AmcError(f"model {name!r} is not known: file.Class is a class of a file in code, and {named}")
+            raise AmcError(f"model {name!r} is not known: file.Class names a class of a file in code, but {named}")
         model = OwnModel(name, {part: self.texts[part] for part in self._closure(path)})
-        assert model.spec  # which raises for what it does not understand
+        assert model.spec  # raises AmcError if the class cannot be a model
         return model
 
     def function(self, name: Any) -> OwnFunction:
-        """A function of the files as a front end, "my_rx.clip". Raises AmcError if it is not there or is none."""
+        """A function of the files as a front end, "my_rx.clip". Raises AmcError if there is none or it cannot be one."""
         module = name.rpartition(".")[0] if isinstance(name, str) else ""
         path = path_of(module, self.texts) if module else None
         if path is None:
             named = f"code names {', '.join(self.texts)}" if self.texts else "the study has no code"
-            raise AmcError(f"front_end {name!r} is not known: file.function is one of a file in code, and {named}")
+            raise AmcError(
+                f"front_end {name!r} is not known: file.function names a function of a file in code, but {named}"
+            )
         function = OwnFunction(name, {part: self.texts[part] for part in self._closure(path)})
-        assert function.signature is not None  # which raises for what it does not understand
+        assert function.signature is not None  # raises AmcError if it cannot be a front end
         return function
 
     def _closure(self, path: str) -> list[str]:
@@ -68,16 +68,15 @@ class Code:
 
 def read_code(content: Any, folder: Path) -> Code:
     """Read the files that a study's key `code` names, one path or a list, from the study's folder.
-
-    Raises AmcError for a path that is not in the folder, a file that is not Python, and an import of a file of the
-    folder that is not named.
+    Raises AmcError if a path is not in the folder, a file is not Python, or a file imports one of the folder that is
+    not named.
     """
     entries = content if isinstance(content, list | tuple) else [content]
     texts: dict[str, str] = {}
     for entry in entries:
         path = _path(entry)
         if path in texts:
-            raise AmcError(f"code: {path} stands there twice")
+            raise AmcError(f"code: {path} is listed twice")
         texts[path] = _text(path, folder)
     try:
         return Code(texts, {path: _imported(path, text, texts, folder) for path, text in texts.items()})
@@ -86,7 +85,7 @@ def read_code(content: Any, folder: Path) -> Code:
 
 
 def require_code(model: OwnCode, files: Sequence[str | Path]) -> None:
-    """Raise AmcError unless the files are those, by name and content, that code of the user's own is made of."""
+    """Raise AmcError unless the files are, by name and content, those of this code of the user's own."""
     given = [Path(file) for file in files]
     texts = {}
     for path in model.sources:
@@ -94,12 +93,12 @@ def require_code(model: OwnCode, files: Sequence[str | Path]) -> None:
         file = next((file for file in given if file.absolute().parts[-len(parts) :] == parts), None)
         if file is None:
             named = " ".join(f"--code {each}" for each in model.sources)
-            raise AmcError(f"{model} is code of your own, and nothing imports it unless you say so: give {named}")
+            raise AmcError(f"{model} is code of your own, which is imported only if you name it: give {named}")
         texts[path] = _text(file.name, file.parent)
     digest = type(model)(model, texts).digest
     if digest != model.digest:
-        problem = f"has been trained by code of digest {model.digest[:8]}…, and what is given has {digest[:8]}…"
-        raise AmcError(f"{model} {problem}: weights are only used by the code that trained them")
+        problem = f"was trained with code of digest {model.digest[:8]}…, but the code given has {digest[:8]}…"
+        raise AmcError(f"{model} {problem}: weights are used only with the code that trained them")
 
 
 def _path(entry: Any) -> str:
@@ -113,7 +112,7 @@ def _path(entry: Any) -> str:
 
 
 def _text(path: str, folder: Path) -> str:
-    """The content of a file, with line ends as they are on Unix."""
+    """The content of a file, with Unix line ends."""
     try:
         content = (folder / path).read_bytes()
         if len(content) > _LARGEST:
@@ -126,7 +125,7 @@ def _text(path: str, folder: Path) -> str:
 
 
 def _imported(path: str, text: str, texts: dict[str, str], folder: Path) -> tuple[str, ...]:
-    """The files among `texts` that a file imports. Raises AmcError if it imports one that is not among them."""
+    """The files among `texts` that a file imports. Raises AmcError if it imports one of the folder that is not."""
     files = {}
     for module in _modules(path, parsed(path, text)):
         listed = path_of(module, texts)
@@ -136,13 +135,13 @@ def _imported(path: str, text: str, texts: dict[str, str], folder: Path) -> tupl
         stem = module.replace(".", "/")
         beside = next((f for f in (f"{stem}/__init__.py", f"{stem}.py") if (folder / f).is_file()), None)
         if beside and module.partition(".")[0] not in _INSTALLED:
-            raise AmcError(f"{path} imports {beside} of the study's folder, which code does not name: add it there")
+            raise AmcError(f"{path} imports {beside} of the study's folder, which code does not name: add it to code")
     files.pop(path, None)
     return tuple(files)
 
 
 def _modules(path: str, tree: ast.Module) -> Iterator[str]:
-    """The names of all modules that a file may import, packages before what is in them, from the study's folder."""
+    """The names of all modules that a file may import, from the study's folder, packages before their modules."""
     package = PurePosixPath(path).parts[:-1]
     yield from _prefixes(package)
     for node in ast.walk(tree):

@@ -1,4 +1,4 @@
-"""What may stand in a study file, validated to the last field with Pydantic, and how it is read from YAML."""
+"""The keys of a study file and their validation with Pydantic, and reading the file from YAML."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _MOST_VALUES = 20_000  # in a file
 
 
 def gpu_share(gpus: float, name: str = "gpus_per_trial") -> float:
-    """GPUs of a trial: a fraction of one, or a whole number. Raises AmcError, which says `name`, for anything else."""
+    """GPUs of a trial: a fraction of one, or a whole number. Raises AmcError, which names `name`, for other values."""
     if not 0 <= gpus < 1e6 or (gpus > 1 and gpus != int(gpus)):
         raise AmcError(f"{name} {gpus:g} is not allowed: give a fraction of one GPU, or a whole number")
     return gpus
@@ -65,7 +65,7 @@ class _Section(BaseModel):
     @classmethod
     def _no_truth(cls, value: Any) -> Any:
         if any(isinstance(entry, bool) for entry in (value if isinstance(value, list | tuple) else [value])):
-            raise AmcError(f"{value!r} is not allowed: nothing here is true or false")
+            raise AmcError(f"{value!r} is not allowed: no key here takes true or false")
         return value
 
 
@@ -84,19 +84,19 @@ def _grids(content: Any, info: ValidationInfo, train: tuple[Grid, ...] | None = 
 def _train_grids(content: Any, info: ValidationInfo) -> tuple[Grid, ...]:
     known = info.context.pop("train", ())
     read = _grids(content, info)
-    info.context["train"] = (*known, *read)  # which test grids may vary over
+    info.context["train"] = (*known, *read)  # test grids may vary over these
     return read
 
 
 def _test_grids(content: Any, info: ValidationInfo) -> tuple[Grid, ...]:
-    if "train" not in info.context:  # it was refused, and what varies over it would be as well
+    if "train" not in info.context:  # it was refused, and fields that vary over it would be refused as well
         return ()
     return _grids(content, info, info.context["train"])
 
 
 _TrainGrids = Annotated[tuple[Any, ...], BeforeValidator(_train_grids)]
 _TestGrids = Annotated[tuple[Any, ...], BeforeValidator(_test_grids)]
-_Code = Annotated[Any, BeforeValidator(lambda content, info: info.context["code"])]  # which was read before
+_Code = Annotated[Any, BeforeValidator(lambda content, info: info.context["code"])]  # it was read before
 _Recipes = Annotated[tuple[dict, ...], BeforeValidator(recipe_grid)]
 
 
@@ -266,7 +266,7 @@ class StudyFile(_Section):
     def _scale_names(cls, value: dict[str, ScaleSection]) -> dict[str, ScaleSection]:
         for name in value:
             if not re.fullmatch(r"[\w.-]+", name):  # it stands in the names of figures
-                raise AmcError(f"{name!r} is not allowed: the name of a scale has letters, digits, '_', '.' and '-'")
+                raise AmcError(f"{name!r} is not allowed: the name of a scale may have letters, digits, '_', '.', '-'")
         return value
 
     @field_validator("transfer", mode="after")
@@ -276,9 +276,9 @@ class StudyFile(_Section):
         for index, name in enumerate(names):
             if not re.fullmatch(r"[\w .-]{1,64}", name):
                 allowed = "at most 64 letters, digits, blanks, '_', '.' and '-'"
-                raise AmcError(f"name {name!r} of a stage is not allowed: it has {allowed}")
+                raise AmcError(f"name {name!r} of a stage is not allowed: it may have {allowed}")
             if name in (FIRST_STAGE, *names[:index]):
-                raise AmcError(f"two stages are called {name!r}: give each a name of its own")
+                raise AmcError(f"two stages are named {name!r}: give each a name of its own")
             require_known("stage", stages[index].after, (FIRST_STAGE, *names[:index]))
         return tuple(stage.model_copy(update={"name": name}) for stage, name in zip(stages, names, strict=True))
 
@@ -289,7 +289,7 @@ class StudyFile(_Section):
             raise AmcError("give at least one")
         repeated = [entry for index, entry in enumerate(value) if entry in value[:index]]
         if repeated:
-            raise AmcError(f"{repeated[0]!r} stands there twice")
+            raise AmcError(f"{repeated[0]!r} is listed twice")
         return value
 
     @field_validator("models", mode="before")
@@ -300,7 +300,7 @@ class StudyFile(_Section):
 
 
 def read_content(path: Path) -> dict:
-    """The content of a study file. Raises AmcError if it is not a mapping in YAML, or one that is too large."""
+    """The content of a study file. Raises AmcError if it is not a mapping in YAML or too large."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -309,7 +309,7 @@ def read_content(path: Path) -> dict:
 
 
 def text_content(text: str, where: str) -> dict:
-    """As `read_content`, of a text; `where` it stands is said in messages."""
+    """As `read_content`, of a text. where: its name in messages."""
     try:
         content = parse_yaml(text)
     except AmcError as error:
@@ -318,7 +318,7 @@ def text_content(text: str, where: str) -> dict:
 
 
 def require_content(content: Any, where: str) -> dict:
-    """The content, if it is that of a study by its form. Raises AmcError if it is no mapping, or too large."""
+    """Return the content of a study. Raises AmcError if it is not a mapping or too large."""
     if _size(content) > _MOST_VALUES:
         raise AmcError(f"{where}: the study is too large: it has more than {_MOST_VALUES:,} values")
     if not isinstance(content, dict):
@@ -327,7 +327,7 @@ def require_content(content: Any, where: str) -> dict:
 
 
 def validated(content: dict, folder: Path, code: Code) -> StudyFile:
-    """Validate content, paths in it taken from `folder`, its key `code` read before.
+    """Validate the content of a study. folder: that its paths start from. code: its key `code`, read before.
 
     Raises Pydantic's ValidationError: see `sentence`.
     """
@@ -335,7 +335,7 @@ def validated(content: dict, folder: Path, code: Code) -> StudyFile:
 
 
 def sentence(error: ValidationError) -> str:
-    """Pydantic's complaints: a sentence for each mistake, on a line, says where and what it is and what is allowed."""
+    """Pydantic's complaints, a line for each mistake: where it is, the value, and what is allowed."""
     lines = list(dict.fromkeys(line for part in error.errors(include_url=False) for line in _complaints(part)))
     # A key that is misspelt is not missing as well.
     lines = [
@@ -348,7 +348,7 @@ def sentence(error: ValidationError) -> str:
 
 
 def _complaints(error: dict) -> list[str]:
-    parts = [part for part in error["loc"] if part != "[key]"]  # which Pydantic says of a name
+    parts = [part for part in error["loc"] if part != "[key]"]  # Pydantic adds it to the path of a mapping's key
     name = ".".join(map(str, parts))
     section = _SECTIONS.get(parts[0], StudyFile) if len(parts) > 1 else StudyFile
     if error["type"] == "extra_forbidden":
@@ -380,7 +380,7 @@ _MISSING = re.compile(r"key ('\w+') is missing")
 _WITH_COLON = re.compile(r"'[-+.\d]+(:[-+.\d]+)+'")
 _A_LIST = "; several are written as a list, [1, 2, 3]"
 
-# What Pydantic found wrong → what is right.
+# Pydantic's type of an error → what is allowed.
 _ALLOWED = {
     **dict.fromkeys(("tuple_type", "list_type"), "a list"),
     "string_type": "a text",
@@ -390,7 +390,7 @@ _ALLOWED = {
 
 
 def _size(content: Any) -> int:
-    """How many values a document has, aliases followed, counted no further than is too many."""
+    """How many values a document has, with aliases expanded; counting stops above the limit."""
     waiting, count = [content], 0
     while waiting and count <= _MOST_VALUES:
         value = waiting.pop()

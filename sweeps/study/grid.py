@@ -1,7 +1,6 @@
-"""Grids of a study: scenario fields and their values, every combination of which is meant.
-
-A grid is read into axes, and an axis is the settings along it: ``{upsampling: [2, 4]}`` is one axis of two settings,
-``{zip: {upsampling: [2, 4], sample_rate: [200e3, 400e3]}}`` is one as well, whose settings have two fields each.
+"""Grids of a study: every combination of values of scenario fields.
+A grid consists of axes, and an axis of settings: ``{upsampling: [2, 4]}`` is one axis of two settings.
+``{zip: {upsampling: [2, 4], sample_rate: [200e3, 400e3]}}`` is also one axis of two settings, each with two fields.
 """
 
 from __future__ import annotations
@@ -39,8 +38,8 @@ _RECIPE_FIELDS = tuple(fields_of(Recipe))
 class Grid:
     """Every combination of a setting from each axis.
 
-    A test grid may say itself how many instances of every modulation and SNR, which SNRs and which modulations it
-    tests; None stands for those of the training.
+    A test grid may have its own number of instances of every modulation and SNR, SNRs in dB and modulations; None
+    stands for those of the training.
     """
 
     axes: tuple[tuple[Setting, ...], ...] = ()
@@ -55,12 +54,12 @@ class Grid:
 
     @property
     def given(self) -> set[str]:
-        """The scenario fields that the grid decides, whatever it starts from."""
+        """The scenario fields whose values the grid gives."""
         return {name for axis in self.axes for name in axis[0] if name != "mixture"}
 
     def scenarios(self, base: Scenario = _USUAL) -> Iterator[Scenario | Mixture]:
-        """The scenarios of the grid, fields that it leaves out taken from `base`; the first axis is the slowest."""
-        if "recording" in self.given or (base.recording and self.axes):  # nothing of it is shared with a simulated one
+        """The scenarios of the grid; other fields are as in `base`, and the first axis changes slowest."""
+        if "recording" in self.given or (base.recording and self.axes):  # recordings share no field with simulations
             base = Scenario(normalisation=base.normalisation)
         for settings in product(*self.axes):
             setting = {name: value for part in settings for name, value in part.items()}
@@ -73,7 +72,7 @@ class Grid:
                 yield Mixture(tuple(replace(scenario, **component) for component in components), weights)
 
     def scenarios_from(self, base: Scenario | Mixture) -> Iterator[Scenario | Mixture]:
-        """As `scenarios`; from a mixture, of each setting the mixture of what its components become."""
+        """As `scenarios`; if `base` is a mixture, each setting is applied to each of its components."""
         for components in zip(*map(self.scenarios, base.components), strict=True):
             same = len(set(components)) == 1
             yield components[0] if same else Mixture(components, base.weights)
@@ -90,9 +89,9 @@ class Beside(NamedTuple):
 def scenario_grid(content: Any, beside: Beside, train: Iterable[Grid] | None = None) -> Grid:
     """Read a grid of scenario fields.
 
-    A training grid may have a `mixture`; a test grid, for which `train` has the training grids, may `vary` fields
-    over all values they have there, and have `instances`, `snr_db` and `modulations` of its own, among which it may
-    name those of one's own that are among the study's. Raises AmcError for what is not a grid.
+    train: the training grids if this is a test grid, else None. A training grid may have a `mixture`. A test grid may
+    `vary` fields over all values that they have in training, and have its own `instances`, `snr_db` and `modulations`,
+    including user-defined ones of the study. Raises AmcError if the content is not a grid.
     """
     if not isinstance(content, dict):
         raise AmcError(
@@ -130,11 +129,11 @@ def snr_levels(value: Any) -> tuple[float, ...]:
         numbers = {name: number(entry) for name, entry in value.items()}
         small = all(entry is not None and -1e3 <= entry <= 1e3 for entry in numbers.values())
         if set(value) != {"from", "to", "step"} or not small:
-            raise AmcError("a range has three numbers of dB, from -1000 to 1000: {from: -6, to: 18, step: 2}")
+            raise AmcError("a range has to have three numbers in dB from -1000 to 1000: {from: -6, to: 18, step: 2}")
         # As decimals, since a sum of tenths is 0.30000000000000004.
         first, last, step = (Decimal(str(numbers[name])) for name in ("from", "to", "step"))
         if step <= 0 or last < first or last - first > 1000 * step:
-            raise AmcError("a range goes upwards in at most 1000 steps: {from: -6, to: 18, step: 2}")
+            raise AmcError("a range has to ascend in at most 1000 steps: {from: -6, to: 18, step: 2}")
         return tuple(float(first + step * k) for k in range(int((last - first) / step) + 1))
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
@@ -150,7 +149,7 @@ def _own_instances(value: Any) -> int:
     return require_number("instances", value, 1, 10**7, integer=True)
 
 
-# What a test grid may have of its own → the attribute of the grid.
+# Key that only a test grid may have → the attribute of the grid.
 _OF_TESTS = {"instances": "instances", "snr_db": "snrs_db", "modulations": "modulations"}
 
 
@@ -162,10 +161,10 @@ def require_one_meaning(grids: Iterable[Grid]) -> None:
         for part in _parts(setting):
             channel = Scenario(channel=part.get("channel", "awgn")).paths
             if channel.name and known.setdefault(channel.name, channel) != channel:
-                raise AmcError(f"two channels are called {channel.name!r}: give each a name of its own")
+                raise AmcError(f"two channels are named {channel.name!r}: give each a name of its own")
             other = names.setdefault(canonical(channel), channel.name)
             if other != channel.name:
-                raise AmcError(f"channels {other!r} and {channel.name!r} are the same: give one of them")
+                raise AmcError(f"channels {other!r} and {channel.name!r} are the same: use only one of the names")
 
 
 def digests_of(grids: Iterable[Grid]) -> dict[str, str]:
@@ -176,19 +175,18 @@ def digests_of(grids: Iterable[Grid]) -> dict[str, str]:
 
 
 def _parts(setting: Setting) -> list[Setting]:
-    """A setting, and those of its mixture's components."""
+    """A setting, and the settings of its mixture's components."""
     return [setting, *(part for part, _ in setting.get("mixture", ()))]
 
 
 def _decided(axis: tuple[Setting, ...]) -> list[str]:
-    """The fields that an axis decides, those of a mixture's components among them."""
+    """The fields whose values an axis gives, including those of a mixture's components."""
     return list(dict.fromkeys(name for part in _parts(axis[0]) for name in part if name != "mixture"))
 
 
 def recipe_grid(content: Any) -> list[Setting]:
-    """Read fields of a recipe, or a list of such, any of which may have a list of values: every combination.
-
-    `like` among them names one of `RECIPES`, whose fields hold where they are not given.
+    """Read a recipe or a list of recipes; if fields have lists of values, every combination is a recipe.
+    The key `like` names one of `RECIPES`, from which all fields that are not given are taken.
     """
     combinations = []
     for section in content if isinstance(content, list) else [content]:
@@ -207,7 +205,7 @@ def recipe_grid(content: Any) -> list[Setting]:
 
 
 def _as(like: str = "", **fields: Any) -> Setting:
-    """The fields of a recipe, those that are left out as in the one that it is like."""
+    """The fields of a recipe; those that are left out are as in the recipe `like`."""
     return RECIPES.get(like, {}) | fields
 
 
@@ -223,13 +221,13 @@ def _require_recipe_field(name: str, values: list) -> None:
 
 
 def require_value(name: str, value: Any, optional: bool = False) -> None:
-    """Raise AmcError for an empty value, which YAML reads as null, where that means nothing."""
+    """Raise AmcError for an empty value, which YAML reads as null, unless null is allowed."""
     if value is None and not optional:
         raise AmcError(f"{name} has no value: give one, or leave it out")
 
 
 def each(reader: Callable[[Any], Any], entries: Iterable[Any]) -> list:
-    """What `reader` makes of each entry. Raises AmcError with the mistakes of all that it refuses, a line for each."""
+    """reader(entry) for each entry. Raises one AmcError for all entries that it refuses, with a line for each."""
     read, mistakes = [], {}
     for entry in entries:
         try:
@@ -249,35 +247,34 @@ class ModelEntry(NamedTuple):
     recipe: dict[str, Any]
 
     def __repr__(self) -> str:
-        """As messages and studies name it; hyperparameters at their default are left out."""
+        """The name and the hyperparameters that differ from their defaults, for messages."""
         fields = MODELS[self.name].hyperparameters if self.name in MODELS else {}
         values = {key: x for key, x in self.hyperparameters.items() if key not in fields or x != fields[key].default}
         return f"{self.name!s} {values}" if values else str(self.name)
 
 
 def model_name(content: Any) -> Any:
-    """What stands for the name where a model is to be: the key beside which there may be a recipe, or all of it."""
+    """The name in a model's entry: its only key besides `recipe`, or the entry itself."""
     names = [key for key in content if key != "recipe"] if isinstance(content, dict) else []
     return names[0] if len(names) == 1 else content
 
 
 def model_grid(content: Any, code: Code) -> list[ModelEntry]:
-    """Read a model: a name, or a name with hyperparameters, perhaps with a recipe beside it; all may have lists.
-
-    ``{resnet: {stacks: [3, 6]}, recipe: {learning_rate: 1e-4}}`` are two models with a recipe of their own.
+    """Read a model's entry: a name, or a name with hyperparameters and perhaps a recipe; values may be lists.
+    ``{resnet: {stacks: [3, 6]}, recipe: {learning_rate: 1e-4}}`` gives two models with a recipe of their own.
     """
     name, hyperparameters, recipe = model_name(content), {}, {}
     if isinstance(content, dict) and isinstance(name, str):
         hyperparameters, recipe = content[name], content.get("recipe", {})
     if not isinstance(name, str) or not isinstance(hyperparameters, dict):
         raise AmcError(
-            f"{content!r} is not a model: write a name, or 'name: {{hyperparameter: value}}', and beside it, if the "
-            "model has one of its own, 'recipe: {field: value}'"
+            f"{content!r} is not a model: write a name, or 'name: {{hyperparameter: value}}'; a recipe of the model's "
+            "own is written beside the name, 'recipe: {field: value}'"
         )
     name = code.model(name)
     known = model_spec(name).hyperparameters
     if "recipe" in hyperparameters and "recipe" not in known:
-        raise AmcError(f"the recipe of {name} stands beside it, not in it: {{{name}: {{}}, recipe: {{}}}}")
+        raise AmcError(f"the recipe of {name} has to be beside it, not in it: {{{name}: {{}}, recipe: {{}}}}")
     lists = {key: alternatives(known.get(key), value) for key, value in hyperparameters.items()}
     return [
         ModelEntry(name, validate_hyperparameters(name, combination), fields)
@@ -286,7 +283,7 @@ def model_grid(content: Any, code: Code) -> list[ModelEntry]:
 
 
 def model_names(content: Any, code: Code) -> tuple[str, ...]:
-    """Read a list of names of models that are trained in epochs, classes of `code` among them."""
+    """Read a list of names of models that are trained in epochs, which may be classes of `code`."""
     names = content if isinstance(content, list) else [content]
     for name in names:
         if not isinstance(name, str) or not model_spec(code.model(name)).epochs:
@@ -297,7 +294,7 @@ def model_names(content: Any, code: Code) -> tuple[str, ...]:
     return tuple(names)
 
 
-# Field → others without which it does nothing, as any values of them; the grid gives its own.
+# Field → fields that it needs, with a valid value to check it with; the values of the grid replace them.
 _PARTNERS = {
     "impulsive_index": {"impulsive_ratio": 1.0},
     "impulsive_ratio": {"impulsive_index": 1.0},
@@ -306,11 +303,11 @@ _PARTNERS = {
 
 
 def _values(name: str, values: Any, beside: Beside) -> list:
-    """The values of a field, each of them allowed."""
+    """The values of a field. Raises AmcError for one that is not allowed."""
     values = values if isinstance(values, list) else [values]
     if not values:
         raise AmcError(f"{name} is an empty list: give it at least one value")
-    if name in FILE_FIELDS:  # a path in a study is meant from where the study is
+    if name in FILE_FIELDS:  # a path in a study starts from the study's folder
         if "" in values:
             raise AmcError(
                 f"{name} '' is not allowed: it has to be the path of a file; leave it out where there is none"
@@ -323,19 +320,19 @@ def _values(name: str, values: Any, beside: Beside) -> list:
     partners = _PARTNERS.get(name, {})
     read = [Scenario(**{name: value} | (partners if value is not None else {})) for value in values]
     for scenario in read:
-        scenario.definition()  # which looks at files, whose digests the values keep
+        scenario.definition()  # reads the files, and the values keep their digests
     return [getattr(scenario, name) for scenario in read] if name in FILE_FIELDS else values
 
 
 def _zipped(content: Any, beside: Beside) -> tuple[Setting, ...]:
     if not isinstance(content, dict) or not content:
-        raise AmcError("zip is not understood: map scenario fields to lists of the same length")
+        raise AmcError(f"zip {content!r} is not allowed: map scenario fields to lists of the same length")
     require_known("scenario field", content, SCENARIO_FIELDS)
     lists = {name: _values(name, values, beside) for name, values in content.items()}
     lengths = {name: len(values) for name, values in lists.items()}
     if len(set(lengths.values())) > 1:
         text = ", ".join(f"{name} has {length}" for name, length in lengths.items())
-        raise AmcError(f"zip goes through lists of the same length, and {text} values")
+        raise AmcError(f"zip needs lists of the same length, but {text} values")
     return tuple(dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True))
 
 
@@ -343,7 +340,9 @@ def _mixture(content: Any, beside: Beside) -> tuple[tuple[Setting, float], ...]:
     components = []
     for entry in content if isinstance(content, list) else [content]:
         if not isinstance(entry, dict):
-            raise AmcError(f"{entry!r} is not part of a mixture: map scenario fields to one value each, and weight")
+            raise AmcError(
+                f"{entry!r} is not a component of a mixture: map scenario fields, and perhaps weight, to one value each"
+            )
         setting = {}
         for name, value in entry.items():
             if name == "weight":
@@ -366,7 +365,7 @@ def _varied(content: Any, train: Iterable[Grid]) -> list[tuple[Setting, ...]]:
         settings += [part for setting in settings for part, _ in setting.get("mixture", ())]
         values = [setting[name] for setting in settings if name in setting] if isinstance(name, str) else []
         if not values:
-            raise AmcError(f"vary: {name!r} is not a field that train gives: name some of those")
+            raise AmcError(f"vary: {name!r} is not a field with values in train: name fields of train")
         distinct = [value for index, value in enumerate(values) if value not in values[:index]]
         axes.append(tuple({name: value} for value in distinct))
     return axes

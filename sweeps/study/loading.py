@@ -1,4 +1,4 @@
-"""From the name of a study, a file or a text to a validated study at a scale."""
+"""Loading a study: from a name, a file, a text or a dictionary to a validated study at a scale."""
 
 from __future__ import annotations
 
@@ -30,27 +30,26 @@ Source = str | Path | Mapping | Study  # of a study: see `load_study`
 SUFFIXES = (".yaml", ".yml")  # of study files
 SHIPPED = Path(__file__).parents[1] / "studies"
 
-# What `--scale` sets (proposals of a search only) where the study has no `scales` entry of that name; `paper` is that
-# of P1 §IV-C.
-# Few instances in batches of the paper's size would be too few steps to learn anything. snr_stride: 4 takes every
-# fourth of the study's SNRs, the last one among them.
+# What `--scale` sets unless the study has a `scales` entry of that name (`proposals` applies to a search); `paper` is
+# that of P1 §IV-C.
+# `small` has smaller batches, since few instances in the paper's batches would be too few steps to learn anything.
+# snr_stride: 4 takes every fourth of the study's SNRs, including the last.
 SCALES = {
     "smoke": {"instances": 10, "snr_stride": 4, "epochs": 1, "proposals": 3},
     "small": {"instances": 100, "epochs": 20, "batch_size": 64},
     "paper": {"instances": 1000, "epochs": 80},
 }
 
-_UNNAMED = "the study"  # where messages say that a text or a dictionary is wrong
+_UNNAMED = "the study"  # name of a text or a dictionary in messages
 
 
 def load_study(source: Source, scale: str | None = None) -> Study:
     """Read and validate a study.
 
-    source: the path of a study file, the name of a study that is shipped with the package, the text of a study file,
-    or its content as a dictionary, in which tuples, ranges and NumPy's arrays may stand for lists. Paths in a text or a
-    dictionary are taken from the working directory, and the study is called "study". A `Study` is returned as it is.
-
-    Raises AmcError with one sentence that names the file, the field, the value and what is allowed.
+    source: the path of a study file, the name of a shipped study, the text of a study file, or its content as a
+    dictionary, in which tuples, ranges and NumPy arrays count as lists. Paths in a text or a dictionary start from the
+    working directory, and the study is named "study". A `Study` is returned unchanged.
+    Raises AmcError that names the file, the field, the value and what is allowed, with a line for each mistake.
     """
     if isinstance(source, Study):
         return source
@@ -72,10 +71,9 @@ def load_study(source: Source, scale: str | None = None) -> Study:
 
 
 def load_studies(sources: Source | Sequence[Source], scale: str | None = None) -> Study | Studies:
-    """A study from any source that `load_study` takes, or all of several as one.
-
-    A pattern among them, such as p1-*, names the shipped studies that match. Raises AmcError as `load_study` does,
-    where nothing matches, and for a search among others.
+    """A study from any source that `load_study` takes, or several studies as one.
+    A pattern, such as p1-*, names all shipped studies that match. Raises AmcError as `load_study` does, if nothing
+    matches a pattern, and if a search is one of several studies.
     """
     if isinstance(sources, Studies):
         return sources
@@ -85,7 +83,7 @@ def load_studies(sources: Source | Sequence[Source], scale: str | None = None) -
         return studies[0]
     for study in studies:
         if isinstance(study, SearchStudy):
-            raise AmcError(f"{study.name} is a search: name it without other studies")
+            raise AmcError(f"{study.name} is a search: it has to be run without other studies")
     return Studies(tuple(studies))
 
 
@@ -99,14 +97,14 @@ def expanded(sources: list[Source]) -> list[Source]:
         if isinstance(source, str) and set(source) & set("*?[") and not (_is_text(source) or Path(source).exists()):
             matches = matching(shipped(), source)
             if not matches:
-                message = f"no shipped study is named like {source!r}, and patterns are of their names"
+                message = f"no shipped study is named like {source!r}; a pattern matches names of shipped studies"
                 raise AmcError(message + suggest(source, shipped()))
         studies += [match for match in matches if not (isinstance(match, str) and match in studies)]
     return studies
 
 
 def _content(source: Source) -> tuple[dict, str, Path, str]:
-    """The content of a study, its name, the folder that its paths are taken from, and where messages say it stands."""
+    """The content of a study, its name, the folder that its paths start from, and its name in messages."""
     if isinstance(source, Mapping):
         return require_content(_plain(source), _UNNAMED), "study", Path.cwd(), _UNNAMED
     if isinstance(source, str) and _is_text(source):
@@ -117,21 +115,20 @@ def _content(source: Source) -> tuple[dict, str, Path, str]:
         path = _find(str(source))
     except (OSError, ValueError) as error:
         known = isinstance(error, AmcError)
-        raise error if known else AmcError(f"study {str(source)[:80]!r} is not the name of a file") from None
+        raise error if known else AmcError(f"study {str(source)[:80]!r} is not allowed: it has to be the path of a file") from None
     return read_content(path), study_name(path), path.absolute().parent, str(path)
 
 
 def at_every_scale(source: Source, scale: str | None = None) -> list[Study]:
-    """A study as it is written and at each scale that it can be run at; or at one scale alone.
-
-    Raises AmcError as `load_study` does for the study as it is written.
+    """A study as it is written and at each scale that it can be run at, or only at `scale` if it is given.
+    Raises AmcError as `load_study` does.
     """
     if scale is not None:
         return [load_study(source, scale)]
     written = load_study(source)
     studies = [written]
     for name in dict.fromkeys([*SCALES, *written.file.scales]):
-        with suppress(AmcError):  # it has no such runs
+        with suppress(AmcError):  # the study has no runs at this scale
             studies.append(load_study(source, name))
     return studies
 
@@ -142,7 +139,7 @@ def _is_text(source: str) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """What Python holds as what YAML would have given."""
+    """A value with tuples, arrays, paths and the like converted to the types that YAML has."""
     if isinstance(value, Mapping):
         return {key: _plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple | range):
@@ -157,13 +154,12 @@ def _require_starts(file: StudyFile) -> None:
     trained = {model.name for model in file.models if model_spec(model.name).epochs}
     for index, stage in enumerate(file.transfer):
         if not trained & set(stage.models or trained):
-            raise AmcError(f"transfer.{index}: no run above can start it: the study has none of its models")
+            raise AmcError(f"transfer.{index}: no run can start this stage: the study trains none of its models")
 
 
 def parse_scenario(text: str, files: Sequence[str | Path] = ()) -> Scenario:
-    """A scenario as it stands on a command line: a channel, a shipped scenario, or fields in YAML's braces.
-
-    files: Python files, all in one folder, whose functions may be its front end.
+    """A scenario of a command line: the name of a channel or of a shipped scenario, or fields in YAML's braces.
+    files: Python files, all in one folder, whose functions may be its front end. Raises AmcError.
     """
     named = {name: Scenario(channel=name) for name in CHANNELS} | {"augmod": AUGMOD, "augmod_offsets": AUGMOD_OFFSETS}
     if text in named:
@@ -173,7 +169,8 @@ def parse_scenario(text: str, files: Sequence[str | Path] = ()) -> Scenario:
     except AmcError as error:
         raise AmcError(f"scenario {text!r} is not YAML: {error}") from None
     if not isinstance(fields, dict):
-        raise AmcError(f"scenario {text!r} is not known{suggest(text, named)}, nor fields such as '{{upsampling: 4}}'")
+        fields_form = "fields are written '{upsampling: 4}'"
+        raise AmcError(f"scenario {text!r} is not known{suggest(text, named)}; {fields_form}")
     require_known("scenario field", fields, SCENARIO_FIELDS)
     given = {name: str(paths.expanded(fields[name])) for name in FILE_FIELDS if isinstance(fields.get(name), str)}
     if "front_end" in fields:
@@ -186,7 +183,7 @@ def parse_scenario(text: str, files: Sequence[str | Path] = ()) -> Scenario:
 
 
 def parse_modulations(text: str) -> tuple[str, ...]:
-    """Modulations as they stand on a command line: a name, a set, names with commas, or a list in YAML."""
+    """Modulations of a command line: a name, a set, names separated by commas, or a list in YAML. Raises AmcError."""
     if not text.lstrip().startswith(("[", "{")):
         several = "," in text or text in MODULATIONS
         return modulation_names([name.strip() for name in text.split(",")] if several else text)
@@ -212,7 +209,9 @@ def _search_study(name: str, space: Space, folder: Path, code: Code, scale: str 
 
 
 def _at_scale(name: str, files: list[StudyFile], scale: str | None) -> Study:
-    """The first of the files as a study; the recipe with the most epochs, or the largest batch, has the scale's."""
+    """The first of the files as a study at a scale.
+    Epochs and batch sizes are scaled so that the largest of each over all files has the scale's value.
+    """
     file, sizes = files[0], _sizes(files[0], scale)
     recipes = [SCALED | fields | model.recipe for file in files for model in file.models for fields in file.recipe]
     most = {name: max(fields[name] for fields in recipes) for name in SCALED}
@@ -223,7 +222,7 @@ def _at_scale(name: str, files: list[StudyFile], scale: str | None) -> Study:
 
 
 def _sizes(file: StudyFile, scale: str | None) -> dict[str, int]:
-    """What a scale sets, by the study's own entry of that name or by ours; nothing without a scale."""
+    """What a scale sets: `SCALES` updated by the study's own entry of that name; {} without a scale."""
     sizes = {key: dict(values) for key, values in SCALES.items()}
     for key, section in file.scales.items():
         sizes.setdefault(key, {}).update(section.model_dump(exclude_none=True))
@@ -243,12 +242,12 @@ def _find(name: str) -> Path:
 
 
 def run_command(study: str, store: str | Path, scale: str | None = None) -> str:
-    """The command that computes a study, as a shell takes it."""
+    """The shell command that computes a study."""
     return shlex.join(["amc", "run", study, *(["--scale", scale] if scale else []), "--store", str(store)])
 
 
 def study_name(source: str | Path) -> str:
-    """What a study is called: a shipped name as it is, of a file the name without .yaml or .yml."""
+    """The name of a study: that of a shipped study, or that of a file without .yaml or .yml."""
     path = Path(source)
     return path.stem if path.suffix in SUFFIXES else path.name
 

@@ -1,4 +1,4 @@
-"""What a test of a recording tests: the part for tests of one that trained the run, all of any other."""
+"""Tests of recordings: the test part of a recording that trained the run, the whole of any other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from amc_core.run import Dataset, Run
 
 
 def trained_recordings(run: Run) -> dict[str, int]:
-    """Recording → samples of an instance in training, of all that a run, or one that it descends from, trained on."""
+    """Recording → samples of an instance in training, for all that a run, or one that it descends from, trained on."""
     known = trained_recordings(run.parent) if run.parent else {}
     components = run.dataset.scenario.components
     return known | {part.recording: run.dataset.length for part in components if part.recording}
@@ -21,8 +21,8 @@ def trained_recordings(run: Run) -> dict[str, int]:
 def recorded_test(test: Dataset, known: dict[str, int], levels: bool, most: int | None) -> Dataset:
     """The test dataset of a recording.
 
-    test: as of a simulated scenario. known: what has trained the run, see `trained_recordings`. levels: whether the
-    test names its SNRs. most: instances of each modulation and SNR that are tested of a whole recording, None for all.
+    test: as for a simulated scenario. known: see `trained_recordings`. levels: whether the test names its SNRs.
+    most: instances of each modulation and SNR that are tested if the whole recording is; None for all.
     """
     [scenario] = test.scenario.components
     split = known.get(scenario.recording)
@@ -32,7 +32,7 @@ def recorded_test(test: Dataset, known: dict[str, int], levels: bool, most: int 
 
 
 def from_folder(value: Any, folder: Path) -> Any:
-    """A path, or a mapping with the path of a file, as it is meant from a folder."""
+    """A path, or a mapping with the path of a file, resolved from a folder."""
     if isinstance(value, str):
         return DigestedPath(value if value.startswith(BUCKET) else str(folder / expanded(value)))
     if isinstance(value, dict) and isinstance(value.get("file"), str) and value["file"]:

@@ -33,7 +33,7 @@ _DIMENSION = {
 
 
 def study_schema() -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of a study file. What it lets pass may still be refused with a better sentence."""
+    """JSON Schema (draft 2020-12) of a study file. A file that is valid by it may still be refused by `load_study`."""
     known = file.StudyFile.model_json_schema()
     for name, descriptions in _field_texts().items():
         properties = (known if name == "StudyFile" else known["$defs"].get(name, {})).get("properties", {})
@@ -62,7 +62,7 @@ def study_schema() -> dict[str, Any]:
 
 
 def _field_texts() -> dict[str, dict[str, str]]:
-    """Class of a section → its fields → the text that stands below each in the source, on one line or several."""
+    """Class of a section → its fields → the docstring below each in the source."""
     classes = (node for node in ast.parse(inspect.getsource(file)).body if isinstance(node, ast.ClassDef))
     return {
         section.name: {
@@ -75,7 +75,7 @@ def _field_texts() -> dict[str, dict[str, str]]:
 
 
 def _replace(section: dict, schemas: dict[str, dict]) -> None:
-    """Puts schemas in the place of what Pydantic knows, whose descriptions stay."""
+    """Replace the schemas of Pydantic's fields, and keep their descriptions."""
     known = section["properties"]
     known |= {name: schema | {"description": known[name]["description"]} for name, schema in schemas.items()}
 
@@ -97,7 +97,7 @@ def _object(properties: dict[str, dict]) -> dict:
 
 
 def _recipe() -> dict:
-    """A recipe, each field one value, several, or searched."""
+    """A recipe; each field has one value, several values or a dimension."""
     fields = {name: _described(_searched(_one_or_list(value))) for name, value in _schemas(Recipe).items()}
     description = "A recipe of the literature, whose fields hold where they are not given."
     return _object(fields | {"like": _one_or_list({"enum": list(RECIPES)}) | {"description": description}})
@@ -109,7 +109,7 @@ def _schemas(cls: type) -> dict[str, dict]:
 
 
 def _described(schema: dict) -> dict:
-    """The schema with the first description that stands in it."""
+    """The schema with the first description inside it."""
     return schema | {"description": _first(schema)}
 
 
@@ -121,7 +121,7 @@ def _first(schema: Any) -> str | None:
 
 
 def _dimension() -> dict:
-    """What a search decides, in the place of a value."""
+    """A dimension of a search, which replaces a value."""
     ends = {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2}
     kinds = {"int": ends, "float": ends, "choice": {"type": "array", "minItems": 1}}
     more = {"step": _NUMBER, "log": {"type": "boolean"}, "when": {"type": "object", "minProperties": 1}}
@@ -134,7 +134,7 @@ def _searched(value: dict) -> dict:
 
 
 def _model() -> dict:
-    """A model's name, or its name with hyperparameters, and beside it perhaps a recipe of its own."""
+    """A model's name, or its name with hyperparameters and perhaps a recipe beside it."""
     models = {
         name: _object(
             {key: _described(_searched(_one_or_list(entry.schema()))) for key, entry in spec.hyperparameters.items()}
@@ -154,12 +154,12 @@ def _model() -> dict:
 
 
 def _open(schema: Any) -> Any:
-    """The schema, where a search may decide the numbers in it as well."""
+    """The schema with every number in it replaced by a number or a dimension."""
     if isinstance(schema, list):
         return [_open(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    if isinstance(schema.get("type"), list):  # which numbers have, and nothing else
+    if isinstance(schema.get("type"), list):  # only numbers have several types
         return _searched(schema) | {key: schema[key] for key in ("description",) if key in schema}
     return {key: _open(part) for key, part in schema.items()}
 

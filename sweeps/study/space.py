@@ -1,9 +1,8 @@
-"""The search space of a study: what in its models, recipes and training settings is a dimension instead of a value.
-
-A dimension is a mapping where a value would stand: ``{int: [2, 10]}``, ``{float: [1e-4, 1e-2], log: true}``,
-``{choice: [paper, identity]}``. In `train` that may be a field, a bound of a distribution or a weight of a mixture, and
-`length` may be one. Several models are a choice among them, and the dimensions of each belong to it alone.
-Values chosen for all dimensions turn the study's content into that of a plain study.
+"""The search space of a study: the dimensions in its models, recipes and training settings.
+A dimension is a mapping that replaces a value: ``{int: [2, 10]}``, ``{float: [1e-4, 1e-2], log: true}``,
+``{choice: [paper, identity]}``. In `train` it may replace a field, a bound of a distribution or a weight of a mixture;
+it may also replace `length`. Several models are a choice among them, and the dimensions of a model apply only to it.
+A value for each dimension turns the study's content into that of a plain study.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from sweeps.study.grid import model_grid, model_name, recipe_grid
 
 MODEL = "model"  # the dimension that chooses among several models
 
-Values = dict[str, Any]  # name of a dimension → value, of those that apply; a list among choices as its JSON
+Values = dict[str, Any]  # name of each dimension that applies → value; a choice that is a list has its JSON text
 
 _KINDS = ("int", "float", "choice")
 _KEYS = (*_KINDS, "step", "log", "when")
@@ -32,12 +31,11 @@ _KEYS = (*_KINDS, "step", "log", "when")
 
 @dataclass(frozen=True)
 class Dimension:
-    """One field that a search decides.
-
-    place: the keys that lead to the field in the study's content (names of these attributes are part of a search's
-    key). A number lies in [low, high], on a grid of `step` from low if there is one; with `log` it is searched on a
-    logarithmic scale. `when`: names and values of other dimensions, all of which must hold; otherwise the field is left
-    to its default.
+    """One field that a search chooses.
+    place: the keys that lead to the field in the study's content. (The names of these attributes are part of a search's
+    key.) low, high, step: a number lies in [low, high], and on the grid low + k·step if there is a step. log: whether
+    it is searched on a logarithmic scale. when: names and values of other dimensions; unless all of them hold, the
+    field has its default.
     """
 
     name: str
@@ -56,10 +54,10 @@ class Dimension:
         return tuple(map(_label, self.choices)) if self.kind == "choice" else (self.low, self.high)
 
     def value(self, label: Any) -> Any:
-        """What stands in the study for a value of the dimension."""
+        """The value in the study for a value that the search chose."""
         if self.kind == "choice":
             return next(value for value in self.choices if _label(value) == label)
-        if self.kind == "float" and self.step:  # as the grid has it; a sum of tenths is 0.30000000000000004
+        if self.kind == "float" and self.step:  # exactly on the grid; a float sum of tenths is 0.30000000000000004
             low, step = Decimal(str(self.low)), Decimal(str(self.step))
             return float(low + step * round((Decimal(str(label)) - low) / step))
         return label
@@ -74,7 +72,7 @@ class Dimension:
         return all(name in values and values[name] == value for name, value in self.when)
 
     def grid(self) -> list:
-        """All values, where they can be counted; otherwise AmcError."""
+        """All values of the dimension. Raises AmcError if they cannot be counted or are too many."""
         if self.kind == "choice":
             return list(self.ends)
         if self.step is None and self.kind == "float":
@@ -82,19 +80,19 @@ class Dimension:
         low, high, step = (Decimal(str(number)) for number in (self.low, self.high, self.step or 1))
         count = int((high - low) / step) + 1
         if count > LARGEST:
-            raise AmcError(f"{self.name}: a grid of {count:,} values has more than {LARGEST:,}: use another sampler")
+            raise AmcError(f"{self.name}: {count:,} values are more than the {LARGEST:,} of a grid: use another sampler")
         return [(int if self.kind == "int" else float)(low + step * k) for k in range(count)]
 
 
 @dataclass(frozen=True)
 class Space:
-    """The dimensions of a study, each after those that it depends on, and the content in which they stand."""
+    """The dimensions of a study, each after those that it depends on, and the study's content."""
 
     content: dict
     dimensions: tuple[Dimension, ...]
 
     def choose(self, choice: Callable[[Dimension], Any]) -> Values:
-        """A value for every dimension that applies, given those chosen before it."""
+        """choice(dimension) for every dimension that applies, given the values of those before it."""
         values: Values = {}
         for dimension in self.dimensions:
             if dimension.applies(values):
@@ -102,7 +100,7 @@ class Space:
         return values
 
     def fill(self, values: Values) -> dict:
-        """The content of the plain study that these values make."""
+        """The content of the plain study with these values."""
         content = deepcopy(self.content)
         for dimension in self.dimensions:
             if dimension.name == MODEL:
@@ -120,7 +118,7 @@ class Space:
         return content
 
     def ends(self) -> Iterator[tuple[str, Values]]:
-        """For each model: the first values of all dimensions, then each dimension at each of its ends; with words."""
+        """(prefix for messages, values) for each model: all dimensions at their first ends, then each at each end."""
         named = {dimension.name: dimension for dimension in self.dimensions}
         seen = []
         for model in named[MODEL].ends if MODEL in named else (None,):
@@ -153,13 +151,13 @@ class Space:
 def read_space(content: dict, code: Code) -> Space:
     """Find the dimensions in a study's content. code: the files that it names.
 
-    Raises AmcError for a dimension that is not understood, or not of its field.
+    Raises AmcError for a dimension that is malformed or that its field does not allow.
     """
     content = deepcopy(content)
     if "search" in content and not isinstance(content["search"], dict):
-        raise AmcError("search: it maps proposals, sampler, pruner, objective, seed and storage to values")
+        raise AmcError("search: map keys (proposals, sampler, pruner, objective, seed, storage) to values")
     searched = "search" in content
-    pairs: list[tuple[Dimension, dict]] = []  # each with the section in which it stands
+    pairs: list[tuple[Dimension, dict]] = []  # each with its section
     if isinstance(content.get("models"), dict | str):
         content["models"] = [content["models"]]
     models = content["models"] if isinstance(content.get("models"), list) else []
@@ -181,23 +179,26 @@ def read_space(content: dict, code: Code) -> Space:
     if searched and len(models) > 1:
         names = [model_name(entry) for entry in models]
         if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
-            raise AmcError("models: a search chooses among models of different names: make its differences dimensions")
+            raise AmcError(
+                "models: a search needs models of different names: write variants of one model as dimensions of its "
+                "hyperparameters"
+            )
         dimensions = [_of_model(dimension, names) for dimension in dimensions]
         dimensions.insert(0, Dimension(MODEL, ("models",), "choice", choices=tuple(names)))
     if dimensions and not searched:
         raise AmcError(
-            f"{dimensions[0].name} is a dimension: the study needs a section such as 'search: {{proposals: 20}}'"
+            f"{dimensions[0].name} is a dimension: add a section search to the study, such as 'search: {{proposals: 20}}'"
         )
     if searched and not dimensions:
         raise AmcError(
-            "search: nothing is searched: give a hyperparameter, or a field of recipe or train, a dimension, "
-            "as {int: [2, 10]}"
+            "search: nothing is searched: replace the value of a hyperparameter, or of a field of recipe or train, by "
+            "a dimension such as {int: [2, 10]}"
         )
     return Space(content, tuple(_ordered(dimensions)))
 
 
 def _of_model(dimension: Dimension, names: list[str]) -> Dimension:
-    """The dimension of one of several models applies where that model is chosen."""
+    """The dimension with the condition that its model is chosen, if it belongs to one of several models."""
     if dimension.place[0] != "models":
         return dimension
     return replace(dimension, when=((MODEL, names[dimension.place[1]]), *dimension.when))
@@ -206,8 +207,8 @@ def _of_model(dimension: Dimension, names: list[str]) -> Dimension:
 def _hyperparameters(content: Any, model: str, path: tuple, code: Code) -> list[tuple[Dimension, dict]]:
     if not isinstance(content, dict):
         return []
-    content = {key: value for key, value in content.items() if key != "recipe"}  # which `model_grid` refuses
-    # The classifier decides what else a model of scikit-learn takes.
+    content = {key: value for key, value in content.items() if key != "recipe"}  # `model_grid` refuses it
+    # The other hyperparameters of a scikit-learn model depend on the classifier.
     fixed = {key: value for key, value in content.items() if key == "classifier" and isinstance(value, str)}
 
     def accept(field: str, value: Any) -> None:
@@ -217,7 +218,7 @@ def _hyperparameters(content: Any, model: str, path: tuple, code: Code) -> list[
 
 
 def _recipe(content: Any, path: tuple, name: str = "") -> list[tuple[Dimension, dict]]:
-    """The dimensions in a recipe, or in a list of recipes. name: the first part of their names; by default the path."""
+    """The dimensions in a recipe or a list of recipes. name: prefix of their names, by default the path."""
     name = name or ".".join(map(str, path))
     if isinstance(content, list):
         return [entry for n, part in enumerate(content) for entry in _recipe(part, (*path, n), f"{name}.{n}")]
@@ -227,10 +228,8 @@ def _recipe(content: Any, path: tuple, name: str = "") -> list[tuple[Dimension, 
 
 
 def _nested(content: Any, name: str, path: tuple, section: Any) -> list[tuple[Dimension, Any]]:
-    """The dimensions anywhere in a grid of scenarios, each with what it stands in.
-
-    A dictionary with the key of a kind is a dimension. Whether its field takes the values is tried with the study: see
-    `SearchStudy.require_searchable`.
+    """The dimensions anywhere in a grid of scenarios, each with the mapping or list that contains it.
+    A dictionary with the key of a kind is a dimension. `SearchStudy.require_searchable` checks its values.
     """
     if isinstance(content, dict) and set(content) & set(_KINDS):
         try:
@@ -240,7 +239,7 @@ def _nested(content: Any, name: str, path: tuple, section: Any) -> list[tuple[Di
     parts: list[tuple[Any, str, Any]] = []
     if isinstance(content, dict):
         parts = [(key, f"{name}.{key}" if name else str(key), part) for key, part in content.items()]
-        if len(content) == 1 and next(iter(content)) in DISTRIBUTIONS:  # whose bounds are named by what they are of
+        if len(content) == 1 and next(iter(content)) in DISTRIBUTIONS:  # bounds are named low and high
             [(kind, bounds)] = content.items()
             ends = zip((f"{name}.low", f"{name}.high"), bounds, strict=False) if isinstance(bounds, list) else ()
             return [
@@ -274,11 +273,11 @@ def _dimension(content: dict, name: str, path: tuple) -> Dimension:
     require_known("dimension's key", content, _KEYS)
     kinds = [kind for kind in _KINDS if kind in content]
     if len(kinds) != 1:
-        raise AmcError("a dimension is one of {int: [low, high]}, {float: [low, high]} and {choice: [value, …]}")
+        raise AmcError("a dimension has to be {int: [low, high]}, {float: [low, high]} or {choice: [value, …]}")
     [kind] = kinds
     when = content.get("when", {})
     if not isinstance(when, dict) or ("when" in content and not when):
-        raise AmcError(f"when {when!r} is not understood: map fields beside it to the value they must have")
+        raise AmcError(f"when {when!r} is not allowed: map fields of the same section to the values they need to have")
     when = tuple((str(field), _label(value)) for field, value in when.items())
     if kind == "choice":
         return Dimension(name, path, kind, choices=_choices(content), when=when)
@@ -287,9 +286,9 @@ def _dimension(content: dict, name: str, path: tuple) -> Dimension:
     if not isinstance(log, bool):
         raise AmcError(f"log {log!r} is not allowed: it has to be true or false")
     if log and low <= 0:
-        raise AmcError(f"a logarithmic range starts above 0, not at {low:g}")
+        raise AmcError(f"a logarithmic range has to start above 0, not at {low:g}")
     if log and step is not None:
-        raise AmcError("a logarithmic range has no step: leave out log or step")
+        raise AmcError("a logarithmic range cannot have a step: leave out log or step")
     return Dimension(name, path, kind, low, high, step, log, when=when)
 
 
@@ -297,15 +296,15 @@ def _choices(content: dict) -> tuple:
     choices = content["choice"]
     for key in ("step", "log"):
         if key in content:
-            raise AmcError(f"{key} is for int and float: a choice has none")
+            raise AmcError(f"{key} is not allowed with choice: it is for int and float")
     if not isinstance(choices, list) or not choices:
         raise AmcError(f"choice {choices!r} is not allowed: list at least one value")
     labels = [_label(value) for value in choices]
     if any(value != value for value in labels):
-        raise AmcError("a choice that is not a number cannot be told from others")
+        raise AmcError("choice has the value nan, which is not allowed")
     repeated = next((value for index, value in enumerate(labels) if value in labels[:index]), None)
     if repeated is not None:
-        raise AmcError(f"{repeated!r} stands twice in choice")
+        raise AmcError(f"{repeated!r} is listed twice in choice")
     return tuple(choices)
 
 
@@ -315,7 +314,7 @@ def _range(kind: str, content: dict) -> tuple[float, float, float | None]:
         raise AmcError(f"{kind} {bounds!r} is not allowed: give the lowest and the highest value, as [2, 10]")
     low, high = (require_number(kind, bound, -1e9, 1e9, integer=kind == "int") for bound in bounds)
     if low > high:
-        raise AmcError(f"{kind} {bounds!r} is not allowed: the lower value comes first")
+        raise AmcError(f"{kind} {bounds!r} is not allowed: the lower value has to come first")
     if "step" not in content:
         return low, high, None
     step = require_number("step", content["step"], -1e9, 1e9, integer=kind == "int")
@@ -327,21 +326,21 @@ def _range(kind: str, content: dict) -> tuple[float, float, float | None]:
 
 
 def _label(value: Any) -> Any:
-    """A value as the storage of a search can hold it."""
+    """A value in a form that the storage of a search can hold."""
     return json.dumps(value, default=str) if isinstance(value, list | dict) else value
 
 
 def _conditional(dimension: Dimension, section: dict, dimensions: list[Dimension]) -> Dimension:
-    """The dimension with its conditions on other dimensions; a condition on a fixed field holds or is refused."""
+    """The dimension with its conditions on other dimensions. Raises AmcError if a condition never holds."""
     conditions = []
     for field, label in dimension.when:
         beside = next((d for d in dimensions if d.place == (*dimension.place[:-1], field)), None)
         condition = f"{dimension.name}: when {field} is {label!r}"
         if field not in section:
             known = section if isinstance(section, dict) else ()
-            raise AmcError(f"{condition}: there is no {field} beside it{suggest(field, known)}")
+            raise AmcError(f"{condition}: the section has no {field}{suggest(field, known)}")
         if beside is dimension or not (beside.holds(label) if beside else _label(section[field]) == label):
-            raise AmcError(f"{condition}: it never is")
+            raise AmcError(f"{condition}: {field} never has this value")
         if beside:
             conditions.append((beside.name, label))
     return replace(dimension, when=tuple(conditions))
@@ -361,7 +360,7 @@ def _ordered(dimensions: list[Dimension]) -> list[Dimension]:
 
 
 def _conditions(dimension: Dimension, named: dict[str, Dimension]) -> Values:
-    """What other dimensions must be for this one to apply."""
+    """The values of other dimensions for which this one applies."""
     return {
         name: value
         for other, label in dimension.when

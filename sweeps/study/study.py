@@ -1,7 +1,7 @@
 """A study: the runs and cells that a study file names.
 
-A study owns nothing; it selects. Editing it and running it again computes what it now names and the store lacks.
-Where fields of it are to be searched, it is a `SearchStudy`, and every proposal for them a plain `Study`.
+A study owns no results; it selects them. After an edit, running it computes what it now names and the store lacks.
+If fields of it are searched, it is a `SearchStudy`, and every proposal is a plain `Study`.
 """
 
 from __future__ import annotations
@@ -68,9 +68,8 @@ class _TestRequest(NamedTuple):
 
 @lru_cache(maxsize=4096)  # which many runs ask for
 def _undecided(grid: Grid, base: Scenario, paths: tuple[str, ...]) -> Scenario:
-    """A training scenario, in which what a grid of tests decides is as usual.
-
-    paths: of its files, since the same content may lie elsewhere as well.
+    """A training scenario in which the fields that a test grid gives have their defaults.
+    paths: of its files; they are part of the cache's key, since the same content may have several paths.
     """
     return replace(base, **{field: getattr(_USUAL, field) for field in grid.given})
 
@@ -84,13 +83,13 @@ class Study:
     scale: str | None
     instances: int
     snrs_db: tuple[float, ...]
-    factors: dict[str, float]  # field of every recipe → what the scale multiplies it by
-    snr_stride: int  # of the SNRs that a test has of its own, as the scale has it
+    factors: dict[str, float]  # field of every recipe → the factor of the scale
+    snr_stride: int  # of the scale, for a test's own SNRs
 
     def dataset(self, scenario: Scenario | Mixture, length: int, test: Grid = _PLAIN) -> Dataset:
-        """The instances of a scenario that this study trains on, or tests on as the grid of a test has it."""
+        """The dataset of a scenario for training, or for a test with the grid's own instances, SNRs and modulations."""
         file, own = self.file, test.instances
-        if own is not None and self.instances != file.instances:  # at a scale, as many more or fewer as in training
+        if own is not None and self.instances != file.instances:  # a scale changes both by the same factor
             own = max(1, round(own * self.instances / file.instances))
         return Dataset(
             scenario,
@@ -106,17 +105,17 @@ class Study:
     def runs(self) -> list[Run]:
         """Every training run, each once and after the run that it starts from.
 
-        Models × lengths × training scenarios × recipes × seeds; then, for each stage of transfer, those of the
-        runs before it, earlier stages included, that it takes × training scenarios × recipes.
+        The runs are models × lengths × training scenarios × recipes × seeds. Each stage of transfer adds: runs that it
+        starts from (of training and earlier stages) × its training scenarios × its recipes.
         """
         return [named.run for named in self._named.values()]
 
     def stage_of(self, run: Run) -> str:
-        """The name of the stage that a run belongs to: "training", or that of the transfer that names it first."""
+        """The name of a run's stage: "training", or that of the first transfer stage that names it."""
         return self._named[run.key].stage
 
     def tests(self, run: Run) -> tuple[Dataset, ...]:
-        """The test datasets of a run, each once; fields that the test grid leaves out are those of its training."""
+        """The test datasets of a run, each once; fields that the test grid leaves out are as in its training."""
         grids, bases = self._named[run.key].tests, run.dataset.scenario.components
         requests = tuple(self._request(grid, base, run) for grid in grids for base in bases)
         if len(requests) == 1:
@@ -127,18 +126,18 @@ class Study:
         return self._expansions[requests]
 
     def last_runs(self) -> list[Run]:
-        """The runs from which no other of the study starts: those after transfer, where there is any."""
+        """The runs from which no other of the study starts: those after transfer, if there is any."""
         runs = self.runs()
         started = {run.parent.key for run in runs if run.parent}
         return [run for run in runs if run.key not in started]
 
     def unseen_tests(self, run: Run) -> list[Dataset]:
-        """The test datasets of a run in scenarios that neither it nor a run that it descends from could know."""
+        """The test datasets of a run in scenarios on which neither it nor a run that it descends from was trained."""
         return [test for test in self.tests(run) if is_unseen(test, run)]
 
     @cached_property
     def _named(self) -> dict[str, _Named]:
-        """Run key → the run, and what the study says of it."""
+        """Run key → the run, the grids of its tests, and its stage."""
         file, named = self.file, {}
         require_one_meaning(file.grids)
         training = [
@@ -167,7 +166,7 @@ class Study:
         return named
 
     def _transferred(self, stage: TransferSection, parents: list[Run]) -> Iterator[Run]:
-        """The runs of a stage: what it leaves out of scenario and recipe is as in the run that it starts from."""
+        """The runs of a stage; fields of scenario and recipe that it leaves out are as in the run that it starts from."""
         for parent in parents:
             if stage.models and parent.model not in stage.models:
                 continue
@@ -179,16 +178,19 @@ class Study:
                     yield Run(parent.model, dataset, recipe, parent.seed, parent.hyperparameters, parent)
 
     def _scaled(self, fields: dict) -> dict:
-        """Fields of a recipe as the scale has them."""
+        """Fields of a recipe, multiplied by the factors of the scale."""
         factors = {name: factor for name, factor in self.factors.items() if name in fields}
         return fields | {name: max(1, round(fields[name] * factor)) for name, factor in factors.items()}
 
     def _request(self, grid: Grid, base: Scenario, run: Run) -> _TestRequest:
-        """What decides the test datasets of a run by one grid; runs with equal requests share them."""
+        """What the test datasets of a run by one grid depend on; runs with equal requests share them."""
         lengths = self.file.test_length or (run.dataset.length,)
         if lengths != (run.dataset.length,):
             if not model_spec(run.model).any_length:
-                raise AmcError(f"test_length: {run.model} classifies instances of the length it was trained on only")
+                raise AmcError(
+                    f"test_length: {run.model} classifies only instances of its training's length, "
+                    f"{run.dataset.length} samples"
+                )
             if min(lengths) < (shortest := shortest_length(run.model, run.hyperparameters)):
                 raise AmcError(
                     f"test_length: {min(lengths)} is too short: {run.model} needs at least {shortest} samples"
@@ -211,7 +213,7 @@ class Study:
         return self._expansions[request]
 
     def _test(self, scenario: Scenario, length: int, grid: Grid, known: dict[str, int]) -> Dataset:
-        """A test dataset; at a scale, at most as many instances of a recording as are simulated there."""
+        """A test dataset. At a scale, a test of a recording has at most as many instances as a simulated one."""
         test = self.dataset(scenario, length, grid)
         if not scenario.recording:
             return test
@@ -225,21 +227,20 @@ class Study:
 
     @property
     def resources(self) -> ResourcesSection:
-        """What a trial takes."""
+        """The processor cores and GPUs that a trial takes."""
         return self.file.resources
 
 
 @dataclass(frozen=True)
 class SearchStudy(Study):
-    """A study whose models, recipes or training settings are searched; its runs are those of the proposals made so far.
-
-    file: of the first values of all dimensions; what is no dimension is the same in every proposal.
+    """A study whose models, recipes or training settings are searched; its runs are those of the proposals so far.
+    file: with every dimension at its first end; all other keys are the same in every proposal.
     """
 
     space: Space
     folder: Path
-    scaled_proposals: int | None  # what the scale makes of the section's
-    digests: dict[str, str]  # of files, by path, so that every proposal, wherever it is made, means the same content
+    scaled_proposals: int | None  # number of proposals of the scale
+    digests: dict[str, str]  # path → digest of each file, so that every proposal, on every machine, has the same content
     proposals: tuple[Study, ...] = ()
 
     @property
@@ -252,12 +253,12 @@ class SearchStudy(Study):
 
     @cached_property
     def ends(self) -> tuple[Study, ...]:
-        """A proposal for every end of every dimension, the others at their first values."""
+        """A proposal for every end of every dimension, with the others at their first ends."""
         return tuple(self.proposal(values) for _, values in self.space.ends())
 
     @property
     def wanted(self) -> int:
-        """How many proposals are to be evaluated."""
+        """How many proposals a complete search has."""
         wanted = self.scaled_proposals or self.search.proposals
         if self.search.sampler != "grid":
             return wanted
@@ -278,9 +279,8 @@ class SearchStudy(Study):
 
     @cached_property
     def key(self) -> str:
-        """16 hex digits that identify the search: the space, what is fixed, and how proposals are made and judged.
-
-        `proposals` and `storage` are left out, so that a search can be extended and its storage be moved.
+        """16 hex digits that identify the search: its space, fixed keys, sampler, pruner, objective and seed.
+        `proposals` and `storage` do not change the key, so that a search can be extended and its storage moved.
         """
         fixed = {}
         for study in self.ends:
@@ -291,20 +291,20 @@ class SearchStudy(Study):
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     def require_searchable(self) -> None:
-        """Try every dimension at its ends. Raises AmcError for what a search could not do, before any work."""
+        """Try every dimension at its ends. Raises AmcError if the search could not be run."""
         search = self.search
         if search.sampler == "grid":
             self.space.grid()
         elif search.proposals is None:
-            raise AmcError("search.proposals is missing: say how many proposals are to be evaluated")
+            raise AmcError("search.proposals is missing: give the number of proposals")
         numbers = [d for d in self.space.dimensions if d.kind != "choice" and d.low < d.high and not d.when]
         if search.sampler == "cmaes" and (len(numbers) < 2 or len(search.objective) > 1):
             raise AmcError(
-                "search.sampler: cmaes needs two or more unconditional int or float dimensions, one objective"
+                "search.sampler: cmaes needs at least two int or float dimensions without conditions, and one objective"
             )
         tested = [name for name in search.objective if OBJECTIVES[name].tests]
         if search.pruner != "none" and not len(search.objective) == len(tested) == 1:
-            raise AmcError(f"search.pruner: {search.pruner} compares accuracies: it needs one objective, an accuracy")
+            raise AmcError(f"search.pruner: {search.pruner} needs exactly one objective, which has to be an accuracy")
         for words, values in self.space.ends():
             try:
                 study = self.proposal(values)
@@ -312,27 +312,27 @@ class SearchStudy(Study):
                 raise AmcError(f"{words}{error}") from None
             if search.pruner != "none" and len(study.runs()) > 1:
                 raise AmcError(
-                    f"search.pruner: {search.pruner} stops a run by its epochs, and a proposal has {len(study.runs())} "
-                    "runs here: pruning needs one training scenario, one seed and no transfer"
+                    f"search.pruner: {search.pruner} needs proposals of one run, but they have {len(study.runs())} here: "
+                    "use one training scenario, one seed and no transfer, or no pruner"
                 )
             for name in search.objective:
                 tests = OBJECTIVES[name].tests
                 pairs = [(run, test) for run in study.last_runs() for test in tests(study, run)] if tests else []
                 if tests and not pairs:
-                    raise AmcError(f"search.objective: {words}{name} has no test scenario: add one not trained on")
+                    raise AmcError(f"search.objective: {words}{name} has no test scenario: add an untrained one to test")
                 if tests and all(set(run.dataset.modulations).isdisjoint(test.modulations) for run, test in pairs):
-                    raise AmcError(f"search.objective: {words}{name} has no test of a modulation that is trained")
+                    raise AmcError(f"search.objective: {words}{name} has no test of a trained modulation")
 
 
 @dataclass(frozen=True)
 class Studies:
-    """Several studies at one scale, to be planned and run as one: what they share is there once."""
+    """Several studies at one scale, planned and run as one: runs and cells that they share are computed once."""
 
     parts: tuple[Study, ...]
 
     @property
     def name(self) -> str:
-        """How many they are."""
+        """The number of studies, in words."""
         return f"{len(self.parts)} studies"
 
     @property
@@ -341,7 +341,7 @@ class Studies:
 
     @property
     def resources(self) -> ResourcesSection:
-        """What a trial takes where it takes most."""
+        """The largest number of cores, and of GPUs, that a trial of any of the studies takes."""
         sections = [part.resources for part in self.parts]
         gpus = [section.gpus_per_trial for section in sections if section.gpus_per_trial is not None]
         return ResourcesSection(

@@ -1,6 +1,5 @@
-"""YAML as its version 1.2 reads it (core schema): what is no number, truth or null there is a text.
-
-Version 1.1, which PyYAML reads, makes 65 of 1:5, 8 of 010 and true of on, and a text of 1e-3.
+"""YAML 1.2 (core schema): a scalar that is not a number, a truth value or null is a text.
+PyYAML reads version 1.1, in which 1:5 is 65, 010 is 8, on is true, and 1e-3 is a text.
 Source: YAML 1.2.2, section 10.3.
 """
 
@@ -14,7 +13,7 @@ import yaml
 from amc_core.errors import AmcError
 
 _TAG = "tag:yaml.org,2002:"
-_SCALARS = {  # tag → what is read so, and the characters it may begin with
+_SCALARS = {  # tag → the pattern of its scalars, and the characters that they may begin with
     "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     "bool": (r"true|True|TRUE|false|False|FALSE", list("tTfF")),
     "int": (r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
@@ -22,13 +21,13 @@ _SCALARS = {  # tag → what is read so, and the characters it may begin with
         r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
         list("-+.0123456789"),
     ),
-    "merge": (r"<<", ["<"]),  # of version 1.1, which studies may use with anchors
+    "merge": (r"<<", ["<"]),  # of version 1.1, for anchors in studies
 }
 _BASES = {"0o": 8, "0x": 16}
 
 
 def parse_yaml(text: str) -> Any:
-    """The value of a YAML text. Raises AmcError, which tells why, for anything else and for a key given twice."""
+    """The value of a YAML text. Raises AmcError with the reason if it is invalid or a mapping has a key twice."""
     try:
         return yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -44,7 +43,7 @@ class _Loader(yaml.SafeLoader):
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         repeated = next((key for index, key in enumerate(keys) if key in keys[:index]), None)
         if repeated is not None:
-            raise yaml.YAMLError(f"the key {repeated!r} stands there twice (line {node.start_mark.line + 1})")
+            raise yaml.YAMLError(f"the key {repeated!r} is given twice (line {node.start_mark.line + 1})")
         return super().construct_mapping(node, deep)
 
     def construct_whole(self, node) -> int:

@@ -139,7 +139,7 @@ def test_three_billion_rows_are_counted_and_the_first_of_them_shown_within_a_gib
     command = [sys.executable, "-c", BOUNDED, "query", sql, "--store", str(store)]
     shown = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert shown.returncode == 0, shown.stderr
-    assert "2,999,999,800 more rows: --csv or --parquet FILE writes all." in shown.stdout
+    assert "2,999,999,800 more rows: --csv FILE or --parquet FILE writes all." in shown.stdout
     assert int(shown.stderr.split()[-1]) < 1024
 
 

@@ -12,7 +12,7 @@ from sweeps.engine.feed import Feed
 from sweeps.engine.launch import _request
 from sweeps.engine.nodes import leave_token, unfitness
 from sweeps.engine.trial import compute
-from sweeps.engine.worker import PLACE, STUDY, UNFIT, UNKNOWN, blame
+from sweeps.engine.worker import MACHINE, STUDY, UNFIT, UNKNOWN, blame
 from sweeps.planning import make_plan
 from sweeps.store import Store, files
 from sweeps.study import load_study
@@ -60,7 +60,7 @@ def tried(feed: Feed, begins: bool = False, **ending) -> int:
 def test_a_run_has_all_its_attempts_when_workers_die_and_then_it_has_failed(study_file, tmp_path, attempts):
     feed = feed_of(study_file, tmp_path, attempts)
     assert tried(feed, begins=True, error=True) == attempts
-    assert list(feed.failed.values()) == ["its worker died, as one does that is killed or for which memory is wanting"]
+    assert list(feed.failed.values()) == ["its worker died: it was killed, or there was too little memory"]
 
 
 def test_a_death_before_the_trial_began_costs_no_attempt_and_does_not_go_on_for_ever(study_file, tmp_path):
@@ -91,7 +91,7 @@ def test_an_error_of_a_place_is_tried_again_later_and_leaves_the_attempts_for_ot
     feed, waited = feed_of(study_file, tmp_path), []
     for _ in range(5):
         assert feed.suggest("trial")["run"]
-        feed.on_trial_complete("trial", end(PLACE))
+        feed.on_trial_complete("trial", end(MACHINE))
         began = clock.now
         while feed.suggest("other") is None:
             clock.now += 1
@@ -101,7 +101,7 @@ def test_an_error_of_a_place_is_tried_again_later_and_leaves_the_attempts_for_ot
     feed.suggest("trial")
     feed.on_trial_complete("trial", end(UNKNOWN))
     assert feed.suggest("trial")["run"] and not feed.failed  # the first of two attempts has failed
-    feed.on_trial_complete("trial", end(PLACE))
+    feed.on_trial_complete("trial", end(MACHINE))
     assert feed.suggest("trial") == Feed.FINISHED and list(feed.failed.values()) == ["for a reason of place"]
 
 
@@ -138,8 +138,8 @@ def test_errors_of_disks_networks_and_permissions_are_told_from_those_of_the_stu
             return error
 
     for number in (errno.ENOSPC, errno.EACCES, errno.EIO, errno.ESTALE):
-        assert blame(error_of(number)) == PLACE
-    assert blame(ConnectionResetError()) == PLACE
+        assert blame(error_of(number)) == MACHINE
+    assert blame(ConnectionResetError()) == MACHINE
     assert blame(AmcError("training diverged")) == STUDY and blame(RuntimeError("no such kernel")) == UNKNOWN
 
 
@@ -163,7 +163,7 @@ def test_a_node_that_sees_none_or_another_store_is_told_so(tmp_path, impatient):
     store, other = Store(tmp_path / "store"), Store(tmp_path / "other")
     with store.scratch() as (place, _):
         proof = leave_token(store, place)
-        assert unfitness(other, proof).startswith("does not see the driver's store: at")
+        assert unfitness(other, proof).startswith("does not see the driver's store: '")
         other.files.write(proof.file, b"another token")
         assert unfitness(other, proof) == f"sees another store at {str(other.path)!r}"
 
@@ -186,4 +186,4 @@ def test_a_node_with_another_pytorch_or_other_files_of_ours_is_told_so(tmp_path,
         proof = leave_token(store, place)
         for what, needed in proof.versions.items():
             monkeypatch.setattr(nodes, "versions", lambda what=what: proof.versions | {what: "0.1"})
-            assert unfitness(store, proof) == f"has {what} 0.1, and the driver has {needed}"
+            assert unfitness(store, proof) == f"has {what} 0.1, but the driver has {needed}"

@@ -240,7 +240,7 @@ def test_plan_and_status_count_what_is_damaged_as_missing_and_write_nothing(amc,
         shown = amc(command, path, "--store", store)
         assert shown.returncode == 0, shown.stderr
         assert [int(word) for word in shown.stdout.split() if word.isdigit()][:6] == [4, 2, 2, 16, 4, 12]
-        assert "Damaged files of cells: 1; what they held is missing, 'amc run' computes it again." in shown.stdout
+        assert "Damaged cells files: 1. Their cells count as missing; 'amc run' computes them again." in shown.stdout
     several = amc("status", path, "p1-fig05", "--store", store)
     assert "2 studies" in several.stdout and "2 runs trained" in several.stdout
     assert files(Path(store)) == before

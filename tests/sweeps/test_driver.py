@@ -134,7 +134,7 @@ def test_an_outcome_tells_runs_whose_parent_got_other_weights_while_they_trained
     parent, *descendants = outcome.study.runs()
     assert outcome.failures == {parent.key: "not finished"} | {
         run.key: f"outdated, since run {run.parent.key}, from which it started, "
-        + ("no longer has the weights of then" if run.parent == parent else "is outdated")
+        + ("has other weights now" if run.parent == parent else "is outdated")
         for run in descendants
     }
     assert {run.parent == parent for run in descendants} == {True, False}

@@ -98,10 +98,10 @@ def test_a_plan_says_which_text_has_changed_since_it_trained_or_tested(own_study
         assert changes(path) == []
         news = {"{}": "4 cells are new", mixture: "1 run is new"}[train]
         changed = own_study(CLIP + "  # changed", train=train)
-        assert changes(changed) == [f"my_rx.py {since} {news}, the old stay queryable."]
+        assert changes(changed) == [f"my_rx.py {since} {news}; the old results stay in the store."]
         path = own_study(train=train)
         (tmp_path / "levels.py").write_text("USUAL = 2\n")
-        assert changes(path) == [f"levels.py {since} {news}, the old stay queryable."]
+        assert changes(path) == [f"levels.py {since} {news}; the old results stay in the store."]
     assert changes(own_study(test="{front_end: {my_rx.clip: {level: 0.1}}}")) == []  # of the same text
     assert not (tmp_path / "marker").exists()
 

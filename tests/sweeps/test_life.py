@@ -153,7 +153,9 @@ def test_show_tells_what_a_run_is_how_it_went_and_what_its_log_says(amc, filled)
     shown = amc("runs", "show", run.key[:9], "--store", str(store.path)).stdout
     assert run.key in shown and "mod_lcnn" in shown and "begun on a host\nended" in shown
     assert "Accuracy on the validation part" in shown and "augment" not in shown
-    assert "no run has a key that begins with 'fffff'" in amc("runs", "show", "fffff", "--store", str(store.path)).stderr
+    assert (
+        "no run has a key that begins with 'fffff'" in amc("runs", "show", "fffff", "--store", str(store.path)).stderr
+    )
 
 
 def test_tags_and_notes_are_kept_and_found(amc, filled):
@@ -265,7 +267,7 @@ def test_two_stores_merged_equal_one_in_which_all_was_computed(amc, computed, tm
     fitted = load_study(path).runs()[0]
     next(compute(fitted, load_study(path).tests(fitted), two))  # it has no cells there
     shown = amc("store", "merge", str(two.path), "--store", str(one.path))
-    assert shown.stdout.startswith("4 runs and 8 cells taken over from ")
+    assert shown.stdout.startswith("Copied 4 runs and 8 cells from ")
     for merged, computed_at_once in zip(tables(one, path), tables(Store(whole), path), strict=True):
         pd.testing.assert_frame_equal(merged, computed_at_once)
     kept = files(one.path)
@@ -297,7 +299,7 @@ def test_a_watched_status_looks_again_until_all_is_complete(amc, study_file, sto
 
 def test_check_names_what_is_damaged_and_changes_nothing(amc, filled):
     _, store = filled
-    assert amc("store", "check", "--store", str(store.path)).stdout.endswith("Every file is what was written.\n")
+    assert amc("store", "check", "--store", str(store.path)).stdout.endswith("No file is damaged.\n")
     victim = next(store.path.glob("runs/*/cells*"))
     victim.write_bytes(victim.read_bytes()[:-20])
     before = files(store.path)
@@ -316,7 +318,7 @@ def test_a_study_that_is_there_at_another_scale_says_so(amc, study_file, tmp_pat
 
 def test_a_plan_names_the_runs_and_estimates_their_time_before_anything_has_run(amc, study_file, tmp_path):
     shown = amc("plan", study_file(), "--list", "--store", str(tmp_path / "store")).stdout
-    assert "The store has not timed these yet: on one core of an AMD EPYC with AVX2, that is about 0:00:0" in shown
+    assert "The store has no times of such runs yet. On one core of an AMD EPYC with AVX2, that is about 0:00:0" in shown
     assert [shown.count(f"  {model} ") for model in ("hoc_svm", "mod_lcnn")] == [2, 2]
 
 

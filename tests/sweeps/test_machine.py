@@ -106,7 +106,7 @@ def test_what_named_a_cluster_that_is_none_is_told_also_where_nothing_is_missing
 
 def test_gpus_that_are_not_here_and_curves_of_no_kind_are_refused_before_anything_is_planned(monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    with pytest.raises(AmcError, match="--gpus-per-trial asks for 99 GPUs, and this machine has"):
+    with pytest.raises(AmcError, match="--gpus-per-trial asks for 99 GPUs, but this machine has"):
         require_options(None, 99, None)
     with pytest.raises(AmcError, match=r"^--gpus-per-trial 1\.5 is not allowed: give a fraction of one GPU"):
         require_options(None, 1.5, None)

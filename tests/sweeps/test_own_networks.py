@@ -135,7 +135,7 @@ def test_a_run_goes_from_the_text_to_the_tables_without_the_files_and_old_rows_s
     plan = make_plan(after, store)
     assert plan.untrained == 1 and plan.missing_cells == 4
     assert changes_of_code(plan, store) == [
-        f"helper.py changed since {run.code[:4]}…: 1 run is new, the old stay queryable."
+        f"helper.py changed since {run.code[:4]}…: 1 run is new; the old results stay in the store."
     ]
     assert changes_of_code(make_plan(load_study(own_study()), store), store) == []
     rows = load("cells", store.path)

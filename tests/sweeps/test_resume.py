@@ -116,4 +116,4 @@ def test_ctrl_c_stops_in_an_orderly_way_and_says_how_to_go_on(uninterrupted, tmp
     driver.send_signal(signal.SIGINT)
     _, errors = driver.communicate(timeout=300)
     assert driver.returncode == 130
-    assert "the same command goes on from there" in errors and "Traceback" not in errors
+    assert "The same command goes on from there" in errors and "Traceback" not in errors

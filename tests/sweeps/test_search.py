@@ -428,7 +428,7 @@ def test_every_command_takes_the_runs_proposed_so_far(amc, search_file, store, t
     again = amc("run", path, *place)
     assert again.returncode == 0 and "3 of 3 proposals complete" in again.stdout
     refused = amc("search", search_file("plain", recipe="{epochs: 1}", search=None), *place)
-    assert refused.returncode == 2 and "searches nothing" in refused.stderr
+    assert refused.returncode == 2 and "is not a search" in refused.stderr
 
 
 def test_the_runs_of_a_search_that_are_named_last_are_those_after_transfer(search_file):
@@ -451,10 +451,10 @@ def test_a_combination_of_a_grid_whose_objective_is_no_number_is_told_and_not_as
         search.complete(search.ask())
     assert not Search(study, store).wanted and Search(study, store).trials == 0
     told = proposal_table(study, store)
-    assert list(told["state"]) == ["refused"] * 2 and told["failure"].str.contains("objective is no number").all()
+    assert list(told["state"]) == ["refused"] * 2 and told["failure"].str.contains("objective is not a number").all()
     shown = amc("run", path, "--store", str(store.path))
-    assert shown.returncode == 1 and "Refused, 2 proposals: its objective is no number" in shown.stdout
-    assert "Every combination of the grid is refused" in shown.stderr and "complete:" not in shown.stdout
+    assert shown.returncode == 1 and "Refused, 2 proposals: its objective is not a number" in shown.stdout
+    assert "Every combination of the grid was refused" in shown.stderr and "complete:" not in shown.stdout
 
 
 def test_an_objective_of_tests_without_a_trained_modulation_is_refused(search_file, tmp_path):

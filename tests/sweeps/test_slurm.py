@@ -220,7 +220,7 @@ def test_slurms_warning_lets_a_job_end_in_order_and_the_next_one_completes_the_s
     slurm.said("scancel", "--batch", "--signal=USR1", job)  # as --signal=B:USR1 does before the end of a job's time
     slurm.wait(job)  # its exit code is 0
     log = slurm.log(job)
-    assert "Asked to end" in log and "Ended early, with 2 of 2 runs" in log and "Traceback" not in log
+    assert "asked to end" in log and "Ended early, with 2 of 2 runs" in log and "Traceback" not in log
     assert Store(store).training() and not Store(store).failures()
     job = slurm.submit(file, study, "--store", str(store), options=options)
     slurm.wait(job)

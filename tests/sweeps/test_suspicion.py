@@ -146,18 +146,18 @@ def test_a_record_that_is_older_than_a_field_or_younger_than_this_program_counts
 
 
 DEEP = b"[" * 100_000
-UNTOLD = {
+ILL_FORMED = {
     "progress.json": (DEEP, b'{"seen": Infinity}', b'{"seen": "0001-01-01", "rows": [], "cells": 0}', b"\xff"),
     "label.json": (DEEP, b"{}", b'{"tags": 1, "note": []}', b"\xff"),
     "failure.json": (DEEP, b"[]", b'{"reason": {}}', b"\xff"),
 }
 
 
-@pytest.mark.parametrize("name", UNTOLD)
+@pytest.mark.parametrize("name", ILL_FORMED)
 def test_what_is_for_information_only_hinders_nothing_whatever_it_holds(filled, amc, name):
     path, study, store = filled
     key = study.runs()[0].key
-    for content in UNTOLD[name]:
+    for content in ILL_FORMED[name]:
         store.files.write(f"runs/{key}/{name}", content)
         for command in (("runs", path), ("runs", "show", key), ("status", path)):
             shown = amc(*command, "--store", str(store.path))
@@ -202,12 +202,12 @@ def test_forty_spoilt_records_are_each_told_by_their_path_and_count_as_missing(f
         shown = amc(*command)
         assert shown.returncode == 0, (name, shown.stderr)
         assert expected[name](shown), (name, shown.stdout)
-        assert f"{store.path}/runs/{victim}/run.json is no record of a run (it has no files)" in caplog.text
+        assert f"{store.path}/runs/{victim}/run.json is not the record of a run (it has no files)" in caplog.text
         if name in ("query", "status"):  # which ask for all runs
             untold = [name for name, folder in folders.items() if str(folder) not in caplog.text]
             assert untold == ["a parent that is not there"]  # which is no fault of its own
         for foreign in (f"{victim}/{name}" for name in FOREIGN):
-            assert f"runs/{foreign} is none of the store's files" in caplog.text
+            assert f"runs/{foreign} is not a file of the store" in caplog.text
     assert set(load("cells", store.path)["run"]) == {sound}
 
 
@@ -268,7 +268,7 @@ def test_what_is_no_file_is_told_by_its_path_and_blocks_nothing(filled, make, ki
     make(place)
     caplog.set_level(logging.WARNING, "sweeps")
     assert len(load("cells", store.path)) == 4 * 2
-    assert f"{place} is no file that can be read" in caplog.text
+    assert f"{place} is not a readable file" in caplog.text
     list(compute(run, study.tests(run), store))
     assert len(load("cells", store.path)) == 2 * 4 * 2
 
@@ -337,7 +337,7 @@ def test_folders_that_lead_in_a_circle_are_read_once(filled):
 
 def test_a_store_that_is_a_link_to_nothing_is_refused_at_once(tmp_path):
     (tmp_path / "store").symlink_to(tmp_path / "gone")
-    with pytest.raises(AmcError, match=r"is a link to .*gone', which is not there: make that directory, or name"):
+    with pytest.raises(AmcError, match=r"is a link to .*gone', which does not exist: make that directory, or name"):
         Store(tmp_path / "store")
 
 

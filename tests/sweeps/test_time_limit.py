@@ -292,7 +292,7 @@ def test_slurms_warning_and_sigterm_end_a_launch_in_order_and_nothing_is_lost(st
     for number in (signal.SIGUSR1, signal.SIGTERM):
         ended = stopped_by(number, study, store, *options)
         assert ended.returncode == 0 and ended.stderr == "", ended.stderr
-        assert "Asked to end" in ended.stdout and "left. The same command goes on" in ended.stdout
+        assert "asked to end" in ended.stdout and "left. The same command goes on" in ended.stdout
         logs = "".join(path.read_text() for path in store.glob("runs/*/log-*"))
         assert "since the launch ends" in logs and not Store(store).failures()
     ended = subprocess.run([*RUN, study, "--store", str(store), *options], capture_output=True, text=True)
