@@ -139,7 +139,7 @@ def content_digest(path: str) -> str:
     digests = sorted(_recording_digest(pieces) for pieces in pieces_at(Path(str(path))))
     if not digests:
         raise AmcError(
-            f"{str(path)!r} is a directory without .sigmf-meta or .sigmf files, and only SigMF recordings are read from "
+            f"{str(path)!r} is a directory without .sigmf-meta or .sigmf files; only SigMF recordings are read from "
             "a directory: join other files into one, and say in label which samples have which modulation"
         )
     return _combined(digests)

@@ -79,7 +79,7 @@ class Dataset:
             raise AmcError("whole and split_length are allowed only for the test of one recording")
         if self.split_length and (self.whole or self.split_length <= self.length):
             raise AmcError(
-                f"split_length {self.split_length} is not allowed: it has to be above length {self.length}, without whole"
+                f"split_length {self.split_length} is not allowed: it has to exceed length {self.length}, without whole"
             )
 
     def as_dict(self) -> dict:
@@ -177,7 +177,7 @@ class Recipe:
     weight_decay: float = Field(0.0, 0, 1e6, help="Weight decay of the optimiser.")
     schedule: str = Field(
         "constant", choices=("constant", "cosine", "step", "plateau"),
-        help="Schedule of the learning rate: cosine falls to 0 over the epochs; step is a tenth after half of the epochs "
+        help="Schedule of the learning rate: cosine falls to 0 over the epochs; step is a tenth after half the epochs "
         "and a hundredth after three quarters; plateau falls by a factor when the validation loss no longer falls.",
     )  # fmt: skip
     plateau_factor: float = Field(0.5, 0, 1, above=True, help="Factor by which a plateau multiplies the learning rate.")
@@ -190,7 +190,7 @@ class Recipe:
     )  # fmt: skip
     keep: str = Field(
         "best", choices=("best", "lowest_loss", "last"),
-        help="Weights that are kept: those of the best validation accuracy, of the lowest validation loss, or the last.",
+        help="Weights that are kept: those of best validation accuracy, those of lowest validation loss, or the last.",
     )  # fmt: skip
     patience: int | None = Field(
         None, 1, 10**6, whole=True, optional=True, unit="epochs",

@@ -20,9 +20,9 @@ def learning_rate(recipe: Recipe, progress: float) -> float:
 def plateau_rate(recipe: Recipe, losses: Sequence[float]) -> float:
     """The learning rate after epochs of these validation losses, with the schedule "plateau".
 
-    It follows the defaults of Keras's and PyTorch's ReduceLROnPlateau. In Keras, a loss has to be lower by 1e-4, and the
-    rate falls when the consecutive epochs without a lower loss reach the patience. In PyTorch, a loss has to be lower by
-    1e-4 of the lowest loss, and the rate falls when those epochs exceed the patience, unless by at most 1e-8.
+    It follows the defaults of Keras's and PyTorch's ReduceLROnPlateau. In Keras, a loss has to be lower by 1e-4, and
+    the rate falls when the consecutive epochs without a lower loss reach the patience. In PyTorch, a loss has to be
+    lower by 1e-4 of the lowest loss, and the rate falls when those epochs exceed the patience, unless by at most 1e-8.
     """
     keras = recipe.plateau_counting == "keras"
     rate, lowest, waited = recipe.learning_rate, math.inf, 0

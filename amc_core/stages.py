@@ -76,8 +76,8 @@ class Batch:
     """A batch of addresses, as stages see it.
 
     kind: (batch,) int64, index of the modulation within its baseband. keys, indices: (batch, 2) and (batch,) int64 of
-    the addresses. noise_power: (batch,) float32, relative to `sent_power`, (batch,) float32, or, if that is None, to the
-    received power. All but draws are on the device.
+    the addresses. noise_power: (batch,) float32, relative to `sent_power`, (batch,) float32, or, if that is None, to
+    the received power. All but draws are on the device.
     """
 
     kind: torch.Tensor

@@ -252,7 +252,7 @@ class _Session:
         self.correct += (scores.argmax(1) == labels).sum()
 
     def _gradients(self, x: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Compute gradients of the batch's mean loss, in pieces that fit the device's memory; returns loss and scores."""
+        """Compute gradients of a batch's mean loss, in pieces that fit the device's memory; return loss and scores."""
         while True:
             try:
                 self.optimiser.zero_grad()

@@ -8,7 +8,7 @@ confusion  a row per run, test scenario, SNR, sent and recognised modulation: co
 In cells and confusion, `setting` is the relation of the test scenario to the run, see `amc_core.settings`. `stage` is
 the name of the run's stage in the study; in tables without a study, it is the number of runs from which the run
 descends, as `ancestors` is everywhere. `code` is the digest of the user's own network, empty for one of ours. `weights`
-is equal for runs that ended in the same weights. `device`, `host`, `torch`, `threads` and `vector_instructions` describe
+is equal for runs that ended in equal weights. `device`, `host`, `torch`, `threads` and `vector_instructions` describe
 the processes that trained a run; in cells, `evaluated_…` describe the one that evaluated the cell.
 """
 

@@ -29,7 +29,7 @@ def read_runs(store: Store, study: Study | None) -> pd.DataFrame:
 
 
 def read_begun_runs(store: Store, study: Study | None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """As `read_runs`, for the runs that are begun and not finished, and a table with a row per epoch that they trained."""
+    """As `read_runs`, for runs that are begun and not finished, with a table with a row per epoch that they trained."""
     named = {run.key: study.stage_of(run) for run in study.runs()} if study else None
     listing = store.listing()
     begun = {key: run for key, run in listing.begun(named).items() if run.rows and "run.json" not in listing.names[key]}

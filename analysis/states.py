@@ -19,7 +19,7 @@ from sweeps.store.listing import Listing
 from sweeps.store.run_folder import kind_of, trained_by
 from sweeps.study import Studies, Study
 
-# States of a run. training, evaluating: a trial works on it now. begun: it has a checkpoint, and no trial. outdated: its
+# States of a run. training, evaluating: a trial works on it now. begun: it has a checkpoint but no trial. outdated: its
 # results are not valid, since its parent is missing or has changed, or since they are of another version.
 STATES = ("waiting", "training", "evaluating", "begun", "trained", "failed", "outdated")
 ADDED = ("state", "epoch", "evaluated", "named", "host_now", "silence", "failure", "bytes", "tags", "note")

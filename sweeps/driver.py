@@ -29,7 +29,7 @@ _LAUNCHES = threading.Lock()  # a process has one connection to Ray: launches of
 
 
 class SearchCount(NamedTuple):
-    """The progress of a search: numbers of evaluated proposals, of wanted ones, and of those that other drivers compute."""
+    """The progress of a search: how many proposals are evaluated, are wanted, and are computed by other drivers."""
 
     done: int
     wanted: int

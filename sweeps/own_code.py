@@ -68,6 +68,7 @@ class _New:
 
 def changes_of_code(plan: Plan, store: Store) -> list[str]:
     """A sentence for each network and front end of the user's own whose text in the store is another one.
+
     "my_net.py changed since 3f2a…: 12 runs are new; the old results stay in the store." The old text is never imported.
     """
     new: dict[str, _New] = {}

@@ -42,6 +42,7 @@ _NOTHING = Tests()
 @dataclass(frozen=True)
 class RunPlan:
     """One run of a study.
+
     trained: whether the store has it. cells: how many it has in the study. missing: the tests not yet evaluated.
     """
 
@@ -123,6 +124,7 @@ def make_plan(study: Study | Studies, store: Store, few: bool = False) -> Plan:
 
 def expected_seconds(plan: Plan, store: Store, done: Mapping[str, float] = MappingProxyType({})) -> dict[str, float]:
     """Device → seconds that the missing work takes there, one trial at a time, by the durations of the store's runs.
+
     done: run key → the part of its training that is done. A device is left out unless the store has durations of
     every missing classifier on it.
     """
@@ -148,6 +150,7 @@ def run_seconds(
     entry: RunPlan, speeds: Mapping[tuple[str, str], tuple[float, float]], done: float = 0.0, shipped: bool = True
 ) -> float | None:
     """Seconds that the missing work of one run takes on the fastest device that `Store.speeds` has for its classifier.
+
     done: the part of its training that is done. shipped: if there is no such device, use the rates of
     `rates.MACHINE`. None if there are no rates.
     """
@@ -180,6 +183,7 @@ def elsewhere(source: Source, store: Store, scale: str | None) -> str:
 
 def require_recordings(plan: Plan) -> None:
     """Check the recordings and audio files of the missing work.
+
     Raises AmcError if one lacks what the study asks of it, or if a test would use instances of the training.
     """
     datasets = plan.missing_datasets

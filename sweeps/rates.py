@@ -32,6 +32,7 @@ _OPERATIONS = (5.7e9, 21e9)
 
 def samples_per_second(run: Run) -> tuple[float, float] | None:
     """I/Q samples per second that `MACHINE` trains a run's classifier on, and classifies.
+
     The rates of a classifier that was not measured follow from its multiply-accumulates. None for a network of the
     user's own.
     """

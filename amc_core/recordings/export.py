@@ -26,7 +26,7 @@ def require_exportable(path: Path) -> None:
     """
     if path.suffix and path.suffix not in _HDF5:
         raise AmcError(
-            f"{str(path)!r} names no format for instances: give FILE.h5 for one file in the RadioML 2018.01A layout, or "
+            f"{str(path)!r} names no format of instances: give FILE.h5 for one file in the RadioML 2018.01A layout, or "
             "a name without an ending for a directory of SigMF recordings"
         )
 

@@ -49,7 +49,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Selection:
-    """The runs (rows, for each modulation) and test datasets (columns) of a figure, and what it leaves out, in words."""
+    """The runs (rows, one per modulation) and test datasets (columns) of a figure, and what it omits, in words."""
 
     runs: list[Run]
     tests: list[Dataset]

@@ -52,7 +52,8 @@ def show_models(
 def schema() -> None:
     """Print the JSON schema of study files. Editors use it to complete and check them.
 
-    Example: amc schema > study.schema.json, and "# yaml-language-server: $schema=study.schema.json" as the first line of a study
+    Example: amc schema > study.schema.json, and "# yaml-language-server: $schema=study.schema.json" as the first line
+    of a study
     """
     import json
 

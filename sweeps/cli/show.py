@@ -69,7 +69,7 @@ def show_classifiers(specs: list[ModelSpec], length: int, classes: int) -> None:
 
 
 def _size_of(spec: ModelSpec, length: int, classes: int) -> tuple[int, int] | None:
-    """Parameters and multiply-accumulates of a classifier, counted from the network; None if the length is too short."""
+    """Parameters and multiply-accumulates of a classifier, counted in the network; None if the length is too short."""
     from amc_core.models import MODELS, build_model, shortest_length
     from amc_core.models.complexity import multiply_accumulates, parameters
 
@@ -172,7 +172,7 @@ def _several(counts: str, noun: str) -> str:
 
 
 def show_plan(study: Study | Studies, plan: Plan) -> None:
-    """Print how many runs and cells are named, in the store and missing; of several studies, a line each before that."""
+    """Print how many runs and cells are named, stored and missing; if there are several studies, also for each."""
     from sweeps.study import SearchStudy, Studies
 
     if isinstance(study, SearchStudy) and not plan.runs:

@@ -116,8 +116,8 @@ def _unreachable(address: str, named_by: str, reason: str) -> AmcError:
     return AmcError(f"{named_by} {address!r} cannot be reached ({reason}): give host:port of a running Ray head")
 
 
-# If a head on this machine requires a token, it gets the one that Ray keeps for this user; Ray itself does this only for
-# "auto". A head elsewhere gets it only if RAY_AUTH_MODE says so, since the owner of a token may run code.
+# If a head on this machine requires a token, it gets the one that Ray keeps for this user; Ray itself does this only
+# for "auto". A head elsewhere gets it only if RAY_AUTH_MODE says so, since the owner of a token may run code.
 _MEET = """if True:
     import os, sys, ray
     from ray._raylet import Config, GcsClient

@@ -24,7 +24,7 @@ _MINUTE = 60
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A new folder that only this user can enter; it is removed at the end, or by the next launch if this one is killed.
+    """A new folder that only this user can enter; it is removed at the end, or by the next launch after a kill.
 
     It lies in RAY_TMPDIR, else in TMPDIR if the paths of Ray's sockets are short enough there, else in /tmp. Raises
     AmcError if no such folder can be made, or if there is too little space.

@@ -57,7 +57,7 @@ def compute(
 
 
 def _let_go_outdated(run: Run, store: Store) -> None:
-    """Set aside results that are not valid: the run started from other weights than the parent has now, or lacks its own.
+    """Set aside invalid results: the run started from other weights than the parent has now, or lacks its own.
 
     Cells are listed before the record is read, since another process writes them in the opposite order.
     """

@@ -28,6 +28,7 @@ _proven: set[str] = set()  # tokens that this process has seen
 @dataclass(frozen=True)
 class Launch:
     """What all trials of a launch share, in one object, since a worker fetches every object anew for each trial.
+
     study: pickled. threads: of PyTorch. name: the launch's early end is announced by it. work: what a trial does
     instead of `trial.compute`. proof: what a node has to show before its first trial; None if nothing.
     """
@@ -42,6 +43,7 @@ class Launch:
 
 def trial(config: dict, launch: Launch) -> None:
     """Compute one run and report its progress. If it ends without results, report why ("failure", "kind", "node").
+
     The last report is marked as "done", so that Tune does not ask for another.
     """
     import torch

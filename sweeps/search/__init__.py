@@ -1,4 +1,5 @@
 """Searches: Optuna's proposals as plain studies, and their storage. Submodules are imported on first use.
+
 `sweeps.study` imports the names of the objectives from here, and the other submodules import `sweeps.study`.
 """
 

@@ -61,6 +61,7 @@ def _lock(path: Path):
 
 def _mended(content: bytes, study: str, directions: Sequence[str]) -> tuple[bytes, int]:
     """The journal without the lines that cannot be read, and their number.
+
     Each of them gets a stand-in, if possible of the same length, since running drivers go on reading from where they
     were. If later lines show that the creation of a trial is missing, the stand-in creates it; else it does nothing.
     """

@@ -1,4 +1,5 @@
 """What a search optimises: a registry of objectives, computed from the store once a proposal's runs are complete.
+
 A study file may use the names in `OBJECTIVES`.
 """
 

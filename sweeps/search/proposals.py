@@ -1,4 +1,5 @@
 """Architecture and hyperparameter search: Optuna proposes values, and the store holds the runs of each proposal.
+
 A search is an Optuna study in a storage of its own: a journal file in the store, unless the study names a database. A
 proposal is a plain study; its objective is computed from the store once its runs are complete. If a driver died, its
 unfinished proposals are made again, so the same command goes on from there.
@@ -140,6 +141,7 @@ class Search:
 
     def complete(self, proposal: Proposal) -> None:
         """Tell Optuna the objective of a proposal whose runs are all complete.
+
         If it is not a number, since no cell has a modulation that was trained, the values count as refused.
         """
         values = objective(proposal.study, self.store, self.study.search.objective)
@@ -163,7 +165,7 @@ class Search:
 
     @_stored
     def prune(self, proposal: Proposal, epoch: int, accuracy: float) -> bool:
-        """Report a validation accuracy to the pruner, if there is one; return whether the pruner stopped the proposal."""
+        """Report a validation accuracy to the pruner, if there is one; return whether it stopped the proposal."""
         from optuna.exceptions import UpdateFinishedTrialError
 
         if self.study.search.pruner == "none":
@@ -216,6 +218,7 @@ class Search:
     @_stored
     def _propose_again(self, own: str | None = None) -> int:
         """Fail the trials whose driver is dead, and enqueue their values, which are proposed next.
+
         own: the name of this driver if its search is under way. Returns the number of such trials. Values are enqueued
         before their trial fails, so a crash in between loses none, and values that are there again are not enqueued.
         """
@@ -273,6 +276,7 @@ def wanted(study: SearchStudy, trials: list) -> int:
 
 def state(trial: Any) -> str:
     """The state of a proposal in a word.
+
     If its driver died, it is "interrupted"; if its values do not go together, "refused".
     """
     if "refused" in trial.user_attrs:
@@ -284,6 +288,7 @@ def state(trial: Any) -> str:
 
 def proposal_table(study: SearchStudy, store: Store):
     """A data frame of a search's proposals: number, state, "best", objectives, dimensions, last runs, failure.
+
     A dimension that does not apply to a proposal is None there.
     """
     import pandas as pd

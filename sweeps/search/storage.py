@@ -31,9 +31,7 @@ def location(study: SearchStudy, store: Store) -> str:
     if study.search.storage:
         return study.search.storage
     if "://" in str(store.path):
-        raise AmcError(
-            f"search.storage is missing: a search in store {str(store.path)!r} needs the URL of a database"
-        )
+        raise AmcError(f"search.storage is missing: a search in store {str(store.path)!r} needs the URL of a database")
     return str(Path(store.path) / "searches" / f"{storage_name(study)}.journal")
 
 
@@ -82,6 +80,7 @@ def open_trials(study: SearchStudy, store: Store, begin: bool = True):
 
 def make_sampler(study: SearchStudy, number: int):
     """A sampler for only the trial of this number.
+
     Its seed depends on the number. Otherwise a second launch would draw what the first one drew, and drivers that ask
     at the same time would draw the same.
     """
@@ -90,7 +89,9 @@ def make_sampler(study: SearchStudy, number: int):
     seed = int(np.random.SeedSequence([study.search.seed, number]).generate_state(1)[0])
     samplers = optuna.samplers
     if study.search.sampler == "tpe":
-        return samplers.TPESampler(seed=seed, constant_liar=True)  # running trials count as bad, so that no two are alike
+        return samplers.TPESampler(
+            seed=seed, constant_liar=True
+        )  # running trials count as bad, so that no two are alike
     if study.search.sampler == "cmaes":
         return samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
     return samplers.RandomSampler(seed=seed)

@@ -55,6 +55,7 @@ _FOOTER_BYTES = 32 << 10  # hold a footer with 1,000 keys
 @dataclass(frozen=True)
 class Footer:
     """The footer of a cells file."""
+
     tests: frozenset[str]  # keys of the test datasets
     instances: int
     seconds: float
@@ -62,6 +63,7 @@ class Footer:
 
 def cell_table(run: Run, evaluated: Sequence[tuple[Dataset, Evaluation]], process: Process | None) -> pa.Table:
     """Rows of CELL_SCHEMA, one per SNR, from test datasets and their evaluations.
+
     process: that evaluated them. If a recording is tested as a whole, only SNRs and modulations that it has get rows.
     """
     levels = [result.snrs_db or test.snrs_db for test, result in evaluated]
@@ -137,6 +139,7 @@ NOT_CELLS = (AmcError, OSError, pa.ArrowException, ValueError, TypeError, Lookup
 
 def read_cells(content: bytes, run: str, columns: list[str] | None = None) -> pa.Table:
     """The cells of a run in the content of a file, or some columns. Columns that an older file lacks are null.
+
     Raises one of NOT_CELLS if the content is anything else.
     """
     file = pq.ParquetFile(pa.BufferReader(content))
@@ -178,6 +181,7 @@ def _is_ours(schema: bytes) -> bool:
 
 def merge(tables: Iterable[pa.Table]) -> pa.Table:
     """One table of a run, sorted by test and SNR, so that runs with the same tests have the same order.
+
     Of a cell that comes twice, the earlier one is kept.
     """
     order = [(name, "ascending") for name in ("test", "snr_db", "evaluated_at")]
@@ -209,6 +213,7 @@ def parquet_bytes(table: pa.Table, known: dict[str, str] | None = None) -> bytes
 
 def read_parquet(content: bytes) -> pa.Table:
     """The table in the content of a Parquet file. Raises pyarrow's exceptions.
+
     Arrow's threads are off: one that still holds Python's bytes when the interpreter ends aborts the process.
     """
     return pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)

@@ -71,6 +71,7 @@ def open_files(location: str | Path) -> Directory | Bucket:
 
 class Directory:
     """Files below a directory, which is created on the first write."""
+
     threads = 4  # for reading many files; they help above all over a network
     far = False  # most directories are on this machine
 
@@ -241,6 +242,7 @@ class Directory:
 
 class Bucket:
     """Objects below a prefix of a bucket; a put is atomic.
+
     Endpoint (AWS_ENDPOINT_URL, for vendors other than Amazon), region and credentials come from the usual AWS
     environment variables and files. A pickle holds the endpoint but no credentials.
     """
@@ -338,6 +340,7 @@ class Bucket:
 
 def _kind(entry: os.DirEntry, follow: bool) -> str:
     """ "file", "directory" or "other": a pipe or socket, which could block a reader, or a broken link.
+
     follow: may a directory be a link? Below the folder of a run, links might form a circle.
     """
     try:

@@ -64,6 +64,7 @@ def _damage(store: Store, folder: RunFolder) -> list[str]:
 
 def _left_over(folder: RunFolder, written: dict[str, float]) -> list[str]:
     """Files of a finished run that its record does not name, since two processes have trained it or one was killed.
+
     They are left over if they are older than an hour: no process will write a record that names them.
     """
     before = datetime.now(UTC).timestamp() - _RECORDED_SECONDS

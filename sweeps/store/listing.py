@@ -34,6 +34,7 @@ class Listing:
 
     def records(self, keys: Iterable[str] | None = None) -> dict[str, RunRecord]:
         """Run key → record, for all runs that count, or for those among `keys` and those that these descend from.
+
         A run counts if its record can be read and is of this version, its files exist, and the run that it started
         from, if any, counts and still has the weights that it started from. If one of the first two fails, the path is
         reported. A removed run counts for the runs that started from it, but is not in the result.

@@ -24,6 +24,7 @@ class Merged(NamedTuple):
 
 def merge_stores(target: Store, source: Store, notice: Callable[[str], None] = lambda line: None) -> Merged:
     """Copy what `source` holds and `target` lacks, as if all of it had been computed in `target`.
+
     If both have a run with the same weights, it gets the cells of both. If its weights differ, that of `target` stays,
     and the runs of `source` that started from the other one are left out. A run that is finished in neither goes on
     from the later checkpoint. Searches are not merged. Damaged files are left out; `notice` is called with a line about

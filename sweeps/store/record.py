@@ -46,6 +46,7 @@ _REQUIRED = ("model", "dataset", "seed", "files")
 @dataclass(frozen=True)
 class Process:
     """A process that trained a run or evaluated cells, or parts of them, and what decides the last bits of its sums.
+
     device: "cpu" or the name of a GPU. threads: of PyTorch. vector_instructions: of the processor, by PyTorch's name.
     Fields that an older record lacks have their defaults.
     """
@@ -69,6 +70,7 @@ class Process:
 @dataclass(frozen=True)
 class RunRecord:
     """A finished run. Fields that an older record lacks have their defaults.
+
     dataset: the training data. code: digest of a network of the user's own, whose text is a file beside the record.
     weights, epochs: names of its files. parent, parent_weights: the key of the run that it started from, and the name
     of that run's weights at the time. parameters: number of trained parameters. seconds: duration of training.
@@ -141,8 +143,8 @@ def read_record(content: bytes, path: str) -> RunRecord:
     except (AmcError, LookupError, TypeError, ValueError, OverflowError) as error:
         reason = " ".join(str(error).split())[:200]
         raise Damaged(
-            f"{path} is not the record of a run ({reason}): 'amc run' of a study that needs it sets it aside and computes "
-            "it again"
+            f"{path} is not the record of a run ({reason}): 'amc run' of a study that needs it sets it aside and "
+            "computes it again"
         ) from None
 
 

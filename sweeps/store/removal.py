@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 def remove(store: Store, keys: Iterable[str]) -> None:
     """Remove runs with all that the store holds of them, each in one step.
+
     The record of a finished run moves to <store>/removed: runs that started from it need the name of its weights. If
     the process is killed meanwhile, every run is whole or gone.
     """

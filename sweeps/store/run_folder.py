@@ -138,6 +138,7 @@ class RunFolder:
 
     def code(self, digest: str | None = None) -> dict[str, str]:
         """Path → text of code of the user's own; {} if it cannot be read.
+
         digest: of the code, for example of a front end; by default that of the trained network.
         """
         for name in self.names("code"):
@@ -201,6 +202,7 @@ class RunFolder:
 
     def checkpoints(self) -> dict[str, tuple[int, int, float]]:
         """Name of each checkpoint → its epochs, its steps, and minus its time of writing.
+
         If two processes train the run, the greater one is of the process that is ahead.
         """
         return {name: (*trained_by(name), -written) for name, written in self.names("checkpoint").items()}
@@ -242,6 +244,7 @@ class RunFolder:
 
     def save(self, run: Run, state: dict, processes: Iterable[Process], **outcome) -> None:
         """Record the run as finished: write weights, epochs and last the record.
+
         outcome: the fields of `RunRecord` that do not follow from the other arguments.
         """
         self._save_code([run.model, *run.dataset.functions])
@@ -288,6 +291,7 @@ class RunFolder:
 
     def compact(self) -> None:
         """Merge the cells files into one.
+
         Of a cell that comes twice the earlier one is kept, so that processes that do this at the same time agree. At
         any time, each cell is in some file.
         """

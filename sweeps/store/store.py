@@ -121,6 +121,7 @@ class Store:
 
     def cell_dataset(self, keys: Iterable[str], without: Container[str] = ()) -> pyarrow.dataset.Dataset:
         """The cells of runs as one dataset; a query reads only the parts that it needs and checks no digests.
+
         without: names of files that are left out.
         """
         import pyarrow.dataset  # a slow import
@@ -145,12 +146,14 @@ class Store:
 
     def scratch(self) -> AbstractContextManager[tuple[str, FileSystem | None]]:
         """A context with a temporary folder in the store: its path and file system.
+
         These are Tune's storage_path and storage_filesystem.
         """
         return self.files.scratch()
 
     def map(self, function: Callable, items: Iterable, small: bool = False) -> Iterator:
         """function(item) for each item, in order, in several threads.
+
         small: each call reads little and mostly computes, which Python does in one thread at a time. Then a loop is
         quicker, unless the files are on another machine.
         """
@@ -168,6 +171,7 @@ class Store:
 
 def _while_prompt(function: Callable, items: Iterator) -> Iterator:
     """function(item) for each item, until files turn out to be slow, as those of another machine are.
+
     Calls may also be slow since the processor is busy; then the thread does not wait of its own accord.
     """
     seconds = sleeps = 0

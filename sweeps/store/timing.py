@@ -19,6 +19,7 @@ _TIMED_RUNS = 200
 
 def speeds(store: Store) -> dict[tuple[str, str], tuple[float, float]]:
     """(device, model) → median samples trained on, and samples classified, per second.
+
     device: "cpu" or a GPU's name. Cells are assumed to have been evaluated on the device that their run was trained on,
     at its length.
     """

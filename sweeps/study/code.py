@@ -1,4 +1,5 @@
 """The user's own files that a study names: their classes, and what they import from one another.
+
 They are read as texts. This module does not import them.
 """
 
@@ -30,6 +31,7 @@ class Code:
 
     def model(self, name: Any) -> Any:
         """The model of that name: a class of the files, "my_net.MyNet", or of an installed package; else the name.
+
         Raises AmcError for a class that does not exist or cannot be a model.
         """
         module, dot, _ = name.rpartition(".") if isinstance(name, str) else ("", "", "")
@@ -46,7 +48,7 @@ class Code:
         return model
 
     def function(self, name: Any) -> OwnFunction:
-        """A function of the files as a front end, "my_rx.clip". Raises AmcError if there is none or it cannot be one."""
+        """A function of the files as a front end, "my_rx.clip". Raises AmcError if there is none or it is unsuitable."""
         module = name.rpartition(".")[0] if isinstance(name, str) else ""
         path = path_of(module, self.texts) if module else None
         if path is None:
@@ -68,6 +70,7 @@ class Code:
 
 def read_code(content: Any, folder: Path) -> Code:
     """Read the files that a study's key `code` names, one path or a list, from the study's folder.
+
     Raises AmcError if a path is not in the folder, a file is not Python, or a file imports one of the folder that is
     not named.
     """

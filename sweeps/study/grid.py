@@ -1,4 +1,5 @@
 """Grids of a study: every combination of values of scenario fields.
+
 A grid consists of axes, and an axis of settings: ``{upsampling: [2, 4]}`` is one axis of two settings.
 ``{zip: {upsampling: [2, 4], sample_rate: [200e3, 400e3]}}`` is also one axis of two settings, each with two fields.
 """
@@ -154,7 +155,10 @@ _OF_TESTS = {"instances": "instances", "snr_db": "snrs_db", "modulations": "modu
 
 
 def require_one_meaning(grids: Iterable[Grid]) -> None:
-    """Raise AmcError if channels that differ have one name, by which tables know them, or one channel has two."""
+    """Raise AmcError if two different channels have the same name, or one channel has two names.
+
+    Tables identify channels by their names.
+    """
     known: dict[str, Channel] = {}
     names: dict[str, str] = {}
     for setting in (setting for grid in grids for axis in grid.axes for setting in axis):
@@ -186,6 +190,7 @@ def _decided(axis: tuple[Setting, ...]) -> list[str]:
 
 def recipe_grid(content: Any) -> list[Setting]:
     """Read a recipe or a list of recipes; if fields have lists of values, every combination is a recipe.
+
     The key `like` names one of `RECIPES`, from which all fields that are not given are taken.
     """
     combinations = []
@@ -261,6 +266,7 @@ def model_name(content: Any) -> Any:
 
 def model_grid(content: Any, code: Code) -> list[ModelEntry]:
     """Read a model's entry: a name, or a name with hyperparameters and perhaps a recipe; values may be lists.
+
     ``{resnet: {stacks: [3, 6]}, recipe: {learning_rate: 1e-4}}`` gives two models with a recipe of their own.
     """
     name, hyperparameters, recipe = model_name(content), {}, {}
@@ -310,7 +316,7 @@ def _values(name: str, values: Any, beside: Beside) -> list:
     if name in FILE_FIELDS:  # a path in a study starts from the study's folder
         if "" in values:
             raise AmcError(
-                f"{name} '' is not allowed: it has to be the path of a file; leave it out where there is none"
+                f"{name} '' is not allowed: it has to be the path of a file; to use none, leave the field out"
             )
         values = [from_folder(value, beside.folder) for value in values]
     if name == "front_end":

@@ -72,6 +72,7 @@ def load_study(source: Source, scale: str | None = None) -> Study:
 
 def load_studies(sources: Source | Sequence[Source], scale: str | None = None) -> Study | Studies:
     """A study from any source that `load_study` takes, or several studies as one.
+
     A pattern, such as p1-*, names all shipped studies that match. Raises AmcError as `load_study` does, if nothing
     matches a pattern, and if a search is one of several studies.
     """
@@ -115,12 +116,15 @@ def _content(source: Source) -> tuple[dict, str, Path, str]:
         path = _find(str(source))
     except (OSError, ValueError) as error:
         known = isinstance(error, AmcError)
-        raise error if known else AmcError(f"study {str(source)[:80]!r} is not allowed: it has to be the path of a file") from None
+        raise (
+            error if known else AmcError(f"study {str(source)[:80]!r} is not allowed: it has to be the path of a file")
+        ) from None
     return read_content(path), study_name(path), path.absolute().parent, str(path)
 
 
 def at_every_scale(source: Source, scale: str | None = None) -> list[Study]:
     """A study as it is written and at each scale that it can be run at, or only at `scale` if it is given.
+
     Raises AmcError as `load_study` does.
     """
     if scale is not None:
@@ -159,6 +163,7 @@ def _require_starts(file: StudyFile) -> None:
 
 def parse_scenario(text: str, files: Sequence[str | Path] = ()) -> Scenario:
     """A scenario of a command line: the name of a channel or of a shipped scenario, or fields in YAML's braces.
+
     files: Python files, all in one folder, whose functions may be its front end. Raises AmcError.
     """
     named = {name: Scenario(channel=name) for name in CHANNELS} | {"augmod": AUGMOD, "augmod_offsets": AUGMOD_OFFSETS}
@@ -210,6 +215,7 @@ def _search_study(name: str, space: Space, folder: Path, code: Code, scale: str 
 
 def _at_scale(name: str, files: list[StudyFile], scale: str | None) -> Study:
     """The first of the files as a study at a scale.
+
     Epochs and batch sizes are scaled so that the largest of each over all files has the scale's value.
     """
     file, sizes = files[0], _sizes(files[0], scale)

@@ -1,4 +1,5 @@
 """The search space of a study: the dimensions in its models, recipes and training settings.
+
 A dimension is a mapping that replaces a value: ``{int: [2, 10]}``, ``{float: [1e-4, 1e-2], log: true}``,
 ``{choice: [paper, identity]}``. In `train` it may replace a field, a bound of a distribution or a weight of a mixture;
 it may also replace `length`. Several models are a choice among them, and the dimensions of a model apply only to it.
@@ -32,6 +33,7 @@ _KEYS = (*_KINDS, "step", "log", "when")
 @dataclass(frozen=True)
 class Dimension:
     """One field that a search chooses.
+
     place: the keys that lead to the field in the study's content. (The names of these attributes are part of a search's
     key.) low, high, step: a number lies in [low, high], and on the grid low + k·step if there is a step. log: whether
     it is searched on a logarithmic scale. when: names and values of other dimensions; unless all of them hold, the
@@ -80,7 +82,9 @@ class Dimension:
         low, high, step = (Decimal(str(number)) for number in (self.low, self.high, self.step or 1))
         count = int((high - low) / step) + 1
         if count > LARGEST:
-            raise AmcError(f"{self.name}: {count:,} values are more than the {LARGEST:,} of a grid: use another sampler")
+            raise AmcError(
+                f"{self.name}: {count:,} values are more than the {LARGEST:,} of a grid: use another sampler"
+            )
         return [(int if self.kind == "int" else float)(low + step * k) for k in range(count)]
 
 
@@ -132,7 +136,7 @@ class Space:
                         yield (f"with {dimension.name} {end}: " if dimension else ""), values
 
     def grid(self) -> list[Values]:
-        """Every combination of values, the first dimension the slowest. Raises AmcError if there are too many."""
+        """Every combination of values; the first dimension changes slowest. Raises AmcError if there are too many."""
         combinations: list[Values] = [{}]
         for dimension in self.dimensions:
             values = dimension.grid()
@@ -187,7 +191,7 @@ def read_space(content: dict, code: Code) -> Space:
         dimensions.insert(0, Dimension(MODEL, ("models",), "choice", choices=tuple(names)))
     if dimensions and not searched:
         raise AmcError(
-            f"{dimensions[0].name} is a dimension: add a section search to the study, such as 'search: {{proposals: 20}}'"
+            f"{dimensions[0].name} is a dimension: add a section to the study such as 'search: {{proposals: 20}}'"
         )
     if searched and not dimensions:
         raise AmcError(
@@ -229,6 +233,7 @@ def _recipe(content: Any, path: tuple, name: str = "") -> list[tuple[Dimension, 
 
 def _nested(content: Any, name: str, path: tuple, section: Any) -> list[tuple[Dimension, Any]]:
     """The dimensions anywhere in a grid of scenarios, each with the mapping or list that contains it.
+
     A dictionary with the key of a kind is a dimension. `SearchStudy.require_searchable` checks its values.
     """
     if isinstance(content, dict) and set(content) & set(_KINDS):

@@ -69,6 +69,7 @@ class _TestRequest(NamedTuple):
 @lru_cache(maxsize=4096)  # which many runs ask for
 def _undecided(grid: Grid, base: Scenario, paths: tuple[str, ...]) -> Scenario:
     """A training scenario in which the fields that a test grid gives have their defaults.
+
     paths: of its files; they are part of the cache's key, since the same content may have several paths.
     """
     return replace(base, **{field: getattr(_USUAL, field) for field in grid.given})
@@ -166,7 +167,7 @@ class Study:
         return named
 
     def _transferred(self, stage: TransferSection, parents: list[Run]) -> Iterator[Run]:
-        """The runs of a stage; fields of scenario and recipe that it leaves out are as in the run that it starts from."""
+        """The runs of a stage; fields of scenario and recipe that it leaves out are as in the run it starts from."""
         for parent in parents:
             if stage.models and parent.model not in stage.models:
                 continue
@@ -234,13 +235,16 @@ class Study:
 @dataclass(frozen=True)
 class SearchStudy(Study):
     """A study whose models, recipes or training settings are searched; its runs are those of the proposals so far.
+
     file: with every dimension at its first end; all other keys are the same in every proposal.
     """
 
     space: Space
     folder: Path
     scaled_proposals: int | None  # number of proposals of the scale
-    digests: dict[str, str]  # path → digest of each file, so that every proposal, on every machine, has the same content
+    digests: dict[
+        str, str
+    ]  # path → digest of each file, so that every proposal, on every machine, has the same content
     proposals: tuple[Study, ...] = ()
 
     @property
@@ -266,7 +270,7 @@ class SearchStudy(Study):
         return min(wanted or combinations, combinations)
 
     def proposal(self, values: Values) -> Study:
-        """The plain study that these values of the dimensions make. Raises AmcError if they do not go together."""
+        """The plain study with these values of the dimensions. Raises AmcError if they do not go together."""
         try:
             with planned(self.digests):
                 file = validated(self.space.fill(values), self.folder, self.file.code)
@@ -280,6 +284,7 @@ class SearchStudy(Study):
     @cached_property
     def key(self) -> str:
         """16 hex digits that identify the search: its space, fixed keys, sampler, pruner, objective and seed.
+
         `proposals` and `storage` do not change the key, so that a search can be extended and its storage moved.
         """
         fixed = {}
@@ -312,14 +317,16 @@ class SearchStudy(Study):
                 raise AmcError(f"{words}{error}") from None
             if search.pruner != "none" and len(study.runs()) > 1:
                 raise AmcError(
-                    f"search.pruner: {search.pruner} needs proposals of one run, but they have {len(study.runs())} here: "
-                    "use one training scenario, one seed and no transfer, or no pruner"
+                    f"search.pruner: {search.pruner} needs proposals of one run each, but here they have "
+                    f"{len(study.runs())}: use one training scenario, one seed and no transfer, or no pruner"
                 )
             for name in search.objective:
                 tests = OBJECTIVES[name].tests
                 pairs = [(run, test) for run in study.last_runs() for test in tests(study, run)] if tests else []
                 if tests and not pairs:
-                    raise AmcError(f"search.objective: {words}{name} has no test scenario: add an untrained one to test")
+                    raise AmcError(
+                        f"search.objective: {words}{name} has no test scenario: add an untrained one to test"
+                    )
                 if tests and all(set(run.dataset.modulations).isdisjoint(test.modulations) for run, test in pairs):
                     raise AmcError(f"search.objective: {words}{name} has no test of a trained modulation")
 

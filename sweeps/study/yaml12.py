@@ -1,4 +1,5 @@
 """YAML 1.2 (core schema): a scalar that is not a number, a truth value or null is a text.
+
 PyYAML reads version 1.1, in which 1:5 is 65, 010 is 8, on is true, and 1e-3 is a text.
 Source: YAML 1.2.2, section 10.3.
 """

@@ -305,7 +305,7 @@ def test_an_impairment_changes_no_draw_of_another_concern():
         ),
         (
             {"phase_noise_linewidth": {"uniform": [-1, 1]}},
-            "phase_noise_linewidth uniform(-1, 1) is not allowed: it has to be a number of Hz from 0 to 1,000,000,000,000",
+            "phase_noise_linewidth uniform(-1, 1) is not allowed: it has to be a number of Hz from 0 to 1,000,000,000",
         ),
     ],
 )

@@ -119,5 +119,5 @@ def test_what_it_does_not_take_is_refused_and_a_name_of_ours_stays_ours(package,
     package(offered="mod_lcnn = their_nets.nets:Theirs")
     assert not installed_models() and not load_study(theirs("mod_lcnn")).runs()[0].code
     package(offered="theirs = their_nets.none:Theirs")
-    with pytest.raises(AmcError, match="their_nets.* has no source file"):
+    with pytest.raises(AmcError, match=r"their_nets.* has no source file"):
         load_study(theirs("theirs"))

@@ -318,7 +318,9 @@ def test_a_study_that_is_there_at_another_scale_says_so(amc, study_file, tmp_pat
 
 def test_a_plan_names_the_runs_and_estimates_their_time_before_anything_has_run(amc, study_file, tmp_path):
     shown = amc("plan", study_file(), "--list", "--store", str(tmp_path / "store")).stdout
-    assert "The store has no times of such runs yet. On one core of an AMD EPYC with AVX2, that is about 0:00:0" in shown
+    assert (
+        "The store has no times of such runs yet. On one core of an AMD EPYC with AVX2, that is about 0:00:0" in shown
+    )
     assert [shown.count(f"  {model} ") for model in ("hoc_svm", "mod_lcnn")] == [2, 2]
 
 

@@ -102,10 +102,15 @@ def test_a_node_without_a_file_too_large_to_send_is_told_and_with_another_conten
     assert lacking((Needed(path, 3_000_000_000),)) is None
     np.save(tmp_path / "a.npy", X[1:])
     told = lacking((Needed(path, 3_000_000_000),))
-    assert "does not have recording" in told and "the file there has another content; 3.0 GB are more than the 2.1 GB" in told
+    assert (
+        "does not have recording" in told
+        and "the file there has another content; 3.0 GB are more than the 2.1 GB" in told
+    )
     (tmp_path / "a.npy").unlink()
     told = lacking((Needed(path, 3_000_000_000),))
-    assert "a.npy" in told and "No such file" in told and "put it on storage that all nodes see, or into a bucket" in told
+    assert (
+        "a.npy" in told and "No such file" in told and "put it on storage that all nodes see, or into a bucket" in told
+    )
 
 
 def test_a_worker_without_the_recording_is_named_where_it_is_too_large_and_else_sent_it_once(study, tmp_path):
@@ -127,7 +132,9 @@ def test_a_worker_without_the_recording_is_named_where_it_is_too_large_and_else_
     with ray_cluster(tmp_path / "auth_token", workers=0) as cluster:
         with unlike_node(cluster, blind, site):
             refused = run(limited)
-            assert refused.returncode == 2 and "no node with room for a trial is fit for trials: node " in refused.stderr
+            assert (
+                refused.returncode == 2 and "no node with room for a trial is fit for trials: node " in refused.stderr
+            )
             assert "does not have recording" in refused.stderr and "No such file" in refused.stderr
             assert not Store(store).trained()
             done = run("")

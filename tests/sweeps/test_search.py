@@ -94,7 +94,10 @@ def test_the_key_of_a_search_follows_from_what_is_searched_and_not_from_how_long
             {"models": "{classnet: {blocks: {ints: [2, 3]}}}"},
             ["models.classnet.blocks", "'ints'", "did you mean 'int'"],
         ),
-        ({"models": "{classnet: {blocks: {int: [3, 2]}}}"}, ["models.classnet.blocks", "the lower value comes first"]),
+        (
+            {"models": "{classnet: {blocks: {int: [3, 2]}}}"},
+            ["models.classnet.blocks", "the lower value has to come first"],
+        ),
         ({"models": "{classnet: {blocks: {int: [1, 2.5]}}}"}, ["models.classnet.blocks", "2.5", "whole number"]),
         ({"models": "{classnet: {blocks: {int: 3}}}"}, ["models.classnet.blocks", "int 3", "[2, 10]"]),
         ({"models": "{classnet: {blocks: {int: [2, 9], step: 2}}}"}, ["models.classnet.blocks", "step 2", "2 to 9"]),
@@ -102,7 +105,7 @@ def test_the_key_of_a_search_follows_from_what_is_searched_and_not_from_how_long
         ({"models": "{classnet: {blocks: {choice: [2, 2]}}}"}, ["models.classnet.blocks", "twice"]),
         ({"models": "{classnet: {blocks: {choice: [2, six]}}}"}, ["models.classnet.blocks", "'six'"]),
         ({"models": "{classnet: {blocks: {}}}"}, ["models.classnet.blocks", "{choice: [value, …]}"]),
-        ({"models": "{classnet: {blocks: {int: [1, 2], when: {width: 8}}}}"}, ["blocks", "no width beside it"]),
+        ({"models": "{classnet: {blocks: {int: [1, 2], when: {width: 8}}}}"}, ["blocks", "the section has no width"]),
         (
             {"models": "{classnet: {width: 4, blocks: {int: [1, 2], when: {width: 8}}}}"},
             ["blocks", "width is 8", "never"],
@@ -461,5 +464,5 @@ def test_an_objective_of_tests_without_a_trained_modulation_is_refused(search_fi
     content = {(name, 10): np.ones((12, 2, 128), np.float32) for name in ("GMSK", "8QAM")}
     (tmp_path / "other.pkl").write_bytes(pickle.dumps(content, protocol=4))
     test = f"[{{recording: {tmp_path}/other.pkl, modulations: [GMSK, 8QAM]}}]"
-    with pytest.raises(AmcError, match=r"search\.objective: .*has no test of a modulation that is trained"):
+    with pytest.raises(AmcError, match=r"search\.objective: .*has no test of a trained modulation"):
         load_study(search_file(test=test))

@@ -423,7 +423,7 @@ def test_a_stage_of_transfer_starts_from_every_run_above_it(study_file):
             "resources: 3 is not allowed: it has to be a mapping of its keys to values (known: cpus_per_",
         ),
         ({"scales": "[a]"}, "scales: ['a'] is not allowed: it has to be a mapping of names to values"),
-        ({"scales": "{a/b: {instances: 10}}"}, "scales: 'a/b' is not allowed: the name of a scale has letters"),
+        ({"scales": "{a/b: {instances: 10}}"}, "scales: 'a/b' is not allowed: the name of a scale may have letters"),
         ({"scales": "{3: {instances: 10}}"}, "scales.3: 3 is not allowed: it has to be a text"),
         (
             {"scales": "{big: {snr_stride: 0}}"},
@@ -438,7 +438,7 @@ def test_a_stage_of_transfer_starts_from_every_run_above_it(study_file):
         ),
         ({"snr_db": "[high]"}, "snr_db.0: 'high' is not allowed: it has to be a number"),
         ({"snr_db": "yes"}, "snr_db.0: 'yes' is not allowed: it has to be a number from -200 to 200"),
-        ({"seeds": "true"}, "seeds: (True,) is not allowed: nothing here is true or false"),
+        ({"seeds": "true"}, "seeds: (True,) is not allowed: no key here takes true or false"),
         ({"description": "3"}, "description: 3 is not allowed: it has to be a text"),
     ],
 )
@@ -482,10 +482,10 @@ def test_the_name_of_a_stage_changes_no_key_and_a_run_that_two_stages_name_is_of
 @pytest.mark.parametrize(
     ("transfer", "said"),
     [
-        ("[{name: a}, {name: a}]", "two stages are called 'a'"),
-        ("[{}, {name: transfer-1}]", "two stages are called 'transfer-1'"),
-        ("[{name: training}]", "two stages are called 'training'"),
-        ("[{name: a/b}]", "name 'a/b' of a stage is not allowed: it has"),
+        ("[{name: a}, {name: a}]", "two stages are named 'a'"),
+        ("[{}, {name: transfer-1}]", "two stages are named 'transfer-1'"),
+        ("[{name: training}]", "two stages are named 'training'"),
+        ("[{name: a/b}]", "name 'a/b' of a stage is not allowed: it may have"),
         ("[{name: 3}]", "transfer.0.name: 3 is not allowed: it has to be a text"),
     ],
 )
@@ -515,7 +515,7 @@ def test_a_scale_keeps_the_ratio_of_epochs_of_models_with_recipes_of_their_own(s
     ("models", "said"),
     [
         ("[{mod_lcnn: {}, recipe: {rate: 1}}]", "recipe field 'rate' is not known"),
-        ("[{mod_lcnn: {recipe: {epochs: 1}}}]", "the recipe of mod_lcnn stands beside it, not in it"),
+        ("[{mod_lcnn: {recipe: {epochs: 1}}}]", "the recipe of mod_lcnn has to be beside it, not in it"),
         ("[{mod_lcnn: {}, lstm: {}}]", "is not a model: write a name"),
         ("[{recipe: {epochs: 1}}]", "is not a model: write a name"),
     ],

@@ -42,7 +42,7 @@ def test_scalars_are_read_by_the_core_schema_of_yaml_1_2(text, value):
 
 def test_anchors_may_be_merged_and_a_key_given_twice_is_refused():
     assert parse_yaml("a: &x {b: 1}\nc: {<<: *x, d: 2}")["c"] == {"b": 1, "d": 2}
-    with pytest.raises(AmcError, match=r"'a' stands there twice \(line 1\)"):
+    with pytest.raises(AmcError, match=r"'a' is given twice \(line 1\)"):
         parse_yaml("a: 1\na: 2")
 
 
@@ -109,7 +109,7 @@ def test_a_search_in_steps_proposes_the_decimals_that_are_written(study_file):
         ({"modulations": "[bpsk, QAM16]"}, ["modulation 'bpsk' is not known; did you mean 'BPSK'", "mean '16QAM'"]),
         ({"train": "{channel: AWGN}"}, ["did you mean 'awgn'"]),
         ({"models": "CNN1D"}, ["did you mean 'cnn1d'"]),
-        ({"models": "[cnn1d, cnn1d]"}, ["models: cnn1d stands there twice"]),
+        ({"models": "[cnn1d, cnn1d]"}, ["models: cnn1d is listed twice"]),
         ({"modulations": "qpsk"}, ["modulation set 'qpsk' is not known; did you mean 'QPSK'"]),
         ({"modulations": "QPSK"}, ["'QPSK' is one modulation: list several, or name a set (simple,"]),
         ({"recipe": "{lr: 1e-3}"}, ["recipe field 'lr' is not known; did you mean 'learning_rate'"]),

@@ -358,8 +358,8 @@ def test_a_store_of_version_1_is_told_apart_in_one_sentence_and_counts_for_nothi
     assert shown.returncode == 0 and " 2 " in shown.stdout
     told = [record.getMessage() for record in caplog.records if record.name == "sweeps"]
     assert told == [
-        f"store {str(store.path)!r} holds runs of version 1 of this program: they stay where they are and count for "
-        "nothing, since the same study means other results now"
+        f"store {str(store.path)!r} holds runs of version 1 of this program: they are kept but ignored, since the same "
+        "study has other results now"
     ]
     assert Store(VERSION_1).trained() == set() and old.name not in store.trained()
     assert VERSION > 1

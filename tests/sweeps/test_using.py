@@ -85,7 +85,7 @@ def test_a_network_of_ones_own_is_loaded_by_the_code_that_trained_it_alone(own, 
     files = [folder / "my_net.py", folder / "helper.py"]
     assert load_run(key, store, files).probabilities(torch.randn(2, 2, 128)).shape == (2, 3)
     (tmp_path / "my_net.py").write_text(NET.replace("width=4", "width=5"))
-    with pytest.raises(AmcError, match="weights are only used by the code that trained them"):
+    with pytest.raises(AmcError, match="weights are used only with the code that trained them"):
         load_run(key, store, [tmp_path / "my_net.py", folder / "helper.py"])
 
 
