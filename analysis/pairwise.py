@@ -126,7 +126,7 @@ def _common(trained: str, trained_other: str, sent: str) -> tuple[tuple[str, ...
 
 
 def _of_seeds(first: np.ndarray, second: np.ndarray, n: np.ndarray, level: float) -> dict:
-    """The statistics of a row. first, second: [seeds], instances that one side alone got right; n: [seeds], instances."""
+    """The statistics of a row. first, second: [seeds], instances that only this side got right; n: [seeds]."""
     if len(n) == 1:
         estimate = Estimate(*(part[0] for part in statistics.paired_difference(first, second, n, level)))
         p = float(statistics.mcnemar(first, second)[0])

@@ -351,7 +351,7 @@ def _slots(study: Study | Studies, share: float, gpus_per_trial: float | None) -
 
 
 def _measured_share(study: Study | Studies, plan: Plan, store: Store) -> float:
-    """The share of a GPU for a trial, from earlier runs of its models with the same demand or more; else a whole GPU."""
+    """The share of a GPU for a trial, from earlier runs of its models with at least its demand; else a whole GPU."""
     runs = [entry.run for entry in plan.incomplete]
     if isinstance(study, SearchStudy):
         runs += [run for end in study.ends for run in end.runs()]

@@ -48,7 +48,7 @@ class Code:
         return model
 
     def function(self, name: Any) -> OwnFunction:
-        """A function of the files as a front end, "my_rx.clip". Raises AmcError if there is none or it is unsuitable."""
+        """A function of the files as a front end, "my_rx.clip". Raises AmcError unless it exists and can be one."""
         module = name.rpartition(".")[0] if isinstance(name, str) else ""
         path = path_of(module, self.texts) if module else None
         if path is None:

@@ -104,7 +104,7 @@ function saveBlob(blob, name) {
 }
 const saveText = (text, name, type) => saveBlob(new Blob([text], { type }), name);
 
-/** A drawing that needs no style sheet: what is computed for each of its elements stands in it. */
+/** A copy of a drawing that needs no style sheet: each element has its computed style. */
 function standalone(drawing) {
   const copy = drawing.cloneNode(true), [, , width, height] = drawing.getAttribute("viewBox").split(" ");
   const names = ["fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "opacity", "font-size",
@@ -154,7 +154,7 @@ function drawSnrCurves() {
   const rows = new Set(state.chosen.map((square) => `${squareRow(square)}`));
   const others = rows.size > 1 ? [] // the chosen ones are enough to look at
     : squares.filter((square) => !state.chosen.includes(square) && rows.has(squareRow(square)));
-  // A curve's name has what is not the same for all of them.
+  // A curve's name has the fields in which the curves differ.
   const each = (names, codes) => names.map((name, i) => told([name], [codes[i]], "short"));
   const parts = ({ panel, row, column }) => [panel.title, ...each(panel.rowNames, panel.rows[row].codes),
     ...each(panel.columnNames, panel.columns[column].codes)];
@@ -176,7 +176,7 @@ function drawSnrCurves() {
   };
   const row = state.chosen.at(-1), known = study.snrs.filter((snr) => snr !== null);
   const near = (level) => known[Math.min(level, known.length - 1)];
-  if (!known.length) return fill(byId("snr-curves"), el("p", { class: "muted small" }, "The SNR is not known."));
+  if (!known.length) return fill(byId("snr-curves"), el("p", { class: "muted small" }, "The SNRs of these tests are not known."));
   fill(byId("snr-curves"),
     el("p", { class: "muted small" }, rows.size > 1 ? "The chosen cells, with 95 % intervals."
       : [row.panel.title, told(row.panel.rowNames, row.panel.rows[row.row].codes, "short")].filter(Boolean).join(", "),
@@ -193,8 +193,8 @@ function drawSnrCurves() {
 }
 
 /**
- * What no classifier can exceed, in a list of one curve: where all chosen squares have the same tests and it is known. Over
- * several tests it is weighted as their instances are.
+ * The upper bound of any classifier, in a list of one curve; [] unless all chosen squares have the same tests and it is
+ * known. Over several tests, it is weighted by their instances.
  */
 function limitCurve() {
   const tests = (square) => [...new Set(square.cells.map((cell) => study.test[cell]))].sort().join(" ");
@@ -221,7 +221,7 @@ function runsOfRows() {
   return [...runs].sort((a, b) => a - b);
 }
 
-/** A run by what tells it from others: "Mod-LCNN, train channel awgn, seed 1" */
+/** A run by the fields in which it differs from others: "Mod-LCNN, train channel awgn, seed 1" */
 function runWords(run, others) {
   const differing = settingFields().map((field, i) => others.some((other) => other.settings[i] !== run.settings[i])
     && `${field.short} ${run.settings[i]}`);
@@ -236,7 +236,7 @@ function drawLearningCurves() {
   const learnt = all.filter((run) => run.epochs > 1), shown = learnt.slice(0, MOST_CURVES);
   if (!shown.length)
     return fill(target, el("p", { class: "muted" }, all.length
-      ? `${all[0].model} was fitted in one step, or trained for one epoch: there is no curve.` : "No cell is chosen."));
+      ? `${all[0].model} was fitted in one step or trained for one epoch, so it has no curve.` : "No cell is chosen."));
   const curves = (part) => shown.flatMap((run, i) => ["validation", "train"].map((side) => ({
     name: `${runWords(run, shown)}${side === "train" ? ", training" : ""}`, unlisted: side === "train",
     x: run.curves.epoch, y: run.curves[`${side}_${part}`], colour: LINES[i % LINES.length], dashed: side === "train",
@@ -247,7 +247,7 @@ function drawLearningCurves() {
     el("p", { class: "muted small" }, [...new Set(learnt.map((run) => run.model))].join(", "),
       `: the ${learnt.length > 1 ? plural(learnt.length, "run") : "run"} of the chosen row; `,
       "validation solid, training dashed; the dot is the epoch whose weights were kept.",
-      learnt.length > shown.length && ` The first ${shown.length} are drawn: a row with fewer shows the others.`),
+      learnt.length > shown.length && ` Only the first ${shown.length} are drawn: choose a row with fewer runs to see others.`),
     el("div", { class: "beside" },
       el("section", {}, el("h3", {}, "Loss"), ...chart({ label: "Loss per epoch", curves: curves("loss"),
         xLabel: "epoch", yLabel: "cross-entropy, nats", yTold: number })),

@@ -11,7 +11,7 @@ let state = null; // what is chosen of it
 
 // -- data ---------------------------------------------------------------------------------------------------
 
-/** The array of which `packed` in report/data.py made {type, data}. */
+/** The array in {type, data}, as `packed` in report/data.py encodes it. */
 async function unpack({ type, data }) {
   const bytes = Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
@@ -63,7 +63,7 @@ function strataOf(cells, from, to, add) {
   }).map(([seed, { strata }]) => [seed, strata]));
 }
 
-/** What each training made of cells: of each a map from stratum to {n, correct, once}. */
+/** The counts of cells for each training: a map from stratum to {n, correct, once}. */
 function trainings(cells, from, to) {
   const add = (sum = { n: 0, correct: 0 }, place) => ({ n: sum.n + study.n[place], once: sum.once ?? study.n[place],
     correct: sum.correct + study.correct[place] });
@@ -84,8 +84,8 @@ function tally(cells, from = state.from, to = state.to) {
 }
 
 /**
- * The 95 % interval of an accuracy, as analysis.accuracy_by and amc_core/statistics.py have it: of another training
- * where there are several, else of the network. all: what the trainings made of each stratum together.
+ * The 95 % interval of an accuracy, as in analysis.accuracy_by and amc_core/statistics.py: of another training if there
+ * are several, else of the network. all: counts of each stratum, summed over the trainings.
  */
 function interval(each, all, n, mean) {
   let variance = 0, simple = 0; // of the mean, from the instances, each once: as they are, and as one stratum
@@ -127,7 +127,7 @@ function answers(cells, from, to) {
 
 const ONES = Uint8Array.from({ length: 256 }, (_, byte) => byte.toString(2).replaceAll("0", "").length);
 
-/** Of trainings of two sides on the same instances: how many only the first got right, only the second, of how many. */
+/** For trainings of two sides tested on the same instances: numbers right on the first side only, second only, tested. */
 function discordant(own, other) {
   if (own.size !== other.size) return null;
   const sum = { first: 0, second: 0, n: 0 };
@@ -145,8 +145,8 @@ function discordant(own, other) {
 }
 
 /**
- * Accuracy of cells minus that of others, with its 95 % interval: paired where both were tested on the same instances,
- * as analysis.significance has it, else from the bounds of both (Newcombe 1998, method 10).
+ * Accuracy of cells minus that of others, with its 95 % interval: paired if both were tested on the same instances, as
+ * in analysis.significance, else from the bounds of both (Newcombe 1998, method 10).
  */
 function difference(cells, others, from = state.from, to = state.to) {
   const sides = study.right ? [answers(cells, from, to), answers(others, from, to)] : [null, null];
@@ -163,7 +163,7 @@ function difference(cells, others, from = state.from, to = state.to) {
     high: value + Math.hypot(a.high - a.accuracy, b.accuracy - b.low), trainings: 0 };
 }
 
-/** Of one training Bonett and Price 2012, of several the interval of another training of both. */
+/** The paired interval: for one training by Bonett and Price 2012, for several that of another training of both. */
 function paired(counts) {
   const each = counts.map(({ first, second, n }) => (first - second) / n), seeds = counts.length;
   const value = each.reduce((a, b) => a + b) / seeds;
@@ -214,7 +214,7 @@ const el = (tag, attributes = {}, ...children) => put(document.createElement(tag
 const svg = (tag, attributes = {}, ...children) =>
   put(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
-/** Gives an element these children instead of those it has; what is null or false is left out. */
+/** Replaces the children of an element; null and false are left out. */
 function fill(element, ...children) {
   element.replaceChildren();
   return put(element, {}, children);

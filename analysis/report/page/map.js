@@ -3,7 +3,7 @@
 const varied = (side) => study.fields.filter((f) => f.side === side && !["model", "seed"].includes(f.name))
   .map((f) => f.name);
 
-/** What can stand along rows or columns: {id, label, names of fields}. "rest" is known once the columns are. */
+/** The possible axes: {id, label, names of fields}. "rest" depends on the columns. */
 function axes() {
   const together = [["train", "training setting"], ["test", "test setting"]]
     .map(([side, label]) => ({ id: side, label: `${label}, all of it`, names: varied(side) }))
@@ -13,14 +13,14 @@ function axes() {
 }
 const axis = (id) => axes().find((each) => each.id === id);
 
-/** The fields along the rows and columns, "rest" being whatever varies and is not along the columns. */
+/** The fields along the rows and columns; "rest" stands for all that vary and are not along the columns. */
 function axisNames() {
   const columns = axis(state.columns).names;
   const rest = [...varied("train"), ...varied("test")].filter((name) => !columns.includes(name));
   return { rows: state.rows === "rest" ? rest : axis(state.rows).names, columns };
 }
 
-/** A field is along one axis only: where both have it, the axis that was not touched gives way. */
+/** Keeps a field along one axis only: if both have it, the axis that the user did not change is reset. */
 function separate(touched) {
   if (state.rows === "rest" || touched === null) return;
   const other = touched === "rows" ? "columns" : "rows";
@@ -89,7 +89,7 @@ function panels() {
 
 const valueOf = (cell, name) => study.byName[name].values[study.byName[name].codes[cell]];
 
-/** Does a field, as a row heading, tell anything? Not where it varies for another model only, or is as in training. */
+/** Is a field informative as a row heading? Not if it varies only for another model, or is as in training. */
 function tells(name, cells) {
   const trained = name.replace("test_", "train_");
   const asTrained = trained !== name && trained in study.byName
@@ -107,14 +107,13 @@ function drawHeatMap() {
   const size = found.reduce((sum, panel) => sum + panel.rows.length * panel.columns.length, 0);
   if (size > MOST_MAP_CELLS) {
     fill(target, el("p", { class: "notice" },
-      `These axes make a map of ${count(size)} cells, more than the ${count(MOST_MAP_CELLS)} that can be looked at: ` +
-      "choose others."));
+      `A map with these axes has ${count(size)} cells; at most ${count(MOST_MAP_CELLS)} are drawn: choose other axes.`));
     return;
   }
   fill(target, ...found.map(drawPanel));
   for (const table of target.querySelectorAll("table")) stickRowHeadings(table);
   paintHeatMap();
-  // To begin with, where a network was trained: there all that follows has something to show.
+  // At first a cell tested as it was trained is chosen, if possible of a network with learning curves.
   const learnt = (square) => square.cells.some((cell) => study.runs[study.run[cell]].epochs > 1);
   const trained = squares.filter((square) => square.cells.every((cell) => study.trained[cell]));
   const asked = (state.asked ?? []).map((place) => squares[place]).filter(Boolean);
@@ -180,7 +179,7 @@ function drawSquare(panel, row, r, column, c) {
   return element;
 }
 
-/** What an interval covers: how much another training would differ shows from two on. */
+/** What an interval is of: of another training if there are two or more, else of the network. */
 const covers = (trainings) => (trainings > 1 ? `another training, from ${trainings}` : "this network");
 
 const squareOf = (element) => squares[element?.dataset.square];
@@ -295,7 +294,7 @@ function drawChosen() {
   fill(target, el("strong", {}, counts.n ? `${percent(counts.accuracy)} %` : "no counts"),
     counts.n > 0 && ` 95 % interval ${percent(counts.low)} … ${percent(counts.high)} %, of ` +
       `${covers(counts.trainings)}; `,
-    counts.n > 0 && `${count(counts.correct)} of ${count(counts.n)} right`,
+    counts.n > 0 && `${count(counts.correct)} of ${count(counts.n)} correct`,
     state.chosen.length === 2 && againstOther(square, state.chosen[0]),
     el("br"), `${square.label || "all settings"}, ${snrWords()}. `,
     el("span", { class: "unprinted small" }, "Below: ",
@@ -341,9 +340,9 @@ async function drawConfusion(square) {
   const target = byId("confusion");
   if (!study.confusion) {
     fill(target, el("p", { class: "notice" },
-      `The confusion counts would add ${(study.confusion_characters / 1e6).toFixed(1)} MB to this page, which takes ` +
-      `at most ${(content.largest / 1e6).toFixed(0)} MB of them, so they are left out. ` +
-      'The table "confusion" of the store has them.'));
+      `The confusion counts are left out: they have ${(study.confusion_characters / 1e6).toFixed(1)} MB, and this ` +
+      `page may have at most ${(content.largest / 1e6).toFixed(0)} MB of them. ` +
+      'analysis.load("confusion") reads them from the store.'));
     return;
   }
   const mine = ++latestConfusion, names = study.modulations, side = names.length;
@@ -378,7 +377,7 @@ async function drawConfusion(square) {
     .sort((a, b) => share(...b) - share(...a)).slice(0, 5);
   fill(target,
     el("p", { class: "muted small" }, `${square.label || "all settings"}, ${snrWords()}. ` +
-      `${state.counts ? "Counts" : "In % of the instances sent"}; coloured from 0 to 100 % of a row.`),
+      `${state.counts ? "Counts" : "In % of the instances sent"}; colours go from 0 to 100 % of a row.`),
     el("div", { class: "scroll" }, table),
     mistakes.length > 0 && el("p", { class: "small" }, "Most frequent mistakes: ",
       mistakes.map(([sent, seen]) => `${names[sent]} taken for ${names[seen]} (${percent(share(sent, seen), 0)} %)`)

@@ -57,7 +57,7 @@ function drawReproduction(square) {
   fill(byId("reproduce"),
     el("p", {}, `With amc-sweeps ${content.version}, definitions of version ${content.definitions}; on ${devices}.`),
     el("pre", { tabindex: 0 }, study.command),
-    el("p", {}, `The number that is chosen, ${square.label || "all settings"}, ${snrWords()}, from the tables:`),
+    el("p", {}, `The accuracy of the chosen cell (${square.label || "all settings"}, ${snrWords()}), computed from the tables:`),
     el("pre", { id: "snippet", tabindex: 0 },
       "from analysis import load\n\n" +
       `cells = load("cells", store=${quoted(store)}, study=${quoted(name)}${atScale})\n` +
@@ -70,7 +70,7 @@ function drawReproduction(square) {
     el("details", {}, el("summary", {}, "The study file"), el("pre", { tabindex: 0 }, study.source)));
 }
 
-/** The papers' numbers and ours; numbers of ours that were computed at another scale than the paper's say so. */
+/** The papers' numbers and ours, with the scale of ours if it is another than the paper's. */
 function drawComparison() {
   const names = Object.keys(study.comparison[0]);
   return el("div", { class: "scroll tall" }, el("table", { class: "plain wrapped", id: "comparison" },
@@ -99,8 +99,8 @@ function summary() {
     study.description && el("p", { class: "description" }, study.description),
     missing && el("p", { class: "notice" }, 
       `${plural(total.runs - runs.length, "run")} and ${plural(total.cells - study.cells.length, "cell")} of this ` +
-      "study are not in the store: the page shows what is there. ",
-      el("code", {}, study.command), " computes the rest."),
+      "study are missing in the store. This page shows the others. ",
+      el("code", {}, study.command), " computes the missing ones."),
     el("dl", { class: "tiles" },
       tile("Runs", `${count(runs.length)} of ${count(total.runs)}`, "trained"),
       tile("Cells", `${count(study.cells.length)} of ${count(total.cells)}`, "runs × test settings"),
@@ -110,11 +110,11 @@ function summary() {
       tile("Instances", count(study.instances), "per modulation, SNR and setting: " +
         `${count(parts.train)} to train, ${count(parts.validation)} to validate, ${count(parts.test)} to test`),
       tile("Length", study.lengths.map(count).join(", "), "samples"),
-      tile("Seeds", study.seeds.join(", "), "pooled, where they are not an axis"),
+      tile("Seeds", study.seeds.join(", "), "pooled, unless they are an axis"),
       tile("Time", duration(seconds), `of training; finished ${runs.map((run) => run.finished).sort().at(-1)} UTC`),
       tile("Devices", [...devices.keys()].join(", "),
         [...devices].map(([, number]) => plural(number, "run")).join(", "))),
-    study.fixed.length > 0 && el("p", { class: "muted small" }, `The same everywhere: ${study.fixed.join(", ")}.`),
+    study.fixed.length > 0 && el("p", { class: "muted small" }, `Fields that do not vary: ${study.fixed.join(", ")}.`),
     el("div", { class: "scroll" }, el("table", { class: "plain", id: "models" },
       el("thead", {}, el("tr", {}, ["model", "where trained", "unseen, mean", ...testing.map(([, label]) => label),
         "parameters", "runs", "training time"].map((name, i) =>
@@ -124,9 +124,10 @@ function summary() {
         testing.map(([key]) => el("td", {}, extreme(row[key]))),
           el("td", { class: "number" }, row.parameters.map(count).join(", ")),
         el("td", { class: "number" }, count(row.runs)), el("td", { class: "number" }, duration(row.seconds))))))),
-    el("p", { class: "muted small" }, "Accuracies are pooled over all SNRs and seeds, with 95 % intervals: of another training where there are several " +
-      "seeds, else of the networks; those of the best and the worst allow for the choice. " +
-      "Unseen is every test scenario that no training of the run or of one it started from had or could have drawn."),
+    el("p", { class: "muted small" }, "Accuracies are pooled over all SNRs and seeds. Their 95 % intervals are of " +
+      "another training if there are several seeds, else of these networks. Those of the best and the worst setting " +
+      "allow for the choice among several. A test scenario is unseen if the training of neither the run nor one that " +
+      "it started from had or could have drawn it."),
   ];
 }
 
@@ -165,7 +166,7 @@ function drawControls() {
       byId(`filter-${field.name}`).focus();
     });
   fill(byId("controls"),
-    select("Rows", "rows", [["rest", "all that varies, but the columns"], ...options], state.rows, setAxis("rows")),
+    select("Rows", "rows", [["rest", "all that varies, without the columns"], ...options], state.rows, setAxis("rows")),
     select("Columns", "columns", options, state.columns, setAxis("columns")),
     model ? select("Model", "model", [["all", [...rows, ...columns].includes("model") ? "all" : "all, side by side"],
       ...model.values.map((value, code) => [code, value])],
@@ -290,7 +291,7 @@ async function show(index, query) {
     section("Learning curves", "learning"),
     study.search && section("Search", "search"),
     section("Runs", "runs"),
-    study.comparison && el("section", {}, el("h2", {}, "Beside the papers"), drawComparison()),
+    study.comparison && el("section", {}, el("h2", {}, "Comparison with the papers"), drawComparison()),
     section("How to reproduce", "reproduce"));
   drawControls();
   drawHeatMap();

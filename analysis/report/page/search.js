@@ -2,7 +2,7 @@
 
 const told4 = (value) => +value.toPrecision(4) + "";
 
-/** How a search went: the objectives over the proposals, what mattered, all values side by side, and the table. */
+/** The section of a search: its objectives over the proposals, importances, all values, and the table. */
 function drawSearch() {
   const { objectives, dimensions, proposals } = study.search;
   const complete = proposals.filter(({ state: word }) => word === "complete");
@@ -40,7 +40,7 @@ function drawHistory({ name, direction }, k, complete) {
 
 function drawImportances({ importances }, dimensions) {
   if (!importances)
-    return el("p", { class: "muted small" }, "Too few proposals are complete, or all are as good, to say what mattered.");
+    return el("p", { class: "muted small" }, "The importances are not known: too few proposals are complete, or all are equally good.");
   const label = Object.fromEntries(dimensions.map((each) => [each.name, each.label]));
   return el("table", { class: "plain importances" },
     el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "dimension"),
