@@ -183,7 +183,7 @@ def _read_wav(path: DigestedPath, rate: float, stretch: tuple[int, int]) -> tupl
     path.require_planned()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks that are no samples
+            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks that hold no samples
             file_rate, samples = wavfile.read(str(path))
     except OSError as error:
         raise AmcError(f"audio {path!r} cannot be read: {error.strerror}") from None

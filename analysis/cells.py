@@ -18,7 +18,7 @@ from analysis.columns import EVALUATED, OF_ROWS, TEST, Filters, kept, scenario_c
 from analysis.runs import modulation_set
 from sweeps.store import CELL_SCHEMA, Store
 from sweeps.store.cells import merge, scenario_of
-from sweeps.store.complaints import tell
+from sweeps.store.complaints import warn_once
 from sweeps.store.record import process_of
 
 
@@ -134,7 +134,9 @@ def _fitting(table: pa.Table, classes: Mapping[str, int], store: Store) -> pa.Ta
     sent = pc.coalesce(pc.list_value_length(table["test_modulations"]), pa.scalar(classes[key], pa.int32()))
     fits = pc.equal(pc.list_value_length(table["confusion"]), pc.multiply(sent, classes[key])).fill_null(False)
     if not pc.all(fits).as_py():
-        tell(f"{store.path}/runs/{key} holds counts that do not fit the modulations in its run.json: they are left out")
+        warn_once(
+            f"{store.path}/runs/{key} holds counts that do not fit the modulations in its run.json: they are left out"
+        )
     return table.filter(fits)
 
 

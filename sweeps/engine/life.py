@@ -23,8 +23,8 @@ _WRITE_SECONDS = 2  # between them, at least; and before the first
 class SignOfLife:
     """Writes the progress of a run's trial at intervals and after epochs. Use as a context.
 
-    A trial that ends before its first sign writes none, since writing would take longer than the trial. A trial that has
-    done its work removes it. If the store cannot be written, the run goes on without signs of life.
+    A trial that ends before its first sign writes none, since writing would take longer than the trial. A trial that
+    has done its work removes it. If the store cannot be written, the run goes on without signs of life.
     """
 
     def __init__(self, run: Run, store: Store):

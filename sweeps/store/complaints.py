@@ -27,6 +27,6 @@ UNREADABLE = (FileNotFoundError, ValueError, LookupError, TypeError, AttributeEr
 
 
 @cache
-def tell(sentence: str) -> None:
+def warn_once(sentence: str) -> None:
     """Log a warning; the same one only once per process."""
     _log.warning(sentence)

@@ -36,7 +36,7 @@ import pyarrow.fs
 from amc_core.bucket import bucket_files
 from amc_core.errors import AmcError
 from amc_core.paths import expanded
-from sweeps.store.complaints import tell
+from sweeps.store.complaints import warn_once
 from sweeps.store.durable import make, sync, write_through
 
 _SCRATCH = ".scratch-"  # prefix of temporary folders; a unique name follows
@@ -108,7 +108,7 @@ class Directory:
                         status = entry.stat()
                         files[f"{prefix}/{entry.name}"] = status.st_mtime, status.st_size
                 elif prefix.startswith("runs") and not entry.name.startswith(".") and os.path.lexists(entry.path):
-                    tell(f"{_shown(entry.path)} is not a readable file: it is ignored")
+                    warn_once(f"{_shown(entry.path)} is not a readable file: it is ignored")
 
     def read(self, name: str, last: int | None = None) -> bytes:
         with self._explained("read"), open(f"{self.path}/{name}", "rb", buffering=0, opener=_open_file) as file:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Set
 from typing import TYPE_CHECKING
 
 from sweeps.store.begun import Begun, read_begun
-from sweeps.store.complaints import Damaged, OtherVersion, tell
+from sweeps.store.complaints import Damaged, OtherVersion, warn_once
 from sweeps.store.record import RunRecord
 from sweeps.store.removal import removed_record
 from sweeps.store.run_folder import KEY, kind_of
@@ -30,7 +30,7 @@ class Listing:
             if len(names) == 1 and KEY.fullmatch(key) and kind_of(names[0]):
                 self.names[key][names[0]] = written
             elif not any(part.startswith(".") for part in (key, *names)):
-                tell(f"{store.path}/{file} is not a file of the store: it is ignored")
+                warn_once(f"{store.path}/{file} is not a file of the store: it is ignored")
 
     def records(self, keys: Iterable[str] | None = None) -> dict[str, RunRecord]:
         """Run key → record, for all runs that count, or for those among `keys` and those that these descend from.
@@ -76,13 +76,13 @@ class Listing:
                 )
             return record
         except OtherVersion as error:
-            self._tell_version(error)
+            self._warn_of_version(error)
         except Damaged as error:
-            tell(str(error))
+            warn_once(str(error))
         return None
 
-    def _tell_version(self, error: OtherVersion) -> None:
-        tell(
+    def _warn_of_version(self, error: OtherVersion) -> None:
+        warn_once(
             f"store {str(self.store.path)!r} holds runs of version {error.version} of this program: they are kept but "
             "ignored, since the same study has other results now"
         )
@@ -133,6 +133,6 @@ class Listing:
         try:
             return self.store.run(key).footer(name).tests
         except Damaged as error:
-            tell(str(error))
+            warn_once(str(error))
             self.damaged.add(f"runs/{key}/{name}")
             return set()

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from sweeps.store import healing, timing
 from sweeps.store.cells import CELL_SCHEMA
-from sweeps.store.complaints import Damaged, tell
+from sweeps.store.complaints import Damaged, warn_once
 from sweeps.store.files import open_files
 from sweeps.store.listing import Listing
 from sweeps.store.record import RunRecord
@@ -194,5 +194,5 @@ def _sound(read: Callable) -> list:
     try:
         return [read()]
     except Damaged as error:
-        tell(str(error))
+        warn_once(str(error))
         return []

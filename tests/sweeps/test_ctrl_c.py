@@ -95,6 +95,6 @@ def test_a_launch_whose_ray_head_hangs_ends_with_the_processes_of_its_ray(study_
     if interrupted:
         assert driver.returncode == 130 and errors.startswith("\nInterrupted."), errors
     else:
-        assert driver.returncode == 2 and "has not answered for 5 s; the same command goes on" in errors, errors
+        assert driver.returncode == 2 and "has not answered for 5 s: run the same command again" in errors, errors
     _, alive = psutil.wait_procs(processes, timeout=60)
     assert not alive

@@ -126,7 +126,7 @@ def filled(study_file, tmp_path):
     study, store = load_study(path), Store(tmp_path / "store")
     for run in study.runs():
         list(compute(run, study.tests(run), store))
-    complaints.tell.cache_clear()  # each is told once in the life of a process
+    complaints.warn_once.cache_clear()  # each is told once in the life of a process
     return path, study, store
 
 
@@ -197,7 +197,7 @@ def test_forty_spoilt_records_are_each_told_by_their_path_and_count_as_missing(f
     commands["query"] = ("query", "SELECT count(DISTINCT run) AS runs FROM cells", "--store", str(store.path))
     expected["query"] = lambda shown: " 1 " in shown.stdout or "1\n" in shown.stdout
     for name, command in commands.items():
-        complaints.tell.cache_clear()
+        complaints.warn_once.cache_clear()
         caplog.clear()
         shown = amc(*command)
         assert shown.returncode == 0, (name, shown.stderr)
@@ -309,7 +309,7 @@ def test_cells_that_were_never_written_so_are_told_by_their_path_and_computed_ag
         lambda: len(load("cells", store.path)),
         lambda: query("SELECT count(*) AS n FROM cells", store.path)["n"][0],
     ):
-        complaints.tell.cache_clear()
+        complaints.warn_once.cache_clear()
         caplog.clear()
         assert read() == 4 * 2
         assert f"runs/{run.key}/{forged} is damaged" in caplog.text or "run" in name
