@@ -36,7 +36,8 @@ class Simulator:
 
     modulations: names, or `OwnModulation`s; snrs_db: dB over the sampled band, relative to the received signal's power
     (inf: no noise); length: samples; seed: of the dataset; stretch: the tenths of an audio file between which
-    instances are taken, see `Dataset.stretch`.
+    instances are taken, see `Dataset.stretch`. Raises AmcError if a modulation is unknown or the scenario cannot be
+    simulated with these arguments.
     """
 
     def __init__(

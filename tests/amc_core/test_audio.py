@@ -205,7 +205,7 @@ def test_what_trained_in_one_split_is_no_test_in_another(siren):
     child = Run("cnn1d", described("amr_benchmark"), parent=parent)
     require_unheard_tests(child, [described("amr_benchmark", "")])
     for run in (parent, child):
-        with pytest.raises(AmcError, match=r"trains to 90 % .*tests from 80 % .*use the same split for both"):
+        with pytest.raises(AmcError, match=r"trains up to 90 % .*tests from 80 % .*use the same split for both"):
             require_unheard_tests(run, [described("amr_benchmark")])
 
 

@@ -67,7 +67,7 @@ def test_a_key_has_the_class_and_the_arguments_that_are_not_at_their_default():
         ({"n_estimator": 3}, "has no argument 'n_estimator' that a study can set; did you mean 'n_estimators'"),
         ({"n_estimators": 0}, "'n_estimators' parameter of RandomForestClassifier must be an int in the range"),
         ({"criterion": "guess"}, "'criterion' parameter"),
-        ({"n_estimators": [3]}, "it is no list"),
+        ({"n_estimators": [3]}, "it must not be a list"),
         ({"random_state": 3}, "'random_state' that a study can set: it follows from the study's seeds"),
         ({"n_jobs": 3}, "changes no result"),
         ({"classifier": "os.system"}, "allowed is the path of a scikit-learn"),
@@ -75,7 +75,7 @@ def test_a_key_has_the_class_and_the_arguments_that_are_not_at_their_default():
         ({"classifier": "sklearn.ensemble.RandomForrestClassifier"}, "did you mean 'RandomForestClassifier'"),
         ({"classifier": "sklearn.linear_model.LinearRegression"}, "is not known"),
         ({"classifier": "sklearn.nothing.Classifier"}, "scikit-learn has no sklearn.nothing"),
-        ({"classifier": "sklearn.ensemble.VotingClassifier"}, "takes estimators, other estimators"),
+        ({"classifier": "sklearn.ensemble.VotingClassifier"}, r"needs other estimators \(estimators\)"),
     ],
 )
 def test_what_scikit_learn_does_not_take_is_refused_when_it_is_planned(values, told):

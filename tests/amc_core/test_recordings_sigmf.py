@@ -101,7 +101,7 @@ def test_a_label_and_a_detail_of_two_families_are_refused(sigmf):
     detail = {"mod_class": "fm", "order": None}
     fields = {"core:sample_start": 0, "core:sample_count": 512, "core:label": "QPSK", "signal:detail": detail}
     edit(sigmf, lambda content: content.update(annotations=[fields]))
-    with pytest.raises(AmcError, match="the label is 'QPSK' and the detail's class 'fm'"):
+    with pytest.raises(AmcError, match="the label is 'QPSK' and the detail's class is 'fm'"):
         open_recording(sigmf)
 
 
@@ -213,7 +213,7 @@ def test_annotations_beyond_the_samples_are_passed_over_and_counted(sigmf):
     assert recording.modulations == ("16QAM", "8PSK") and (recording.read(range(5)) == before).all()
     nameless, note = recording.notes
     assert nameless == "ignored 1 of 5 annotations, for lack of a modulation"
-    assert note.startswith("2 of 5 annotations reach beyond the 1280 samples") and "annotation 3 (BPSK, no SNR)" in note
+    assert note.startswith("ignored 2 of 5 annotations beyond the 1280 samples") and "annotation 3 (BPSK, no SNR)" in note
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 64, 1 << 18])
@@ -274,7 +274,7 @@ def test_archives_that_are_not_whole_are_refused(tmp_path, sigmf):
         tar.add(sigmf, "field/readme.txt")
     refusal(archive, "no .sigmf-meta file")
     archive.write_bytes(b"no archive")
-    refusal(archive, "no known kind")
+    refusal(archive, "no known format")
 
 
 def test_an_annotation_without_a_count_reaches_to_the_end_of_its_capture(sigmf):

@@ -99,7 +99,7 @@ def test_the_command_draws_png_and_svg(amc, trained, tmp_path):
         (["--modulations", "BPSK,BPSK"], ["BPSK, BPSK", "different"]),
         (["--modulations", ","], ["''", "known: BPSK"]),
         (["--model", "cnn1d"], ["'cnn1d'", "known: hoc_svm, mod_lcnn"]),
-        (["--model", "hoc_svm"], ["hoc_svm", "allowed: cnn1d"]),
+        (["--model", "hoc_svm"], ["hoc_svm", "allowed are cnn1d"]),
         (["--snr", "5"], ["5 dB", "0, 18 dB"]),
         (["--snr", "nan"], ["--snr 'nan' is not allowed", "a number of dB, from -200"]),
         (["--instance", "2"], ["instance 2", "0 to 1"]),
@@ -119,7 +119,7 @@ def test_a_study_of_which_nothing_suitable_is_trained_says_so(amc, study_file, t
     refused = amc("saliency", study_file(), "--store", store)
     assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and "amc run" in refused.stderr
     refused = amc("saliency", study_file(models="[hoc_svm, lstm]"), "--store", store)
-    assert refused.returncode == 2 and "hoc_svm or lstm" in refused.stderr and "allowed: cnn1d" in refused.stderr
+    assert refused.returncode == 2 and "hoc_svm or lstm" in refused.stderr and "allowed are cnn1d" in refused.stderr
     assert not (tmp_path / "store").exists()
 
 

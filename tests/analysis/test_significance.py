@@ -93,11 +93,11 @@ def test_differences_at_each_snr_are_told_apart():
 def test_several_runs_of_a_side_on_the_same_instances_are_refused():
     right = np.ones((3, 8), bool)
     cells = cells_of(one=[right], other=[right])
-    with pytest.raises(AmcError, match="name in by"):
+    with pytest.raises(AmcError, match="name the columns in which they differ in by"):
         significance(pd.concat([cells, cells.assign(weights="others")]))
     with pytest.raises(AmcError, match="needs column 'right'"):
         significance(cells.drop(columns="right"))
-    with pytest.raises(AmcError, match=r"'test_channel': load cells with columns=\[\*PAIRED, 'model'\]"):
+    with pytest.raises(AmcError, match=r"'test_channel': load cells with columns=\[\*analysis.PAIRED, 'model'\]"):
         significance(cells.drop(columns="test_channel"))
 
 
