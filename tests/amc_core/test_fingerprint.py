@@ -88,7 +88,11 @@ def test_what_cannot_be_read_is_named(tmp_path, sigmf):
     sigmf.with_name("field.sigmf-data").unlink()
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "empty").mkdir()
-    for path, part in ((sigmf, "field.sigmf-data"), (tmp_path / "pipe", "neither"), (tmp_path / "empty", "without .sigmf")):
+    for path, part in (
+        (sigmf, "field.sigmf-data"),
+        (tmp_path / "pipe", "neither"),
+        (tmp_path / "empty", "without .sigmf"),
+    ):
         with pytest.raises(AmcError, match=part):
             content_digest(path)
 

@@ -242,7 +242,9 @@ def test_arrays_that_claim_more_than_the_file_holds_are_refused(tmp_path):
     np.save(tmp_path / "a.npy", COMPLEX)
     content = (tmp_path / "a.npy").read_bytes()
     (tmp_path / "a.npy").write_bytes(content[:-8])
-    with pytest.raises(AmcError, match=r"the array claims the shape \(6, 64\) of complex64, 3072 bytes, but the file has 3064"):
+    with pytest.raises(
+        AmcError, match=r"the array claims the shape \(6, 64\) of complex64, 3072 bytes, but the file has 3064"
+    ):
         opened(tmp_path / "a.npy", label="BPSK")
     huge = content[:128].replace(b"(6, 64), }" + b" " * 10, b"(60000000000, 64), }")
     with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:

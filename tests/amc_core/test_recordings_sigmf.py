@@ -213,7 +213,9 @@ def test_annotations_beyond_the_samples_are_passed_over_and_counted(sigmf):
     assert recording.modulations == ("16QAM", "8PSK") and (recording.read(range(5)) == before).all()
     nameless, note = recording.notes
     assert nameless == "ignored 1 of 5 annotations, for lack of a modulation"
-    assert note.startswith("ignored 2 of 5 annotations beyond the 1280 samples") and "annotation 3 (BPSK, no SNR)" in note
+    assert (
+        note.startswith("ignored 2 of 5 annotations beyond the 1280 samples") and "annotation 3 (BPSK, no SNR)" in note
+    )
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 64, 1 << 18])

@@ -356,7 +356,9 @@ def test_a_column_that_is_not_there_is_refused():
 
 
 def test_a_table_names_what_varies_where_its_column_is_not_there(store):
-    with pytest.raises(AmcError, match=r"^column 'modl' is not known; did you mean 'model'\? \(columns that vary") as told:
+    with pytest.raises(
+        AmcError, match=r"^column 'modl' is not known; did you mean 'model'\? \(columns that vary"
+    ) as told:
         train_test(load("cells", store), ["modl"])
     assert len(str(told.value)) < 300 and "test_channel" in str(told.value)
 

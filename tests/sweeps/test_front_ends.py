@@ -131,8 +131,8 @@ def test_the_dry_run_tries_what_is_missing_in_a_process_of_its_own(own_study, st
         ("{front_end: rx.clip}", "front_end 'rx.clip' is not known.*code names my_rx.py, levels.py"),
         ("{front_end: {my_rx.clip: {gain: 1}}}", "has no parameter 'gain'"),
         ("{front_end: {my_rx.clip: {level: loud}}}", "level 'loud' is not allowed"),
-        ("{front_end: {my_rx.clip: 3}}", "it is 'file.function', or"),
-        ("{front_end: 3}", "it is 'file.function', or"),
+        ("{front_end: {my_rx.clip: 3}}", "it has to be 'file.function', or"),
+        ("{front_end: 3}", "it has to be 'file.function', or"),
     ],
 )
 def test_nonsense_is_refused_with_the_place_where_it_stands(own_study, test, told):

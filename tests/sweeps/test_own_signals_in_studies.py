@@ -90,9 +90,12 @@ def test_the_schema_takes_what_a_study_takes(own_study):
     ("modulations", "told"),
     [
         ("[BPSK, {QPSK: {points: [[1, 0], [0, 1]]}}]", "'QPSK' is the name of another modulation"),
-        ("[BPSK, {MY: {points: [[1, 0]]}}, {X: {cpm: {levels: 5}}}]", "points has 1"),
+        ("[BPSK, {MY: {points: [[1, 0]]}}, {X: {cpm: {levels: 5}}}]", "points is a list of 1"),
         ("[BPSK, {MY: {points: [[1, 0], [0, 1]]}}, {MY: {points: [[1, 0], [0, 2]]}}]", "each once"),
-        ("[BPSK, {MY: {points: [[1, 0], [0, 1]]}}, {my: {points: [[1, 0], [0, 2]]}}]", "'MY' and 'my' differ in case"),
+        (
+            "[BPSK, {MY: {points: [[1, 0], [0, 1]]}}, {my: {points: [[1, 0], [0, 2]]}}]",
+            "'MY' and 'my' differ only in case",
+        ),
     ],
 )
 def test_nonsense_is_refused_before_any_work(own_study, amc, modulations, told, tmp_path):

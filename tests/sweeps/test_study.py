@@ -240,7 +240,10 @@ def test_every_shipped_study_is_valid_or_names_the_recording_it_needs(name):
         ({"recipe": "{min_length: 16}", "models": "[cnn1d]"}, ["min_length", "cnn1d", "one length"]),
         ({"recipe": "{min_length: 256}"}, ["min_length 256", "128"]),
         ({"recipe": "{fresh: 1}"}, ["recipe", "fresh 1", "true or false"]),
-        ({"test_length": "64", "models": "[cnn1d]"}, ["test_length", "cnn1d", "trained on"]),
+        (
+            {"test_length": "64", "models": "[cnn1d]"},
+            ["test_length", "cnn1d", "only instances of its training's length"],
+        ),
         ({"test_length": "32", "models": "[stn_resnext]"}, ["test_length", "32", "at least 64"]),
         ({"transfer": "{recipe: {retrain: stn_block}}"}, ["transfer.0", "retrain 'stn_block'", "mod_lcnn", "head"]),
         ({"transfer": "[{models: hoc_svm}]"}, ["transfer.0.models", "'hoc_svm'", "mod_lcnn"]),
@@ -253,7 +256,7 @@ def test_every_shipped_study_is_valid_or_names_the_recording_it_needs(name):
         ({"test": "{vary: channel, channel: awgn}"}, ["test", "channel", "twice"]),
         ({"train": "{rolloff: 0.2, mixture: [{rolloff: 0.1}, {rolloff: 0.3}]}"}, ["train", "rolloff", "twice"]),
         ({"recipe": "{fresh: true, label_fraction: 0.5}"}, ["recipe", "fresh", "label_fraction"]),
-        ({"transfer": "{models: cnn1d}"}, ["transfer.0", "no run above"]),
+        ({"transfer": "{models: cnn1d}"}, ["transfer.0", "no run can start this stage"]),
         (
             {
                 "train": "{channel: {name: own, path_delays: [0], path_gains_db: [0]}}",

@@ -51,7 +51,10 @@ def test_anchors_may_be_merged_and_a_key_given_twice_is_refused():
     [
         ({"seeds": "1:5"}, "seeds.0: '1:5' is not allowed: it has to be a whole number from 0"),
         ({"snr_db": "1:18"}, "; a range is written {from: -6, to: 18, step: 2}"),
-        ({"length": "1:30"}, "is a whole number from 8 to 1,048,576; several are written as a list, [1, 2, 3]"),
+        (
+            {"length": "1:30"},
+            "it has to be a whole number from 8 to 1,048,576; several are written as a list, [1, 2, 3]",
+        ),
         ({"train": "{upsampling: 2:32}"}, "train: upsampling '2:32' is not allowed"),
         ({"recipe": "{epochs: 1_000}"}, "epochs '1_000' is not allowed"),
         ({"instances": "1_000"}, "instances: '1_000' is not allowed"),
