@@ -115,7 +115,7 @@ class Meta:
         except (ValueError, RecursionError) as error:
             if isinstance(error, AmcError):
                 raise
-            raise AmcError(f"{self.path} is cut short or not valid JSON ({error}); allowed is a .sigmf-meta file") from None
+            raise AmcError(f"{self.path} is cut short or not JSON ({error}); allowed is a .sigmf-meta file") from None
         missing = "global" if self.head is None else next((name for name, there in presence.items() if not there), None)
         if missing:
             raise self._mistyped(missing)

@@ -325,7 +325,7 @@ def _range(kind: str, content: dict) -> tuple[float, float, float | None]:
     step = require_number("step", content["step"], -1e9, 1e9, integer=kind == "int")
     if step < 1e-12 or (Decimal(str(high)) - Decimal(str(low))) % Decimal(str(step)):
         raise AmcError(
-            f"step {content['step']!r} is not allowed: low and a whole number of positive steps have to give high"
+            f"step {content['step']!r} is not allowed: it has to be positive and divide {low:g} to {high:g} evenly"
         )
     return low, high, step
 

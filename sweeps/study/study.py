@@ -318,7 +318,7 @@ class SearchStudy(Study):
             if search.pruner != "none" and len(study.runs()) > 1:
                 raise AmcError(
                     f"search.pruner: {search.pruner} needs proposals of one run each, but here they have "
-                    f"{len(study.runs())}: use one training scenario, one seed and no transfer, or no pruner"
+                    f"{len(study.runs())} runs: use one training scenario, one seed and no transfer, or no pruner"
                 )
             for name in search.objective:
                 tests = OBJECTIVES[name].tests

@@ -236,7 +236,7 @@ def test_saliency_asks_for_the_code_that_trained_the_network(own_study, store, a
         ({}, {"models": "{my_net.MyNet: {width: 3.5}}"}, "width 3.5 is not allowed: it has to be a whole number"),
         ({}, {"models": "{my_net.MyNet: {kernels: [[3.5]]}}"}, "is not allowed: it has to be a list of at most 1000"),
         ({"my_net.py": NET.replace("width=4", "width")}, {}, "MyNet: width has no default: give it one"),
-        ({"my_net.py": NET.replace("width=4", "width=2 ** 2")}, {}, "the default of width is '2 ** 2', whose value is unknown"),
+        ({"my_net.py": NET.replace("width=4", "width=2 ** 2")}, {}, "the default of width is '2 ** 2'"),
         ({"my_net.py": NET.replace("classes, length", "length, classes")}, {}, "does not have self, classes, length"),
         ({"my_net.py": NET.replace('mode="mean"', "**options")}, {}, "MyNet.__init__ has **options: write"),
         ({"my_net.py": NET.replace("any_length = True", "any_length = 1")}, {}, "any_length 1 is not allowed: it"),

@@ -242,7 +242,7 @@ def test_every_shipped_study_is_valid_or_names_the_recording_it_needs(name):
         ({"recipe": "{fresh: 1}"}, ["recipe", "fresh 1", "true or false"]),
         (
             {"test_length": "64", "models": "[cnn1d]"},
-            ["test_length", "cnn1d", "only instances of its training's length"],
+            ["test_length", "cnn1d", "of its training's length"],
         ),
         ({"test_length": "32", "models": "[stn_resnext]"}, ["test_length", "32", "at least 64"]),
         ({"transfer": "{recipe: {retrain: stn_block}}"}, ["transfer.0", "retrain 'stn_block'", "mod_lcnn", "head"]),

@@ -53,7 +53,7 @@ def test_anchors_may_be_merged_and_a_key_given_twice_is_refused():
         ({"snr_db": "1:18"}, "; a range is written {from: -6, to: 18, step: 2}"),
         (
             {"length": "1:30"},
-            "it has to be a whole number from 8 to 1,048,576; several are written as a list, [1, 2, 3]",
+            "has to be a whole number from 8 to 1,048,576; several are written as a list, [1, 2, 3]",
         ),
         ({"train": "{upsampling: 2:32}"}, "train: upsampling '2:32' is not allowed"),
         ({"recipe": "{epochs: 1_000}"}, "epochs '1_000' is not allowed"),
