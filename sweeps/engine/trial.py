@@ -40,8 +40,8 @@ def compute(
 
     Progress holds "epoch", "cells" (evaluated by this trial and durable), "accuracy" (on the validation part
     while training, over the last cell while evaluating), "trained" (the run's weights are durable), "done" (this is
-    the last report) and, after an epoch, "curves" (its row). stopped: asked between steps whether to stop; if so, raises
-    Cut as soon as the store holds all that was done.
+    the last report) and, after an epoch, "curves" (its row).
+    stopped: asked between steps whether to stop; if so, raises Cut as soon as the store holds all that was done.
     """
     folder = store.run(run.key)
     _let_go_outdated(run, store)
