@@ -41,6 +41,10 @@ class Listing:
         """
         return {key: self._read[key] for key in self._known(keys) if self._read[key] and self._counts(key)}
 
+    def readable(self, keys: Iterable[str] | None = None) -> dict[str, RunRecord]:
+        """As `records`, with those of runs that do not count, since what they started from is gone or another."""
+        return {key: self._read[key] for key in self._known(keys) if self._read[key]}
+
     def lineage(self, keys: Iterable[str] | None = None) -> dict[str, RunRecord]:
         """As `records`, with the removed runs that these descend from."""
         return {key: self._read[key] or self._removed[key] for key in self._known(keys) if self._counts(key)}
