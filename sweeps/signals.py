@@ -6,10 +6,10 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 _UNHEARD_SECONDS = 5  # that Ctrl-C may wait for what the main thread is in, which may be a call that never returns
-_interrupted = _warned = False
+_interrupted = _warned = _stuck = False
 _handled = 0  # calls of `interrupt`
 _listening = False
 
@@ -86,6 +86,22 @@ def _warn(number, frame) -> None:
     before, _warned = _warned, True
     if before and number == signal.SIGTERM:
         interrupt(number, frame)
+
+
+def end_at_once() -> None:
+    """Let the process end without the interpreter's own end, in which Ray's library would wait for what is gone."""
+    global _stuck
+    _stuck = True
+
+
+def leave_with(code: int) -> None:
+    """End the process, as soon as it can."""
+    if _stuck:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def leave() -> None:
