@@ -10,11 +10,10 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
-from typer.core import TyperGroup
 
 from amc_core.errors import AmcError
 from amc_core.quantities import bytes_in_words, written
-from sweeps.cli.app import Scale, StoreDir, app, study_argument
+from sweeps.cli.app import Group, Scale, StoreDir, app, study_argument
 from sweeps.cli.run_table import Yes, is_nothing, opened, remove_runs, run_table, show_curve, states_of, summary
 from sweeps.cli.show import out, show_whole, title_of, written_to
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:  # else `amc --help` would take as long as what it tells of
 _LINES_SHOWN = 15  # of a log
 
 
-class _ListByDefault(TyperGroup):
+class _ListByDefault(Group):
     """`amc runs quickstart` is `amc runs list quickstart`."""
 
     def parse_args(self, context, arguments: list[str]) -> list[str]:
@@ -35,7 +34,7 @@ class _ListByDefault(TyperGroup):
 
 runs = typer.Typer(
     cls=_ListByDefault,
-    help="List the runs of a study or of a store; show, remove and label single ones.",
+    help="List the runs of a study or of a store; show, remove and label single ones. Without a command, list.",
     epilog="Example: amc runs quickstart, then amc runs show 3f09",
 )
 app.add_typer(runs, name="runs")
@@ -43,12 +42,12 @@ app.add_typer(runs, name="runs")
 Where = Annotated[
     str | None, typer.Option("--where", help="Only runs for which this condition in SQL holds: \"model = 'resnet'\".")
 ]
-Keys = Annotated[list[str], typer.Argument(metavar="KEY...", help="First digits of the runs' keys.")]
+Keys = Annotated[list[str], typer.Argument(metavar="KEY", help="First digits of the runs' keys.")]
 
 
 @runs.command(name="list")
 def list_runs(
-    study: Annotated[list[str] | None, study_argument("[STUDY...]", "Only runs of these studies.")] = None,
+    study: Annotated[list[str] | None, study_argument("STUDY", "Only runs of these studies.")] = None,
     store: StoreDir = "results",
     scale: Scale = None,
     where: Where = None,
@@ -112,7 +111,7 @@ def show(
 @runs.command()
 def rm(
     key: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY...]", help="First digits of the runs' keys.", show_default=False)
+        list[str] | None, typer.Argument(metavar="KEY", help="First digits of the runs' keys.", show_default=False)
     ] = None,
     store: StoreDir = "results",
     failed: Annotated[bool, typer.Option("--failed", help="Remove all runs that have failed.")] = False,

@@ -74,7 +74,7 @@ def figures(
 @app.command()
 def report(
     study: Annotated[
-        list[str], study_argument("STUDY…|all", "Studies, or all: those here whose cells are in the store.")
+        list[str], study_argument("STUDY|all", "Studies, or all: those here whose cells are in the store.")
     ],
     store: StoreDir = "results",
     scale: Scale = None,

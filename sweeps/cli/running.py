@@ -100,7 +100,7 @@ def run(
     time_limit: Annotated[
         str | None,
         typer.Option(
-            "--time-limit", metavar="DURATION", help="End in this time, such as 3h, 1h30m or 2:00:00; see below."
+            "--time-limit", metavar="DURATION", help="End in this time, such as 3h, 1h30m or 2:00:00; see above."
         ),
     ] = None,
     without_ray: Annotated[
@@ -213,7 +213,7 @@ def complaint(line: str) -> None:
 
 @app.command()
 def status(
-    study: Annotated[list[str] | None, study_argument("[STUDY...]", "Look at these studies only.")] = None,
+    study: Annotated[list[str] | None, study_argument("STUDY", "Look at these studies only.")] = None,
     store: StoreDir = "results",
     scale: Scale = None,
     watch: Annotated[bool, typer.Option("--watch", help="Look again every 5 s, until all is complete.")] = False,

@@ -147,7 +147,7 @@ def show_rows(rows) -> None:
 
 @app.command()
 def compare(
-    study: Annotated[str | None, study_argument("[STUDY]", "Only numbers of this study.")] = None,
+    study: Annotated[str | None, study_argument("STUDY", "Only numbers of this study.")] = None,
     store: StoreDir = "results",
     scale: Scale = None,
     csv: Annotated[

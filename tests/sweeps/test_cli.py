@@ -1,5 +1,6 @@
 """The command line as a user meets it."""
 
+import itertools
 import os
 import re
 import signal
@@ -41,6 +42,16 @@ def test_help_explains_each_command_with_an_example(amc, command):
     shown = amc(command, "--help")
     assert shown.returncode == 0
     assert f"Example: amc {command} quickstart" in shown.stdout
+
+
+@pytest.mark.parametrize("command", ["", "run", "runs", "runs list", "store gc"])
+def test_help_fills_a_terminal_of_80_columns_and_shows_no_type_of_flags(amc, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = amc(*command.split(), "--help").stdout
+    assert "--help" in shown and "<bool>" not in shown and "..." not in shown.replace("}...", "").replace("]...", "")
+    for line, following in itertools.pairwise(shown.split("╭")[0].splitlines()):
+        if line.strip() and following.strip():
+            assert len(line.rstrip()) + 1 + len(following.split()[0]) > 78, line
 
 
 @pytest.mark.parametrize("command", ["plan", "run", "status", "results", "figures"])
