@@ -45,7 +45,7 @@ def choose_one(results: Results, key: str = "", where: str | None = None) -> str
     runs, description = choose(results, key, where), _in_words(key, where)
     if runs.empty:
         raise AmcError(
-            f"store {str(results.store.path)!r} holds no run {description}: 'amc query' shows those that it holds"
+            f"store {str(results.store.path)!r} holds no run {description}: 'amc runs' lists those that it holds"
         )
     if len(runs) > 1:
         listed = "".join(f"\n  {line}" for line in _apart(runs)[:_LISTED])

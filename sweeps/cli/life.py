@@ -56,8 +56,9 @@ def list_runs(
 ) -> None:
     """List runs: key, model, training setting, state, accuracy, duration, size. Works while a study runs.
 
-    Columns for --where and --sort are those of the table runs, and state, epoch, evaluated, named, host_now, silence,
-    failure, bytes, tags, note. States: waiting, training, evaluating, begun, trained, failed, outdated.
+    The accuracy is that on the validation part. Columns for --where and --sort are those of the table runs, and state,
+    epoch, evaluated, named, host_now, silence, failure, bytes, tags, note. States: waiting, training, evaluating,
+    begun, trained, failed, outdated.
 
     Example: amc runs quickstart --where "state = 'failed'", or amc runs --sort -validation_accuracy
     """
@@ -68,7 +69,8 @@ def list_runs(
         written_to(csv, lambda path: rows.to_csv(path, index=False), len(rows))
         return
     if rows.empty:
-        out.print(f"No such run in {store}.", highlight=False, markup=False)
+        text = f"No such run in {store}." if study or where else f"There are no runs in {store}."
+        out.print(text, highlight=False, markup=False)
         return
     show_whole(run_table(rows, stages=bool(study)))
     out.print(summary(rows), highlight=False)
@@ -95,11 +97,13 @@ def show(
     row = choose_states(states_of([study] if study else None, store, scale), [key]).iloc[0]
     usual = _defaults()
     known = {name: value for name, value in row.items() if not is_nothing(value) and (name, value) not in usual.items()}
+    known |= {name: f"{known[name]:%Y-%m-%d %H:%M:%S %Z}" for name in ("started_at", "finished_at") if name in known}
     shown = Table(title=f"run {row['run']}: {row['model']}", box=SIMPLE_HEAD, show_header=False)
-    left_out = ("run", "model", "bytes", *(() if study else ("stage",)))
+    left_out = ("run", "model", "bytes", "evaluated", "named", *(() if study else ("stage",)))
     for name, value in known.items():
-        if name not in left_out:
+        if name not in left_out and value not in ("{}", "unknown") and (name, value) != ("ancestors", 0):
             shown.add_row(title_of(name), escape(written(", ".join(value) if isinstance(value, list) else value)))
+    shown.add_row("cells", f"{row['evaluated']} of {row['named']}" if study else str(row["evaluated"]))
     shown.add_row("size", bytes_in_words(row["bytes"]))
     out.print(shown)
     results = Results(load_study(study, scale) if study else None, opened_store)

@@ -1,5 +1,6 @@
 """The life of a store: which runs there are and how far they are; removing, merging, checking and labelling them."""
 
+import re
 import shutil
 import signal
 import subprocess
@@ -153,6 +154,8 @@ def test_show_tells_what_a_run_is_how_it_went_and_what_its_log_says(amc, filled)
     shown = amc("runs", "show", run.key[:9], "--store", str(store.path)).stdout
     assert run.key in shown and "mod_lcnn" in shown and "begun on a host\nended" in shown
     assert "Accuracy on the validation part" in shown and "augment" not in shown
+    assert re.search(r"started at +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\b", shown)
+    assert "ancestors" not in shown and "{}" not in shown and "unknown" not in shown
     assert "no run's key begins with 'fffff'" in amc("runs", "show", "fffff", "--store", str(store.path)).stderr
 
 
