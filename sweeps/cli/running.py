@@ -61,16 +61,26 @@ def plan(
 def show_time(plan: Plan, store: Store) -> None:
     """Print how long the missing work takes one trial at a time, by the store's own runs, else by shipped rates."""
     from sweeps import rates
-    from sweeps.planning import expected_seconds, shipped_seconds
+    from sweeps.planning import expected_seconds, run_seconds, shipped_seconds
 
     if not plan.incomplete:
         return
     known = expected_seconds(plan, store)
     for device, seconds in sorted(known.items()):
         out.print(f"By what runs in the store took, that is {duration(seconds)} for one trial at a time on {device}.")
-    if not known and (seconds := shipped_seconds(plan)) is not None:
+    if known:
+        return
+    if (seconds := shipped_seconds(plan)) is not None:
         text = f"that is about {duration(seconds)} for one trial at a time"
         out.print(f"The store has not timed these yet: on {rates.MACHINE}, {text}.", highlight=False)
+        return
+    speeds = store.speeds()
+    each = [(entry.run.model, run_seconds(entry, speeds)) for entry in plan.incomplete]
+    if untimed := sorted({str(model) for model, seconds in each if seconds is None}):
+        out.print(f"How long that takes is not known before a run of {', '.join(untimed)} is trained.", highlight=False)
+    else:
+        text = f"that is about {duration(sum(seconds for _, seconds in each))} for one trial at a time"
+        out.print(f"By what runs in the store took, and else by rates of {rates.MACHINE}, {text}.", highlight=False)
 
 
 @app.command()
