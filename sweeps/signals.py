@@ -66,6 +66,16 @@ def interrupted() -> bool:
     return _interrupted
 
 
+@contextmanager
+def until_interrupted() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end what is done within, and not the command."""
+    global _interrupted
+    try:
+        yield
+    except Interrupted:
+        _interrupted = False
+
+
 def warned() -> bool:
     """Has a signal said that the process is to end?"""
     return _warned

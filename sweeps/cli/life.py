@@ -14,7 +14,17 @@ from rich.table import Table
 from amc_core.errors import AmcError
 from amc_core.quantities import bytes_in_words, written
 from sweeps.cli.app import Group, Scale, StoreDir, app, study_argument
-from sweeps.cli.run_table import Yes, is_nothing, opened, remove_runs, run_table, show_curve, states_of, summary
+from sweeps.cli.run_table import (
+    Yes,
+    is_nothing,
+    opened,
+    remove_runs,
+    run_table,
+    show_curve,
+    state_in_words,
+    states_of,
+    summary,
+)
 from sweeps.cli.show import out, show_whole, title_of, written_to
 
 if TYPE_CHECKING:  # else `amc --help` would take as long as what it tells of
@@ -97,9 +107,11 @@ def show(
     row = choose_states(states_of([study] if study else None, store, scale), [key]).iloc[0]
     usual = _defaults()
     known = {name: value for name, value in row.items() if not is_nothing(value) and (name, value) not in usual.items()}
+    known["state"] = state_in_words(row.to_dict())
     known |= {name: f"{known[name]:%Y-%m-%d %H:%M:%S %Z}" for name in ("started_at", "finished_at") if name in known}
     shown = Table(title=f"run {row['run']}: {row['model']}", box=SIMPLE_HEAD, show_header=False)
-    left_out = ("run", "model", "bytes", "evaluated", "named", *(() if study else ("stage",)))
+    left_out = {"run", "model", "bytes", "evaluated", "named", "host_now", "silence", "failure"}
+    left_out |= set() if study else {"stage"}
     for name, value in known.items():
         if name not in left_out and value not in ("{}", "unknown") and (name, value) != ("ancestors", 0):
             shown.add_row(title_of(name), escape(written(", ".join(value) if isinstance(value, list) else value)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -234,9 +235,12 @@ def status(
 
     Example: amc status quickstart --store results --watch
     """
-    while show_status(study, store, scale) and watch:
-        time.sleep(_WATCH_SECONDS)
-        out.clear()
+    from sweeps.signals import until_interrupted
+
+    with until_interrupted() if watch else nullcontext():
+        while show_status(study, store, scale) and watch:
+            time.sleep(_WATCH_SECONDS)
+            out.clear()
 
 
 def show_status(study: list[str] | None, store: str, scale: str | None) -> bool:

@@ -298,6 +298,12 @@ def test_a_watched_status_looks_again_until_all_is_complete(amc, study_file, sto
     assert watched.returncode == 0 and [line.split()[0] for line in looks] == ["0", "2"]
 
 
+def test_ctrl_c_leaves_a_watched_status_without_a_word(amc, study_file, store, monkeypatch):
+    monkeypatch.setattr("sweeps.cli.running.time.sleep", lambda seconds: signal.raise_signal(signal.SIGINT))
+    watched = amc("status", study_file(), "--store", str(store.path), "--watch")
+    assert watched.returncode == 0 and watched.stderr == "" and watched.stdout.count("runs trained") == 1
+
+
 def test_check_names_what_is_damaged_and_changes_nothing(amc, filled):
     _, store = filled
     assert amc("store", "check", "--store", str(store.path)).stdout.endswith("Every file is what was written.\n")
