@@ -105,6 +105,8 @@ def make_plan(study: Study | Studies, store: Store, few: bool = False) -> Plan:
     """Compare a study with a store. few: the study has few of the store's runs, which is then not listed as a whole."""
     runs = study.runs()
     listing = store.listing([run.key for run in runs] if few else None)
+    if not few:
+        listing.tell_version()
     trained, plans = listing.records(run.key for run in runs), []
     shared: dict[int, tuple[tuple[Dataset, ...], Tests]] = {}  # by the identity of a tuple, which this keeps alive
     for run, evaluated in zip(runs, listing.tested(run.key for run in runs), strict=True):

@@ -85,6 +85,17 @@ class Listing:
             tell(str(error))
         return None
 
+    def tell_version(self) -> None:
+        """Warn where the oldest run of the store, which no study of today names, is of another version."""
+        finished = [key for key, names in self.names.items() if "run.json" in names]
+        if finished:
+            try:
+                self.store.run(min(finished, key=lambda key: self.names[key]["run.json"])).record()
+            except OtherVersion as error:
+                self._tell_version(error)
+            except Damaged:
+                pass  # which is told to those who ask for the run
+
     def _tell_version(self, error: OtherVersion) -> None:
         tell(
             f"store {str(self.store.path)!r} holds runs of version {error.version} of this program: they stay where "
