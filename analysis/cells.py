@@ -176,7 +176,8 @@ def read_cells(store: Store, runs: pd.DataFrame, cells: set[str] | None, columns
         {name: tested.column(name) for name in {**dict.fromkeys(columns), **left} if name != "accuracy"}
     )
     if "accuracy" in wanted:
-        table["accuracy"] = tested.rows["correct"].to_numpy() / tested.rows["n"].to_numpy()
+        with np.errstate(invalid="ignore"):  # of modulations that were all never trained there is none
+            table["accuracy"] = tested.rows["correct"].to_numpy() / tested.rows["n"].to_numpy()
     return kept(table, left)[columns]
 
 

@@ -68,7 +68,10 @@ def selected(table: pd.DataFrame, filters: Filters) -> pd.DataFrame:
 
 
 def _pooled(tables: Tables, filters: Filters) -> Block:
-    return pool(selected(tables.cells, filters), []).row(0)
+    cells = selected(tables.cells, filters)
+    if not cells["n"].any():  # of modulations that were all never trained there is no accuracy
+        raise NotRun
+    return pool(cells, []).row(0)
 
 
 def _of_seeds(block: Block) -> np.ndarray:

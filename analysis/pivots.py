@@ -261,8 +261,10 @@ def snr_at(cells: pd.DataFrame, target: float, by: str | Sequence[str]) -> pd.Da
         raise AmcError(f"target {target!r} is not allowed: it has to be an accuracy between 0 and 1")
     by, rows = _listed(by), []
     for values, own in cells[cells["snr_db"].notna()].groupby(by, sort=True, dropna=False):
-        snrs, correct, n = curves(own)
-        estimate = statistics.snr_at(snrs, correct, n, target)
+        estimate, correct = Estimate(*[np.nan] * 3), ()
+        if own["n"].any():
+            snrs, correct, n = curves(own)
+            estimate = statistics.snr_at(snrs, correct, n, target)
         bounds = dict(zip(("snr_db", "snr_low", "snr_high"), map(float, estimate), strict=True))
         rows.append(dict(zip(by, values, strict=True)) | bounds | {"seeds": len(correct)})
     return pd.DataFrame(rows, columns=[*by, "snr_db", "snr_low", "snr_high", "seeds"])
@@ -274,7 +276,7 @@ def curves(cells: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     Trainings with equal weights are one. If not all seeds have all SNRs, they are pooled into one curve. Instances with
     an unknown SNR are left out.
     """
-    pooled = pool(cells[cells["snr_db"].notna()], ["snr_db"])
+    pooled = pool(cells[cells["snr_db"].notna() & (cells["n"] > 0)], ["snr_db"])
     blocks = [pooled.row(index) for index in range(len(pooled.table))]
     n = np.array([block.n.sum() for block in blocks])
     shares = [(block.shares[0] * block.weights).sum(-1) / block.weights.sum() for block in blocks]

@@ -66,7 +66,7 @@ class Pooled:
         return Estimate(*bounds)
 
     def row(self, group: int) -> Block:
-        """The arrays of one group."""
+        """The arrays of one group that has seeds."""
         return next(block.rows(at) for block in self.blocks if len(at := np.flatnonzero(block.groups == group)))
 
 
@@ -74,7 +74,8 @@ def pool(cells: pd.DataFrame, by: Sequence[str]) -> Pooled:
     """Groups of cells by the values of columns, pooled over everything else; `by` may be empty.
 
     If the runs of a seed have the same weights as those of another seed of the group, the seed is left out: it is the
-    same training. If a seed lacks some tests, it gets the mean of the other seeds there.
+    same training. If a seed lacks some tests, it gets the mean of the other seeds there. Tests of modulations that were
+    all never trained have no instance that counts; a group of nothing else has the accuracy NaN and no seed.
 
     Raises AmcError for columns that the table does not have, or that hold counts.
     """
@@ -91,11 +92,14 @@ def pool(cells: pd.DataFrame, by: Sequence[str]) -> Pooled:
             "correct": cells["correct"].to_numpy(),
         }
     )
+    counted = (rows["n"] > 0).to_numpy()
+    rows = rows[counted]
     if "weights" in cells:
-        rows = rows[_of_first_trainings(rows, cells["weights"])]
+        rows = rows[_of_first_trainings(rows, cells["weights"][counted])]
     table = cells[by].assign(_group=_numbered(cells, by)).drop_duplicates("_group")
     table = table.sort_values("_group", ignore_index=True)[by]
     totals = rows.groupby("group").agg(n=("n", "sum"), correct=("correct", "sum"), seeds=("seed", "nunique"))
+    totals = totals.reindex(table.index, fill_value=0)
     table = table.assign(n=totals["n"], correct=totals["correct"], accuracy=totals["correct"] / totals["n"])
     return Pooled(table.assign(seeds=totals["seeds"]), tuple(_blocks(rows)))
 

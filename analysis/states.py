@@ -41,6 +41,7 @@ def run_states(study: Study | Studies | None, store: Store) -> pd.DataFrame:
     records = {key: record_of(run) for key, run in planned.items()}
     records |= {key: each.record for key, each in begun.items()} | trained
     lineage = records | listing.lineage()
+    records = listing.readable(keys) | records  # an outdated one is told, and nothing descends from it
     stages = {key: study.stage_of(run) for key, run in planned.items()} if study else None
     rows = described({key: records[key] for key in keys if key in records}, lineage, stages)
     unknown = [key for key in keys if key not in records]

@@ -2,13 +2,13 @@
 
     python benchmarks/faults.py [--faults 50] [--seed 0] [--folder DIR]
 
-Each launch of a small study suffers one fault: the driver gets SIGKILL, SIGTERM or SIGINT; a trial's worker, the
-raylet or Ray's head (the GCS) gets SIGKILL; a node of a cluster is lost, or one does not see the store or may not write
-there; a bucket denies access for 15 s. Faults come in rounds, each kind once a round. Then the same command is given
-again, until the study is complete; a complete study is followed by another, in turn with transfers, a search, a
-mixture, and in a bucket, until there were so many faults. Counted are finished runs that were trained again and cells
-that were evaluated again: both should be none. The table is printed whenever a study is complete, and at the end, which
-Ctrl-C brings about at once.
+Each launch of a small study suffers one fault: the driver gets SIGKILL, SIGTERM or SIGINT; a trial's worker, an agent
+of Ray's, the raylet or Ray's head (the GCS) gets SIGKILL; a node of a cluster is lost, or one does not see the store or
+may not write there; a bucket denies access for 15 s. Faults come in rounds, each kind once a round. Then the same
+command is given again, until the study is complete; a complete study is followed by another, in turn with transfers, a
+search, a mixture, and in a bucket, until there were so many faults. Counted are finished runs that were trained again
+and cells that were evaluated again: both should be none. The table is printed whenever a study is complete, and at the
+end, which Ctrl-C brings about at once.
 
 Needs psutil, moto for the bucket, and the right to mount for nodes unlike the driver. Exit code 1 where a table
 differs, a finished run was trained again, or a launch did not end.
@@ -26,7 +26,7 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
@@ -72,7 +72,12 @@ IN_BUCKET = "transfer"  # the study that is computed in a bucket, too
 TIMES = ["started_at", "finished_at", "evaluated_at", "seconds", "host", "evaluated_host", "instances_per_second"]
 
 SIGNALS = {"driver SIGKILL": signal.SIGKILL, "driver SIGTERM": signal.SIGTERM, "driver SIGINT": signal.SIGINT}
-PROCESSES = {"worker SIGKILL": "ray::", "raylet SIGKILL": "raylet", "head SIGKILL": "gcs_server"}
+PROCESSES = {
+    "worker SIGKILL": "ray::ImplicitFunc",
+    "agent SIGKILL": "ray::DashboardAgent",  # with which the raylet ends
+    "raylet SIGKILL": "raylet",
+    "head SIGKILL": "gcs_server",
+}
 NODE = "node lost"
 UNLIKE = {  # a node beside one that is fit → what makes the store another there
     "node blind": "mount -t tmpfs none {store}",
@@ -129,9 +134,10 @@ def strike(fault: str, driver: subprocess.Popen) -> None:
         driver.send_signal(SIGNALS[fault])
         return
     for process in descendants(driver.pid):
-        if PROCESSES[fault] in " ".join(process.cmdline()[:1]) and "IDLE" not in process.name():
-            process.kill()
-            return
+        with suppress(psutil.NoSuchProcess):  # as it has ended, or is a zombie
+            if PROCESSES[fault] in " ".join(process.cmdline()[:1]):
+                process.kill()
+                return
 
 
 def end(driver: subprocess.Popen) -> None:

@@ -154,7 +154,7 @@ def _command(name: str, command) -> str:
         return "\n\n".join(_command(f"{name} {inner}", part) for inner, part in command.commands.items())
     help, _, example = (command.help or "").partition("Example:")
     arguments = [part for part in command.params if part.param_type_name == "argument"]
-    usage = " ".join([name, *(part.metavar or part.name.upper() for part in arguments)])
+    usage = " ".join([name, *map(_in_usage, arguments)])
     options = [
         [f"`{', '.join(part.opts)}`", _with_code(part.help or "")]
         for part in command.params
@@ -164,6 +164,11 @@ def _command(name: str, command) -> str:
     if example:
         text += f"\nExample:\n\n```text\n{' '.join(example.split())}\n```\n"
     return text + ("\n" + _table(["option", "means"], options) if options else "")
+
+
+def _in_usage(argument) -> str:
+    name = (argument.metavar or argument.name.upper()) + ("..." if argument.nargs == -1 else "")
+    return name if argument.required else f"[{name}]"
 
 
 def _paragraphs(text: str) -> str:

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-from sweeps.signals import interrupt, interrupted, leave, on_interruption
+from sweeps.signals import interrupt, interrupted, leave, leave_with, on_interruption
 
 _UNWRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
 
@@ -25,7 +25,7 @@ def main() -> None:
             app()
         except AmcError as error:
             complain(str(error))
-            sys.exit(2)
+            leave_with(2)
         finally:
             sys.stdout.flush()
     except BaseException as end:

@@ -108,6 +108,8 @@ def make_plan(study: Study | Studies, store: Store, few: bool = False) -> Plan:
     """Compare a study with a store. few: look up the study's runs one by one and do not list the whole store."""
     runs = study.runs()
     listing = store.listing([run.key for run in runs] if few else None)
+    if not few:
+        listing.warn_of_version()
     trained, plans = listing.records(run.key for run in runs), []
     shared: dict[int, tuple[tuple[Dataset, ...], Tests]] = {}  # by the identity of a tuple, which this keeps alive
     for run, evaluated in zip(runs, listing.tested(run.key for run in runs), strict=True):

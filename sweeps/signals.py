@@ -6,10 +6,10 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 _UNHEARD_SECONDS = 5  # that Ctrl-C waits for the main thread, which may be in a call that never returns
-_interrupted = _warned = False
+_interrupted = _warned = _stuck = False
 _handled = 0  # calls of `interrupt`
 _listening = False
 
@@ -66,6 +66,16 @@ def interrupted() -> bool:
     return _interrupted
 
 
+@contextmanager
+def until_interrupted() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end what is done within, and not the command."""
+    global _interrupted
+    try:
+        yield
+    except Interrupted:
+        _interrupted = False
+
+
 def warned() -> bool:
     """Has a signal announced that the process is to end soon?"""
     return _warned
@@ -86,6 +96,22 @@ def _warn(number, frame) -> None:
     before, _warned = _warned, True
     if before and number == signal.SIGTERM:
         interrupt(number, frame)
+
+
+def end_at_once() -> None:
+    """Let the process end without the interpreter's own end, in which Ray's library would wait for what is gone."""
+    global _stuck
+    _stuck = True
+
+
+def leave_with(code: int) -> None:
+    """End the process, as soon as it can."""
+    if _stuck:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def leave() -> None:

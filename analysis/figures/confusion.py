@@ -10,7 +10,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.style import COLUMN, PAGE, SHADES, in_order, ink_on, minus, percent, printed, text_width, title_of
+from analysis.figures.style import (
+    COLUMN,
+    PAGE,
+    SHADES,
+    in_lines,
+    in_order,
+    ink_on,
+    minus,
+    percent,
+    printed,
+    text_width,
+    title_of,
+)
 
 _RANGES = 3  # of SNRs, at most
 
@@ -52,7 +64,7 @@ def confusion_matrices(counts: pd.DataFrame, modulations: Sequence[str], width: 
             image = _matrix(axis, own, names, points)
             text = "unknown SNR" if low != low else f"{minus(low)} dB"
             text = f"{minus(low)} … {minus(high)} dB" if low < high else text
-            axis.set_title(f"{title_of(model)}, {text}")
+            axis.set_title(in_lines(f"{title_of(model)}, {text}", side))
     for axis in axes[-1]:
         axis.set_xlabel("recognised")
     for axis in axes[:, 0]:

@@ -17,6 +17,7 @@ from analysis.figures.style import (
     PAGE,
     SHARES,
     finish,
+    in_lines,
     in_order,
     legend,
     look,
@@ -65,7 +66,8 @@ def line_panels(
         if len(trained) == 1 and x.startswith("test_") and not isinstance(trained[0], str) and scale != "symlog":
             axis.axvline(factor * trained[0], color="0.5", linestyle=":", linewidth=0.8, zorder=0)
         _scaled(axis, scale, factor * cells[x].astype(float))
-        axis.set(title=f"{panel} samples" if panels == "length" else title_of(panel), xlabel=axis_name(x))
+        title = f"{panel} samples" if panels == "length" else title_of(panel)
+        axis.set(title=in_lines(title, (width - 0.5) / len(shown) - 0.2), xlabel=axis_name(x))
         finish(axis)
     axes[0].set_ylabel("error rate" if error else "accuracy")
     axes[0].set_ylim(SHARES)

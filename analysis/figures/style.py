@@ -6,10 +6,10 @@ grey print. The font resembles Times and comes with Matplotlib, so that every ma
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
-from textwrap import wrap
 
 import matplotlib
 import numpy as np
@@ -123,11 +123,22 @@ def text_width(text: str, size: float = SMALL) -> float:
     return max((path.get_extents().width for path in paths), default=0) / 72
 
 
+def in_lines(text: str, width: float, size: float = 8.0) -> str:
+    """A text in lines that are at most so many inches wide at a size in points, broken between words.
+
+    What stands in brackets stays together: "uniform(0, 20)".
+    """
+    lines = []
+    for word in re.split(r"\s+(?![^()]*\))", text.strip()):
+        longer = f"{lines[-1]} {word}" if lines else word
+        lines[-1:] = [longer] if not lines or text_width(longer, size) <= width else [lines[-1], word]
+    return "\n".join(lines)
+
+
 def titled(figure: Figure, title: str) -> Figure:
     """A figure with a title above it, in lines that fit its width; no title if it is empty."""
     if title:
-        characters = int((figure.get_figwidth() - 0.1) / text_width("accuracy of training", 8.0) * 18)
-        figure.suptitle("\n".join(wrap(title, characters)), fontsize=8.0, fontfamily=FONTS)
+        figure.suptitle(in_lines(title, figure.get_figwidth() - 0.1), fontsize=8.0, fontfamily=FONTS)
     return figure
 
 

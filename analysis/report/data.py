@@ -100,7 +100,7 @@ def _summary(cells: pd.DataFrame, each: pd.DataFrame, fields: list[dict], runs: 
     coded = cells.assign(**{f"code {name}": values for name, values in codes.items()})
     rows = []
     for model in runs["model"].unique():
-        own, own_runs = coded[coded["model"] == model], runs[runs["model"] == model]
+        own, own_runs = coded[(coded["model"] == model) & (coded["n"] > 0)], runs[runs["model"] == model]
         code = {"model": models["values"].index(model_title(model))} if models else {}
         trained, unseen = (own[own["setting"] == name] for name in ("trained", "unseen"))
         rows.append(

@@ -12,7 +12,7 @@ from sweeps.cli.show import show_classifiers
 
 @app.command(name="models")
 def show_models(
-    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Show the details of this classifier.")] = None,
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help="Show the details of this classifier.")] = None,
     length: Annotated[
         int,
         numeral(

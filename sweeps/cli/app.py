@@ -20,7 +20,29 @@ _ORDER = ("plan", "run", "status", "runs", "results", "compare", "query", "figur
 _SHIPPED = Path(__file__).parents[1] / "studies"  # as in sweeps.study, which is too slow to import for completion
 
 
-class _Ordered(TyperGroup):
+class Group(TyperGroup):
+    """A group of commands, whose help fits the terminal and shows flags without a type."""
+
+    def get_command(self, context, name: str):
+        command = super().get_command(context, name)
+        if command is not None:
+            paragraphs = (command.help or "").split("\n\n")  # Typer would keep the line breaks of the second
+            command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+            _untype_flags(command.get_params(context))
+        return command
+
+    def get_params(self, context) -> list:
+        return _untype_flags(super().get_params(context))
+
+
+def _untype_flags(parameters: list) -> list:
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""  # else Typer writes <bool>, as if a value had to follow
+    return parameters
+
+
+class _Ordered(Group):
     """Lists commands in the order in which they are needed."""
 
     def list_commands(self, context) -> list[str]:
@@ -105,7 +127,7 @@ def study_argument(metavar: str, help: str) -> Any:
 
 StudyName = Annotated[str, study_argument("STUDY", "A study file, or the name of a shipped study.")]
 StudyNames = Annotated[
-    list[str], study_argument("STUDY...", "Study files, names of shipped studies, or patterns of such names.")
+    list[str], study_argument("STUDY", "Study files, names of shipped studies, or patterns of such names.")
 ]
 StoreDir = Annotated[str, typer.Option("--store", help="Directory that holds runs and cells of all studies.")]
 Scale = Annotated[

@@ -49,7 +49,7 @@ def show_efficiency(
         low, value, high = (100 * row[name] for name in ("accuracy_low", "accuracy", "accuracy_high"))
         table.add_row(
             *(escape(words(row[name])) for name in ("model", *fields)),
-            f"{value:.1f} [{low:.1f}, {high:.1f}]",
+            f"{value:.1f} [{low:.1f}, {high:.1f}]" if value == value else "",
             *(_number(row[name], ",.0f") for name in ("parameters", "multiply_accumulates")),
             _number(1e5 * row["accuracy_per_parameter"], ".3g"),
             _number(1e8 * row["accuracy_per_multiply_accumulate"], ".3g"),

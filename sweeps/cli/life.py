@@ -10,12 +10,21 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
-from typer.core import TyperGroup
 
 from amc_core.errors import AmcError
 from amc_core.quantities import bytes_in_words, written
-from sweeps.cli.app import Scale, StoreDir, app, study_argument
-from sweeps.cli.run_table import Yes, is_nothing, opened, remove_runs, run_table, show_curve, states_of, summary
+from sweeps.cli.app import Group, Scale, StoreDir, app, study_argument
+from sweeps.cli.run_table import (
+    Yes,
+    is_nothing,
+    opened,
+    remove_runs,
+    run_table,
+    show_curve,
+    state_in_words,
+    states_of,
+    summary,
+)
 from sweeps.cli.show import out, show_whole, title_of, written_to
 
 if TYPE_CHECKING:  # importing it would make `amc --help` slow
@@ -24,7 +33,7 @@ if TYPE_CHECKING:  # importing it would make `amc --help` slow
 _LINES_SHOWN = 15  # of a log
 
 
-class _ListByDefault(TyperGroup):
+class _ListByDefault(Group):
     """`amc runs quickstart` is `amc runs list quickstart`."""
 
     def parse_args(self, context, arguments: list[str]) -> list[str]:
@@ -35,7 +44,7 @@ class _ListByDefault(TyperGroup):
 
 runs = typer.Typer(
     cls=_ListByDefault,
-    help="List the runs of a study or of a store; show, remove and label single ones.",
+    help="List the runs of a study or of a store; show, remove and label single ones. Without a command, list.",
     epilog="Example: amc runs quickstart, then amc runs show 3f09",
 )
 app.add_typer(runs, name="runs")
@@ -44,12 +53,12 @@ Where = Annotated[
     str | None,
     typer.Option("--where", help="Only runs for which a condition in SQL holds, such as \"model = 'resnet'\"."),
 ]
-Keys = Annotated[list[str], typer.Argument(metavar="KEY...", help="First digits of the runs' keys.")]
+Keys = Annotated[list[str], typer.Argument(metavar="KEY", help="First digits of the runs' keys.")]
 
 
 @runs.command(name="list")
 def list_runs(
-    study: Annotated[list[str] | None, study_argument("[STUDY...]", "Only runs of these studies.")] = None,
+    study: Annotated[list[str] | None, study_argument("STUDY", "Only runs of these studies.")] = None,
     store: StoreDir = "results",
     scale: Scale = None,
     where: Where = None,
@@ -60,8 +69,9 @@ def list_runs(
 ) -> None:
     """List runs: key, model, training setting, state, accuracy, duration, size. Works while a study runs.
 
-    Columns for --where and --sort are those of the table runs, and state, epoch, evaluated, named, host_now, silence,
-    failure, bytes, tags, note. The states are waiting, training, evaluating, begun, trained, failed and outdated.
+    The accuracy is that on the validation part. Columns for --where and --sort are those of the table runs, and state,
+    epoch, evaluated, named, host_now, silence, failure, bytes, tags, note. The states are waiting, training,
+    evaluating, begun, trained, failed and outdated.
 
     Example: amc runs quickstart --where "state = 'failed'", or amc runs --sort -validation_accuracy
     """
@@ -72,7 +82,8 @@ def list_runs(
         written_to(csv, lambda path: rows.to_csv(path, index=False), len(rows))
         return
     if rows.empty:
-        out.print(f"No such run in {store}.", highlight=False, markup=False)
+        text = f"No such run in {store}." if study or where else f"There are no runs in {store}."
+        out.print(text, highlight=False, markup=False)
         return
     show_whole(run_table(rows, stages=bool(study)))
     out.print(summary(rows), highlight=False)
@@ -101,11 +112,15 @@ def show(
     row = choose_states(states_of([study] if study else None, store, scale), [key]).iloc[0]
     usual = _defaults()
     known = {name: value for name, value in row.items() if not is_nothing(value) and (name, value) not in usual.items()}
+    known["state"] = state_in_words(row.to_dict())
+    known |= {name: f"{known[name]:%Y-%m-%d %H:%M:%S %Z}" for name in ("started_at", "finished_at") if name in known}
     shown = Table(title=f"run {row['run']}: {row['model']}", box=SIMPLE_HEAD, show_header=False)
-    left_out = ("run", "model", "bytes", *(() if study else ("stage",)))
+    left_out = {"run", "model", "bytes", "evaluated", "named", "host_now", "silence", "failure"}
+    left_out |= set() if study else {"stage"}
     for name, value in known.items():
-        if name not in left_out:
+        if name not in left_out and value not in ("{}", "unknown") and (name, value) != ("ancestors", 0):
             shown.add_row(title_of(name), escape(written(", ".join(value) if isinstance(value, list) else value)))
+    shown.add_row("cells", f"{row['evaluated']} of {row['named']}" if study else str(row["evaluated"]))
     shown.add_row("size", bytes_in_words(row["bytes"]))
     out.print(shown)
     results = Results(load_study(study, scale) if study else None, opened_store)
@@ -117,7 +132,7 @@ def show(
 @runs.command()
 def rm(
     key: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY...]", help="First digits of the runs' keys.", show_default=False)
+        list[str] | None, typer.Argument(metavar="KEY", help="First digits of the runs' keys.", show_default=False)
     ] = None,
     store: StoreDir = "results",
     failed: Annotated[bool, typer.Option("--failed", help="Remove all runs that have failed.")] = False,

@@ -26,7 +26,7 @@ from sweeps.cli.app import (
     snr_range,
     study_argument,
 )
-from sweeps.cli.show import out, written
+from sweeps.cli.show import out, show_lack, written
 from sweeps.cli.tables import show_check
 
 
@@ -67,6 +67,7 @@ def figures(
     name = "-".join([study_name(study), *([scale] if scale else [])])
     for kind, figure in study_figures(results, wishes):
         written(write, figure, to / (f"{name}-{kind}" if kind else name))
+    show_lack(results.study, results.store)
     if limit:
         show_check([results])
 
@@ -74,7 +75,7 @@ def figures(
 @app.command()
 def report(
     study: Annotated[
-        list[str], study_argument("STUDY…|all", "Studies, or all: every known study with cells in the store.")
+        list[str], study_argument("STUDY|all", "Studies, or all: every known study with cells in the store.")
     ],
     store: StoreDir = "results",
     scale: Scale = None,

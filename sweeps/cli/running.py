@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,18 +62,27 @@ def plan(
 def show_time(plan: Plan, store: Store) -> None:
     """Print how long the missing work takes with one trial at a time, by the store's runs, else by shipped rates."""
     from sweeps import rates
-    from sweeps.planning import expected_seconds, shipped_seconds
+    from sweeps.planning import expected_seconds, run_seconds, shipped_seconds
 
     if not plan.incomplete:
         return
     known = expected_seconds(plan, store)
     for device, seconds in sorted(known.items()):
-        out.print(
-            f"By the times of runs in the store, that is {duration(seconds)} for one trial at a time on {device}."
-        )
-    if not known and (seconds := shipped_seconds(plan)) is not None:
+        text = f"that is {duration(seconds)} for one trial at a time on {device}"
+        out.print(f"By the times of runs in the store, {text}.")
+    if known:
+        return
+    if (seconds := shipped_seconds(plan)) is not None:
         text = f"that is about {duration(seconds)} for one trial at a time"
         out.print(f"The store has no times of such runs yet. On {rates.MACHINE}, {text}.", highlight=False)
+        return
+    speeds = store.speeds()
+    each = [(entry.run.model, run_seconds(entry, speeds)) for entry in plan.incomplete]
+    if untimed := sorted({str(model) for model, seconds in each if seconds is None}):
+        out.print(f"How long that takes is not known before a run of {', '.join(untimed)} is trained.", highlight=False)
+    else:
+        text = f"that is about {duration(sum(seconds for _, seconds in each))} for one trial at a time"
+        out.print(f"By the times of runs in the store, and else by rates of {rates.MACHINE}, {text}.", highlight=False)
 
 
 @app.command()
@@ -215,7 +225,7 @@ def complaint(line: str) -> None:
 
 @app.command()
 def status(
-    study: Annotated[list[str] | None, study_argument("[STUDY...]", "Only runs of these studies.")] = None,
+    study: Annotated[list[str] | None, study_argument("STUDY", "Only runs of these studies.")] = None,
     store: StoreDir = "results",
     scale: Scale = None,
     watch: Annotated[bool, typer.Option("--watch", help="Update every 5 s, until all runs are complete.")] = False,
@@ -226,9 +236,12 @@ def status(
 
     Example: amc status quickstart --store results --watch
     """
-    while show_status(study, store, scale) and watch:
-        time.sleep(_WATCH_SECONDS)
-        out.clear()
+    from sweeps.signals import until_interrupted
+
+    with until_interrupted() if watch else nullcontext():
+        while show_status(study, store, scale) and watch:
+            time.sleep(_WATCH_SECONDS)
+            out.clear()
 
 
 def show_status(study: list[str] | None, store: str, scale: str | None) -> bool:

@@ -283,7 +283,9 @@ def _headings(names, entry) -> list[str]:
 
 
 def _value_text(column: object, value: object) -> str:
-    """A value of a column; if no recording is named, the signal is simulated."""
+    """A value of a column; if no recording is named, the signal is simulated. Of scikit-learn's classes, the name."""
+    if column == "classifier":
+        return str(value).rpartition(".")[2]
     return "simulated" if value == "" and str(column).endswith("_recording") else words(value)
 
 
@@ -314,6 +316,17 @@ def words(value: object) -> str:
     parts = quantities.written(value).split(" + ")
     different = dict.fromkeys(parts)
     return " + ".join(different) + (f" ({len(parts)} parts)" if len(different) < len(parts) else "")
+
+
+def show_lack(study: Study, store: Store) -> None:
+    """Say on standard error how many cells a table or a figure of a study lacks, if it lacks any."""
+    from sweeps.planning import make_plan
+
+    plan = make_plan(study, store)
+    if plan.missing_cells:
+        verb = "is" if plan.missing_cells == 1 else "are"
+        missing = f"{plan.missing_cells:,} of {many(plan.cells, 'cell')} {verb} missing"
+        err.print(f"{missing}; 'amc run' computes what is missing.", highlight=False)
 
 
 def complain(message: str) -> None:

@@ -23,7 +23,7 @@ from sweeps.cli.app import (
     study_argument,
     tell_limits,
 )
-from sweeps.cli.show import natural_width, out, show_table, show_whole, snrs_in_words, written_to
+from sweeps.cli.show import natural_width, out, show_lack, show_table, show_whole, snrs_in_words, written_to
 
 _MOST_ROWS = 200  # of a query on the terminal
 _COMPARED = (
@@ -72,6 +72,7 @@ def results(
     for path, write in writers:
         if path is not None:
             written_to(path, write, len(cells))
+    show_lack(results.study, results.store)
     if limit:
         show_check([results])
 
@@ -147,7 +148,7 @@ def show_rows(rows) -> None:
 
 @app.command()
 def compare(
-    study: Annotated[str | None, study_argument("[STUDY]", "Only numbers of this study.")] = None,
+    study: Annotated[str | None, study_argument("STUDY", "Only numbers of this study.")] = None,
     store: StoreDir = "results",
     scale: Scale = None,
     csv: Annotated[

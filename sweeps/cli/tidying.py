@@ -8,13 +8,14 @@ import typer
 
 from amc_core.errors import AmcError
 from amc_core.quantities import bytes_in_words, many
-from sweeps.cli.app import StoreDir, app
+from sweeps.cli.app import Group, StoreDir, app
 from sweeps.cli.run_table import Yes, opened, remove_runs, states_of
 from sweeps.cli.show import err, out
 
 _LISTED = 8  # runs in a line
 
 tidying = typer.Typer(
+    cls=Group,
     help="Tidy, merge and check a store.",
     epilog="Example: amc store gc --keep quickstart, then the same with --yes",
     no_args_is_help=True,

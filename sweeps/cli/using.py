@@ -81,7 +81,7 @@ def classify_recordings(
     file: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILE...", help="Recordings, a directory of SigMF recordings, or '{file: path, iq: field, …}'."
+            metavar="FILE", help="Recordings, a directory of SigMF recordings, or '{file: path, iq: field, …}'."
         ),
     ],
     store: StoreDir = "results",

@@ -15,8 +15,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from amc_core.quantities import written
+from amc_core.reference import in_words
 from amc_core.run import Run
+from amc_core.scenario import Scenario
 from sweeps.planning import Plan, RunPlan
 
 _TRAINING_COST = 3  # a trained instance costs about as much as three classified ones
@@ -226,12 +227,14 @@ def usual_console() -> Console:
 
 def describe(run: Run) -> str:
     """A run in a few words, for the user."""
-    setting = run.dataset.scenario.columns()
+    setting, usual = run.dataset.scenario.columns(), Scenario().columns()
     if setting["recording"]:
         words = f"recording {setting['recording']}"
     else:
-        upsampling, rate, rolloff = (written(setting[name]) for name in ("upsampling", "sample_rate", "rolloff"))
-        words = f"{setting['channel']}, L = {upsampling}, f_s = {rate}, α = {rolloff}"
+        others = [name for name in setting if name in ("upsampling", "rolloff") or setting[name] != usual[name]]
+        words = ", ".join(
+            [setting["channel"], *(in_words(name, setting[name]) for name in others if name != "channel")]
+        )
     if run.parent:
         words += f", retrain {run.recipe.retrain} of {run.parent.key}"
     return f"{run.model} ({words}), seed {run.seed}, run {run.key}"

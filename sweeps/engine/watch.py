@@ -1,4 +1,4 @@
-"""Tune's loop, watched: if Ray's head is gone or hangs, it ends with an AmcError; Ctrl-C always reaches it.
+"""Tune's loop, watched: if Ray's head or its node here is gone, it ends with an AmcError; Ctrl-C always reaches it.
 
 Ray's shutdown is watched as well, since it waits for a head that hangs.
 """
@@ -19,18 +19,23 @@ from contextlib import suppress
 import psutil
 
 from amc_core.errors import AmcError
+from sweeps.signals import end_at_once
 
 _LOOK_SECONDS = 1  # between looks at the head
 _GONE, _SILENT = 3, 60  # looks in a row at which no head listens, or none answers, until it is given up
+ALIVE, DEAD, SILENT = "alive", "dead", "silent"  # what the head says of this machine's node, if anything
 _ABANDONED_SECONDS = 3  # that a loop, or Ray, has to end after an interruption or error
 _SHUTDOWN_SECONDS = 10  # that Ray has to end by itself after a launch that was not interrupted
+_GOES_ON = "run the same command again to go on"
 
 
 def watched(loop: Callable[[], object], address: str) -> None:
     """Run `loop`, which talks to the Ray head at host:port, in a thread of its own, and wait for its end.
 
     Ray waits a minute for a head that is gone and for ever for one that hangs, and no signal interrupts it; this
-    thread does not wait. Raises what the loop raises, and AmcError if the head is gone or does not answer.
+    thread does not wait. Tune waits for another node if that of this machine has died, as it does when one of its
+    agents is killed. Raises what the loop raises, and AmcError if the head or the node is gone, or the head does not
+    answer.
     """
     raised: list[BaseException] = []
     ended = threading.Event()
@@ -49,54 +54,68 @@ def watched(loop: Callable[[], object], address: str) -> None:
         _await(ended, address)
     except BaseException:
         _abandon(thread)
-        ended.wait(_ABANDONED_SECONDS)
+        if not _raylet_has_ended():  # else the loop may find that out, upon which Ray ends this process without a word
+            ended.wait(_ABANDONED_SECONDS)
         raise
     if raised:
         raise raised[0]
 
 
 def shut_down() -> None:
-    """Disconnect from Ray and end the Ray that this process has started, by force if its head does not answer.
+    """Disconnect from Ray and end the Ray that this process has started, by force if its head or node is gone.
 
-    While an exception is being raised, the wait is shorter, so that the user sees it soon.
+    While an exception is being raised, the wait for a head is shorter, so that the user sees it soon.
     """
     from ray._private import worker
+    from ray.experimental.internal_kv import _internal_kv_reset
 
-    if _answers(worker.global_worker):
-        worker.shutdown()
-        return
-    node = worker._global_node
+    state, node = _state(worker.global_worker), worker._global_node
     thread = threading.Thread(target=worker.shutdown, name="end of Ray", daemon=True)
-    thread.start()
-    thread.join(_ABANDONED_SECONDS if sys.exc_info()[0] else _SHUTDOWN_SECONDS)
-    if thread.is_alive() and node is not None:
+    if state != DEAD:  # then Ray would end this process without a word
+        thread.start()
+        seconds = _ABANDONED_SECONDS if sys.exc_info()[0] else _SHUTDOWN_SECONDS
+        thread.join(seconds if state == SILENT else None)
+    if (state == DEAD or thread.is_alive()) and node is not None:
         descendants = _descendants([info.process.pid for infos in node.all_processes.values() for info in infos])
         node.kill_all_processes(check_alive=False, allow_graceful=False)
         for process in descendants:  # some would look for the head for a minute
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        thread.join(_ABANDONED_SECONDS)
     if thread.is_alive():
-        atexit.unregister(worker.shutdown)  # it would wait as well
+        thread.join(_ABANDONED_SECONDS)
+    if state == DEAD or thread.is_alive():
+        atexit.unregister(worker.shutdown)  # which would wait, or end the process, as this one does
+        _internal_kv_reset()  # else Tune asks the head to forget its functions
+        end_at_once()
 
 
-def _answers(connection) -> bool:
-    """Does the head of a connection answer within seconds?"""
+def _state(connection) -> str:
+    """Of the node of this machine, as soon as it is known."""
     with suppress(TimeoutError):
-        return _ask(connection).result(_ABANDONED_SECONDS)
-    return False
+        return DEAD if _raylet_has_ended() else _ask(connection).result(_ABANDONED_SECONDS)
+    return SILENT
 
 
-def _ask(connection) -> Future[bool]:
-    """Whether the head of a connection answers a request; asked in a thread, since it may hang."""
+def _raylet_has_ended() -> bool:
+    """Has that of a Ray of our own? Its head takes seconds to know."""
+    from ray._private import worker
+
+    node = worker._global_node
+    return node is not None and "raylet" in (kind for kind, _ in node.dead_processes())
+
+
+def _ask(connection) -> Future[str]:
+    """Ask the head of a connection, in a thread, since it may hang, whether this machine's node is alive."""
     answer = Future()
 
     def ask() -> None:
-        try:
+        state = SILENT
+        with suppress(Exception):
             connection.gcs_client.internal_kv_exists(b"amc", None)
-            answer.set_result(True)
-        except Exception:
-            answer.set_result(False)
+            state = ALIVE
+            if not all(connection.gcs_client.check_alive([connection.current_node_id], timeout=_LOOK_SECONDS)):
+                state = DEAD
+        answer.set_result(state)
 
     threading.Thread(target=ask, name="is the head there", daemon=True).start()
     return answer
@@ -119,15 +138,20 @@ def _await(ended: threading.Event, address: str) -> None:
 
     looked, gone, silent, answer = time.monotonic(), 0, 0, _ask(worker.global_worker)
     while not ended.wait(0.1):
+        if _raylet_has_ended():
+            raise AmcError(f"Ray has ended on this machine: {_GOES_ON}")
         if time.monotonic() - looked <= _LOOK_SECONDS:
             continue
         looked, gone = time.monotonic(), 0 if _listens(address) else gone + 1
-        silent = 0 if answer.done() and answer.result() else silent + 1
+        state = answer.result() if answer.done() else SILENT
+        silent = silent + 1 if state == SILENT else 0
         if answer.done():
             answer = _ask(worker.global_worker)
+        if state == DEAD:
+            raise AmcError(f"Ray's node on this machine is dead, says its head at {address}: {_GOES_ON}")
         if gone == _GONE or silent == _SILENT:
-            state = "is gone" if gone == _GONE else f"has not answered for {_SILENT * _LOOK_SECONDS} s"
-            raise AmcError(f"Ray's head at {address} {state}: run the same command again to go on")
+            why = "is gone" if gone == _GONE else f"has not answered for {_SILENT * _LOOK_SECONDS} s"
+            raise AmcError(f"Ray's head at {address} {why}: {_GOES_ON}")
 
 
 class _Abandoned(BaseException):

@@ -41,6 +41,10 @@ class Listing:
         """
         return {key: self._read[key] for key in self._known(keys) if self._read[key] and self._counts(key)}
 
+    def readable(self, keys: Iterable[str] | None = None) -> dict[str, RunRecord]:
+        """As `records`, with those of runs that do not count, since what they started from is gone or another."""
+        return {key: self._read[key] for key in self._known(keys) if self._read[key]}
+
     def lineage(self, keys: Iterable[str] | None = None) -> dict[str, RunRecord]:
         """As `records`, including the removed runs that these descend from."""
         return {key: self._read[key] or self._removed[key] for key in self._known(keys) if self._counts(key)}
@@ -80,6 +84,17 @@ class Listing:
         except Damaged as error:
             warn_once(str(error))
         return None
+
+    def warn_of_version(self) -> None:
+        """Warn where the oldest run of the store, which no study of today names, is of another version."""
+        finished = [key for key, names in self.names.items() if "run.json" in names]
+        if finished:
+            try:
+                self.store.run(min(finished, key=lambda key: self.names[key]["run.json"])).record()
+            except OtherVersion as error:
+                self._warn_of_version(error)
+            except Damaged:
+                pass  # which is told to those who ask for the run
 
     def _warn_of_version(self, error: OtherVersion) -> None:
         warn_once(

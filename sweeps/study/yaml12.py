@@ -41,10 +41,11 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict = {}  # noqa: RUF012, as PyYAML has it
 
     def construct_mapping(self, node, deep=False):
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        repeated = next((key for index, key in enumerate(keys) if key in keys[:index]), None)
-        if repeated is not None:
-            raise yaml.YAMLError(f"the key {repeated!r} is given twice (line {node.start_mark.line + 1})")
+        first: dict[str, yaml.ScalarNode] = {}
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if first.setdefault(key.value, key) is not key:
+                lines = " and ".join(str(each.start_mark.line + 1) for each in (first[key.value], key))
+                raise yaml.YAMLError(f"the key {key.value!r} is given twice (lines {lines})")
         return super().construct_mapping(node, deep)
 
     def construct_whole(self, node) -> int:

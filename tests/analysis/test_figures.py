@@ -3,6 +3,7 @@
 import json
 import pickle
 import re
+from itertools import pairwise
 
 import matplotlib
 import numpy as np
@@ -14,7 +15,8 @@ from amc_core.limits import upper_bound
 from analysis import Results, accuracy_by
 from analysis.figures import COLUMN, PAGE, Wishes, accuracy_over_snr, save, study_figures, train_test_heat_map
 from analysis.figures.confusion import confusion_matrices, snr_ranges
-from analysis.figures.style import SHADES, ink_on, luminance
+from analysis.figures.lines import line_panels
+from analysis.figures.style import _PRINT, SHADES, ink_on, luminance
 from analysis.limits import limit_rows, limits_of
 from sweeps.engine.trial import compute
 from sweeps.planning import make_plan
@@ -48,6 +50,25 @@ def test_numbers_stand_out_from_every_shade_and_shades_from_grey():
     assert (np.diff(luminance(shades)) < 0).all()  # in grey print, too, the darker the more
     middle = shades[64:192]
     assert (middle.max(1) - middle.min(1)).min() > 0.15
+
+
+def test_titles_of_panels_stay_within_the_figure_and_apart(results):
+    cells = results.cells
+    places = [f"test phase noise linewidth log_uniform(10, 2000) Hz, {channel}" for channel in ("awgn", "b", "c", "d")]
+    cells = pd.concat([cells.assign(where=place, model="a_network_of_ones_own") for place in places])
+    counts = pd.concat([results.table("confusion").assign(model=place) for place in places])
+    for figure in (
+        line_panels(cells, "snr_db", "model", "where"),
+        confusion_matrices(counts, ("BPSK", "QPSK", "16QAM")),
+    ):
+        with matplotlib.rc_context(_PRINT):
+            figure.set_dpi(300)  # as `save` does
+            figure.canvas.draw()
+            titles = [axis.title.get_window_extent() for axis in figure.axes if axis.get_title()]
+        assert len(titles) >= 4
+        assert all(0 <= title.x0 and title.x1 <= figure.bbox.x1 for title in titles)
+        rows = [(title.x1, after.x0) for title, after in pairwise(titles) if title.y1 == after.y1]
+        assert rows and all(end < begin for end, begin in rows)
 
 
 def test_the_numbers_of_a_heat_map_and_of_confusion_matrices_stand_out(results):

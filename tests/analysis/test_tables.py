@@ -15,6 +15,7 @@ from analysis import accuracy_by, drop_from_training, load, snr_at, train_test
 from analysis.columns import RECIPE, TABLES
 from analysis.figures import save, train_test_heat_map
 from analysis.query import query
+from analysis.report import write
 from sweeps.engine.trial import compute
 from sweeps.planning import make_plan
 from sweeps.store import Store
@@ -446,3 +447,26 @@ def test_runs_have_the_stage_that_their_study_names_and_without_one_their_ancest
     assert sorted(load("runs", store)["stage"]) == ["0", "1", "1", "2"]
     told = query("SELECT stage, count(*) AS runs FROM runs GROUP BY ALL ORDER BY ALL", store, study)
     assert told.to_numpy().tolist() == [["training", 1], ["transfer-1", 1], ["transfer-2", 2]]
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning", "error::FutureWarning")
+@pytest.mark.parametrize("known", ["", ", {channel: rician, modulations: [BPSK], snr_db: [5]}"])
+def test_a_test_of_modulations_never_trained_alone_has_no_accuracy_and_spoils_no_other(known, study_file, tmp_path):
+    path = study_file(models="[hoc_svm]", train="{channel: awgn}", test=f"[{{modulations: [8PSK]}}{known}]")
+    study, store = load_study(path), Store(tmp_path / "store")
+    for run in study.runs():
+        list(compute(run, study.tests(run), store))
+    cells = load("cells", store.path, path)
+    counted = cells[cells["n"] > 0]
+    assert cells["accuracy"].isna().sum() == 2 and len(counted) == (1 if known else 0)
+    means = accuracy_by(cells, "test_channel").set_index("test_channel")
+    assert means.loc["awgn", ["n", "seeds"]].tolist() == [0, 0]
+    assert means.loc["awgn", ["accuracy", "accuracy_low", "accuracy_high"]].isna().all()
+    columns = ["n", "accuracy", "accuracy_low", "network_low"]
+    if known:
+        assert accuracy_by(cells, "model")[columns].equals(accuracy_by(counted, "model")[columns])
+    else:
+        assert np.isnan(train_test(cells).to_numpy()).all()
+    assert snr_at(cells, 0.001, "test_channel").set_index("test_channel")["snr_db"].isna()["awgn"]
+    assert write(tmp_path / "report.html", store, [(path, study)]).is_file()
+    save(train_test_heat_map(cells), tmp_path / "heat-map")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from sweeps.engine import ending, feed
 from sweeps.store import Store
 from tests.sweeps.searching import RATE
 
@@ -28,3 +29,21 @@ def search_file(study_file):
 @pytest.fixture
 def store(tmp_path):
     return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock of a launch that stands still, and goes on by `clock.now += seconds`."""
+
+    class Clock:
+        now = 1000.0
+
+        def monotonic(self):
+            return self.now
+
+        time = monotonic
+
+    stopped = Clock()
+    for module in (ending, feed):
+        monkeypatch.setattr(module, "time", stopped)
+    return stopped

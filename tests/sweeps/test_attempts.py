@@ -6,7 +6,6 @@ import os
 import pytest
 
 from amc_core import AmcError
-from sweeps.engine import feed as feeds
 from sweeps.engine import nodes
 from sweeps.engine.feed import Feed
 from sweeps.engine.launch import _request
@@ -16,22 +15,6 @@ from sweeps.engine.worker import MACHINE, STUDY, UNFIT, UNKNOWN, blame
 from sweeps.planning import make_plan
 from sweeps.store import Store, files
 from sweeps.study import load_study
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    """A clock that stands still, and goes on by `clock.now += seconds`."""
-
-    class Clock:
-        now = 1000.0
-
-        def monotonic(self):
-            return self.now
-
-        time = monotonic
-
-    monkeypatch.setattr(feeds, "time", Clock())
-    return feeds.time
 
 
 def feed_of(study_file, tmp_path, attempts: int = 2, room: str = "ab") -> Feed:

@@ -1,5 +1,6 @@
 """The command line as a user meets it."""
 
+import itertools
 import os
 import re
 import signal
@@ -41,6 +42,16 @@ def test_help_explains_each_command_with_an_example(amc, command):
     shown = amc(command, "--help")
     assert shown.returncode == 0
     assert f"Example: amc {command} quickstart" in shown.stdout
+
+
+@pytest.mark.parametrize("command", ["", "run", "runs", "runs list", "store gc"])
+def test_help_fills_a_terminal_of_80_columns_and_shows_no_type_of_flags(amc, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = amc(*command.split(), "--help").stdout
+    assert "--help" in shown and "<bool>" not in shown and "..." not in shown.replace("}...", "").replace("]...", "")
+    for line, following in itertools.pairwise(shown.split("╭")[0].splitlines()):
+        if line.strip() and following.strip():
+            assert len(line.rstrip()) + 1 + len(following.split()[0]) > 78, line
 
 
 @pytest.mark.parametrize("command", ["plan", "run", "status", "results", "figures"])
@@ -132,6 +143,13 @@ def test_a_table_wider_than_the_terminal_is_printed_whole(capsys, monkeypatch):
     assert {f"{value / 10:.1f}" for value in columns} <= set(printed) and "…" not in "".join(printed)
 
 
+def test_a_class_of_scikit_learn_is_shown_by_its_name(capsys):
+    entries = [("hoc", "sklearn.ensemble.RandomForestClassifier")]
+    rows = pd.MultiIndex.from_tuples(entries, names=["model", "classifier"])
+    show_table(pd.DataFrame([[0.5]], rows, pd.Index(["awgn"], name="test_channel")))
+    assert " RandomForestClassifier " in capsys.readouterr().out
+
+
 def test_long_headings_of_rows_are_folded_until_a_table_fits_100_columns(capsys):
     names = ["model", "train_channel", "train_upsampling", "retrain", "label_fraction", "start", "test_channel"]
     mixed = ("awgn + rayleigh + rician (15 parts)", "2 + 4 + 8 + 16 + 32 (15 parts)", "head", 0.25)
@@ -180,6 +198,18 @@ def test_a_wish_for_figures_that_cannot_be_met_is_refused_in_one_sentence(amc, f
     refused = amc("figures", path, "--store", store, "--to", str(tmp_path / "figures"), *asked)
     assert refused.returncode == 2 and said in refused.stderr and "Traceback" not in refused.stderr
     assert not (tmp_path / "figures").exists()
+
+
+@pytest.mark.parametrize("command", ["results", "figures"])
+def test_a_table_and_figures_of_a_study_that_is_not_complete_say_how_much_is_missing(amc, filled, tmp_path, command):
+    path, store = filled
+    to = ("--to", str(tmp_path / "figures")) if command == "figures" else ()
+    plan = make_plan(load_study(path), Store(store))
+    shown = amc(command, path, "--store", store, *to)
+    assert shown.returncode == 0 and f"{plan.missing_cells} of {plan.cells} cells are missing" in shown.stderr
+    for entry in plan.incomplete:
+        list(compute(entry.run, load_study(path).tests(entry.run), Store(store)))
+    assert "missing" not in amc(command, path, "--store", store, *to).stderr
 
 
 def test_results_have_the_rows_columns_and_snrs_that_are_asked_for(amc, filled):

@@ -73,8 +73,18 @@ _SOON_GIVEN_UP = """if True:
 """
 
 
-@pytest.mark.parametrize("interrupted", [True, False], ids=["Ctrl-C", "by itself"])
-def test_a_launch_whose_ray_head_hangs_ends_with_the_processes_of_its_ray(study_file, tmp_path, interrupted):
+@pytest.mark.parametrize(
+    ("struck", "how", "interrupted", "code", "sentence"),
+    [
+        ("gcs_server", signal.SIGSTOP, True, 130, "\nInterrupted."),
+        ("gcs_server", signal.SIGSTOP, False, 2, "has not answered for 5 s: run the same command again to go on"),
+        ("raylet", signal.SIGKILL, False, 2, "Ray has ended on this machine: run the same command again to go on"),
+    ],
+    ids=["the head hangs, Ctrl-C", "the head hangs", "the raylet is killed"],
+)
+def test_a_launch_without_a_head_or_a_raylet_ends_with_the_processes_of_its_ray(
+    study_file, tmp_path, struck, how, interrupted, code, sentence
+):
     study, store = study_file(models="mod_lcnn", recipe="{epochs: 4000, batch_size: 16}"), tmp_path / "store"
     start = ["-m", "sweeps"] if interrupted else ["-c", _SOON_GIVEN_UP]
     command = [sys.executable, *start, "run", study, "--store", str(store)]
@@ -83,8 +93,8 @@ def test_a_launch_whose_ray_head_hangs_ends_with_the_processes_of_its_ray(study_
     while not Store(store).training() and driver.poll() is None and time.monotonic() < deadline:
         time.sleep(0.2)
     processes = psutil.Process(driver.pid).children(recursive=True)
-    (head,) = (process for process in processes if process.name() == "gcs_server")
-    os.kill(head.pid, signal.SIGSTOP)
+    (process,) = (process for process in processes if process.name() == struck)
+    os.kill(process.pid, how)
     if interrupted:
         time.sleep(3)  # until Tune waits for it
         driver.send_signal(signal.SIGINT)
@@ -92,9 +102,6 @@ def test_a_launch_whose_ray_head_hangs_ends_with_the_processes_of_its_ray(study_
         _, errors = driver.communicate(timeout=60)
     finally:
         driver.kill()  # with which its head ends
-    if interrupted:
-        assert driver.returncode == 130 and errors.startswith("\nInterrupted."), errors
-    else:
-        assert driver.returncode == 2 and "has not answered for 5 s: run the same command again" in errors, errors
+    assert driver.returncode == code and sentence in errors, errors
     _, alive = psutil.wait_procs(processes, timeout=60)
     assert not alive

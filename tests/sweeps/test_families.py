@@ -6,6 +6,7 @@ import pytest
 
 from analysis import load
 from analysis.query import query
+from analysis.states import run_states
 from sweeps.engine.feed import Feed
 from sweeps.engine.trial import compute
 from sweeps.planning import make_plan
@@ -62,6 +63,8 @@ def test_what_started_from_other_weights_is_counted_nowhere(family):
     assert counted(path, store) == [set(keys[:3])] * 9
     other_weights(store, parent)
     assert counted(path, store) == [set(keys[:1])] * 9
+    rows = run_states(None, store).set_index("run")
+    assert list(rows["state"][keys]) == ["trained"] + ["outdated"] * 3 and set(rows["model"]) == {"mod_lcnn"}
 
 
 def test_what_descends_from_a_run_that_is_gone_does_not_count_until_it_is_there_again(family):
@@ -102,4 +105,4 @@ def test_a_run_that_says_it_descends_from_itself_does_not_count(family):
     record = folder.record()
     circle = replace(record, parent=parent.key, parent_weights=record.weights)
     store.files.write(f"runs/{parent.key}/run.json", circle.content())
-    assert store.trained() == set()
+    assert store.trained() == set() and set(run_states(None, store)["state"]) == {"outdated"}

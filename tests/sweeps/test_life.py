@@ -1,5 +1,6 @@
 """The life of a store: which runs there are and how far they are; removing, merging, checking and labelling them."""
 
+import re
 import shutil
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -153,9 +155,10 @@ def test_show_tells_what_a_run_is_how_it_went_and_what_its_log_says(amc, filled)
     shown = amc("runs", "show", run.key[:9], "--store", str(store.path)).stdout
     assert run.key in shown and "mod_lcnn" in shown and "begun on a host\nended" in shown
     assert "Accuracy on the validation part" in shown and "augment" not in shown
-    assert (
-        "no run has a key that begins with 'fffff'" in amc("runs", "show", "fffff", "--store", str(store.path)).stderr
-    )
+    assert re.search(r"started at +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\b", shown)
+    assert "ancestors" not in shown and "{}" not in shown and "unknown" not in shown
+    refused = amc("runs", "show", "fffff", "--store", str(store.path))
+    assert "no run has a key that begins with 'fffff'" in refused.stderr
 
 
 def test_tags_and_notes_are_kept_and_found(amc, filled):
@@ -291,10 +294,17 @@ def test_a_merge_takes_over_what_is_begun_and_leaves_out_other_weights(study_fil
 
 def test_a_watched_status_looks_again_until_all_is_complete(amc, study_file, store, monkeypatch):
     path = study_file(models="hoc_svm")
-    monkeypatch.setattr("sweeps.cli.running.time.sleep", lambda seconds: complete(path, store))
+    monkeypatch.setattr("sweeps.cli.running.time", SimpleNamespace(sleep=lambda seconds: complete(path, store)))
     watched = amc("status", path, "--store", str(store.path), "--watch")
     looks = [line for line in watched.stdout.splitlines() if "runs trained" in line]
     assert watched.returncode == 0 and [line.split()[0] for line in looks] == ["0", "2"]
+
+
+def test_ctrl_c_leaves_a_watched_status_without_a_word(amc, study_file, store, monkeypatch):
+    interrupting = SimpleNamespace(sleep=lambda seconds: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr("sweeps.cli.running.time", interrupting)  # time.sleep itself is what other threads call too
+    watched = amc("status", study_file(), "--store", str(store.path), "--watch")
+    assert watched.returncode == 0 and watched.stderr == "" and watched.stdout.count("runs trained") == 1
 
 
 def test_check_names_what_is_damaged_and_changes_nothing(amc, filled):

@@ -200,6 +200,15 @@ def test_a_network_that_cannot_be_trained_ends_a_launch_with_exit_code_2_before_
     assert end.returncode == 2 and "gives shape (2, 4) for two instances: it has to give logits of shape" in end.stderr
 
 
+def test_a_plan_says_when_a_network_has_not_been_timed_and_mixes_what_is_known_once_it_has(own_study, store, amc):
+    path, at = own_study(), ("--store", str(store.path))
+    assert "is not known before a run of my_net.MyNet is trained" in amc("plan", path, *at).stdout
+    [plan] = make_plan(load_study(path), store).incomplete
+    list(compute(plan.run, load_study(path).tests(plan.run), store))
+    shown = amc("plan", own_study(models="[my_net.MyNet, mod_lcnn]", seeds="[1]"), *at).stdout
+    assert "else by rates of one core of an AMD EPYC with AVX2, that is about 0:00:0" in " ".join(shown.split())
+
+
 def test_saliency_asks_for_the_code_that_trained_the_network(own_study, store, amc, tmp_path):
     marker = tmp_path / "imported"
     seen = NET.replace("any_length", "feature_maps = ('features',)\n    any_length")

@@ -8,7 +8,9 @@ from collections import Counter
 import numpy as np
 from rich.console import Console
 
-from sweeps.engine.progress import Progress
+from amc_core.run import Dataset, Run
+from amc_core.scenario import Scenario
+from sweeps.engine.progress import Progress, describe
 from sweeps.planning import Plan, RunPlan, make_plan
 from sweeps.store import Store
 from sweeps.study import load_study
@@ -114,3 +116,10 @@ def test_a_report_costs_the_same_in_a_study_of_any_size(tmp_path):
         return np.median(taken)
 
     assert seconds(2000) < 5 * seconds(50)
+
+
+def test_a_run_is_described_by_what_its_fields_are_called_and_by_those_that_it_changes():
+    scenario = Scenario("rician", "32/3", sample_rate=1e5, timing_offset={"uniform": [0, 1]}, quantiser_bits=4)
+    run = Run("cnn1d", Dataset(scenario, ("BPSK", "QPSK"), (0,), 10), seed=2)
+    words = "rician, L = 10.67, α = 0.35, sample rate 100 kHz, timing offset uniform(0, 1) symbols, quantiser bits 4"
+    assert describe(run) == f"cnn1d ({words}), seed 2, run {run.key}"

@@ -42,7 +42,7 @@ def test_scalars_are_read_by_the_core_schema_of_yaml_1_2(text, value):
 
 def test_anchors_may_be_merged_and_a_key_given_twice_is_refused():
     assert parse_yaml("a: &x {b: 1}\nc: {<<: *x, d: 2}")["c"] == {"b": 1, "d": 2}
-    with pytest.raises(AmcError, match=r"'a' is given twice \(line 1\)"):
+    with pytest.raises(AmcError, match=r"'a' is given twice \(lines 1 and 2\)"):
         parse_yaml("a: 1\na: 2")
 
 

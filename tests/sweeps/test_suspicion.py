@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+import sweeps
 from amc_core import AmcError
 from amc_core.identity import VERSION
 from analysis import load
@@ -365,6 +366,16 @@ def test_a_store_of_version_1_is_told_apart_in_one_sentence_and_counts_for_nothi
     assert VERSION > 1
     with pytest.raises(Damaged, match="is of version 1"):
         store.run(old.name).record()
+
+
+@pytest.mark.parametrize("call", [sweeps.plan, sweeps.run])
+def test_a_study_that_runs_in_a_store_of_version_1_is_told_so_in_one_sentence(call, tmp_path, study_file, caplog):
+    shutil.copytree(VERSION_1, tmp_path / "store")
+    study = study_file(models="hoc_svm", train="{channel: awgn}", test="{channel: awgn}")
+    for _ in range(2):
+        call(study, tmp_path / "store", **({"ray": False} if call is sweeps.run else {}))
+    told = [record.getMessage() for record in caplog.records if record.name == "sweeps"]
+    assert len(told) == 1 and "holds runs of version 1 of this program" in told[0]
 
 
 def test_a_record_is_read_as_it_was_written(filled):

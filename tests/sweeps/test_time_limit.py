@@ -79,22 +79,6 @@ def test_a_number_that_is_no_limit_is_refused(limit):
 
 
 @pytest.fixture
-def clock(monkeypatch):
-    """A clock that goes on by `clock.now += seconds` alone."""
-
-    class Clock:
-        now = 1000.0
-
-        def monotonic(self):
-            return self.now
-
-        time = monotonic
-
-    monkeypatch.setattr(endings, "time", Clock())
-    return endings.time
-
-
-@pytest.fixture
 def timed(clock, study_file, store, monkeypatch):
     """An `Ending` of an hour, of which 54 minutes are for three runs, and their keys by the minutes that they take."""
     study = load_study(study_file(models="mod_lcnn", train="{}", seeds="[0, 1, 2]"))
