@@ -160,7 +160,7 @@ def _record(plain: dict[str, Any]) -> RunRecord:
     json.dumps(plain, ensure_ascii=False).encode()  # halves of a surrogate pair are no text
     if any(_CONTROL.search(text) for text in _texts({name: plain[name] for name in plain if name != "processes"})):
         raise AmcError("it has a text with characters that would command a terminal")
-    if not plain["model"].isprintable():
+    if not plain["model"].isprintable() or not plain["model"].strip():
         raise AmcError(f"model {plain['model'][:40]!r} is no name")
     if plain.get("parent") and not re.fullmatch("[0-9a-f]{24}", plain["parent"]):
         raise AmcError(f"parent {plain['parent'][:40]!r} is no key of a run")

@@ -94,6 +94,7 @@ SPOILT = {
     "a hyperparameter that colours the terminal": having({"\x1b[31m": 1}, "hyperparameters"),
     "a part that colours the terminal": having("\x1b[31mhead", "recipe", "retrain"),
     "a modulation that colours the terminal": having(["\x1b[31m", "BPSK"], "dataset", "modulations"),
+    "a model without a name": having(" ", "model"),
     "a huge seed": having(10**30, "seed"),
     "a huge number of parameters": having(10**30, "parameters"),
     "an accuracy that is no number of a computer": having(10**400, "validation_accuracy"),
