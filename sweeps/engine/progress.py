@@ -222,7 +222,7 @@ class Progress:
 
 def usual_console() -> Console:
     """The one on standard output; what is no terminal has room for whole lines."""
-    return Console(width=None if sys.stdout and sys.stdout.isatty() else 120)
+    return Console(width=None if sys.stdout and sys.stdout.isatty() else 120, markup=False)
 
 
 def describe(run: Run) -> str:

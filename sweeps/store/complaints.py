@@ -28,5 +28,10 @@ UNTOLD = (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError,
 
 @cache
 def tell(sentence: str) -> None:
-    """Warn of something that is passed over; once in the life of a process."""
-    _log.warning(sentence)
+    """Warn of something that is passed over; once in the life of a process. Names may hold whatever bytes."""
+    _log.warning(printable(sentence))
+
+
+def printable(text: str) -> str:
+    """A text of which a terminal shows every character, and obeys none."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -41,6 +41,7 @@ from sweeps.store.durable import make, sync, write_through
 
 _SCRATCH = ".scratch-"  # and a name that no other process has
 _TRASH = ".trash-"  # likewise: what has been removed, and is being deleted
+_RUN = re.compile(r"[0-9a-f]{24}")  # the folder of one
 _DAY = 86400  # seconds, after which nobody comes back to what has not changed
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _HOST = re.sub(r"[^\w-]", "_", socket.gethostname())
@@ -101,14 +102,15 @@ class Directory:
         with suppress(FileNotFoundError), os.scandir(directory) as entries:
             for entry in entries:
                 of_run, kind = prefix.startswith("runs/"), _kind(entry, follow="/" not in prefix)
-                if kind == "directory" and not of_run:
+                foreign = prefix == "runs" and not _RUN.fullmatch(entry.name)  # or a link that leads in a circle
+                if kind == "directory" and not of_run and not foreign:
                     self._list(entry.path, f"{prefix}/{entry.name}", files)
                 elif kind == "file" and not entry.name.startswith("."):
                     with suppress(FileNotFoundError):  # another process has deleted it
                         status = entry.stat()
                         files[f"{prefix}/{entry.name}"] = status.st_mtime, status.st_size
                 elif prefix.startswith("runs") and not entry.name.startswith(".") and os.path.lexists(entry.path):
-                    tell(f"{_shown(entry.path)} is no file that can be read: it is left alone and counts for nothing")
+                    tell(f"{entry.path} is no file that can be read: it is left alone and counts for nothing")
 
     def read(self, name: str, last: int | None = None) -> bytes:
         with self._explained("read"), open(f"{self.path}/{name}", "rb", buffering=0, opener=_open_file) as file:
@@ -347,11 +349,6 @@ def _kind(entry: os.DirEntry, follow: bool) -> str:
         return "directory" if entry.is_dir(follow_symlinks=follow) else "file" if entry.is_file() else "other"
     except OSError:
         return "other"
-
-
-def _shown(path: str) -> str:
-    """A path as text, whatever bytes it has."""
-    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def _open_file(path: str, flags: int) -> int:
