@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 
+from amc_core.errors import AmcError
 from amc_core.models import build_model, model_spec
 from amc_core.models.complexity import multiply_accumulates, parameters
 from analysis.pivots import accuracy_by
@@ -38,5 +39,8 @@ def _size(network: dict) -> tuple[float, float]:
     if model_spec(network["model"]).knows_setting:  # it has no layers
         return 0, 0
     hyperparameters = json.loads(network["hyperparameters"])
-    built = build_model(network["model"], network["classes"], network["length"], **hyperparameters)
+    try:
+        built = build_model(network["model"], network["classes"], network["length"], **hyperparameters)
+    except AmcError:  # a record that somebody has written
+        return np.nan, np.nan
     return parameters(built), multiply_accumulates(built, network["length"])

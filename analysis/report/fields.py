@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
 
+from amc_core.errors import AmcError
 from amc_core.models import MODELS, model_order, model_title, validate_hyperparameters
 from amc_core.reference import called, symbol, value_text
 from amc_core.scenario import SCENARIO_FIELDS, Scenario
@@ -49,8 +51,9 @@ def telling_hyperparameters(each: pd.DataFrame) -> pd.Series:
     differences = {}
     for model, texts in each.groupby("model")["hyperparameters"]:
         given = {text: json.loads(text) for text in texts.unique()}
-        if model in MODELS:  # an older record may lack a newer hyperparameter
-            given = {text: validate_hyperparameters(model, values) for text, values in given.items()}
+        if model in MODELS:  # a record of another release may lack a newer hyperparameter, or have one that is gone
+            with suppress(AmcError):
+                given = {text: validate_hyperparameters(model, values) for text, values in given.items()}
         names = sorted({name for values in given.values() for name in values})
         differing = [name for name in names if len({str(values.get(name)) for values in given.values()}) > 1]
         for text, values in given.items():

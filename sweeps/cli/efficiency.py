@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Table
 
 from sweeps.cli.app import Scale, SnrRange, StoreDir, StudyName, app, snr_range
@@ -48,7 +47,7 @@ def show_efficiency(
     for row in shown.to_dict("records"):
         low, value, high = (100 * row[name] for name in ("accuracy_low", "accuracy", "accuracy_high"))
         table.add_row(
-            *(escape(words(row[name])) for name in ("model", *fields)),
+            *(words(row[name]) for name in ("model", *fields)),
             f"{value:.1f} [{low:.1f}, {high:.1f}]" if value == value else "",
             *(_number(row[name], ",.0f") for name in ("parameters", "multiply_accumulates")),
             _number(1e5 * row["accuracy_per_parameter"], ".3g"),

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Table
 
 from amc_core.errors import AmcError
@@ -83,7 +82,7 @@ def list_runs(
         return
     if rows.empty:
         text = f"No such run in {store}." if study or where else f"There are no runs in {store}."
-        out.print(text, highlight=False, markup=False)
+        out.print(text, highlight=False)
         return
     show_whole(run_table(rows, stages=bool(study)))
     out.print(summary(rows), highlight=False)
@@ -119,14 +118,14 @@ def show(
     left_out |= set() if study else {"stage"}
     for name, value in known.items():
         if name not in left_out and value not in ("{}", "unknown") and (name, value) != ("ancestors", 0):
-            shown.add_row(title_of(name), escape(written(", ".join(value) if isinstance(value, list) else value)))
+            shown.add_row(title_of(name), written(", ".join(value) if isinstance(value, list) else value))
     shown.add_row("cells", f"{row['evaluated']} of {row['named']}" if study else str(row["evaluated"]))
     shown.add_row("size", bytes_in_words(row["bytes"]))
     out.print(shown)
     results = Results(load_study(study, scale) if study else None, opened_store)
     show_curve(results.table("epochs", filters={"run": row["run"]}))
     for line in opened_store.run(row["run"]).log().splitlines()[-_LINES_SHOWN:]:
-        out.print(line, highlight=False, markup=False, soft_wrap=True)
+        out.print(line, highlight=False, soft_wrap=True)
 
 
 @runs.command()
@@ -167,7 +166,7 @@ def tag(
     opened_store = opened(store)
     for chosen in _keys(store, key):
         label = change_label(opened_store.run(chosen), () if remove else tag, tag if remove else ())
-        out.print(f"run {chosen}: {', '.join(label.tags) or 'no tags'}", highlight=False, markup=False)
+        out.print(f"run {chosen}: {', '.join(label.tags) or 'no tags'}", highlight=False)
 
 
 @runs.command()
@@ -185,7 +184,7 @@ def note(
     opened_store = opened(store)
     for chosen in _keys(store, key):
         label = change_label(opened_store.run(chosen), note=text)
-        out.print(f"run {chosen}: {label.note or 'no note'}", highlight=False, markup=False)
+        out.print(f"run {chosen}: {label.note or 'no note'}", highlight=False)
 
 
 def _defaults() -> dict:

@@ -97,7 +97,7 @@ def report(
     except OSError as error:
         raise AmcError(f"{str(to)!r} cannot be written: {error.strerror or error}") from None
     names = ", ".join(dict.fromkeys(chosen.name for _, chosen in studies))
-    out.print(f"report of {names}: {to}, {size / 1e6:.1f} MB", highlight=False, markup=False, soft_wrap=True)
+    out.print(f"report of {names}: {to}, {size / 1e6:.1f} MB", highlight=False, soft_wrap=True)
     if limit:
         show_check([Results(chosen, store) for _, chosen in studies])
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Table
 
 from amc_core.errors import AmcError
@@ -60,13 +59,13 @@ def run_table(rows: pd.DataFrame, stages: bool) -> Table:
         table.add_row(
             row["run"][:digits],
             row["model"] or "unknown",
-            escape(setting),
+            setting,
             "" if is_nothing(row[start]) else row["stage"] if stages else row["parent"][:digits],
-            escape(state_in_words(row)),
+            state_in_words(row),
             "" if is_nothing(accuracy) else f"{accuracy:.1%}",
             "" if is_nothing(seconds) else str(timedelta(seconds=round(seconds))),
             bytes_in_words(row["bytes"]) if row["bytes"] else "",
-            escape(row["tags"]),
+            row["tags"],
         )
     return table
 
@@ -162,7 +161,7 @@ def remove_runs(rows: pd.DataFrame, store: Store, yes: bool) -> None:
     if not yes:
         for row in rows.head(_LISTED).to_dict("records"):
             words = f"{row['model'] or 'unknown'}, {state_in_words(row)}"
-            out.print(f"  {row['run']} {words}", highlight=False, markup=False)
+            out.print(f"  {row['run']} {words}", highlight=False)
         if len(rows) > _LISTED:
             out.print(f"  and {len(rows) - _LISTED:,} more")
         out.print(f"Would remove {amount}." + (" With --yes it does." if len(rows) else ""), highlight=False)

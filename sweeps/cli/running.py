@@ -48,14 +48,14 @@ def plan(
     plan = driver.plan(chosen, opened_store)
     show_missing(chosen, plan)
     for line in changes_of_code(plan, opened_store):
-        out.print(line, highlight=False, markup=False, soft_wrap=True)
+        out.print(line, highlight=False, soft_wrap=True)
     show_time(plan, opened_store)
     if listed and plan.incomplete:
         show_incomplete(chosen, opened_store)
     if plan.runs and plan.untrained == len(plan.runs):
         for name in study:
             if hint := elsewhere(name, opened_store, scale):
-                out.print(f"The store has nothing of {name} at this scale, but {hint}.", highlight=False, markup=False)
+                out.print(f"The store has nothing of {name} at this scale, but {hint}.", highlight=False)
     show_search_state(chosen, opened_store)
 
 
@@ -168,7 +168,7 @@ def show_next(study: list[str], store: str, scale: str | None) -> None:
     where = [*(["--scale", scale] if scale else []), *(["--store", store] if store != "results" else [])]
     names = ("results", "figures", "report") if len(study) == 1 and not set("*?[") & set(study[0]) else ("report",)
     commands = " · ".join(shlex.join(["amc", name, *study, *where]) for name in names)
-    out.print(f"Next: {commands}", highlight=False, markup=False, soft_wrap=True)
+    out.print(f"Next: {commands}", highlight=False, soft_wrap=True)
 
 
 _WATCH_SECONDS = 5
@@ -220,7 +220,7 @@ def show_failures(outcome: Outcome) -> None:
 
 
 def complaint(line: str) -> None:
-    err.print(line, highlight=False, markup=False, soft_wrap=True)
+    err.print(line, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -272,10 +272,10 @@ def show_status(study: list[str] | None, store: str, scale: str | None) -> bool:
     for key, each in under_way.items():
         what = f"evaluating, {many(each.cells, 'cell')} so far" if key in trained else each.epochs_in_words()
         line = f"  {key} {each.record.model}: {what}, on {each.host}, sign of life {each.age():.0f} s ago"
-        out.print(line, highlight=False, markup=False)
+        out.print(line, highlight=False)
     for key, failure in failures.items():
         reason = failure["reason"].strip().splitlines()[-1]
-        out.print(f"  {key} failed at {failure['failed_at']}: {reason}", highlight=False, markup=False)
+        out.print(f"  {key} failed at {failure['failed_at']}: {reason}", highlight=False)
     if plan and under_way:
         show_time_left(plan, opened_store, {key: each.share() for key, each in begun.items()}, len(under_way))
     return searching or plan is None or bool(plan.incomplete)

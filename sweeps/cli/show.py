@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from rich.box import SIMPLE_HEAD, Box
 from rich.cells import cell_len
 from rich.console import Console
-from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 
@@ -27,8 +26,9 @@ if TYPE_CHECKING:  # importing them would make `amc --help` slow
     from sweeps.store import Store
     from sweeps.study import Studies, Study
 
-out = Console(width=None if sys.stdout and sys.stdout.isatty() else 120)
-err = Console(stderr=True)
+# Texts are shown as they are: names in a store or a study may have brackets.
+out = Console(width=None if sys.stdout and sys.stdout.isatty() else 120, markup=False)
+err = Console(stderr=True, markup=False)
 
 
 def show_classifiers(specs: list[ModelSpec], length: int, classes: int) -> None:
@@ -155,7 +155,7 @@ def show_search_state(study: Study | Studies, store: Store) -> None:
     out.print(f"Search: {complete} of {many(total, 'proposal')} complete{rest}.", highlight=False)
     refusals = Counter(trial.user_attrs.get("failure", "") for trial in proposals if state(trial) == "refused")
     for reason, count in refusals.most_common(_REASONS):
-        out.print(f"Refused, {many(count, 'proposal')}: {reason}", highlight=False, markup=False, soft_wrap=True)
+        out.print(f"Refused, {many(count, 'proposal')}: {reason}", highlight=False, soft_wrap=True)
     title = "Best" if len(study.search.objective) == 1 else "Pareto front"
     alike: dict[str, list[str]] = {}  # values and objectives → the proposals with them
     for trial in best(study, proposals):
@@ -164,7 +164,7 @@ def show_search_state(study: Study | Studies, store: Store) -> None:
         alike.setdefault(f"{title_of(', '.join(values))}: {', '.join(chosen)}", []).append(str(trial.number))
     for outcome, numbers in alike.items():
         line = f"{title}: proposal{'s' * (len(numbers) > 1)} {', '.join(numbers)}, {outcome}"
-        out.print(line, highlight=False, markup=False, soft_wrap=True)
+        out.print(line, highlight=False, soft_wrap=True)
 
 
 def _several(counts: str, noun: str) -> str:
@@ -267,7 +267,7 @@ def _block(title: str, names: list, heads: list[str], rows: list[tuple[str, ...]
         width = None if name == "model" else beside
         shown.add_column(str(name).replace("_", "_\n", 1), vertical="bottom", max_width=width, overflow="fold")
     for head in heads[part]:
-        shown.add_column(escape(head), justify="right", no_wrap=True, vertical="bottom")
+        shown.add_column(head, justify="right", no_wrap=True, vertical="bottom")
     for row in rows:
         shown.add_row(*row[: len(names)], *row[len(names) :][part])
     return shown
@@ -279,7 +279,7 @@ _PLAIN_HEAD = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True
 def _headings(names, entry) -> list[str]:
     entry = entry if isinstance(entry, tuple) else (entry,)
     pairs = zip(names, entry, strict=True)
-    return ["" if value is None or value != value else escape(_value_text(name, value)) for name, value in pairs]
+    return ["" if value is None or value != value else _value_text(name, value) for name, value in pairs]
 
 
 def _value_text(column: object, value: object) -> str:
@@ -298,7 +298,7 @@ def snrs_in_words(snrs) -> str:
 
 def show_whole(table: Table) -> None:
     """Print a table without cutting numbers, even if it is wider than the terminal."""
-    Console(width=max(out.width, natural_width(table))).print(table)
+    Console(width=max(out.width, natural_width(table)), markup=False).print(table)
 
 
 def natural_width(table: Table) -> int:
@@ -332,4 +332,4 @@ def show_lack(study: Study, store: Store) -> None:
 def complain(message: str) -> None:
     """One sentence on standard error, if that can be written."""
     with suppress(OSError):
-        err.print(f"amc: {message}", style="red", highlight=False, markup=False, soft_wrap=True)
+        err.print(f"amc: {message}", style="red", highlight=False, soft_wrap=True)

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Table
 
 from amc_core.quantities import many, written
@@ -132,8 +131,8 @@ def write_parquet(path: Path, batches) -> int:
 
 def show_rows(rows) -> None:
     """Print rows as a table, or, if that is wider than the terminal, each as a list of its columns."""
-    cells = [[escape(written(value)) for value in row] for row in rows.itertuples(index=False)]
-    shown = Table(*map(escape, map(str, rows.columns)), box=SIMPLE_HEAD)
+    cells = [[written(value) for value in row] for row in rows.itertuples(index=False)]
+    shown = Table(*map(str, rows.columns), box=SIMPLE_HEAD)
     for row in cells:
         shown.add_row(*row)
     if natural_width(shown) <= max(out.width, 100) or not cells:
@@ -142,7 +141,7 @@ def show_rows(rows) -> None:
     for number, row in enumerate(cells, 1):
         shown = Table("column", "value", title=f"row {number}", title_justify="left", box=SIMPLE_HEAD)
         for name, value in zip(rows.columns, row, strict=True):
-            shown.add_row(escape(str(name)), value)
+            shown.add_row(str(name), value)
         out.print(shown)
 
 
@@ -194,6 +193,6 @@ def show_check(studies: list) -> None:
     from analysis.beyond import check
 
     checked = check(studies)
-    out.print(str(checked), highlight=False, markup=False, soft_wrap=True)
+    out.print(str(checked), highlight=False, soft_wrap=True)
     if len(checked.above):
         raise typer.Exit(1)

@@ -70,7 +70,7 @@ def merge(
     if not origin.files.list("runs"):
         raise AmcError(f"store {source!r} holds no runs")
     target.require_writable()
-    merged = merge_stores(target, origin, lambda line: err.print(line, highlight=False, markup=False, soft_wrap=True))
+    merged = merge_stores(target, origin, lambda line: err.print(line, highlight=False, soft_wrap=True))
     out.print(
         f"Copied {many(merged.runs, 'run')} and {many(merged.cells, 'cell')} from {source}, "
         f"{bytes_in_words(merged.size)}.",

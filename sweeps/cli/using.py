@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Table
 
 from amc_core.quantities import many
@@ -69,9 +68,9 @@ def export_run(
     x = check_instances(trained.record.dataset, length)
     paths, difference = export_network(to, trained.network, about, x)
     for path in paths:
-        out.print(f"written: {path}", highlight=False, markup=False, soft_wrap=True)
+        out.print(f"written: {path}", highlight=False, soft_wrap=True)
     shapes = f"(batch, 2, {length}) to scores of {', '.join(trained.classes)}"
-    out.print(f"{trained.model}, run {trained.key}: {shapes}", highlight=False, markup=False, soft_wrap=True)
+    out.print(f"{trained.model}, run {trained.key}: {shapes}", highlight=False, soft_wrap=True)
     out.print(f"Compared on {INSTANCES} instances: scores differ by at most {difference:.1g}.", highlight=False)
 
 
@@ -111,7 +110,7 @@ def classify_recordings(
     for row in shares(rows).to_dict("records"):
         names = [row["file"]] * several + [row["class"]]
         counts = f"{row['segments']:,}", f"{100 * row['share']:.1f} %", f"{row['labelled']:,}"
-        table.add_row(*map(escape, names), *counts)
+        table.add_row(*names, *counts)
     show_whole(table)
 
 
@@ -122,7 +121,7 @@ def _show_segments(rows) -> None:
     for row in rows.head(_MOST_SEGMENTS).to_dict("records"):
         names = row["file"], row["place"], row["label"], row["class"]
         chance = "" if row["probability"] != row["probability"] else f"{row['probability']:.3f}"
-        table.add_row(*map(escape, names), chance)
+        table.add_row(*names, chance)
     show_whole(table)
     if len(rows) > _MOST_SEGMENTS:
         left = many(len(rows) - _MOST_SEGMENTS, "more segment")

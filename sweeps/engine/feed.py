@@ -135,10 +135,16 @@ class Feed(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
         run = self.running.pop(trial_id, None)
-        if run is None or self.hopeless:
+        if run is None:
             return
-        failure = _DIED if error else self._failure(run, result or {})
-        if error and not self._had_begun(run.key) and self.stillborn[run.key] < _STILLBORN:
+        if self.hopeless:
+            self.cut.add(run.key)
+            return
+        if error:  # its worker may have died when all was done, before it could say so
+            failure = None if self._is_complete(run) else _DIED
+        else:
+            failure = self._failure(run, result or {})
+        if error and failure and not self._had_begun(run.key) and self.stillborn[run.key] < _STILLBORN:
             self.stillborn[run.key] += 1
             self.waiting[run.key] = run
             return
@@ -157,6 +163,16 @@ class Feed(Searcher):
         else:
             self.failed[run.key] = failure["failure"]
             self.ended.append(run.key)
+
+    def _is_complete(self, run: Run) -> bool:
+        """Does the store hold all that was missing of a run?"""
+        if self.store is None:
+            return False
+        try:
+            folder = self.store.run(run.key)
+            return folder.record() is not None and self.ending.plans[run.key].missing.keys <= folder.tested()
+        except (AmcError, FileNotFoundError):  # another trial will see
+            return False
 
     def _had_begun(self, key: str) -> bool:
         """Has a trial whose worker died begun a log? If not, it was a worker of earlier runs that died."""

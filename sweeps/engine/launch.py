@@ -288,14 +288,10 @@ def _report_to(progress: Progress, store: Store, search: Search | None, feed: Fe
             key = trial.config["run"].key
             if key in feed.failed:
                 self.fail(key, feed.failed[key])
-            elif key in feed.cut:
-                with harmless:
-                    progress.cut(key)
             elif key in feed.waiting:
                 self.again(key, trial.last_result)
             else:
-                with harmless:
-                    progress.finish(key)
+                self.over(key)
 
         def on_trial_error(self, iteration, trials, trial, **info):
             key, error = trial.config["run"].key, trial.get_error()
@@ -303,8 +299,10 @@ def _report_to(progress: Progress, store: Store, search: Search | None, feed: Fe
             if key in feed.failed:
                 feed.failed[key] = reason or feed.failed[key]
                 self.fail(key, feed.failed[key])
-            else:
+            elif key in feed.waiting:
                 self.again(key, {"failure": reason or "its worker died"})
+            else:
+                self.over(key)
 
         def again(self, key, end):
             """Print why a run is tried again; if a node is to blame, print that once."""
@@ -317,6 +315,10 @@ def _report_to(progress: Progress, store: Store, search: Search | None, feed: Fe
                 if node not in self.nodes or node is None:
                     self.nodes.add(node)
                     progress.note(line)
+
+        def over(self, key):
+            with harmless:
+                progress.cut(key) if key in feed.cut else progress.finish(key)
 
         def fail(self, key, reason):
             with harmless:

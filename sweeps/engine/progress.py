@@ -222,7 +222,7 @@ class Progress:
 
 def usual_console() -> Console:
     """A console on standard output; if that is not a terminal, it is wide enough for whole lines."""
-    return Console(width=None if sys.stdout and sys.stdout.isatty() else 120)
+    return Console(width=None if sys.stdout and sys.stdout.isatty() else 120, markup=False)
 
 
 def describe(run: Run) -> str:

@@ -28,5 +28,10 @@ UNREADABLE = (FileNotFoundError, ValueError, LookupError, TypeError, AttributeEr
 
 @cache
 def warn_once(sentence: str) -> None:
-    """Log a warning; the same one only once per process."""
-    _log.warning(sentence)
+    """Log a warning; the same one only once per process. Names in it may hold any bytes."""
+    _log.warning(printable(sentence))
+
+
+def printable(text: str) -> str:
+    """The text with each character that a terminal would not show, or would obey, escaped."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -41,6 +41,7 @@ from sweeps.store.durable import make, sync, write_through
 
 _SCRATCH = ".scratch-"  # prefix of temporary folders; a unique name follows
 _TRASH = ".trash-"  # prefix of folders that are being deleted, likewise
+_RUN = re.compile(r"[0-9a-f]{24}")  # the name of a run's folder
 _DAY = 86400  # seconds; a temporary file or folder unchanged for longer counts as abandoned
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _HOST = re.sub(r"[^\w-]", "_", socket.gethostname())
@@ -101,14 +102,15 @@ class Directory:
         with suppress(FileNotFoundError), os.scandir(directory) as entries:
             for entry in entries:
                 of_run, kind = prefix.startswith("runs/"), _kind(entry, follow="/" not in prefix)
-                if kind == "directory" and not of_run:
+                foreign = prefix == "runs" and not _RUN.fullmatch(entry.name)  # or a link that leads in a circle
+                if kind == "directory" and not of_run and not foreign:
                     self._list(entry.path, f"{prefix}/{entry.name}", files)
                 elif kind == "file" and not entry.name.startswith("."):
                     with suppress(FileNotFoundError):  # another process has deleted it
                         status = entry.stat()
                         files[f"{prefix}/{entry.name}"] = status.st_mtime, status.st_size
                 elif prefix.startswith("runs") and not entry.name.startswith(".") and os.path.lexists(entry.path):
-                    warn_once(f"{_shown(entry.path)} is not a readable file: it is ignored")
+                    warn_once(f"{entry.path} is not a readable file: it is ignored")
 
     def read(self, name: str, last: int | None = None) -> bytes:
         with self._explained("read"), open(f"{self.path}/{name}", "rb", buffering=0, opener=_open_file) as file:
@@ -347,11 +349,6 @@ def _kind(entry: os.DirEntry, follow: bool) -> str:
         return "directory" if entry.is_dir(follow_symlinks=follow) else "file" if entry.is_file() else "other"
     except OSError:
         return "other"
-
-
-def _shown(path: str) -> str:
-    """A path as text; bytes that are not UTF-8 are escaped."""
-    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def _open_file(path: str, flags: int) -> int:

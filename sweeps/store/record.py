@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import lru_cache
@@ -40,6 +40,7 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {  # field of the JSON object → 
     "finished_at": (str, type(None)),
     "processes": list,
 }
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _REQUIRED = ("model", "dataset", "seed", "files")
 
 
@@ -158,7 +159,9 @@ def _record(plain: dict[str, Any]) -> RunRecord:
         if isinstance(plain.get(name), int | float) and abs(plain[name]) >= _LARGEST:  # NaN is not
             raise AmcError(f"{name} is too large a number")
     json.dumps(plain, ensure_ascii=False).encode()  # raises for half of a surrogate pair
-    if not plain["model"].isprintable():
+    if any(_CONTROL.search(text) for text in _texts({name: plain[name] for name in plain if name != "processes"})):
+        raise AmcError("a text in it has control characters, which a terminal would obey")
+    if not plain["model"].isprintable() or not plain["model"].strip():
         raise AmcError(f"model {plain['model'][:40]!r} is not a name")
     if plain.get("parent") and not re.fullmatch("[0-9a-f]{24}", plain["parent"]):
         raise AmcError(f"parent {plain['parent'][:40]!r} is not the key of a run")
@@ -179,6 +182,19 @@ def _record(plain: dict[str, Any]) -> RunRecord:
     return RunRecord(**plain)
 
 
+def _texts(value: Any) -> Iterator[str]:
+    """All that are in a value of JSON."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield name
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+
+
 @lru_cache(maxsize=1024)  # runs share their datasets
 def _dataset(text: str) -> Dataset:
     plain = json.loads(text)
@@ -197,7 +213,15 @@ def read_process(plain: Any) -> Process:
     """A process from the plain values of its fields."""
     if not isinstance(plain, Mapping):
         raise AmcError(f"a process is {_kind(plain)}")
-    return Process(**{each.name: plain[each.name] for each in fields(Process) if each.name in plain})
+    told = {each.name: plain[each.name] for each in fields(Process) if each.name in plain}
+    return Process(**{name: value for name, value in told.items() if _tells(name, value)})
+
+
+def _tells(name: str, value: Any) -> bool:
+    """Is this what a process may tell? Else it is taken to tell nothing."""
+    if name == "threads":
+        return type(value) is int and 0 < value < _LARGEST
+    return isinstance(value, str) and value.isprintable()
 
 
 def process_of(text: str | None) -> Process:

@@ -54,6 +54,17 @@ def test_a_death_before_the_trial_began_costs_no_attempt_and_does_not_go_on_for_
     assert tried(feed_of(study_file, tmp_path / "other"), error=True) == 5 + 2
 
 
+@pytest.mark.parametrize("cells", ["all", "some"])
+def test_a_worker_that_dies_when_all_is_done_has_done_it(study_file, tmp_path, cells):
+    feed = feed_of(study_file, tmp_path, attempts=1)
+    run = feed.suggest("trial")["run"]
+    tests = load_study(study_file(models="[hoc_svm]", train="{}")).tests(run)
+    list(compute(run, tests if cells == "all" else tests[:1], feed.store))
+    feed.store.run(run.key).save_log("log-now.txt", "begun\n")
+    feed.on_trial_complete("trial", error=True)
+    assert feed.suggest("next") == Feed.FINISHED and (run.key in feed.failed) == (cells == "some")
+
+
 def test_an_error_of_the_study_is_not_tried_again_and_its_reason_is_the_workers(study_file, tmp_path):
     feed = feed_of(study_file, tmp_path)
     assert tried(feed, result=end(STUDY)) == 1 and list(feed.failed.values()) == ["for a reason of study"]
@@ -107,6 +118,14 @@ def test_a_launch_ends_when_the_last_fit_node_is_lost(study_file, tmp_path):
     feed.nodes = lambda: {"a"}
     feed.look_at_nodes()
     assert feed.hopeless
+
+
+def test_a_trial_that_ends_with_a_launch_without_a_fit_node_is_not_said_to_be_done(study_file, tmp_path):
+    feed = feed_of(study_file, tmp_path, room="a")
+    run = feed.suggest("trial")["run"]
+    feed.unfit, feed.hopeless = {"a": "host-a"}, True
+    feed.on_trial_complete("trial", end(UNFIT, "a"))
+    assert feed.cut == {run.key} and not feed.failed
 
 
 # -- whose fault an error is ---------------------------------------------------------------------------

@@ -91,6 +91,10 @@ SPOILT = {
     "a huge version": having(10**300, "version"),
     "a model that is no text": having("\ud800", "model"),
     "a model that colours the terminal": having("\x1b[31mred", "model"),
+    "a hyperparameter that colours the terminal": having({"\x1b[31m": 1}, "hyperparameters"),
+    "a part that colours the terminal": having("\x1b[31mhead", "recipe", "retrain"),
+    "a modulation that colours the terminal": having(["\x1b[31m", "BPSK"], "dataset", "modulations"),
+    "a model without a name": having(" ", "model"),
     "a huge seed": having(10**30, "seed"),
     "a huge number of parameters": having(10**30, "parameters"),
     "an accuracy that is no number of a computer": having(10**400, "validation_accuracy"),
@@ -210,6 +214,50 @@ def test_forty_spoilt_records_are_each_told_by_their_path_and_count_as_missing(f
         for foreign in (f"{victim}/{name}" for name in FOREIGN):
             assert f"runs/{foreign} is not a file of the store" in caplog.text
     assert set(load("cells", store.path)["run"]) == {sound}
+
+
+BRACKETS = {
+    "model": having("[/x]", "model"),
+    "hyperparameters": having({"[/a]": "[/b]"}, "hyperparameters"),
+    "modulations": having(["[/x]", "16QAM"], "dataset", "modulations"),
+    "recipe": having("[/x]", "recipe", "retrain"),
+    "processes": having([{"host": "[/h]", "device": "[/d]", "torch": "[red]"}], "processes"),
+}
+
+
+@pytest.mark.parametrize("name", BRACKETS)
+def test_brackets_in_a_record_are_shown_as_they_are_by_every_command(filled, amc, name, tmp_path):
+    path, study, store = filled
+    key = study.runs()[0].key
+    store.files.write(f"runs/{key}/run.json", sealed(BRACKETS[name](record_of(store, key))))
+    commands = [("plan", path), ("results", path), ("status", path), ("runs",), ("runs", path), ("runs", "show", key)]
+    commands += [("query", f"SELECT * FROM {table}") for table in ("runs", "cells")]
+    commands += [("report", path, "--to", str(tmp_path / "page.html"))]
+    for command in commands:
+        shown = amc(*command, "--store", str(store.path))
+        assert shown.returncode == 0, (command, shown.stderr)
+    assert name != "model" or "[/x]" in amc("runs", "--store", str(store.path)).stdout
+
+
+@pytest.mark.parametrize("process", [{"threads": [1]}, {"device": "\x1b[31m"}, {"host": 1}, {"torch": None}])
+def test_what_a_process_cannot_have_told_is_unknown(filled, process):
+    _, study, store = filled
+    changed = having([process], "processes")(record_of(store, study.runs()[0].key))
+    record = read_record(sealed(changed), "run.json")
+    assert {record.of_processes(name) for name in ("threads", "device", "torch")} == {"unknown"}
+    assert record.processes[0].host == ""
+
+
+def test_a_foreign_folder_is_told_once_however_much_is_in_it_and_no_name_commands_the_terminal(filled, caplog):
+    _, study, store = filled
+    (store.path / "runs" / "loop").symlink_to(".")
+    (store.path / "runs" / "old").mkdir()
+    for number in range(5):
+        (store.path / "runs" / "old" / f"{number}.txt").write_text("notes")
+    (store.path / "runs" / study.runs()[0].key / "\x1b[31mred\udcff").write_text("notes")
+    caplog.set_level(logging.WARNING, "sweeps")
+    assert len(store.records()) == 2
+    assert len(caplog.messages) == 3 and all(line.isprintable() for line in caplog.messages)
 
 
 def test_what_is_spoilt_is_set_aside_and_foreign_files_stay(filled):
