@@ -90,8 +90,8 @@ def test_adaptation_to_a_share_of_the_instances_is_another_run_and_what_has_no_e
 def test_a_network_without_batch_normalisation_cannot_adapt():
     recipe = Recipe(retrain="statistics")
     for model, hyperparameters, said in (
-        ("cnn1d", {}, "is for cnn1d with batch_norm: true"),
-        ("mod_lcnn", {}, "is not for mod_lcnn: it has all, head"),
+        ("cnn1d", {}, "needs cnn1d with batch_norm: true"),
+        ("mod_lcnn", {}, "is not allowed for mod_lcnn; allowed are all, head"),
     ):
         start = Run(model, HERE, Recipe(epochs=1), hyperparameters=hyperparameters)
         with pytest.raises(AmcError, match=f"retrain 'statistics' {said}"):

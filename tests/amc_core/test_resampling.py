@@ -97,7 +97,7 @@ def test_instances_do_not_depend_on_the_batch_that_they_are_in():
 def test_resampling_leaves_the_upper_bound_and_is_more_than_the_likelihood_classifier_knows():
     scenario = Scenario(resample_to=8)
     assert why_unknown(scenario, ("BPSK", "QPSK"), 1024) is None
-    with pytest.raises(AmcError, match="classifies nothing with resample_to 8"):
+    with pytest.raises(AmcError, match="it cannot be used with resample_to 8"):
         Run("likelihood", Dataset(scenario, ("BPSK", "QPSK"), (0.0,), 10))
     assert known(Simulator(scenario, ["BPSK"], [0]), *(torch.zeros(1, dtype=torch.int64) for _ in range(3)))
 

@@ -96,7 +96,7 @@ def test_an_error_of_a_place_is_tried_again_later_and_leaves_the_attempts_for_ot
     feed.on_trial_complete("trial", end(UNKNOWN))
     assert feed.suggest("trial")["run"] and not feed.failed  # the first of two attempts has failed
     feed.on_trial_complete("trial", end(MACHINE))
-    assert feed.suggest("trial") == Feed.FINISHED and list(feed.failed.values()) == ["for a reason of place"]
+    assert feed.suggest("trial") == Feed.FINISHED and list(feed.failed.values()) == ["for a reason of machine"]
 
 
 def test_a_node_that_is_not_fit_costs_no_attempt_and_where_none_is_the_launch_ends(study_file, tmp_path):

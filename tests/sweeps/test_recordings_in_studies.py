@@ -126,7 +126,7 @@ def test_a_directory_of_raw_files_is_refused_with_what_to_do(study, tmp_path):
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "bpsk.cfile").write_bytes(bytes(8000))
     with pytest.raises(
-        AmcError, match=r"site' is a directory without .sigmf-meta or .sigmf files, .*: join other files"
+        AmcError, match=r"site' is a directory without .sigmf-meta or .sigmf files; .*: join other files"
     ):
         load_study(study("{recording: {file: site, label: BPSK}}"))
 
