@@ -1,5 +1,8 @@
 """A small search, and an empty store."""
 
+import time
+from types import SimpleNamespace
+
 import pytest
 
 from sweeps.engine import ending, feed
@@ -47,3 +50,13 @@ def clock(monkeypatch):
     for module in (ending, feed):
         monkeypatch.setattr(module, "time", stopped)
     return stopped
+
+
+@pytest.fixture
+def replace_sleep(monkeypatch):
+    """Lets one module sleep in another way: `time.sleep` itself is called by other threads, too."""
+
+    def replace(module, sleep):
+        monkeypatch.setattr(module, "time", SimpleNamespace(**vars(time) | {"sleep": sleep}))
+
+    return replace

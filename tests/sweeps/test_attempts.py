@@ -149,9 +149,9 @@ def test_errors_of_disks_networks_and_permissions_are_told_from_those_of_the_stu
 
 
 @pytest.fixture
-def impatient(monkeypatch):
+def impatient(monkeypatch, replace_sleep):
     monkeypatch.setattr(nodes, "_PATIENCE", {True: 0, False: 0})
-    monkeypatch.setattr(nodes.time, "sleep", lambda seconds: None)
+    replace_sleep(nodes, lambda seconds: None)
 
 
 def test_a_node_that_sees_the_store_and_has_the_same_versions_is_fit_and_leaves_no_trace(tmp_path):

@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -19,6 +18,7 @@ from amc_core.quantities import bytes_in_words
 from analysis import load
 from analysis.states import run_states
 from benchmarks.faults import files
+from sweeps.cli import running
 from sweeps.engine.life import SignOfLife
 from sweeps.engine.trial import compute
 from sweeps.store import Store
@@ -292,17 +292,16 @@ def test_a_merge_takes_over_what_is_begun_and_leaves_out_other_weights(study_fil
     assert merged.runs == 0 and set(merged.left_out) == {first.key, second.key}
 
 
-def test_a_watched_status_looks_again_until_all_is_complete(amc, study_file, store, monkeypatch):
+def test_a_watched_status_looks_again_until_all_is_complete(amc, study_file, store, replace_sleep):
     path = study_file(models="hoc_svm")
-    monkeypatch.setattr("sweeps.cli.running.time", SimpleNamespace(sleep=lambda seconds: complete(path, store)))
+    replace_sleep(running, lambda seconds: complete(path, store))
     watched = amc("status", path, "--store", str(store.path), "--watch")
     looks = [line for line in watched.stdout.splitlines() if "runs trained" in line]
     assert watched.returncode == 0 and [line.split()[0] for line in looks] == ["0", "2"]
 
 
-def test_ctrl_c_leaves_a_watched_status_without_a_word(amc, study_file, store, monkeypatch):
-    interrupting = SimpleNamespace(sleep=lambda seconds: signal.raise_signal(signal.SIGINT))
-    monkeypatch.setattr("sweeps.cli.running.time", interrupting)  # time.sleep itself is what other threads call too
+def test_ctrl_c_leaves_a_watched_status_without_a_word(amc, study_file, store, replace_sleep):
+    replace_sleep(running, lambda seconds: signal.raise_signal(signal.SIGINT))
     watched = amc("status", study_file(), "--store", str(store.path), "--watch")
     assert watched.returncode == 0 and watched.stderr == "" and watched.stdout.count("runs trained") == 1
 

@@ -41,26 +41,28 @@ def work(study_file, tmp_path):
     return run, study.tests(run), Store(tmp_path / "store")
 
 
-def test_of_two_that_train_a_run_at_once_one_goes_on_and_the_other_waits_for_its_end(work, epochs_trained, monkeypatch):
+def test_of_two_that_train_a_run_at_once_one_goes_on_and_the_other_waits_for_its_end(
+    work, epochs_trained, replace_sleep
+):
     run, tests, store = work
     first, second = compute(*work), compute(*work)
     next(first)
     next(second)  # from the checkpoint of the first, which then finds that it is behind
-    monkeypatch.setattr(trial.time, "sleep", lambda seconds: next(second, None))
+    replace_sleep(trial, lambda seconds: next(second, None))
     assert all(step["trained"] for step in first)
     assert epochs_trained == list(range(1, EPOCHS + 1))
     assert store.run(run.key).tested() == {test.key for test in tests}
 
 
 def test_of_two_that_have_trained_the_same_epoch_the_later_leaves_the_run_to_the_earlier(
-    work, epochs_trained, monkeypatch
+    work, epochs_trained, monkeypatch, replace_sleep
 ):
     checkpoint = RunFolder.checkpoint
     monkeypatch.setattr(RunFolder, "checkpoint", lambda folder: None)  # as if both had begun at the same moment
     earlier, later = compute(*work), compute(*work)
     next(earlier), next(later)
     monkeypatch.setattr(RunFolder, "checkpoint", checkpoint)
-    monkeypatch.setattr(trial.time, "sleep", lambda seconds: next(earlier, None))
+    replace_sleep(trial, lambda seconds: next(earlier, None))
     list(later)
     assert epochs_trained == [1, 1, *range(2, EPOCHS + 1)]
 
