@@ -70,11 +70,13 @@ def shut_down() -> None:
     from ray.experimental.internal_kv import _internal_kv_reset
 
     state, node = _state(worker.global_worker), worker._global_node
+    if state == ALIVE:
+        worker.shutdown()
+        return
     thread = threading.Thread(target=worker.shutdown, name="end of Ray", daemon=True)
-    if state != DEAD:  # then Ray would end this process without a word
+    if state == SILENT:  # if the node is dead, Ray would end this process without a word
         thread.start()
-        seconds = _ABANDONED_SECONDS if sys.exc_info()[0] else _SHUTDOWN_SECONDS
-        thread.join(seconds if state == SILENT else None)
+        thread.join(_ABANDONED_SECONDS if sys.exc_info()[0] else _SHUTDOWN_SECONDS)
     if (state == DEAD or thread.is_alive()) and node is not None:
         descendants = _descendants([info.process.pid for infos in node.all_processes.values() for info in infos])
         node.kill_all_processes(check_alive=False, allow_graceful=False)
@@ -90,14 +92,14 @@ def shut_down() -> None:
 
 
 def _state(connection) -> str:
-    """Of the node of this machine, as soon as it is known."""
+    """The state of the node of this machine: `ALIVE`, `DEAD` or, if its head does not say within seconds, `SILENT`."""
     with suppress(TimeoutError):
         return DEAD if _raylet_has_ended() else _ask(connection).result(_ABANDONED_SECONDS)
     return SILENT
 
 
 def _raylet_has_ended() -> bool:
-    """Has that of a Ray of our own? Its head takes seconds to know."""
+    """Has the raylet of a Ray of our own ended? Its head takes seconds to notice."""
     from ray._private import worker
 
     node = worker._global_node
