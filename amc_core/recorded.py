@@ -331,10 +331,10 @@ class _Use:
 
 def require_unseen_tests(run: Run, tests: Iterable[Dataset]) -> None:
     """Raise AmcError if recorded samples test a run that trained it, or a run that it descends from."""
-    tests = [test for test in tests if _is_recorded(test)]
+    tests = [test for test in tests if test.recorded]
     trained: Run | None = run
     while tests and trained is not None:
-        if _is_recorded(trained.dataset):
+        if trained.dataset.recorded:
             for test in tests:
                 require_unseen(trained.dataset, ("train", "validation"), test)
         trained = trained.parent
@@ -344,10 +344,6 @@ def require_parts_apart(dataset: Dataset) -> None:
     """Raise AmcError if recordings of a mixture share samples across its parts."""
     require_unseen(dataset, ("train",), dataset, "validation")
     require_unseen(dataset, ("train", "validation"), dataset, "test")
-
-
-def _is_recorded(dataset: Dataset) -> bool:
-    return any(scenario.recording for scenario in dataset.scenario.components)
 
 
 def require_unseen(training: Dataset, parts: tuple[str, ...], test: Dataset, part: str = "test") -> None:

@@ -118,6 +118,11 @@ class Dataset:
         validation, test = SPLITS[self.split]
         return {"train": (0, validation), "validation": (validation, test), "test": (test, 10)}[part]
 
+    @cached_property
+    def recorded(self) -> bool:
+        """Are any of its instances cut from a recording?"""
+        return any(scenario.recording for scenario in self.scenario.components)
+
     @property
     def functions(self) -> list[OwnFunction]:
         """The user's own code that receives instances: the front ends."""
@@ -292,7 +297,7 @@ class Run:
                 raise AmcError(f"min_length {self.recipe.min_length} is above length {self.dataset.length}")
         if min(lengths) < shortest:
             raise AmcError(f"length {min(lengths)} is too short: {self.model} needs at least {shortest} samples")
-        if self.recipe.fresh and any(scenario.recording for scenario in self.dataset.scenario.components):
+        if self.recipe.fresh and self.dataset.recorded:
             raise AmcError("fresh is not allowed with a recording: new instances every epoch have to be simulated")
         self._require_start()
 

@@ -147,7 +147,7 @@ def run(
     Parameters:
         study: A path, the name of a shipped study, YAML text, a dictionary, or a list of these, which run as one.
         store: The path of a directory, or s3://bucket/prefix.
-        scale: smoke, small, paper, or a scale of the study; None takes the sizes of the study file.
+        scale: smoke, small, medium, paper, or a scale of the study; None takes the sizes of the study file.
         address: host:port of a Ray cluster, "auto", or None for a Ray of its own on this machine.
         gpus_per_trial: GPUs, or a fraction of one, for each trial.
         log: "tensorboard", "mlflow" or "wandb", which gets the learning curves too.

@@ -134,7 +134,7 @@ Scale = Annotated[
     str | None,
     typer.Option(
         "--scale",
-        help="smoke, small, paper, or a scale of the study. It sets instances, epochs, batches and proposals.",
+        help="smoke, small, medium, paper, or a scale of the study. It sets instances, epochs, batches and proposals.",
         autocompletion=lambda: ["smoke", "small", "paper"],
     ),
 ]

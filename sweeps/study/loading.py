@@ -32,11 +32,16 @@ SHIPPED = Path(__file__).parents[1] / "studies"
 
 # What `--scale` sets unless the study has a `scales` entry of that name (`proposals` applies to a search); `paper` is
 # that of P1 §IV-C.
-# `small` has smaller batches, since few instances in the paper's batches would be too few steps to learn anything.
-# snr_stride: 4 takes every fourth of the study's SNRs, including the last.
+# `small` and `medium` have smaller batches, since few instances in the paper's batches would be too few steps to learn
+# anything. snr_stride: 4 takes every fourth of the study's SNRs, including the last. recipe: fields where the study's
+# recipe has none; new instances every epoch make of few what more of the same would.
 SCALES = {
     "smoke": {"instances": 10, "snr_stride": 4, "epochs": 1, "proposals": 3},
     "small": {"instances": 100, "epochs": 20, "batch_size": 64},
+    "medium": {
+        **{"instances": 200, "snr_stride": 2, "epochs": 20, "batch_size": 64},
+        "recipe": {"fresh": True, "schedule": "cosine", "keep": "last"},
+    },
     "paper": {"instances": 1000, "epochs": 80},
 }
 
@@ -224,10 +229,11 @@ def _at_scale(name: str, files: list[StudyFile], scale: str | None) -> Study:
     factors = {name: sizes[name] / most[name] for name in SCALED if name in sizes}
     stride = sizes.get("snr_stride", 1)
     snrs = strided(file.snr_db, stride)
-    return Study(name, file, scale, sizes.get("instances", file.instances), snrs, factors, stride)
+    instances, recipe = sizes.get("instances", file.instances), sizes.get("recipe", {})
+    return Study(name, file, scale, instances, snrs, factors, stride, recipe)
 
 
-def _sizes(file: StudyFile, scale: str | None) -> dict[str, int]:
+def _sizes(file: StudyFile, scale: str | None) -> dict[str, Any]:
     """What a scale sets: `SCALES` updated by the study's own entry of that name; {} without a scale."""
     sizes = {key: dict(values) for key, values in SCALES.items()}
     for key, section in file.scales.items():

@@ -86,6 +86,7 @@ class Study:
     snrs_db: tuple[float, ...]
     factors: dict[str, float]  # field of every recipe → the factor of the scale
     snr_stride: int  # of the scale, for a test's own SNRs
+    scale_recipe: dict  # fields of the scale for training, where a recipe has none
 
     def dataset(self, scenario: Scenario | Mixture, length: int, test: Grid = _PLAIN) -> Dataset:
         """The dataset of a scenario for training, or for a test with the grid's own instances, SNRs and modulations."""
@@ -148,9 +149,9 @@ class Study:
             for scenario in grid.scenarios()
         ]
         for model, hyperparameters, own in file.models:
-            recipes = [Recipe(**self._scaled(SCALED | fields | own)) for fields in file.recipe]
+            recipes = [self._recipes(Recipe(**self.scale_recipe), SCALED | fields | own) for fields in file.recipe]
             for dataset, recipe, seed in product(training, recipes, file.seeds):
-                run = Run(model, dataset, recipe, seed, hyperparameters)
+                run = Run(model, dataset, recipe[dataset.recorded], seed, hyperparameters)
                 named[run.key] = _Named(run, file.test, FIRST_STAGE)
         parents = [entry.run for entry in named.values() if model_spec(entry.run.model).epochs]
         for index, stage in enumerate(file.transfer):
@@ -173,15 +174,22 @@ class Study:
                 continue
             start = parent.dataset
             for grid, fields in product(stage.train, stage.recipe):
-                recipe = replace(parent.recipe, **self._scaled(fields))
+                recipes = self._recipes(parent.recipe, fields)
                 for scenario in grid.scenarios_from(start.scenario):
                     dataset = self.dataset(scenario, start.length)
+                    recipe = recipes[dataset.recorded]
                     yield Run(parent.model, dataset, recipe, parent.seed, parent.hyperparameters, parent)
 
-    def _scaled(self, fields: dict) -> dict:
-        """Fields of a recipe, multiplied by the factors of the scale."""
+    def _recipes(self, default: Recipe, fields: dict) -> tuple[Recipe, Recipe]:
+        """`default` with these fields, multiplied by the factors of the scale, for simulated and for recorded training.
+
+        New instances every epoch that only `default` asks for are dropped with a share of the labels, and for
+        recordings.
+        """
         factors = {name: factor for name, factor in self.factors.items() if name in fields}
-        return fields | {name: max(1, round(fields[name] * factor)) for name, factor in factors.items()}
+        fields = fields | {name: max(1, round(fields[name] * factor)) for name, factor in factors.items()}
+        same = replace(default, **{"fresh": False} | fields)
+        return same if fields.get("label_fraction", 1) < 1 else replace(default, **fields), same
 
     def _request(self, grid: Grid, base: Scenario, run: Run) -> _TestRequest:
         """What the test datasets of a run by one grid depend on; runs with equal requests share them."""
@@ -274,7 +282,7 @@ class SearchStudy(Study):
         try:
             with planned(self.digests):
                 file = validated(self.space.fill(values), self.folder, self.file.code)
-            study = Study(self.name, file, self.scale, self.instances, self.snrs_db, self.factors, self.snr_stride)
+            study = Study(**{name: getattr(self, name) for name in Study.__dataclass_fields__} | {"file": file})
             for run in study.runs():
                 study.tests(run)
         except ValidationError as error:

@@ -75,6 +75,12 @@ def test_other_samples_and_other_labels_are_missing_again(study, tmp_path):
         assert not make_plan(load_study(path), store).incomplete
 
 
+def test_the_medium_scale_repeats_the_instances_of_a_recording(study, tmp_path):
+    record(tmp_path / "site", 1)
+    path = study("[{channel: awgn}, {recording: site/rec.sigmf-meta}]", models="[mod_lcnn]", length="128")
+    assert [run.recipe.fresh for run in load_study(path, "medium").runs()] == [True, False]
+
+
 def test_a_training_recording_stays_seen_wherever_it_is_moved(study, tmp_path):
     record(tmp_path / "old", 0)
     record(tmp_path / "other", 1)

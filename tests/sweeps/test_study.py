@@ -88,6 +88,19 @@ def test_a_scale_makes_batches_smaller_in_proportion(study_file):
     assert batches == [[64, 256, 512], [16, 64, 128]]
 
 
+def test_the_medium_scale_takes_new_instances_every_epoch_where_it_can(study_file):
+    stages = "[{recipe: {retrain: head, label_fraction: 0.1}}, {recipe: {retrain: head}, after: training}]"
+    runs = load_study(study_file(models="[mod_lcnn]", train="{channel: awgn}", transfer=stages), "medium").runs()
+    recipes = [run.recipe for run in runs]
+    assert [(recipe.fresh, recipe.schedule, recipe.keep) for recipe in recipes] == [
+        *[(True, "cosine", "last"), (False, "cosine", "last"), (True, "cosine", "last")]
+    ]
+    assert {(recipe.epochs, recipe.batch_size) for recipe in recipes} == {(20, 64)}
+    own = study_file(models="[mod_lcnn]", recipe="{fresh: false, keep: best}")
+    recipe = load_study(own, "medium").runs()[0].recipe
+    assert (recipe.fresh, recipe.schedule, recipe.keep) == (False, "cosine", "best")
+
+
 def test_several_studies_have_what_they_share_once(study_file):
     first = study_file("first", test="{upsampling: [4, 8]}", models="[hoc_svm, mod_lcnn]")
     second = study_file("second", test="{upsampling: [8, 16]}", models="[mod_lcnn, cnn1d]")
