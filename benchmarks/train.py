@@ -2,8 +2,9 @@
 
     python benchmarks/train.py [--models stn_resnext,cnn1d] [--seconds 6] [--device cpu]
 
-Instances of 1024 samples, 20 classes, batches of 240, Adam, float32. Every contestant is a process of its own, with
-its own allocator settings; they take turns in every round, and medians are kept, so that a busy machine favours nobody.
+Instances of 1024 samples, 20 classes, batches of 240, Adam, float32 but for bf16. Every contestant is a process of its
+own, with its own allocator settings; they take turns in every round, and medians are kept, so that a busy machine
+favours nobody.
 """
 
 from __future__ import annotations
@@ -42,12 +43,12 @@ NOTES = """\
 plain: nn.Conv1d and nn.MaxPool1d, a DataLoader over stored instances, torch's own threads and allocator. ours:
 amc_core.training.train and amc_core.evaluation.evaluate, torch's own threads. per core: as many of our trainings side
 by side as there are cores, one thread each, as a sweep runs them; all of them together. "×" is how many times as fast
-as plain. The contestants took turns in every round. The shares are of one of our steps, one thread, with instances
-simulated afresh in every epoch."""
+as plain. "bf16 ×" is how many times as fast such trainings are with precision: bf16. The contestants took turns in
+every round. The shares are of one of our steps, one thread, with instances simulated afresh in every epoch."""
 
 
-def run_of(model: str) -> Run:
-    return Run(model, DATASET, Recipe(epochs=1_000_000, batch_size=BATCH))
+def run_of(model: str, precision: str = "float32") -> Run:
+    return Run(model, DATASET, Recipe(epochs=1_000_000, batch_size=BATCH, precision=precision))
 
 
 def plain_twin(network: nn.Module) -> nn.Module:
@@ -145,9 +146,13 @@ def lightning_training(model: str, device: str) -> Iterator[float]:
         yield len(data) / module.seconds
 
 
-def our_training(model: str, device: str) -> Iterator[float]:
-    for state in train(run_of(model), device):
+def our_training(model: str, device: str, precision: str = "float32") -> Iterator[float]:
+    for state in train(run_of(model, precision), device):
         yield state["epochs"][-1]["instances_per_second"]
+
+
+def our_training_bf16(model: str, device: str) -> Iterator[float]:
+    yield from our_training(model, device, "bf16")
 
 
 def our_evaluation(model: str, device: str) -> Iterator[float]:
@@ -188,7 +193,10 @@ def our_step(model: str, device: str) -> Iterator[list[float]]:
         yield seconds
 
 
-MEASUREMENTS = (plain_training, plain_evaluation, lightning_training, our_training, our_evaluation, our_step)
+MEASUREMENTS = (
+    *(plain_training, plain_evaluation, lightning_training),
+    *(our_training, our_training_bf16, our_evaluation, our_step),
+)
 
 
 class Contestant:
@@ -248,6 +256,8 @@ def cells_of(model: str, device: str, seconds: float, lightning: bool) -> list[s
         entrants["lightning"] = ([plain], lightning_training)
     if device == "cpu":
         entrants["per core"] = (alone, our_training)
+    base = "per core" if device == "cpu" else "ours"
+    entrants["bf16"] = (entrants[base][0], our_training_bf16)
     trained = measure(entrants, seconds)
     evaluated = measure({"plain": ([plain], plain_evaluation), "ours": ([ours], our_evaluation)}, seconds / 4)
     split = measure({"step": (alone[:1], our_step)}, seconds / 4)["step"]
@@ -258,24 +268,24 @@ def cells_of(model: str, device: str, seconds: float, lightning: bool) -> list[s
     def rate(rates: dict[str, list], name: str) -> str:
         return f"{statistics.median(rates[name]):,.0f}" if name in rates else ""
 
-    def ratio(rates: dict[str, list], name: str) -> str:
+    def ratio(rates: dict[str, list], name: str, over: str = "plain") -> str:
         if name not in rates:
             return ""
-        return f"{statistics.median(b / a for a, b in zip(rates['plain'], rates[name], strict=True)):.2f}"
+        return f"{statistics.median(b / a for a, b in zip(rates[over], rates[name], strict=True)):.2f}"
 
     shares = [statistics.median(epoch[part] / sum(epoch) for epoch in split) for part in range(5)]
     parameters = sum(parameter.numel() for parameter in new_model(run_of(model)).parameters())
     return [
         *(model, f"{parameters:,}", rate(trained, "plain"), rate(trained, "lightning"), rate(trained, "ours")),
-        *(ratio(trained, "ours"), rate(trained, "per core"), ratio(trained, "per core")),
+        *(ratio(trained, "ours"), rate(trained, "per core"), ratio(trained, "per core"), ratio(trained, "bf16", base)),
         *(rate(evaluated, "plain"), rate(evaluated, "ours"), ratio(evaluated, "ours")),
         *(f"{100 * share:.1f}" for share in shares),
     ]
 
 
 COLUMNS = {
-    **{"": 12, "parameters": 12, "plain": 8, "Lightning": 11, "ours": 8, "×": 6, "per core": 10, "× ": 6},
-    **{"  plain": 9, "ours ": 8, "×  ": 6, "simulate %": 13, "forward": 9, "backward": 10, "optimiser": 11, "other": 7},
+    **{"": 12, "parameters": 12, "plain": 8, "Lightning": 11, "ours": 8, "×": 6, "per core": 10, "× ": 6, "bf16 ×": 8},
+    **{"  plain": 9, "ours ": 8, "×  ": 6, "simulate": 10, "forward": 9, "backward": 10, "optimiser": 11, "other": 7},
 }
 
 
@@ -312,7 +322,7 @@ def main() -> None:
     print(f"Instances of {DATASET.length} samples a second, {len(DATASET.modulations)} classes, batches of {BATCH}")
     print(f"{device}; {torch.get_num_threads()} threads by torch's own choice; torch {torch.__version__}, ", end="")
     print(f"lightning {lightning or 'not installed'}")
-    print(f"{'':<24}{'training':>27}{'':>22}{'evaluation':>23}{'share of a step, %':>50}")
+    print(f"{'':<24}{'training':>27}{'':>30}{'evaluation':>23}{'share of a step, %':>47}")
     print(_line(list(COLUMNS)), flush=True)
     for model in models:
         print(_line(cells_of(model, arguments.device, arguments.seconds, bool(lightning))), flush=True)
