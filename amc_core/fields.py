@@ -75,7 +75,7 @@ class Field:
         elif self.file:
             words = "the path of a file"
         elif isinstance(self.default, str):
-            words = "a text"
+            words = "a text without control characters"
         else:
             words = quantities.allowed(self.low, self.high, self.unit, self.above, self.is_whole)
         if isinstance(self.default, list | tuple):
@@ -119,7 +119,7 @@ class Field:
         if self.file:
             return _path(value)
         if isinstance(self.default, str):
-            known = isinstance(value, str) and (not self.choices or value in self.choices)
+            known = isinstance(value, str) and value.isprintable() and (not self.choices or value in self.choices)
             return value if known else _refuse()
         if isinstance(self.default, list | tuple):
             return self._numbers(name, value)

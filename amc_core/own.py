@@ -232,7 +232,10 @@ def _field(where: str, default: Any, annotation: str, node: ast.expr | None) -> 
         choices = _choices(node) if isinstance(default, str) else ()
         if choices and default not in choices:
             raise AmcError(f"{where} {default!r} is not one of {', '.join(choices)}")
-        return Field(default, choices=choices)
+        declared = Field(default, choices=choices)
+        if not declared.takes(default):
+            raise AmcError(f"{where} {default!r} is not allowed: it has to be {declared.allowed}")
+        return declared
     if not all(_is_number(number) for number in numbers):
         raise AmcError(
             f"{where} {default!r} is not allowed: it has to be a number, a text, True, False, None, or a list of "

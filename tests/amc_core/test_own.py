@@ -30,7 +30,7 @@ def hyperparameters(signature: str):
         ("rate=0.5", [1, "1e-3"], [True, None]),
         ("rate: float = 1", [0.5], ["x"]),
         ("bias=True", [False], [0, "true"]),
-        ("mode='mean'", ["any text"], [3]),
+        ("mode='mean'", ["any text", "é"], [3, "two\nlines", "\x1b[2J"]),
         ("mode: Literal['mean', 'max'] = 'mean'", ["max"], ["min"]),
         ("*, sizes=(3, 5)", [[7], [], [1, 2, 3]], [[0.5], 3, ["x"]]),
         ("sizes=[0.5]", [[1, 0.25]], [["x"]]),
@@ -46,7 +46,15 @@ def test_a_default_and_its_annotation_say_what_a_hyperparameter_takes(signature,
 
 
 @pytest.mark.parametrize(
-    "default", ["None, text: str = None", "None, width=int(4)", "4, width={}", "4, width=[[1]]", "4, width=1e999"]
+    "default",
+    [
+        "None, text: str = None",
+        "None, width=int(4)",
+        "4, width={}",
+        "4, width=[[1]]",
+        "4, width=1e999",
+        r"4, mode='\n'",
+    ],
 )
 def test_a_default_that_cannot_be_read_or_varied_is_refused(default):
     with pytest.raises(AmcError, match="the default of"):
