@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from itertools import product
 
@@ -166,8 +167,7 @@ def train_test(cells: pd.DataFrame, rows: Sequence[str] | None = None, column: s
     """
     cells, hyperparameters = spread(cells)
     rows, column = axes_of(cells, hyperparameters, rows, column)
-    pooled = pool(cells, [*rows, column]).table
-    return pooled.pivot(index=list(rows), columns=column, values="accuracy")
+    return _pivot(pool(cells, [*rows, column]).table, rows, column, "accuracy")
 
 
 def shares_of_training(cells: pd.DataFrame, rows: Sequence[str], column: str) -> pd.DataFrame:
@@ -175,7 +175,26 @@ def shares_of_training(cells: pd.DataFrame, rows: Sequence[str], column: str) ->
     cells, _ = spread(cells)
     trained = cells.assign(trained=cells["setting"] == "trained")
     shares = trained.groupby([*rows, column], dropna=False)["trained"].mean().reset_index()
-    return shares.pivot(index=list(rows), columns=column, values="trained")
+    return _pivot(shares, rows, column, "trained")
+
+
+def _pivot(table: pd.DataFrame, rows: Sequence[str], column: str, values: str) -> pd.DataFrame:
+    """`values` by rows and columns, sorted; numbers within texts sort as numbers."""
+    pivot = table.pivot(index=list(rows), columns=column, values=values)
+    return pivot.sort_index(key=_natural).sort_index(axis=1, key=_natural)
+
+
+def _natural(labels: pd.Index) -> pd.Index:
+    """The places of labels in their order: what is missing, numbers, texts."""
+
+    def place(label: object) -> tuple:
+        if isinstance(label, str):
+            parts = re.split(r"(\d+(?:\.\d+)?)", label)  # every second one is a number
+            return 2, [float(part) if at % 2 else part for at, part in enumerate(parts)]
+        return (0,) if pd.isna(label) else (1, label)
+
+    places = {label: number for number, label in enumerate(sorted(labels.unique(), key=place))}
+    return labels.map(places)
 
 
 def at_snrs(cells: pd.DataFrame, snrs: tuple[float, float] | None) -> pd.DataFrame:

@@ -287,6 +287,16 @@ def test_any_two_fields_make_a_pivot():
     assert (turned.to_numpy() == table.to_numpy().T).all()
 
 
+def test_labels_of_a_pivot_are_in_the_order_of_their_numbers():
+    channels = ["fading 16", "fading 2", "awgn", "fading 1", None, "fading"]
+    drawn = ["log_uniform(2, 32)", 10.67, "log_uniform(2, 4)", 8.0]
+    cells = table_of([{"train_channel": c, "test_upsampling": u, "correct": 1} for c in channels for u in drawn])
+    table = train_test(cells, rows=["train_channel"], column="test_upsampling")
+    assert pd.isna(table.index[0])
+    assert table.index[1:].tolist() == ["awgn", "fading", "fading 1", "fading 2", "fading 16"]
+    assert table.columns.tolist() == [8.0, 10.67, "log_uniform(2, 4)", "log_uniform(2, 32)"]
+
+
 def test_the_drop_is_taken_from_the_setting_of_training():
     cells = table_of(
         [
