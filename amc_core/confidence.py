@@ -1,6 +1,7 @@
 """Calibration of a classifier's largest probability, and how well a threshold on it separates known from unknown.
 
-Histograms count instances by their largest probability, in equal bins from 0 to 1, as cells keep them.
+Histograms count instances by their largest probability. As cells keep them, they have twenty equal bins from 0 to 1,
+the last of which is cut ever nearer to 1: networks are often so sure that nearly all instances are in it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ import numpy as np
 
 from amc_core.statistics import calibration_error, normal, reliability
 
-__all__ = ["Roc", "above", "auc_interval", "calibration_error", "reliability", "roc"]
+__all__ = ["Roc", "above", "auc_interval", "calibration_error", "equal_bins", "reliability", "roc"]
+
+EQUAL_BINS = 20  # from 0 to 1
+CUTS = 30  # of the last one, at 1 − 0.05/4, 1 − 0.05/4², …, 1 − 0.05/4³⁰
 
 
 class Roc(NamedTuple):
@@ -19,8 +23,9 @@ class Roc(NamedTuple):
 
     false_positive_rate: share of the unknown instances above each threshold; true_positive_rate: share of the known
     ones; both (bins + 1,), from 0 to 1. area: area under the curve, which is the probability that a known instance has
-    a larger value than an unknown one, ties counted half; low, high: its 95 % interval, see `auc_interval`. All values
-    are NaN if there is no known or no unknown instance.
+    a larger value than an unknown one, ties counted half; low, high: its 95 % interval, see `auc_interval`. ties: share
+    of the pairs of a known and an unknown instance that are in one bin, which pull the area to 0.5. All values are NaN
+    if there is no known or no unknown instance.
     """
 
     false_positive_rate: np.ndarray
@@ -28,6 +33,13 @@ class Roc(NamedTuple):
     area: float
     low: float
     high: float
+    ties: float
+
+
+def equal_bins(counts: np.ndarray) -> np.ndarray:
+    """Counts in the equal bins alone: [..., 50] → [..., 20]."""
+    last = counts[..., EQUAL_BINS - 1 :].sum(-1, keepdims=True)
+    return np.concatenate([counts[..., : EQUAL_BINS - 1], last], axis=-1)
 
 
 def roc(known: np.ndarray, unknown: np.ndarray, instances: tuple[float, float] | None = None) -> Roc:
@@ -42,7 +54,8 @@ def roc(known: np.ndarray, unknown: np.ndarray, instances: tuple[float, float] |
             sides.append(np.append(0.0, counts[::-1].cumsum()) / counts.sum())
     false, true = sides
     area = float(np.trapezoid(true, false))
-    return Roc(false, true, area, *auc_interval(area, *(instances or (np.sum(known), np.sum(unknown)))))
+    ties = float((np.diff(true) * np.diff(false)).sum())
+    return Roc(false, true, area, *auc_interval(area, *(instances or (np.sum(known), np.sum(unknown)))), ties)
 
 
 def auc_interval(area: float, known: float, unknown: float, level: float = 0.95) -> tuple[float, float]:

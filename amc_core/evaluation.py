@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import torch
 
+from amc_core.confidence import EQUAL_BINS, CUTS
 from amc_core.device import Acceleration, products
 from amc_core.instances import Instances
 from amc_core.models.objective import scores_and_losses
 
-CONFIDENCE_BINS = 20  # of equal width, over the largest probability in [0, 1]
+CONFIDENCE_BINS = EQUAL_BINS + CUTS  # of the largest probability, see `amc_core.confidence`
 OUTCOMES = ("right", "wrong", "untrained")  # rows of a confidence histogram; the last counts modulations never trained
 
 
@@ -24,7 +25,7 @@ class Evaluation:
 
     confusion: (SNRs, sent, classes) int64, counts by SNR, sent and recognised modulation. sent: (sent,) int64, the
     right class of each row, −1 if it was never trained. right: for each SNR (instances,) bool, one outcome an instance,
-    ordered by modulation sent and index, so that two classifiers can be compared in pairs. confidence: (SNRs, 3, 20)
+    ordered by modulation sent and index, so that two classifiers can be compared in pairs. confidence: (SNRs, 3, 50)
     int64, how often the largest probability (softmax of the scores) fell in each bin, by `OUTCOMES`. loss: mean of what
     training minimises (`scores_and_losses`), NaN if no instance has a right class. modulations, snrs_db: of the rows
     and of the SNRs, None for an unknown SNR; empty if they are all those of the dataset. A recording that is tested as
@@ -73,8 +74,7 @@ def evaluate(
         loss += losses.sum()
         recognised = scores.argmax(1)
         outcome = torch.where(label < 0, 2, (recognised != label).long())
-        largest = scores.float().softmax(1).amax(1)
-        bin_ = (largest * bins).long().clamp_(0, bins - 1)
+        bin_ = _confidence_bin(scores, recognised)
         ones = torch.ones_like(row)  # bincount would wait for the device
         confusion.index_add_(0, (level * rows + row) * len(names) + recognised, ones)
         confidence.index_add_(0, (level * len(OUTCOMES) + outcome) * bins + bin_, ones)
@@ -94,3 +94,13 @@ def evaluate(
         instances.modulations,
         instances.snrs_db,
     )
+
+
+def _confidence_bin(scores: torch.Tensor, recognised: torch.Tensor) -> torch.Tensor:
+    """The bin of the largest probability (softmax) of scores (batch, classes), (batch,) int64."""
+    probability = scores.float().softmax(1)
+    largest = probability.gather(1, recognised.unsqueeze(1)).squeeze(1)
+    others = probability.scatter(1, recognised.unsqueeze(1), 0.0).sum(1)  # exact where 1 − largest rounds to 0
+    edges = 0.25 ** torch.arange(1, CUTS + 1, device=scores.device) / EQUAL_BINS
+    equal = (largest * EQUAL_BINS).long().clamp_(0, EQUAL_BINS - 1)
+    return equal + (others.unsqueeze(1) < edges).sum(1)

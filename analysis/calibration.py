@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from amc_core import confidence
-from amc_core.confidence import Roc
+from amc_core.confidence import EQUAL_BINS, CUTS, Roc
 from amc_core.errors import AmcError
 from analysis.columns import TEST
 from analysis.pooling import shared_modulations
 from analysis.results import Results
 
 SURE = 0.9  # a classifier counts as sure from this largest probability on
-_OUTCOMES, _BINS = 3, 20  # of a histogram; outcomes: right, wrong, sent modulation never trained
+_OUTCOMES = 3  # of a histogram: right, wrong, sent modulation never trained
 _TESTED = ["run", *TEST, "test_length", "snr_db"]
 
 
@@ -30,13 +30,16 @@ class Histograms:
         self.cells = results.table("cells", columns).reset_index(drop=True)
         if self.cells.empty:
             raise AmcError(f"store {str(results.store.path)!r} holds no cells of this study: 'amc run' computes them")
-        self.counts = np.stack([np.asarray(counts) for counts in self.cells["confidence"]])
-        self.counts = self.counts.reshape(-1, _OUTCOMES, _BINS)
+        counts = [np.asarray(each).reshape(_OUTCOMES, -1) for each in self.cells["confidence"]]
+        self.equal = np.array([each.shape[1] == EQUAL_BINS for each in counts])  # cells that keep no finer bins
+        self.counts = np.zeros((len(counts), _OUTCOMES, EQUAL_BINS + CUTS), int)
+        for row, each in zip(self.counts, counts, strict=True):
+            row[:, : each.shape[1]] = each
         self.models = list(dict.fromkeys(self.cells["model"]))
 
     def of(self, model: str) -> np.ndarray:
         """(3, 20) counts of a model over all its cells: right, wrong, sent modulation never trained."""
-        return self.counts[(self.cells["model"] == model).to_numpy()].sum(0)
+        return confidence.equal_bins(self.counts[(self.cells["model"] == model).to_numpy()].sum(0))
 
     def by_setting(self, model: str) -> Roc:
         """The ROC of settings that a model knows from training against unseen ones.
@@ -60,7 +63,10 @@ class Histograms:
         sides = ((known & both, [0, 1]), (unknown & both, list(outcomes)))
         counts = [self.counts[cells][:, kept] for cells, kept in sides]
         different = [self._different(cells, each.sum((1, 2))) for (cells, _), each in zip(sides, counts, strict=True)]
-        return confidence.roc(*(each.sum((0, 1)) for each in counts), tuple(different))
+        pooled = [each.sum((0, 1)) for each in counts]
+        if self.equal[both & (known | unknown)].any():
+            pooled = [confidence.equal_bins(each) for each in pooled]
+        return confidence.roc(*pooled, tuple(different))
 
     def _different(self, chosen: np.ndarray, n: np.ndarray) -> float:
         """How many different instances the chosen cells have, if `n` is the number of each cell.
@@ -79,7 +85,8 @@ def calibration(results: Results) -> pd.DataFrame:
     error (Guo et al. 2017, Eq. 3, to half the width of a bin, 0.025); sure, the share of instances whose largest
     probability is at least 0.9, and sure_accuracy, their accuracy; unseen_auc and open_set_auc, the areas under the
     ROCs of known against unseen settings and of trained against other modulations (see `Histograms`), each with the
-    bounds …_low and …_high of its 95 % interval, of these networks on all instances; NaN if these were not tested.
+    bounds …_low and …_high of its 95 % interval, of these networks on all instances, and …_ties, the share of pairs
+    that the histograms do not tell apart; NaN if these were not tested.
     """
     histograms = Histograms(results)
     return pd.DataFrame(_rows(histograms))
@@ -105,4 +112,4 @@ def _rows(histograms: Histograms) -> Iterator[dict]:
 
 
 def _area(name: str, curve: Roc) -> dict[str, float]:
-    return {name: curve.area, f"{name}_low": curve.low, f"{name}_high": curve.high}
+    return {name: curve.area, f"{name}_low": curve.low, f"{name}_high": curve.high, f"{name}_ties": curve.ties}

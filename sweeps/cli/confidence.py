@@ -13,6 +13,8 @@ from rich.table import Table
 from sweeps.cli.app import Formats, Scale, StoreDir, StudyName, Width, app, figure_formats, inches
 from sweeps.cli.show import out, show_whole, written, written_to
 
+_MANY = 0.25  # of all pairs, in one bin
+
 
 @app.command(name="calibration")
 def show_calibration(
@@ -62,6 +64,10 @@ def show_calibration(
         "The calibration error is exact to half the width of a bin, 2.5 %; intervals: 95 %, of these networks.",
         highlight=False,
     )
+    tied = rows.loc[rows[["unseen_auc_ties", "open_set_auc_ties"]].max(axis=1) > _MANY, "model"]
+    if len(tied):
+        why = "the probabilities of many instances share a bin, which pulls the areas to 0.5"
+        out.print(f"Note: of {', '.join(tied)}, {why}.", highlight=False)
     if csv is not None:
         written_to(csv, lambda path: rows.to_csv(path, index=False), len(rows))
     name = "-".join([study_name(study), *([scale] if scale else []), "calibration"])

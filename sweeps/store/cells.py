@@ -42,7 +42,7 @@ CELL_SCHEMA = pa.schema(
         ("correct", pa.int64()),
         ("confusion", pa.list_(pa.int32())),  # sent × classes, row by row: sent, then recognised
         ("right", pa.binary()),  # a bit an instance of those n, most significant first: by modulation sent, then index
-        ("confidence", pa.list_(pa.int32())),  # 3 × 20: right, wrong, never trained × bins of the largest probability
+        ("confidence", pa.list_(pa.int32())),  # 3 × 50: right, wrong, never trained × bins of the largest probability
         ("evaluated_at", pa.timestamp("us", "UTC")),
         ("process", pa.string()),  # that evaluated it, see `Process.text`; null in older files
     ]

@@ -54,8 +54,13 @@ def test_largest_probabilities_are_counted_in_bins_right_wrong_and_untrained_apa
     assert torch.equal(histogram, expected.expand(2, -1, -1))
 
 
-def test_a_probability_of_one_is_in_the_last_bin():
-    assert evaluated(("BPSK",), "BPSK", probability=1 - 1e-9).confidence[0, 0, -1] == 5
+@pytest.mark.parametrize(
+    ("others", "bin_"),
+    [(0.06, 18), (0.04, 19), (0.0126, 19), (0.0124, 20), (0.0031, 21), (1e-6, 26), (1e-12, 36), (1e-15, 41)],
+)
+def test_the_last_bin_is_cut_towards_one_also_where_the_probability_rounds_to_one(others, bin_):
+    histogram = evaluated(("BPSK",), "BPSK", probability=1 - others).confidence
+    assert histogram[0, 0, bin_] == 5 and histogram[0].sum() == 5
 
 
 def test_modulations_none_of_which_was_trained_have_no_loss():

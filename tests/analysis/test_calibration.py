@@ -149,6 +149,45 @@ def test_the_table_of_a_model_follows_from_its_histograms(made):
     assert bounds == pytest.approx(auc_interval(0.75, 20, 20))  # 10 instances at each of two SNRs, on both sides
 
 
+@pytest.fixture
+def sure(tmp_path):
+    """Results of a network that is at least 95 % sure of all: surer where trained, and cells of some kinds of bins."""
+
+    def results(bins: dict[str, int]) -> Results:
+        store, study = Store(tmp_path / "store"), load_study(STUDY)
+        run = next(run for run in study.runs() if run.model == "hoc_svm")
+        list(compute(run, [], store))
+        cells = []
+        for test in study.tests(run):
+            if test.modulations != ("GFSK",):
+                kind = bins[test.scenario.channel]
+                confidence = torch.zeros(2, 3, kind, dtype=torch.int64)
+                confidence[:, 0, min(30 if test.scenario.channel == "awgn" else 24, kind - 1)] = 10
+                usual = evaluation_of(torch.tensor([[[5, 0], [0, 5]]] * 2))
+                cells.append((test, Evaluation(usual.confusion, usual.sent, usual.right, confidence, 0)))
+        store.run(run.key).save_cells(run, cells, 1.0)
+        return Results(study, store)
+
+    return results
+
+
+@pytest.mark.parametrize(
+    ("awgn", "other", "area", "ties"), [(50, 50, 1, 0), (20, 20, 0.5, 1), (50, 20, 0.5, 1), (20, 50, 0.5, 1)]
+)
+def test_bins_near_one_tell_sure_from_surer_unless_a_cell_is_older_than_they(sure, awgn, other, area, ties):
+    results = sure({"awgn": awgn, "rayleigh": other})
+    [row] = calibration(results).to_dict("records")
+    assert (row["unseen_auc"], row["unseen_auc_ties"]) == (area, ties)
+    assert row["calibration_error"] == pytest.approx(0.025) and row["sure"] == 1
+
+
+def test_amc_calibration_names_networks_whose_areas_ties_pull_to_a_half(sure, amc, tmp_path):
+    results, study = sure({"awgn": 20, "rayleigh": 20}), tmp_path / "sure.yaml"
+    study.write_text(STUDY)
+    done = amc("calibration", str(study), "--store", str(results.store.path), "--to", str(tmp_path), "--format", "png")
+    assert "Note: of hoc_svm, the probabilities of many instances share a bin" in " ".join(done.stdout.split())
+
+
 def test_the_figure_has_a_panel_for_each_question_that_was_asked(made):
     titles = [axis.get_title() for axis in calibration_figure(Histograms(made)).axes]
     assert titles == ["reliability", "known against unseen settings", "trained against other modulations"]

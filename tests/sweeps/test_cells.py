@@ -48,7 +48,7 @@ def test_single_outcomes_and_counts_agree_and_a_modulation_never_trained_counts_
     assert set(own["test_modulation_set"]) == {"GFSK, 16QAM, QPSK"}
     for row in cells.itertuples():
         assert unpacked(row.right, row.n).sum() == row.correct
-        right, wrong, untrained = np.reshape(row.confidence, (3, 20)).sum(1)
+        right, wrong, untrained = np.reshape(row.confidence, (3, 50)).sum(1)
         assert (right, wrong) == (row.correct, row.n - row.correct)
         assert untrained == (30 if row.test_upsampling == 4 else 0)
     counts = load("confusion", tmp_path, filters={"test_upsampling": 4, "sent": "QPSK"})
