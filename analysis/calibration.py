@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from amc_core import confidence
-from amc_core.confidence import EQUAL_BINS, CUTS, Roc
+from amc_core.confidence import CUTS, EQUAL_BINS, Roc
 from amc_core.errors import AmcError
 from analysis.columns import TEST
 from analysis.pooling import shared_modulations

@@ -31,8 +31,8 @@ def bar_groups(
         rows = table[table[bars] == kind].set_index(groups).reindex(names)
         at = np.arange(len(names)) + (index - (len(kinds) - 1) / 2) * share
         whiskers = [rows[value] - rows[f"{value}_low"], rows[f"{value}_high"] - rows[value]]
-        look = {"color": COLOURS[index % 7], "hatch": hatches[index % 7], "edgecolor": "white", "linewidth": 0}
-        look |= {"error_kw": {"elinewidth": 0.7, "capthick": 0.7}}
+        look = {"color": COLOURS[index % 7], "hatch": hatches[(index + index // 7) % 7]}
+        look |= {"edgecolor": "white", "linewidth": 0, "error_kw": {"elinewidth": 0.7, "capthick": 0.7}}
         axis.bar(at, rows[value], share, yerr=whiskers, ecolor="0.25", capsize=1.5, label=title_of(kind), **look)
     axis.set_xticks(range(len(names)), [title_of(name) for name in names])
     axis.axhline(0, color="0.25", linewidth=0.6)

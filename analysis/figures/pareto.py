@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from analysis.figures.style import CHANCE, COLOURS, COLUMN, MARKERS, finish, in_order, legend, printed, title_of
+from analysis.figures.style import CHANCE, COLUMN, finish, in_order, legend, look, printed, title_of
 from analysis.pivots import accuracy_by
 
 
@@ -24,14 +24,13 @@ def pareto_front(cells: pd.DataFrame, runs: pd.DataFrame, width: float | None = 
     front = table[(table["accuracy"] == best) & (best > best.shift(fill_value=-1))]
     if front["parameters"].max() < table["parameters"].max():  # beyond its last model, the front is constant
         front = pd.concat([front, front.tail(1).assign(parameters=table["parameters"].max())])
-    look = {"color": "0.5", "linewidth": 0.9, "zorder": 0, "label": "Pareto front"}
-    axis.step(front["parameters"], front["accuracy"], where="post", **look)
+    grey = {"color": "0.5", "linewidth": 0.9, "zorder": 0, "label": "Pareto front"}
+    axis.step(front["parameters"], front["accuracy"], where="post", **grey)
     for index, model in enumerate(in_order(table["model"])):
         rows = table[table["model"] == model]
         whiskers = [rows["accuracy"] - rows["accuracy_low"], rows["accuracy_high"] - rows["accuracy"]]
-        look = {"marker": MARKERS[index % 7], "color": COLOURS[index % 7], "linestyle": "none", "markersize": 4}
-        look |= {"capsize": 2, "elinewidth": 0.8}
-        axis.errorbar(rows["parameters"], rows["accuracy"], whiskers, label=title_of(model), **look)
+        looks = look(index) | {"linestyle": "none", "markersize": 4, "capsize": 2, "elinewidth": 0.8}
+        axis.errorbar(rows["parameters"], rows["accuracy"], whiskers, label=title_of(model), **looks)
     if "classes" in cells:
         axis.axhline(1 / cells["classes"].max(), label="chance", **CHANCE)
     axis.set(xscale="log", xlabel="trained parameters", ylabel="accuracy, all test settings", ylim=(0, None))

@@ -83,10 +83,11 @@ def minus(value: float) -> str:
 
 
 def look(index: int) -> dict:
+    """Colour, marker and dash of a line. After seven lines the colours come again, with other markers and dashes."""
     return {
         "color": COLOURS[index % 7],
-        "marker": MARKERS[index % 7],
-        "linestyle": DASHES[index % 7],
+        "marker": MARKERS[(index + index // 7) % 7],
+        "linestyle": DASHES[(index + index // 7) % 7],
         "linewidth": 1.1,
         "markersize": 3.5,
     }

@@ -12,11 +12,12 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from amc_core.limits import upper_bound
+from amc_core.models import MODELS
 from analysis import Results, accuracy_by
 from analysis.figures import COLUMN, PAGE, Wishes, accuracy_over_snr, save, study_figures, train_test_heat_map
 from analysis.figures.confusion import confusion_matrices, snr_ranges
 from analysis.figures.lines import line_panels
-from analysis.figures.style import _PRINT, SHADES, ink_on, luminance
+from analysis.figures.style import _PRINT, SHADES, ink_on, look, luminance
 from analysis.limits import limit_rows, limits_of
 from sweeps.engine.trial import compute
 from sweeps.planning import make_plan
@@ -50,6 +51,12 @@ def test_numbers_stand_out_from_every_shade_and_shades_from_grey():
     assert (np.diff(luminance(shades)) < 0).all()  # in grey print, too, the darker the more
     middle = shades[64:192]
     assert (middle.max(1) - middle.min(1)).min() > 0.15
+
+
+def test_no_two_of_all_classifiers_look_alike_in_a_figure():
+    looks = [look(index) for index in range(len(MODELS))]
+    for kind in ("marker", "linestyle"):
+        assert len({(each["color"], each[kind]) for each in looks}) == len(MODELS)
 
 
 def test_titles_of_panels_stay_within_the_figure_and_apart(results):
