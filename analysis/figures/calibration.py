@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from amc_core.confidence import Roc, reliability
 from analysis.calibration import Histograms
-from analysis.figures.style import PAGE, SHARES, finish, in_order, legend, look, percent, printed, title_of
+from analysis.figures.style import LEGEND_ROWS, PAGE, SHARES, finish, in_order, legend, look, percent, printed, title_of
 
 _FEWEST = 10  # instances of a bin that is drawn
 _NARROWEST = 2.0  # inches of a panel, the length of its labels; narrower panels are placed below each other
@@ -31,7 +31,7 @@ def calibration_figure(histograms: Histograms, width: float | None = None) -> Fi
     width = width or PAGE * panels / 3
     across = max(1, min(panels, int(width / _NARROWEST)))
     down = -(-panels // across)
-    lines = -(-len(models) // int(width / 1.2))  # of the legend
+    lines = min(-(-len(models) // int(width / 1.2)), LEGEND_ROWS)
     side = min(width / across, PAGE / 3)
     height = 0.55 + 0.15 * lines + down * (0.3 * (down > 1) + 0.76 * side)
     figure = Figure(figsize=(width, height), layout="constrained")

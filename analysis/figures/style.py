@@ -45,6 +45,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 SHADES = "YlGnBu"  # of maps: darker means more, in grey print too, and no shade is grey
+LEGEND_ROWS = 5  # of a legend, for which figures have room
+LEGEND_ROW = 0.16  # inches
 CHANCE = {"color": "0.35", "linewidth": 0.8, "linestyle": (0, (1, 2.5))}
 SHARES = (-0.02, 1.03)  # limits of an axis of shares, so that the frame hides no line at 0 or 100 %
 LIMIT = {"color": "black", "linewidth": 0.8, "linestyle": (0, (6, 2, 1, 2))}
@@ -144,15 +146,19 @@ def titled(figure: Figure, title: str) -> Figure:
 
 
 def legend(figure: Figure, *axes: Axes) -> None:
-    """Draw one legend for all panels, below them, in as many columns as fit."""
+    """Draw one legend for all panels, below them, in as many columns as fit. Many rows make the figure higher."""
     entries = [entry for axis in axes for entry in zip(*axis.get_legend_handles_labels(), strict=True)]
     entries = {label: handle for handle, label in entries}
     widest = 0.5 + max(text_width(label) for label in entries)
+    columns = max(1, min(len(entries), int(figure.get_figwidth() / widest)))
+    more = -(-len(entries) // columns) - LEGEND_ROWS
+    if more > 0:
+        figure.set_figheight(figure.get_figheight() + LEGEND_ROW * more)
     figure.legend(
         entries.values(),
         entries.keys(),
         loc="outside lower center",
-        ncols=max(1, min(len(entries), int(figure.get_figwidth() / widest))),
+        ncols=columns,
         handlelength=3.2,  # room for a dash on both sides of the marker
         columnspacing=1.2,
         borderpad=0.1,

@@ -17,6 +17,7 @@ from analysis import Results, accuracy_by
 from analysis.figures import COLUMN, PAGE, Wishes, accuracy_over_snr, save, study_figures, train_test_heat_map
 from analysis.figures.confusion import confusion_matrices, snr_ranges
 from analysis.figures.lines import line_panels
+from analysis.figures.pareto import pareto_front
 from analysis.figures.style import _PRINT, SHADES, ink_on, look, luminance
 from analysis.limits import limit_rows, limits_of
 from sweeps.engine.trial import compute
@@ -57,6 +58,17 @@ def test_no_two_of_all_classifiers_look_alike_in_a_figure():
     looks = [look(index) for index in range(len(MODELS))]
     for kind in ("marker", "linestyle"):
         assert len({(each["color"], each[kind]) for each in looks}) == len(MODELS)
+
+
+@pytest.mark.parametrize("count", [3, len(MODELS)])
+def test_a_legend_of_many_rows_takes_no_room_from_the_panel_and_crosses_nothing(count):
+    runs = pd.DataFrame({"run": [*MODELS][:count], "parameters": np.arange(1, count + 1) * 1000})
+    cells = pd.DataFrame({"run": runs["run"], "model": runs["run"], "n": 10, "correct": 5, "classes": 4})
+    figure = pareto_front(cells, runs)
+    figure.draw_without_rendering()
+    legend, panel = figure.legends[0].get_window_extent(), figure.axes[0].get_tightbbox()
+    assert panel.y0 >= legend.y1 - 1 and legend.y0 >= -1
+    assert figure.axes[0].get_window_extent().height > figure.dpi  # an inch
 
 
 def test_titles_of_panels_stay_within_the_figure_and_apart(results):
