@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from amc_core.confidence import EQUAL_BINS, CUTS
+from amc_core.confidence import CUTS, EQUAL_BINS
 from amc_core.device import Acceleration, products
 from amc_core.instances import Instances
 from amc_core.models.objective import scores_and_losses

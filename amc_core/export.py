@@ -29,6 +29,12 @@ from amc_core.scenario import FILE_FIELDS
 INSTANCES = 100  # on which a file is compared with the network
 TOLERANCE = 1e-4  # of scores, relative to the largest if that is above 1
 _OPSET = 17  # of ONNX
+_SCALED = {
+    "power": "of unit mean power",
+    "energy": "divided by their energy",
+    "max": "divided by their largest magnitude",
+    "none": "as recorded",
+}  # by a scenario's normalisation
 _LOADER = '''\
 """Loads {file}: run {run}, {model} for {classes} classes."""
 
@@ -41,7 +47,7 @@ from safetensors import safe_open
 
 
 def load(path=Path(__file__).with_name({file!r})):
-    """The network in evaluation mode, (batch, 2, {length}) float32 of unit mean power to scores, and its classes."""
+    """The network in evaluation mode, (batch, 2, {length}) float32 {scaled} to scores, and its classes."""
     with safe_open(path, framework="pt") as file:
         about = {{name: json.loads(text) for name, text in file.metadata().items()}}
         weights = {{name: file.get_tensor(name) for name in file.keys()}}
@@ -55,8 +61,8 @@ def load(path=Path(__file__).with_name({file!r})):
 class About:
     """What an exported file says of its network.
 
-    run: its key. model: its name. classes: in the order of the scores. length: samples of an instance. own: is the
-    network the user's own code?
+    run: its key. model: its name. classes: in the order of the scores. length: samples of an instance. normalisation:
+    of the instances, as in `Scenario`. own: is the network the user's own code?
     """
 
     run: str
@@ -64,6 +70,7 @@ class About:
     hyperparameters: dict
     classes: Sequence[str]
     length: int
+    normalisation: str = "power"
     own: bool = False
 
     def texts(self) -> dict[str, str]:
@@ -123,7 +130,7 @@ def _keeps_more(layer: nn.Module) -> bool:
 def check_instances(dataset: Dataset, length: int) -> torch.Tensor:
     """A hundred evenly chosen instances of the test part, or noise if that part is read from files.
 
-    Returns (100, 2, length) float32 of unit mean power.
+    Returns (100, 2, length) float32, scaled as in the dataset, or noise of unit mean power.
     """
     if any(getattr(scenario, name) for scenario in dataset.scenario.components for name in FILE_FIELDS):
         noise = torch.randn(INSTANCES, 2, length, generator=torch.Generator().manual_seed(0))
@@ -212,6 +219,7 @@ def _write_safetensors(partial: list[Path], path: Path, network: nn.Module, abou
     if about.own:
         imports, build = f"from {module} import {name}", f"{name}({sizes})"
     filled = {"classes": len(about.classes), "run": about.run, "model": about.model, "length": about.length}
+    filled["scaled"] = _SCALED[about.normalisation]
     partial[0].write_text(_LOADER.format(file=path.name, imports=imports, build=build, **filled))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 
 from amc_core.errors import AmcError
 from amc_core.pieces import ARCHIVE, DATA, META
-from amc_core.reading import Reading, ReadPath, read_recording
+from amc_core.reading import Reading, ReadPath, read_recording, reading_of
 from amc_core.recordings import Recording, open_recording
 from analysis.networks import TrainedNetwork
 
@@ -24,17 +25,17 @@ def classify(trained: TrainedNetwork, paths: Sequence[str | Path | Mapping], len
     """A row for each segment of recordings, with the class that a network recognises and its probability.
 
     paths: files that `open_recording` reads, or directories of SigMF recordings, which count as several files; or
-    {"file": path, …} as in a scenario's recording. length: samples of a segment, by default the length of the training
-    instances; longer signals are cut in consecutive segments. Columns: file; segment, its number in the file; place,
-    its position in the file, in words; label and snr_db, from the file; class, "none" for a silent segment;
-    probability. Raises AmcError for a file that cannot be read and for a length that the network does not take.
+    {"file": path, …} as in a scenario's recording. A file that is named twice counts once. length: samples of a segment,
+    by default the length of the training instances; longer signals are cut in consecutive segments. Columns: file;
+    segment, its number in the file; place, its position in the file, in words; label and snr_db, from the file; class,
+    "none" for a silent segment; probability.
+
+    Raises AmcError for a file that cannot be read and for a length that the network does not take.
     """
     length = trained.length if length is None else length
     trained.require_length(length)
-    files = [file for path in paths for file in _files(path)]
-    scale = {scenario.normalisation for scenario in trained.record.dataset.scenario.components}
-    normalisation = scale.pop() if len(scale) == 1 else "power"
-    tables = [_classified(trained, str(file), open_recording(file, length, cut=True), normalisation) for file in files]
+    files = _each_once(file for path in paths for file in _files(path))
+    tables = [_classified(trained, str(file), open_recording(file, length, cut=True)) for file in files]
     return pd.concat(tables, ignore_index=True)[COLUMNS]
 
 
@@ -56,6 +57,7 @@ def shares(rows: pd.DataFrame) -> pd.DataFrame:
 def _files(path: str | Path | Mapping) -> list[str | Path]:
     """The files under a path, each with its reading; files whose format has no labels get the label UNKNOWN."""
     if isinstance(path, Mapping):
+        read_recording(path)  # so that a message shows what was given
         return [read_recording({"label": UNKNOWN, **path})]
     path = Path(path)
     files = [path]
@@ -64,14 +66,18 @@ def _files(path: str | Path | Mapping) -> list[str | Path]:
         files = [file for file in named if not file.name.startswith(".")] or [
             path
         ]  # an empty directory is refused when it is read
-    unlabelled = (META, DATA, ARCHIVE, ".cfile")
+    unlabelled = (META, DATA, ARCHIVE, ".cfile", ".npy")
     return [ReadPath(str(file), Reading(label=UNKNOWN)) if file.name.endswith(unlabelled) else file for file in files]
 
 
-def _classified(trained: TrainedNetwork, file: str, recording: Recording, normalisation: str) -> pd.DataFrame:
+def _each_once(files: Iterable[str | Path]) -> list[str | Path]:
+    return list({(os.path.realpath(file), repr(reading_of(file).entries)): file for file in files}.values())
+
+
+def _classified(trained: TrainedNetwork, file: str, recording: Recording) -> pd.DataFrame:
     recognised, highest = [], []
     for positions in np.split(np.arange(len(recording)), range(_BATCH, len(recording), _BATCH)):
-        usable, x = _read(recording, positions, normalisation)
+        usable, x = _read(recording, positions, trained.normalisation)
         names, probability = np.full(len(positions), NONE, dtype=object), np.full(len(positions), np.nan)
         if usable.any():
             values, classes = trained.probabilities_of(x)

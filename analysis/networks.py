@@ -26,8 +26,8 @@ _BATCH = 256  # instances at a time
 class TrainedNetwork:
     """A finished run's network: key and record of the run, and the network in evaluation mode with its weights.
 
-    model: a name in `MODELS`, or an `OwnModel`. network: (batch, 2, length) float32, rows I and Q of unit mean power →
-    (batch, classes) scores, whose softmax are probabilities.
+    model: a name in `MODELS`, or an `OwnModel`. network: (batch, 2, length) float32, rows I and Q, scaled by
+    `normalisation` → (batch, classes) scores, whose softmax are probabilities.
     """
 
     key: str
@@ -44,6 +44,12 @@ class TrainedNetwork:
     def length(self) -> int:
         """Samples of its training instances; the longest length if there were several."""
         return self.record.dataset.length
+
+    @property
+    def normalisation(self) -> str:
+        """The scaling of its training instances, as in `Scenario`: usually "power", to unit mean power."""
+        scalings = {scenario.normalisation for scenario in self.record.dataset.scenario.components}
+        return scalings.pop() if len(scalings) == 1 else "power"
 
     def require_length(self, length: int) -> None:
         """Raise AmcError if the network does not take instances of `length` samples."""
@@ -82,9 +88,12 @@ def load_run(
     Raises AmcError if no run or several runs match, for a classifier without weights, and for code with another
     content.
     """
-    results = Results(None, store)
+    results, files = Results(None, store), [code] if isinstance(code, str | Path) else list(code or ())
+    for file in files:
+        if not Path(file).is_file():
+            raise AmcError(f"code: {str(file)!r} is no file; name the files of the network that you trained")
     key = choose_one(results, key, where)
-    folder, files = results.store.run(key), [code] if isinstance(code, str | Path) else list(code or ())
+    folder = results.store.run(key)
     record = results.store.records([key])[key]
     model: str = record.model
     if record.code:

@@ -35,8 +35,8 @@ __all__ = ["Recording", "modulation_name", "open_recording", "write_radioml2018"
 
 _ALLOWED = (
     "allowed are a RadioML 2016 pickle, a RadioML 2018.01A or AugMod HDF5 file, "
-    "a .sigmf-meta file or a .sigmf archive, a list of them, or a directory of them; if the study says what the fields "
-    "are, also .npz, .npy, .mat, .csv, HDF5, .cfile, .bin and .dat"
+    "a .sigmf-meta file or a .sigmf archive, a list of them, or a directory of them; if {file: …, "
+    "iq: field, …} or {file: …, datatype: …} tells its fields, also .npz, .npy, .mat, .csv, HDF5, .cfile, .bin and .dat"
 )
 _ARCHIVES = (b"BZh", b"\x1f\x8b", b"PK\x03\x04", b"\xfd7zXZ")
 

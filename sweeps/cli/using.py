@@ -63,6 +63,7 @@ def export_run(
         trained.record.hyperparameters,
         trained.classes,
         length,
+        trained.normalisation,
         own=bool(trained.record.code),
     )
     x = check_instances(trained.record.dataset, length)

@@ -1,6 +1,7 @@
 """Exported networks: the file's scores are the network's."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,8 @@ import torch
 from amc_core import Scenario, build_model, simulate
 from amc_core.cumulants import cumulants
 from amc_core.errors import AmcError
-from amc_core.export import INSTANCES, About, check_instances, export_network
+from amc_core.export import _SCALED, INSTANCES, About, check_instances, export_network
+from amc_core.fields import fields_of
 from amc_core.models import MODELS
 from amc_core.models.real_arithmetic import in_real_arithmetic
 from amc_core.run import Dataset
@@ -78,6 +80,18 @@ def test_the_loader_beside_safetensors_gives_network_and_classes(model, x, tmp_p
     assert classes == list(MODULATIONS) and not loaded.training
     with torch.no_grad():
         assert torch.equal(loaded(x), network(x))
+
+
+def test_a_file_says_how_instances_were_scaled_in_training(x, tmp_path):
+    import onnx
+
+    described = replace(about("mod_lcnn"), normalisation="none")
+    export_network(tmp_path / "net.onnx", network_of("mod_lcnn"), described, x)
+    metadata = {entry.key: entry.value for entry in onnx.load(tmp_path / "net.onnx").metadata_props}
+    assert metadata["normalisation"] == '"none"'
+    export_network(tmp_path / "net.safetensors", network_of("mod_lcnn"), described, x)
+    assert "(batch, 2, 128) float32 as recorded to scores" in (tmp_path / "net.py").read_text()
+    assert set(_SCALED) == set(fields_of(Scenario)["normalisation"].choices)
 
 
 def test_cumulants_in_real_numbers_are_those_in_complex_ones(x):

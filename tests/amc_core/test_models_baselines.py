@@ -162,6 +162,21 @@ def test_from_pytorchs_own_initial_weights_cldnn2_stays_at_chance(training, test
     assert accuracy_after(network, training, test_part, 12, 3e-3) < 0.3
 
 
+@pytest.mark.parametrize(("name", "steps"), [("mcldnn", 10), ("ic_amcnet", 20)])
+def test_from_pytorchs_own_initial_weights_a_network_learns_later(name, steps, training, test_part):
+    losses = []
+    for reset in (False, True):
+        torch.manual_seed(0)
+        network = build_model(name, 4, 128)
+        for layer in network.modules():
+            if reset and isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Linear | nn.LSTM):
+                layer.reset_parameters()
+        accuracy_after(network, training, test_part, steps, 1e-3)
+        with torch.no_grad():
+            losses.append(scores_and_losses(network, *test_part)[1].mean().item())
+    assert losses[0] + 0.2 < losses[1]
+
+
 def test_recurrent_layers_start_orthogonal_with_an_open_forget_gate():
     for layer in (nn.LSTM(6, 16), nn.GRU(6, 16, bidirectional=True)):
         glorot_uniform(layer)

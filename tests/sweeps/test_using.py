@@ -172,6 +172,19 @@ def test_a_raw_capture_and_an_array_whose_fields_are_told_are_classified(trained
     assert set(rows["label"]) == {"UNKNOWN", "16QAM"}
 
 
+def test_an_array_alone_is_classified_and_a_file_named_twice_counts_once(trained, amc, tmp_path):
+    store, keys = trained
+    (tmp_path / "captures").mkdir()
+    write_sigmf(tmp_path / "captures" / "one", signals("QPSK", 3), 200e3, "QPSK", 18.0)
+    np.save(tmp_path / "array.npy", signals("QPSK", 2).astype(np.float32))
+    files = [str(tmp_path / name) for name in ("captures", "array.npy", "captures/one.sigmf-meta")]
+    csv = tmp_path / "segments.csv"
+    done = amc("classify", keys["mod_lcnn"], *files, "--store", str(store.path), "--csv", str(csv))
+    assert done.returncode == 0, done.stderr
+    rows = pd.read_csv(csv)
+    assert rows["label"].tolist() == ["QPSK"] * 3 + ["UNKNOWN"] * 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -180,6 +193,12 @@ def test_a_raw_capture_and_an_array_whose_fields_are_told_are_classified(trained
         (["export", "--where", "model = 'mod_lcnn'", "--to", "net.tflite"], "allowed endings are .onnx, .pt2"),
         (["classify", "", "nowhere.h5", "--where", "model = 'mod_lcnn'"], "nowhere.h5"),
         (["classify", "", "nowhere.h5", "--where", "model = 'likelihood'"], "has no weights"),
+        (["export", "--where", "model = 'mod_lcnn'", "--code", "nowhere.py"], "code: 'nowhere.py' is no file"),
+        (
+            ["classify", "", "{datatype: int16}", "--where", "model = 'mod_lcnn'"],
+            "recording {'datatype': 'int16'} is not",
+        ),
+        (["classify", "", __file__, "--where", "model = 'mod_lcnn'"], "or {file: …, datatype: …} tells its fields"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_a_sentence(trained, amc, tmp_path, monkeypatch, arguments, told):
