@@ -25,7 +25,7 @@ def classify(trained: TrainedNetwork, paths: Sequence[str | Path | Mapping], len
     """A row for each segment of recordings, with the class that a network recognises and its probability.
 
     paths: files that `open_recording` reads, or directories of SigMF recordings, which count as several files; or
-    {"file": path, …} as in a scenario's recording. A file that is named twice counts once. length: samples of a segment,
+    {"file": path, …} as in a scenario's recording. A file named twice counts once. length: samples of a segment,
     by default the length of the training instances; longer signals are cut in consecutive segments. Columns: file;
     segment, its number in the file; place, its position in the file, in words; label and snr_db, from the file; class,
     "none" for a silent segment; probability.
