@@ -29,7 +29,7 @@ lint: .venv/installed
 pictures: .venv/installed
 	$(BIN)/python docs/pictures.py
 	$(BIN)/amc run docs/saliency.yaml
-	$(BIN)/amc saliency docs/saliency.yaml --modulations BPSK,QPSK --snr 18 --to figures
+	$(BIN)/amc saliency docs/saliency.yaml --modulations BPSK,QPSK --snr 18 --layer 2 --to figures
 	cp figures/saliency-saliency.png docs/saliency.png
 
 .venv/installed: pyproject.toml amc_core/_kernels.c
