@@ -2,7 +2,7 @@
 
 `tables/quickstart.parquet` is what `amc run quickstart` and `amc results quickstart --parquet` gave;
 `findings/small-cells.parquet` has the studies of P1 at the small scale, `findings/beyond-upsampling*.parquet` the study
-of that name.
+of that name, `findings/realisations.parquet` that of open-question-realisations.
 """
 
 from __future__ import annotations
@@ -74,12 +74,20 @@ def _remedies() -> Figure:
     )
 
 
+def _realisations() -> Figure:
+    return titled(
+        FIGURES["open-question-realisations"](_read("findings/realisations.parquet")),
+        "open-question-realisations: 40 instances × 12 epochs, 20 modulations; 95 % intervals of these networks",
+    )
+
+
 PICTURES: dict[str, Callable[[], Figure]] = {
     "quickstart": lambda: train_test_heat_map(_quickstart()),
     "quickstart-snr": _over_snr,
     "p1-fig02": _upsampling,
     "p1-fig14": _transfer,
     "beyond-upsampling": _remedies,
+    "realisations": _realisations,
 }
 
 

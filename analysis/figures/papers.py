@@ -96,6 +96,26 @@ def _remedies(cells: pd.DataFrame, width: float | None = None, limits: pd.DataFr
     return figure
 
 
+def _realisations(cells: pd.DataFrame, width: float | None = None) -> Figure:
+    """Accuracy against the number of fading realisations of training: in these, in the channel at large, in AWGN."""
+    cells = cells[cells["train_normalisation"] == "power"]
+    parts = cells["train_channel"].str.extract(r"(?P<channel>\w+)(?: realisations (?P<number>\d+))?")
+    number = parts["number"].astype(float)
+    every = 2 * number.max()  # the place of a realisation for each instance, beside the largest number
+    ways = {
+        "realisations of training": cells["train_channel"] == cells["test_channel"],
+        "channel at large": cells["test_channel"] == parts["channel"],
+        "awgn": cells["test_channel"] == "awgn",
+    }
+    cells = cells.assign(realisations=number.fillna(every), channel=parts["channel"])
+    shown = pd.concat([cells[chosen].assign(way=way) for way, chosen in ways.items()])
+    figure = line_panels(shown, "realisations", "way", "channel", scale="log", width=width or PAGE)
+    for axis in figure.axes:
+        ticks = axis.get_xticks()
+        axis.set_xticks(ticks, ["all" if tick == every else f"{tick:g}" for tick in ticks])
+    return figure
+
+
 # Shipped study → a function that draws the published figure from its cells.
 FIGURES: dict[str, Callable[..., Figure]] = {
     **{
@@ -119,6 +139,7 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "p2-fig03": _lengths,
     "p2-fig04": _offsets,
     "beyond-upsampling": _remedies,
+    "open-question-realisations": _realisations,
     "open-question-fs": lambda cells, width=None: line_panels(
         cells, "test_sample_rate", "model", "test_channel", width=width
     ),
