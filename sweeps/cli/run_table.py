@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from amc_core.errors import AmcError
-from amc_core.quantities import bytes_in_words, many, written
+from amc_core.quantities import bytes_in_words, many
 from sweeps.cli.show import out, show_whole, title_of
 
 if TYPE_CHECKING:  # importing them would make `amc --help` slow
@@ -72,6 +72,7 @@ def run_table(rows: pd.DataFrame, stages: bool) -> Table:
 
 def _settings(rows: pd.DataFrame) -> list[str]:
     """The channel or recording of each run's training, with all fields in which the runs of a model differ."""
+    from amc_core.reference import in_words
     from analysis.columns import IDENTITY
     from analysis.pivots import spread
 
@@ -85,8 +86,7 @@ def _settings(rows: pd.DataFrame) -> list[str]:
         if not row["model"]:
             settings.append("")
             continue
-        values = {title_of(name.removeprefix("train_")): row[name] for name in differing}
-        parts = [f"{name} {written(value)}" for name, value in values.items() if not is_nothing(value)]
+        parts = [in_words(name, row[name]) for name in differing if not is_nothing(row[name])]
         settings.append(", ".join([row["train_recording"] or row["train_channel"], *parts]))
     return settings
 

@@ -338,3 +338,9 @@ def test_runs_that_differ_in_a_hyperparameter_are_listed_by_its_own_name(amc, st
     path = study_file(models="[mod_lcnn, {stn_resnext: {blocks: [1, 2]}}]", train="{}", test="{}")
     listed = amc("runs", path, "--store", str(tmp_path / "store")).stdout
     assert listed.count("blocks 1") == listed.count("blocks 2") == 1 and "hyperparameters" not in listed
+
+
+def test_fields_in_which_runs_differ_are_listed_in_the_units_of_the_tables(amc, study_file, tmp_path):
+    path = study_file(models="hoc_svm", train="{upsampling: [4, 8], sample_rate: [2e5, 6e5]}")
+    shown = amc("runs", path, "--store", str(tmp_path / "store")).stdout
+    assert [f"awgn, L = {L}, sample rate {rate} kHz" in shown for L in (4, 8) for rate in (200, 600)] == [True] * 4
