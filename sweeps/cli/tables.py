@@ -27,8 +27,8 @@ from sweeps.cli.show import natural_width, out, show_lack, show_table, show_whol
 _MOST_ROWS = 200  # of a query on the terminal
 _COMPARED = (
     "run at: scale, instances of a modulation and SNR × epochs; intervals: 95 %, of another training if there are "
-    "several seeds, else of the network that was trained. {} verdicts rest on an interval; {:.1f} of them are expected "
-    "to be wrong by chance."
+    "several seeds, else of the network that was trained. Verdicts that rest on an interval: {}, of which {:.1f} are "
+    "expected to be wrong by chance."
 )
 
 
