@@ -180,7 +180,7 @@ def _end_of_launch(error: Exception) -> AmcError:
     kind, _, sentence = reason.partition(": ")
     if kind.endswith("AmcError"):
         return AmcError(sentence)
-    return AmcError(f"the launch has ended ({reason}); the same command continues from the store")
+    return AmcError(f"the launch has ended ({reason}); the same command goes on from the store")
 
 
 def _reason(error: Exception) -> str:

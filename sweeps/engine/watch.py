@@ -26,7 +26,7 @@ _GONE, _SILENT = 3, 60  # looks in a row at which no head listens, or none answe
 ALIVE, DEAD, SILENT = "alive", "dead", "silent"  # what the head says of this machine's node, if anything
 _ABANDONED_SECONDS = 3  # that a loop, or Ray, has to end after an interruption or error
 _SHUTDOWN_SECONDS = 10  # that Ray has to end by itself after a launch that was not interrupted
-_GOES_ON = "run the same command again to go on"
+_GOES_ON = "the same command goes on from the store"
 
 
 def watched(loop: Callable[[], object], address: str) -> None:

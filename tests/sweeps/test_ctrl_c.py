@@ -77,8 +77,8 @@ _SOON_GIVEN_UP = """if True:
     ("struck", "how", "interrupted", "code", "sentence"),
     [
         ("gcs_server", signal.SIGSTOP, True, 130, "\nInterrupted."),
-        ("gcs_server", signal.SIGSTOP, False, 2, "has not answered for 5 s: run the same command again to go on"),
-        ("raylet", signal.SIGKILL, False, 2, "Ray has ended on this machine: run the same command again to go on"),
+        ("gcs_server", signal.SIGSTOP, False, 2, "has not answered for 5 s: the same command goes on from the store"),
+        ("raylet", signal.SIGKILL, False, 2, "Ray has ended on this machine: the same command goes on from the store"),
     ],
     ids=["the head hangs, Ctrl-C", "the head hangs", "the raylet is killed"],
 )
