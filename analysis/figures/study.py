@@ -96,4 +96,4 @@ def _covered(cells: pd.DataFrame) -> str:
     seeds = pool(cells, ["model"]).table["seeds"]
     if seeds.max() == 1:
         return "these networks"
-    return "another training" if seeds.min() > 1 else "another training (of these networks where nothing is drawn)"
+    return "another training" if seeds.min() > 1 else "another training (of this network where there is one training)"
