@@ -1,7 +1,7 @@
 """Run what is missing in this process, one run after another, on one device: for a machine without Ray.
 
 `trial.compute` does the work, as under Ray, with the same results in the store. Several such processes, each of which
-sees another GPU, may share a store; each then begins with another run.
+sees another GPU, may share a store. Each begins with a run that is drawn, and then prefers runs that no other computes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from sweeps.engine.ending import Cut, Ending
 from sweeps.engine.progress import Progress
 from sweeps.planning import Plan
 from sweeps.store import Store
+from sweeps.store.begun import read_begun
 from sweeps.study import Studies, Study
 
 _ATTEMPTS = 2
@@ -37,29 +38,45 @@ def compute_in_turn(
 
     store.require_writable()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    # Break ties differently in each process, so that two of them start with different runs.
-    entries = random.Random(f"{socket.gethostname()} {os.getpid()}").sample(plan.incomplete, len(plan.incomplete))
+    draw = random.Random(f"{socket.gethostname()} {os.getpid()}")  # differs between processes
+    entries = draw.sample(plan.incomplete, len(plan.incomplete))
+    # The largest first, so that processes end at about the same time; but those that start together share no first run.
     entries.sort(key=lambda entry: -entry.training_work - entry.evaluation_work)
     waiting = {entry.run.key: entry.run for entry in entries}
     untrained = {entry.run.key for entry in entries if not entry.trained}
+    ready = [run for run in waiting.values() if _may_start(run, untrained)]
+    if ready:
+        first = draw.choice(ready)
+        waiting = {first.key: first} | waiting
     ending = ending or Ending()
     ending.notice = progress.note
     ending.expect(entries, store)
     ending.begin(shipped=device == "cpu")
     keep_freed_memory()
     with _threads(study.resources.cpus_per_trial):
-        while run := _next(waiting, untrained, ending):
+        while run := _next(waiting, untrained, ending, store):
             del waiting[run.key]
             if _compute(run, study, store, device, progress, ending):
                 untrained.discard(run.key)
 
 
-def _next(waiting: dict[str, Run], untrained: set[str], ending: Ending) -> Run | None:
-    """The next run whose parent is trained, and that may start."""
+def _may_start(run: Run, untrained: set[str]) -> bool:
+    """Has the run no parent, or one that is trained?"""
+    return run.parent is None or run.parent.key not in untrained
+
+
+def _next(waiting: dict[str, Run], untrained: set[str], ending: Ending, store: Store) -> Run | None:
+    """The next run that may start; if possible, one of which no other process gives signs of life."""
     if ending.due():
         return None
-    ready = (run for run in waiting.values() if run.parent is None or run.parent.key not in untrained)
-    return next((run for run in ready if ending.fits(run.key)), None)
+    other = None
+    for run in waiting.values():
+        if _may_start(run, untrained) and ending.fits(run.key):
+            begun = read_begun(store.run(run.key))
+            if begun is None or begun.age() is None:
+                return run
+            other = other or run
+    return other
 
 
 def _compute(run: Run, study: Study | Studies, store: Store, device: str, progress: Progress, ending: Ending) -> bool:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
@@ -13,8 +14,11 @@ from amc_core import AmcError
 from benchmarks.faults import tables
 from sweeps.driver import run
 from sweeps.engine import trial
+from sweeps.engine.progress import Progress
+from sweeps.engine.sequential import compute_in_turn
 from sweeps.planning import make_plan
 from sweeps.store import Store
+from sweeps.store.begun import Begun, record_of, save_begun
 from sweeps.study import load_study
 from tests.sweeps.test_driver import QUIET
 
@@ -91,6 +95,45 @@ def test_a_run_that_fails_without_ray_does_not_end_the_others(study, tmp_path, m
     assert len(waited) == 2 and not waited & set(tried)
     assert outcome.counts["trained"] == 12 - 4
     assert Store(tmp_path / "store").failures().keys() == failed.keys()
+
+
+def order_of_runs(study, folder, monkeypatch) -> list[str]:
+    """The keys in the order in which one process takes them up; nothing is computed."""
+    taken = []
+
+    def noting(run, *arguments):
+        taken.append(run.key)
+        yield {"epoch": 20, "cells": 0, "accuracy": 0.5, "trained": True, "done": True}
+
+    monkeypatch.setattr(trial, "compute", noting)
+    store = Store(folder)
+    plan = make_plan(study, store)
+    with Progress(plan, QUIET) as progress:
+        compute_in_turn(study, plan, store, progress)
+    return taken
+
+
+def test_a_process_without_ray_takes_the_run_that_another_computes_last(study, tmp_path, monkeypatch):
+    study = load_study(study)
+    order = order_of_runs(study, tmp_path / "alone", monkeypatch)
+    first = next(run for run in study.runs() if run.key == order[0])
+    children = {run.key for run in study.runs() if run.parent == first}
+    store = Store(tmp_path / "shared")
+    save_begun(store.run(first.key), Begun(record_of(first), host="other", seen=datetime.now(UTC)))
+    shared = order_of_runs(study, store.path, monkeypatch)
+    assert len(shared) == len(order) == 12
+    assert set(shared[shared.index(first.key) + 1 :]) == children
+    long_ago = datetime.now(UTC) - timedelta(minutes=2)  # the other process has been killed
+    save_begun(store.run(first.key), Begun(record_of(first), host="other", seen=long_ago))
+    assert order_of_runs(study, store.path, monkeypatch) == order
+
+
+def test_processes_that_start_together_without_ray_begin_with_different_runs(study, tmp_path, monkeypatch):
+    study, begun = load_study(study), set()
+    for process in range(12):
+        monkeypatch.setattr(os, "getpid", lambda process=process: process)
+        begun.add(order_of_runs(study, tmp_path / "store", monkeypatch)[0])
+    assert len(begun) >= 4 and begun <= {run.key for run in study.runs() if run.parent is None}
 
 
 @pytest.mark.parametrize("option", [{"address": "127.0.0.1:1"}, {"gpus_per_trial": 0.5}, {"log": "wandb"}])
