@@ -40,7 +40,7 @@ def compute_in_turn(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     draw = random.Random(f"{socket.gethostname()} {os.getpid()}")  # differs between processes
     entries = draw.sample(plan.incomplete, len(plan.incomplete))
-    # The largest first, so that processes end at about the same time; but those that start together share no first run.
+    # The largest first, so that processes end at about the same time; those that start together begin with a drawn one.
     entries.sort(key=lambda entry: -entry.training_work - entry.evaluation_work)
     waiting = {entry.run.key: entry.run for entry in entries}
     untrained = {entry.run.key for entry in entries if not entry.trained}
