@@ -80,9 +80,10 @@ class Directory:
         self.path = path.absolute()  # trials have working directories of their own
         self._lasting: set[Path] = set()  # folders whose names this process has made durable
         with self._explained("read"):
-            if not self.path.is_dir() and self.path.exists():
+            mode = _mode(self.path)
+            if mode and not stat.S_ISDIR(mode):
                 raise AmcError(f"store {str(path)!r} is a file: name a directory with --store")
-            if self.path.is_symlink() and not self.path.exists():
+            if mode is None and self.path.is_symlink():
                 target = os.readlink(self.path)
                 raise AmcError(
                     f"store {str(path)!r} is a link to {target!r}, which does not exist: make that directory, or name "
@@ -338,6 +339,16 @@ class Bucket:
             reasons = (reason for pattern, reason in _BUCKET_ERRORS.items() if re.search(pattern, text))
             reason = next(reasons, " ".join(text.split())).replace("{endpoint}", self.endpoint or "Amazon S3")
             raise AmcError(f"store {self.path!r}: {reason}") from None
+
+
+def _mode(path: Path) -> int | None:
+    """A path's file type and permissions, of one moment; None if nothing is there, or a link that leads nowhere."""
+    try:
+        return path.stat().st_mode
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return None
+        raise
 
 
 def _kind(entry: os.DirEntry, follow: bool) -> str:

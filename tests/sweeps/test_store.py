@@ -548,6 +548,27 @@ def test_six_hundred_cells_take_little_room_and_a_plan_reads_little_of_it():
     assert len(content) < 0.5 * confusion.size  # bytes: under half of one for each count
 
 
+def test_a_store_is_opened_while_another_process_makes_or_removes_its_directory(tmp_path):
+    path, ends = tmp_path / "store", threading.Event()
+
+    def make_and_remove():
+        while not ends.is_set():
+            path.mkdir()
+            path.rmdir()
+
+    other = threading.Thread(target=make_and_remove)
+    other.start()
+    try:
+        opened = [Store(path) for _ in range(20_000)]
+    finally:
+        ends.set()
+        other.join()
+    assert len(opened) == 20_000
+    path.touch()
+    with pytest.raises(AmcError, match="is a file: name a directory with --store"):
+        Store(path)
+
+
 @pytest.mark.parametrize("place", ["gs://bucket/x", "s3://", "s3:///x", "s3://A_B/x", "http://example.org"])
 def test_an_unknown_kind_of_store_is_refused(place):
     with pytest.raises(AmcError, match="name a directory, or s3://bucket/prefix"):
