@@ -27,6 +27,10 @@ class Cut(Exception):
     """A run stops before it is complete, because its launch ends; its state is in the store."""
 
 
+class Left(Exception):
+    """A run is left to another process that is ahead with it; its state is in the store."""
+
+
 class Ending:
     """Decides when a launch ends before all is done, and which runs may still start. Its time begins now.
 

@@ -15,7 +15,8 @@ from ray.tune.search import Searcher
 from amc_core.errors import AmcError
 from amc_core.run import Run
 from sweeps.engine.ending import Ending
-from sweeps.engine.worker import CUT, MACHINE, UNFIT, UNKNOWN
+from sweeps.engine.life import first_free
+from sweeps.engine.worker import CUT, LEFT, MACHINE, UNFIT, UNKNOWN
 from sweeps.planning import Plan, RunPlan, make_plan
 from sweeps.search import Proposal, Search
 from sweeps.store import Store
@@ -32,9 +33,10 @@ class Feed(Searcher):
 
     A trial fails if it ends without results in the store. Its run is tried again at once, up to `attempts` times. If a
     disk, the network or a permission is to blame, it is tried again later, and a few times more. If the study is to
-    blame, it is not tried again. An unfit node and the end of the launch do not count as attempts. A run whose parent
-    failed is never started. A proposal is made only when a slot is free for it, so that it can use all known results;
-    if its runs are in the store already, its result is reported at once.
+    blame, it is not tried again. An unfit node, the end of the launch and a run that is left to another process do not
+    count as attempts. A run whose parent failed is never started. Runs that another process computes come last. A
+    proposal is made only when a slot is free for it, so that it can use all known results; if its runs are in the store
+    already, its result is reported at once.
 
     slots: returns how many runs fit at a time. added: called with the runs that a proposal adds. pruned: called with
     the key of a run that a pruner stops. store: where results have to be; without it, trials are trusted. nodes:
@@ -68,6 +70,7 @@ class Feed(Searcher):
             Counter(),
             Counter(),
         )  # run key → failed attempts, and those of them for which a machine is to blame
+        self.left: set[str] = set()  # keys of runs in which another process was ahead
         self.stillborn = Counter()  # run key → trials that a worker's death ended before they began
         self.logs: dict[str, set[str]] = defaultdict(set)  # run key → names of the logs of ended trials
         self.launched = time.time()
@@ -90,7 +93,8 @@ class Feed(Searcher):
         self.not_before.pop(run.key, None)
         values, latest = self.values.get(run.key), self.ending.latest(run.key)
         # Tune asks a copy of the trial's function for its resources, which knows only this configuration.
-        return {"run": run, "values": values, "latest": latest, "avoid": frozenset(self.unfit)}
+        limits = {"latest": latest, "avoid": frozenset(self.unfit), "leave": run.key not in self.left}
+        return {"run": run, "values": values} | limits
 
     def has_work(self) -> bool:
         """Is there anything to compute? Proposals whose runs are in the store are made and reported meanwhile."""
@@ -100,10 +104,10 @@ class Feed(Searcher):
         """The next run that can start; proposals are made until there is one or no more are wanted."""
         now = time.monotonic()
         while not self.hopeless and not self.ending.due():
-            for run in self.waiting.values():
-                trained = run.parent is None or run.parent.key not in self.untrained
-                if trained and self.not_before.get(run.key, now) <= now and self.ending.fits(run.key):
-                    return run
+            ready = (run for run in self.waiting.values() if self._may_start(run, now))
+            run = next(ready, None) if self.store is None else first_free(ready, self.store)
+            if run is not None:
+                return run
             if self.search is None or (self.running and len(self.running) >= self.slots()) or not self.search.wanted:
                 return None
             if self.ending.withheld:  # the runs of a further proposal would be withheld too
@@ -112,6 +116,10 @@ class Feed(Searcher):
             if proposal is not None:
                 self._admit(proposal)
         return None
+
+    def _may_start(self, run: Run, now: float) -> bool:
+        trained = run.parent is None or run.parent.key not in self.untrained
+        return trained and self.not_before.get(run.key, now) <= now and self.ending.fits(run.key)
 
     def on_trial_result(self, trial_id: str, result: dict) -> None:
         if result.get("trained"):
@@ -154,6 +162,9 @@ class Feed(Searcher):
         elif failure["kind"] == CUT:
             self.cut.add(run.key)
             self.ending.withheld = True
+        elif failure["kind"] == LEFT:
+            self.left.add(run.key)
+            self.waiting[run.key] = run
         elif failure["kind"] == UNFIT:
             self.unfit.setdefault(failure["node"], f"{failure['host']} {failure['failure']}")
             self.waiting[run.key] = run

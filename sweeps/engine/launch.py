@@ -30,7 +30,7 @@ from sweeps.engine.progress import Progress
 from sweeps.engine.recordings import needed_files
 from sweeps.engine.scratch import scratch_folder
 from sweeps.engine.watch import watched
-from sweeps.engine.worker import UNFIT, Launch, trial
+from sweeps.engine.worker import LEFT, UNFIT, Launch, trial
 from sweeps.planning import Plan
 from sweeps.search import Search
 from sweeps.store import Store
@@ -306,6 +306,10 @@ def _report_to(progress: Progress, store: Store, search: Search | None, feed: Fe
 
         def again(self, key, end):
             """Print why a run is tried again; if a node is to blame, print that once."""
+            if end.get("kind") == LEFT:
+                with harmless:
+                    progress.cut(key, "left to another process")
+                return
             node = end.get("node") if end.get("kind") == UNFIT else None
             if node is None:
                 line = f"run {key} is tried again: {end.get('failure', 'its results are not in the store')}"

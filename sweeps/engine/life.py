@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,8 +14,9 @@ from types import TracebackType
 
 from amc_core.errors import AmcError
 from amc_core.run import Run
+from sweeps.engine.ending import Left
 from sweeps.store import Store
-from sweeps.store.begun import Begun, read_begun, record_of, save_begun
+from sweeps.store.begun import Begun, is_alive, read_begun, record_of, save_begun
 
 _BEAT_SECONDS = 15  # between signs of life, at most
 _WRITE_SECONDS = 2  # between them, at least; and before the first
@@ -24,7 +26,8 @@ class SignOfLife:
     """Writes the progress of a run's trial at intervals and after epochs. Use as a context.
 
     A trial that ends before its first sign writes none, since writing would take longer than the trial. A trial that
-    has done its work removes it. If the store cannot be written, the run goes on without signs of life.
+    has done its work removes it, and one that leaves the run to another process lets that one's stand. If the store
+    cannot be written, the run goes on without signs of life.
     """
 
     def __init__(self, run: Run, store: Store):
@@ -44,7 +47,7 @@ class SignOfLife:
         with self.lock, suppress(AmcError, OSError):
             if kind is None:
                 self.folder.delete(["progress.json"])
-            else:
+            elif kind is not Left:
                 save_begun(self.folder, replace(self.begun, seen=None))
 
     def step(self, progress: dict) -> None:
@@ -63,6 +66,16 @@ class SignOfLife:
                 now = time.monotonic()
                 self.earliest, self.latest = now + _WRITE_SECONDS, now + _BEAT_SECONDS
                 save_begun(self.folder, replace(self.begun, seen=datetime.now(UTC)))
+
+
+def first_free(runs: Iterable[Run], store: Store) -> Run | None:
+    """The first run without signs of life, else the first one; None if there are no runs."""
+    taken = None
+    for run in runs:
+        if not is_alive(store.run(run.key)):
+            return run
+        taken = taken or run
+    return taken
 
 
 _ALIVE: set[SignOfLife] = set()  # of the trials in this process

@@ -12,7 +12,7 @@ from types import TracebackType
 from amc_core.errors import AmcError
 from amc_core.quantities import many
 from amc_core.run import Run
-from sweeps.engine.ending import Cut
+from sweeps.engine.ending import Cut, Left
 from sweeps.engine.progress import describe
 from sweeps.store import Store
 
@@ -36,7 +36,9 @@ class RunLog(logging.Handler):
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         logging.getLogger("amc_core").removeHandler(self)
-        ended = str(error) if isinstance(error, Cut) else f"ended by {kind.__name__}: {error}" if error else "ended"
+        ended = (
+            str(error) if isinstance(error, (Cut, Left)) else f"ended by {kind.__name__}: {error}" if error else "ended"
+        )
         self.line(ended, at_once=True)
 
     def emit(self, record: logging.LogRecord) -> None:

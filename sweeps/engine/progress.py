@@ -134,12 +134,12 @@ class Progress:
             self._orphan(key)
         self._line(f"{describe(trial.plan.run)}: failed · {self._summary()}")
 
-    def cut(self, key: str) -> None:
-        """A trial was stopped, or did not begin, because the launch ends."""
+    def cut(self, key: str, how: str = "stopped") -> None:
+        """A trial has stopped, or did not begin, because the launch ends or another process is ahead with the run."""
         with self._changing(key) as trial:
             begun, trial.state = trial.state == "running", "waiting"
         if begun:
-            self._line(f"{describe(trial.plan.run)}: stopped after epoch {trial.epoch} · {self._summary()}")
+            self._line(f"{describe(trial.plan.run)}: {how} after epoch {trial.epoch} · {self._summary()}")
 
     def note(self, text: str) -> None:
         """Print a text that does not concern a single run."""

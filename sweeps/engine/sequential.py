@@ -1,7 +1,8 @@
 """Run what is missing in this process, one run after another, on one device: for a machine without Ray.
 
 `trial.compute` does the work, as under Ray, with the same results in the store. Several such processes, each of which
-sees another GPU, may share a store. Each begins with a run that is drawn, and then prefers runs that no other computes.
+sees another GPU, may share a store. Each begins with a run that is drawn, then prefers runs that no other computes, and
+leaves a run in which another is ahead for later.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from contextlib import contextmanager
 
 from amc_core.errors import AmcError
 from amc_core.run import Run
-from sweeps.engine.ending import Cut, Ending
+from sweeps.engine.ending import Cut, Ending, Left
+from sweeps.engine.life import SignOfLife, first_free
 from sweeps.engine.progress import Progress
 from sweeps.planning import Plan
 from sweeps.store import Store
-from sweeps.store.begun import read_begun
 from sweeps.study import Studies, Study
 
 _ATTEMPTS = 2
@@ -44,6 +45,7 @@ def compute_in_turn(
     entries.sort(key=lambda entry: -entry.training_work - entry.evaluation_work)
     waiting = {entry.run.key: entry.run for entry in entries}
     untrained = {entry.run.key for entry in entries if not entry.trained}
+    left: set[str] = set()  # keys of runs in which another process was ahead
     ready = [run for run in waiting.values() if _may_start(run, untrained)]
     if ready:
         first = draw.choice(ready)
@@ -56,7 +58,14 @@ def compute_in_turn(
     with _threads(study.resources.cpus_per_trial):
         while run := _next(waiting, untrained, ending, store):
             del waiting[run.key]
-            if _compute(run, study, store, device, progress, ending):
+            try:
+                trained = _compute(run, study, store, device, progress, ending, leave=run.key not in left)
+            except Left:
+                left.add(run.key)
+                waiting[run.key] = run
+                progress.cut(run.key, "left to another process")
+                continue
+            if trained:
                 untrained.discard(run.key)
 
 
@@ -69,19 +78,13 @@ def _next(waiting: dict[str, Run], untrained: set[str], ending: Ending, store: S
     """The next run that may start; if possible, one of which no other process gives signs of life."""
     if ending.due():
         return None
-    other = None
-    for run in waiting.values():
-        if _may_start(run, untrained) and ending.fits(run.key):
-            begun = read_begun(store.run(run.key))
-            if begun is None or begun.age() is None:
-                return run
-            other = other or run
-    return other
+    return first_free((run for run in waiting.values() if _may_start(run, untrained) and ending.fits(run.key)), store)
 
 
-def _compute(run: Run, study: Study | Studies, store: Store, device: str, progress: Progress, ending: Ending) -> bool:
-    """Do one run; returns whether its weights are in the store."""
-    from sweeps.engine.life import SignOfLife
+def _compute(
+    run: Run, study: Study | Studies, store: Store, device: str, progress: Progress, ending: Ending, leave: bool
+) -> bool:
+    """Do one run; returns whether its weights are in the store. leave: as in `trial.compute`."""
     from sweeps.engine.log import RunLog
     from sweeps.engine.trial import compute
     from sweeps.engine.worker import STUDY, blame
@@ -90,13 +93,15 @@ def _compute(run: Run, study: Study | Studies, store: Store, device: str, progre
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             with RunLog(run, store) as log, SignOfLife(run, store) as life:
-                for step in compute(run, study.tests(run), store, device, ending.due):
+                for step in compute(run, study.tests(run), store, device, ending.due, leave):
                     log.step(step)
                     life.step(step)
                     trained = step["trained"]
                     progress.advance(run.key, step["epoch"], step["cells"], step["accuracy"])
             progress.finish(run.key)
             return True
+        except Left:
+            raise
         except Cut:
             progress.cut(run.key)
             return trained

@@ -17,7 +17,7 @@ from amc_core.instances import Instances
 from amc_core.models.complexity import parameters
 from amc_core.run import Dataset, Run
 from amc_core.training import finished, new_model, train
-from sweeps.engine.ending import Cut
+from sweeps.engine.ending import Cut, Left
 from sweeps.store import Process, RunFolder, Store
 from sweeps.store.healing import set_aside_results
 from sweeps.store.record import read_process
@@ -35,19 +35,21 @@ def compute(
     store: Store,
     device: str = "cpu",
     stopped: Callable[[], bool] = lambda: False,
+    leave: bool = False,
 ) -> Iterator[dict]:
     """Do what is missing of a run, yielding progress after every epoch and at intervals while evaluating.
 
     Progress holds "epoch", "cells" (evaluated by this trial and durable), "accuracy" (on the validation part while
     training, over the last cell while evaluating), "trained" (are the run's weights durable?), "done" (is this the last
     report?) and, after an epoch, "curves" (its row). stopped: called between steps; if it returns True, Cut is raised
-    as soon as the store holds all that was done.
+    as soon as the store holds all that was done. leave: if another process is ahead with the training, raise Left
+    instead of waiting for its end.
     """
     folder = store.run(run.key)
     _let_go_outdated(run, store)
     try:
         while folder.record() is None:
-            yield from _train(run, store, device, stopped)
+            yield from _train(run, store, device, stopped, leave)
         saved = yield from _evaluate(run, tests, folder, device, stopped)
     except Cut:
         folder.clear_failure()
@@ -67,7 +69,7 @@ def _let_go_outdated(run: Run, store: Store) -> None:
         set_aside_results(folder)
 
 
-def _train(run: Run, store: Store, device: str, stopped: Callable[[], bool]) -> Iterator[dict]:
+def _train(run: Run, store: Store, device: str, stopped: Callable[[], bool], leave: bool) -> Iterator[dict]:
     """Train until the run is finished, or until it has been left for a while to another process that is ahead."""
     began, folder = time.perf_counter(), store.run(run.key)
     if device == "cuda":  # a worker trains one run after another
@@ -100,6 +102,8 @@ def _train(run: Run, store: Store, device: str, stopped: Callable[[], bool]) -> 
         if stopped() and not finished(run.recipe, state["epochs"]):
             raise Cut(f"stopped after epoch {len(state['epochs'])}, since the launch ends")
         if _is_behind(folder, name, known):
+            if leave and folder.record() is None:
+                raise Left("left to another process, which is ahead with it")
             _leave_to_other(folder, _EPOCHS_WAITED * (time.perf_counter() - began), stopped)
             return
         began, seconds_before = time.perf_counter(), seconds

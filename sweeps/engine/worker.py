@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 
 from amc_core.errors import AmcError
-from sweeps.engine.ending import Cut, announced
+from sweeps.engine.ending import Cut, Left, announced
 from sweeps.engine.nodes import Proof, unfitness
 from sweeps.store import Store
 from sweeps.study import Studies, Study
@@ -20,6 +20,7 @@ STUDY = "study"  # it would fail on every machine, at any time
 MACHINE = "machine"  # a file, a disk or the network failed: on another machine or later it may work
 UNFIT = "unfit"  # the node is unfit for trials; the run has not begun
 UNKNOWN = "unknown"
+LEFT = "left"  # another process is ahead with the run
 CUT = "cut"  # the launch ends; the run goes on in the next one
 
 _proven: set[str] = set()  # tokens that this process has seen
@@ -72,7 +73,9 @@ def trial(config: dict, launch: Launch) -> None:
         study = _unpickled(launch.study)
         tests = (study if values is None else study.proposal(dict(values))).tests(run)
         with RunLog(run, store) as log, SignOfLife(run, store) as life:
-            for step in (launch.work or partial(compute, stopped=stopped))(run, tests, store, device):
+            for step in (launch.work or partial(compute, stopped=stopped, leave=config["leave"]))(
+                run, tests, store, device
+            ):
                 log.step(step)
                 life.step(step)
                 if not step["done"]:
@@ -80,6 +83,8 @@ def trial(config: dict, launch: Launch) -> None:
         tune.report(step)
     except Cut as end:
         tune.report(_end(CUT, str(end)))
+    except Left as end:
+        tune.report(_end(LEFT, str(end)))
     except Exception as error:
         kind = blame(error)
         if kind == MACHINE:

@@ -43,6 +43,12 @@ class Begun:
         return f"training, epoch {len(self.rows)}/{self.record.recipe.epochs}"
 
 
+def is_alive(folder: RunFolder) -> bool:
+    """Has a trial of the run given a sign of life in the last minute?"""
+    begun = read_begun(folder)
+    return begun is not None and begun.age() is not None
+
+
 def record_of(run: Run) -> RunRecord:
     """A run's record before it is finished: without files and outcome."""
     parent = run.parent.key if run.parent else None

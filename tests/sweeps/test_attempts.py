@@ -2,6 +2,7 @@
 
 import errno
 import os
+from datetime import UTC, datetime
 
 import pytest
 
@@ -11,9 +12,10 @@ from sweeps.engine.feed import Feed
 from sweeps.engine.launch import _request
 from sweeps.engine.nodes import leave_token, unfitness
 from sweeps.engine.trial import compute
-from sweeps.engine.worker import MACHINE, STUDY, UNFIT, UNKNOWN, blame
+from sweeps.engine.worker import LEFT, MACHINE, STUDY, UNFIT, UNKNOWN, blame
 from sweeps.planning import make_plan
 from sweeps.store import Store, files
+from sweeps.store.begun import Begun, record_of, save_begun
 from sweeps.study import load_study
 
 
@@ -109,6 +111,29 @@ def test_a_node_that_is_not_fit_costs_no_attempt_and_where_none_is_the_launch_en
     assert _request(1, 0, avoided)._kwargs["bundle_label_selector"] == [{"ray.io/node-id": "!in(a)"}]
     feed.on_trial_complete("trial", end(UNFIT, "b"))
     assert feed.hopeless and feed.suggest("trial") == Feed.FINISHED and not feed.failed
+
+
+def test_a_run_that_is_left_to_another_process_comes_last_costs_no_attempt_and_is_then_waited_for(study_file, tmp_path):
+    study, store = load_study(study_file(models="[hoc_svm]", seeds="[0, 1, 2]", train="{}")), Store(tmp_path / "store")
+    feed = Feed(make_plan(study, store), store=store, attempts=1)
+    first = feed.suggest("a")
+    assert first["leave"]
+    feed.on_trial_complete("a", end(LEFT))
+    others = [feed.suggest(name) for name in "bc"]
+    last = feed.suggest("d")
+    assert last["run"] == first["run"] and not last["leave"] and all(other["leave"] for other in others)
+    assert len({config["run"].key for config in (first, *others)}) == 3
+    feed.on_trial_complete("d", end(UNKNOWN))
+    assert set(feed.failed) == {first["run"].key}
+
+
+def test_runs_of_which_another_process_gives_signs_of_life_come_last(study_file, tmp_path):
+    study, store = load_study(study_file(models="[hoc_svm]", seeds="[0, 1, 2]", train="{}")), Store(tmp_path / "store")
+    plan = make_plan(study, store)
+    runs = [entry.run for entry in plan.incomplete]
+    save_begun(store.run(runs[0].key), Begun(record_of(runs[0]), host="other", seen=datetime.now(UTC)))
+    feed = Feed(plan, store=store)
+    assert [feed.suggest(name)["run"].key for name in "abc"] == [runs[at].key for at in (1, 2, 0)]
 
 
 def test_a_launch_ends_when_the_last_fit_node_is_lost(study_file, tmp_path):

@@ -1,6 +1,7 @@
 """Several trials of one run at the same time, as two launches on one store have them, here in turns."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pyarrow.compute as pc
 import pytest
@@ -11,9 +12,13 @@ from amc_core.run import PARTS
 from analysis import load
 from analysis.query import query
 from sweeps.engine import trial
+from sweeps.engine.ending import Left
+from sweeps.engine.life import SignOfLife
+from sweeps.engine.log import RunLog
 from sweeps.engine.trial import compute
 from sweeps.planning import expected_seconds, make_plan
 from sweeps.store import RunFolder, Store
+from sweeps.store.begun import Begun, read_begun, record_of, save_begun
 from sweeps.store.cells import cell_bytes
 from sweeps.study import load_study
 
@@ -65,6 +70,26 @@ def test_of_two_that_have_trained_the_same_epoch_the_later_leaves_the_run_to_the
     replace_sleep(trial, lambda seconds: next(earlier, None))
     list(later)
     assert epochs_trained == [1, 1, *range(2, EPOCHS + 1)]
+
+
+def test_a_trial_that_is_behind_leaves_the_run_at_once_if_told_so_with_the_others_sign_of_life(work, epochs_trained):
+    run, tests, store = work
+    ahead = compute(*work)
+    next(ahead)
+    sign = Begun(record_of(run), host="other", seen=datetime.now(UTC))
+    with pytest.raises(Left), RunLog(run, store), SignOfLife(run, store):
+        behind = compute(*work, leave=True)
+        next(behind)  # epoch 2, from the checkpoint of the first
+        next(ahead)
+        next(ahead)
+        save_begun(store.run(run.key), sign)
+        next(behind)
+    assert read_begun(store.run(run.key)) == sign
+    log = store.run(run.key).log()
+    assert "left to another process" in log and "Left" not in log
+    list(ahead)
+    assert store.run(run.key).tested() == {test.key for test in tests}
+    assert [step["done"] for step in compute(*work, leave=True)] == [True]
 
 
 def test_a_run_whose_other_trial_has_died_is_gone_on_with(work, epochs_trained, monkeypatch):

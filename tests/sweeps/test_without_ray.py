@@ -14,6 +14,7 @@ from amc_core import AmcError
 from benchmarks.faults import tables
 from sweeps.driver import run
 from sweeps.engine import trial
+from sweeps.engine.ending import Left
 from sweeps.engine.progress import Progress
 from sweeps.engine.sequential import compute_in_turn
 from sweeps.planning import make_plan
@@ -95,6 +96,25 @@ def test_a_run_that_fails_without_ray_does_not_end_the_others(study, tmp_path, m
     assert len(waited) == 2 and not waited & set(tried)
     assert outcome.counts["trained"] == 12 - 4
     assert Store(tmp_path / "store").failures().keys() == failed.keys()
+
+
+def test_a_run_that_another_process_is_ahead_with_is_left_for_later_and_then_waited_for(study, tmp_path, monkeypatch):
+    compute, taken = trial.compute, []
+
+    def behind(run, tests, store, device, stopped, leave):
+        taken.append((run.key, leave))
+        if len(taken) == 1:
+            raise Left("left to another process")
+        yield from compute(run, tests, store, device, stopped, leave)
+
+    monkeypatch.setattr(trial, "compute", behind)
+    outcome = run(study, tmp_path / "store", ray=False, console=QUIET)
+    assert not outcome.failures and outcome.counts["trained"] == 12
+    first, keys = taken[0][0], [key for key, _ in taken]
+    children = {each.key for each in load_study(study).runs() if each.parent and each.parent.key == first}
+    again = keys.index(first, 1)
+    assert set(keys[again + 1 :]) == children and len(keys) == 13
+    assert [leave for _, leave in taken] == [place != again for place in range(13)]
 
 
 def order_of_runs(study, folder, monkeypatch) -> list[str]:
