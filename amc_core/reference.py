@@ -57,9 +57,14 @@ def factor(column: str) -> float:
 
 
 def in_words(column: str, value: Any) -> str:
-    """A value of a column with the column's name: "L = 8", "sample rate 200 kHz"."""
-    field = field_of(column)
+    """A value of a column with the column's name: "L = 8", "sample rate 200 kHz"; of a mixture, each value once."""
+    field, value = field_of(column), different(value)
     return field.words(name_of(column), value) if field else f"{called(column)} {value_text(column, value)}"
+
+
+def different(value: Any) -> Any:
+    """The different values of a mixture, in their order: "awgn + rician". Any other value stays."""
+    return " + ".join(dict.fromkeys(value.split(" + "))) if isinstance(value, str) else value
 
 
 def value_text(column: str, value: Any, unit: bool = False) -> str:

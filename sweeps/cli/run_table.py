@@ -12,7 +12,7 @@ from rich.table import Table
 
 from amc_core.errors import AmcError
 from amc_core.quantities import bytes_in_words, many
-from sweeps.cli.show import out, show_whole, title_of
+from sweeps.cli.show import out, show_whole, title_of, words
 
 if TYPE_CHECKING:  # importing them would make `amc --help` slow
     import pandas as pd
@@ -87,7 +87,7 @@ def _settings(rows: pd.DataFrame) -> list[str]:
             settings.append("")
             continue
         parts = [in_words(name, row[name]) for name in differing if not is_nothing(row[name])]
-        settings.append(", ".join([row["train_recording"] or row["train_channel"], *parts]))
+        settings.append(", ".join([row["train_recording"] or words(row["train_channel"]), *parts]))
     return settings
 
 

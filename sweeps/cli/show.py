@@ -313,9 +313,11 @@ def title_of(name: object) -> str:
 
 def words(value: object) -> str:
     """A value in words; for a mixture, its different parts."""
-    parts = quantities.written(value).split(" + ")
-    different = dict.fromkeys(parts)
-    return " + ".join(different) + (f" ({len(parts)} parts)" if len(different) < len(parts) else "")
+    from amc_core.reference import different
+
+    text = quantities.written(value)
+    each_once = different(text)
+    return each_once if each_once == text else f"{each_once} ({len(text.split(' + '))} parts)"
 
 
 def show_lack(study: Study, store: Store) -> None:

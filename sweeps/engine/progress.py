@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from amc_core.reference import in_words
+from amc_core.reference import different, in_words
 from amc_core.run import Run
 from amc_core.scenario import Scenario
 from sweeps.planning import Plan, RunPlan
@@ -233,7 +233,7 @@ def describe(run: Run) -> str:
     else:
         others = [name for name in setting if name in ("upsampling", "rolloff") or setting[name] != usual[name]]
         words = ", ".join(
-            [setting["channel"], *(in_words(name, setting[name]) for name in others if name != "channel")]
+            [different(setting["channel"]), *(in_words(name, setting[name]) for name in others if name != "channel")]
         )
     if run.parent:
         words += f", retrain {run.recipe.retrain} of {run.parent.key}"

@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from amc_core.run import Dataset, Run
-from amc_core.scenario import Scenario
+from amc_core.scenario import Mixture, Scenario
 from sweeps.engine.progress import Progress, describe
 from sweeps.planning import Plan, RunPlan, make_plan
 from sweeps.store import Store
@@ -123,3 +123,7 @@ def test_a_run_is_described_by_what_its_fields_are_called_and_by_those_that_it_c
     run = Run("cnn1d", Dataset(scenario, ("BPSK", "QPSK"), (0,), 10), seed=2)
     words = "rician, L = 10.67, α = 0.35, sample rate 100 kHz, timing offset uniform(0, 1) symbols, quantiser bits 4"
     assert describe(run) == f"cnn1d ({words}), seed 2, run {run.key}"
+    parts = (Scenario("rician"), Scenario("rician", sample_rate=6e5), Scenario("rayleigh", sample_rate=6e5))
+    mixed = Run("cnn1d", Dataset(Mixture(parts, (1, 1, 1)), ("BPSK", "QPSK"), (0,), 10))
+    words = "rician + rayleigh, L = 8, α = 0.35, sample rate 200 + 600 kHz"
+    assert describe(mixed) == f"cnn1d ({words}), seed 0, run {mixed.key}"
