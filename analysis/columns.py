@@ -14,6 +14,7 @@ the processes that trained a run; in cells, `evaluated_…` describe the one tha
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
@@ -112,8 +113,9 @@ def checked(table: str, columns: Sequence[str] | None, filters: Filters | None) 
     for name in (*columns, *filters):
         if name not in COLUMNS[table] and name not in ASKED_FOR.get(table, ()):
             raise AmcError(f"table {table!r} has no column {name!r}{suggest(name, COLUMNS[table])}")
-    if len(set(columns)) < len(columns):
-        raise AmcError(f"columns {columns} is not allowed: name each once")
+    for name, count in Counter(columns).items():
+        if count > 1:
+            raise AmcError(f"columns name {name!r} {count} times: name each once")
     return columns, {name: [_plain_value(name, value) for value in _listed(filters[name])] for name in filters}
 
 

@@ -73,6 +73,11 @@ def _offsets(cells: pd.DataFrame, width: float | None = None) -> Figure:
     return line_panels(cells.assign(way=way), "test_relative_carrier_offset", "way", scale="symlog", width=width)
 
 
+def _in_ways(cells: pd.DataFrame, ways: dict[str, pd.Series]) -> pd.DataFrame:
+    """The cells of each way, in the order of `ways`, with its name in the column "way". ways: which cells are chosen."""
+    return pd.concat([cells[chosen].assign(way=way) for way, chosen in ways.items()])
+
+
 @printed
 def _remedies(cells: pd.DataFrame, width: float | None = None, limits: pd.DataFrame | None = None) -> Figure:
     """Accuracy at other samples per symbol for each remedy; combinations of two remedies are left out."""
@@ -86,14 +91,28 @@ def _remedies(cells: pd.DataFrame, width: float | None = None, limits: pd.DataFr
         "trained at 8, blind resampling to 8": first & blind,
         "trained on 2 to 32, drawn": first & drawn,
     }
-    parts = [cells[chosen].assign(way=way) for way, chosen in ways.items()]
-    shown = pd.concat(parts).drop(columns="train_upsampling")
+    shown = _in_ways(cells, ways).drop(columns="train_upsampling")
     figure = line_panels(shown, "test_upsampling", "way", scale="log", width=width or PAGE)
     if limits is not None:
         draw_limit(figure.axes[0], shown, limits, "test_upsampling")
         figure.legends[0].remove()
         legend(figure, *figure.axes)
     return figure
+
+
+def _randomised(cells: pd.DataFrame, width: float | None = None) -> Figure:
+    """Accuracy at other samples per symbol, over the three channels, of networks trained in one and in drawn settings."""
+    over_upsampling = (cells["test_rolloff"] == 0.35) & (cells["test_sample_rate"] == 200e3)
+    cells = cells[over_upsampling & (cells["test_channel"] != "rayleigh_2")]
+    drawn = cells["train_upsampling"].astype("str").str.startswith("log_uniform")
+    with_all = cells["train_channel"].str.contains("rayleigh_2")
+    ways = {
+        "trained at 8 in Rayleigh fading": ~drawn,
+        "trained on drawn settings": drawn & with_all,
+        "the same without Rayleigh_2": drawn & ~with_all,
+    }
+    shown = _in_ways(cells, ways).drop(columns="train_upsampling")
+    return line_panels(shown, "test_upsampling", "way", "model", scale="log", width=width)
 
 
 def _realisations(cells: pd.DataFrame, width: float | None = None) -> Figure:
@@ -108,7 +127,7 @@ def _realisations(cells: pd.DataFrame, width: float | None = None) -> Figure:
         "awgn": cells["test_channel"] == "awgn",
     }
     cells = cells.assign(realisations=number.fillna(every), channel=parts["channel"])
-    shown = pd.concat([cells[chosen].assign(way=way) for way, chosen in ways.items()])
+    shown = _in_ways(cells, ways)
     figure = line_panels(shown, "realisations", "way", "channel", scale="log", width=width or PAGE)
     for axis in figure.axes:
         ticks = axis.get_xticks()
@@ -138,6 +157,7 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "p2-table3": lambda cells, width=None: line_panels(cells, "snr_db", "model", "length", error=True, width=width),
     "p2-fig03": _lengths,
     "p2-fig04": _offsets,
+    "beyond-randomised": _randomised,
     "beyond-upsampling": _remedies,
     "open-question-realisations": _realisations,
     "open-question-fs": lambda cells, width=None: line_panels(

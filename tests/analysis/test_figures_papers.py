@@ -48,6 +48,7 @@ PANELS_AND_LINES = {
     "p2-table3": (2, 5),
     "p2-fig03": (1, 3),
     "p2-fig04": (1, 4),
+    "beyond-randomised": (3, 3),
     "beyond-upsampling": (1, 5),
     "open-question-realisations": (3, 3),
 }

@@ -226,6 +226,8 @@ def test_an_unknown_column_or_filter_is_refused(store):
         load("cells", store, columns=["modle"])
     with pytest.raises(AmcError, match="'test_chanel'"):
         load("cells", store, filters={"test_chanel": "awgn"})
+    with pytest.raises(AmcError, match="columns name 'snr_db' 2 times: name each once"):
+        load("cells", store, columns=["snr_db", "model", "snr_db"])
 
 
 WRONG = {
