@@ -74,7 +74,7 @@ def _offsets(cells: pd.DataFrame, width: float | None = None) -> Figure:
 
 
 def _in_ways(cells: pd.DataFrame, ways: dict[str, pd.Series]) -> pd.DataFrame:
-    """The cells of each way, in the order of `ways`, with its name in the column "way". ways: which cells are chosen."""
+    """The cells that each way chooses, in the order of `ways`, with its name in the column "way"."""
     return pd.concat([cells[chosen].assign(way=way) for way, chosen in ways.items()])
 
 
@@ -101,7 +101,7 @@ def _remedies(cells: pd.DataFrame, width: float | None = None, limits: pd.DataFr
 
 
 def _randomised(cells: pd.DataFrame, width: float | None = None) -> Figure:
-    """Accuracy at other samples per symbol, over the three channels, of networks trained in one and in drawn settings."""
+    """Accuracy at other samples per symbol, over three channels, of networks trained in one and in drawn settings."""
     over_upsampling = (cells["test_rolloff"] == 0.35) & (cells["test_sample_rate"] == 200e3)
     cells = cells[over_upsampling & (cells["test_channel"] != "rayleigh_2")]
     drawn = cells["train_upsampling"].astype("str").str.startswith("log_uniform")
