@@ -9,6 +9,7 @@ import pandas as pd
 from amc_core.errors import AmcError, require_known
 from amc_core.models import MODELS
 from amc_core.reference import axis, name_of, value_text
+from analysis.pivots import natural_order
 
 _SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _SPECIAL |= {character: f"\\{character}" for character in "&%$#_{}"}
@@ -39,22 +40,21 @@ def to_latex(
     require_known("column", [*rows, *([columns] if columns else []), value], table)
     if table.duplicated([*rows, *([columns] if columns else [])]).any():
         raise AmcError(f"rows {rows} and columns {columns!r} leave several values for one cell: name all that varies")
-    heads = sorted(table[columns].unique()) if columns else [None]
+    heads = natural_order(table[columns].unique()) if columns else [None]
     lines = {}
-    for head in heads:
-        own = table if head is None else table[table[columns] == head]
+    for number, head in enumerate(heads):
+        own = table[table[columns].isin([head])] if columns else table
         best = own[value].min() if value == "drop" else own[value].max()
         for row in own.to_dict("records"):
-            lines.setdefault(tuple(row[name] for name in rows), {})[head] = _cell(
-                row, value, digits, row[value] == best
-            )
+            key = tuple(None if pd.isna(row[name]) else row[name] for name in rows)
+            lines.setdefault(key, {})[number] = _cell(row, value, digits, row[value] == best)
     titles = [_title(name) for name in rows]
     titles += [_value(columns, head) for head in heads] if columns else [_escaped(value)]
     body = [
         " & ".join(
             [
                 *(_value(name, part) for name, part in zip(rows, key, strict=True)),
-                *(cells.get(head, "--") for head in heads),
+                *(cells.get(number, "--") for number in range(len(heads))),
             ]
         )
         for key, cells in lines.items()
@@ -80,7 +80,7 @@ def _value(column: str, value: object) -> str:
     """A value without its unit, which is in the title; a dash for none."""
     if column == "model" and value in MODELS:
         return _escaped(MODELS[value].title)
-    text = value_text(column, value)
+    text = "" if pd.isna(value) else value_text(column, value)
     return _escaped(f"−{text[1:]}" if text.startswith("-") else text) or "--"
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 
 from amc_core.coverage import why_unknown
 from analysis.columns import TEST
+from analysis.pivots import pivoted, spread
 from analysis.results import Results
 
 STANDARD_ERROR = 0.005  # of the limit at one SNR
@@ -56,8 +57,9 @@ def limit_rows(cells: pd.DataFrame, limits: pd.DataFrame, rows: Sequence[str], c
     """Rows below those of `train_test`: the limit in each test setting, pooled over SNRs like the accuracies.
 
     limits: of `limits_of`. Columns that are not fields of the tests are blank in these rows, except the first, which
-    says "upper bound". A limit is NaN if it is unknown at some SNR.
+    says "upper bound". A limit is NaN if it is unknown at some SNR. Columns are in the order of `train_test`.
     """
+    cells, _ = spread(cells)
     settings = [*TEST, "test_modulation_set", "test_length", "snr_db"]
     fields = [name for name in rows if name in (*TEST, "test_length")]
     known = cells.drop_duplicates(list(dict.fromkeys([*settings, column])))
@@ -71,7 +73,7 @@ def limit_rows(cells: pd.DataFrame, limits: pd.DataFrame, rows: Sequence[str], c
         if name not in fields:
             flat[name] = ""
     flat[first] = flat[first].map(lambda value: f"upper bound {value}".strip())
-    return flat.pivot(index=list(rows), columns=column, values="limit")
+    return pivoted(flat, rows, column, "limit")
 
 
 class _Kept(dict):

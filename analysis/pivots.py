@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import product
 
 import numpy as np
@@ -50,8 +50,12 @@ def accuracy_by(cells: pd.DataFrame, by: str | Sequence[str]) -> pd.DataFrame:
     return table.assign(network_low=network.low, network_high=network.high)
 
 
+def _names(columns: str | Sequence[str]) -> list[str]:
+    return [columns] if isinstance(columns, str) else list(columns)
+
+
 def _listed(by: str | Sequence[str]) -> list[str]:
-    by = [by] if isinstance(by, str) else list(by)
+    by = _names(by)
     if not by:
         raise AmcError("by [] is not allowed: name at least one column")
     return by
@@ -109,13 +113,14 @@ def _plain(value: object) -> object:
 
 
 def axes_of(
-    cells: pd.DataFrame, hyperparameters: Sequence[str], rows: Sequence[str] | None, column: str | None
+    cells: pd.DataFrame, hyperparameters: Sequence[str], rows: str | Sequence[str] | None, column: str | None
 ) -> tuple[list[str], str]:
     """The fields along the rows and the columns of a table, by default as in `train_test`.
 
     A test field that always equals that of training is left out. hyperparameters: of `spread`. Raises AmcError for
     a column that is missing, or is along both.
     """
+    rows = rows if rows is None else _names(rows)
     if column is None:
         free = [name for name in [*TEST, "test_length"] if name not in (rows or ())]
         column = max(free, key=lambda name: _with(cells, name, [name])[name].nunique())
@@ -127,7 +132,7 @@ def axes_of(
     _require_columns([*rows, column], cells)
     if column in rows:
         raise AmcError(f"column {column!r} is in both rows and columns: name it once")
-    return list(rows), column
+    return rows, column
 
 
 def _require_columns(names: Sequence[str], cells: pd.DataFrame) -> None:
@@ -149,13 +154,13 @@ def _as_trained(cells: pd.DataFrame, name: str) -> bool:
     return bool((cells[trained] == cells[name]).all())
 
 
-def train_test(cells: pd.DataFrame, rows: Sequence[str] | None = None, column: str | None = None) -> pd.DataFrame:
+def train_test(cells: pd.DataFrame, rows: str | Sequence[str] | None = None, column: str | None = None) -> pd.DataFrame:
     """Accuracy of every training setting (rows) in every test setting (columns), pooled over SNRs and seeds.
 
     Parameters:
         cells: The table "cells".
-        rows: Columns of `cells` and names of hyperparameters; by default the model, every hyperparameter and all other
-            fields that vary.
+        rows: A column of `cells`, the name of a hyperparameter, or several; by default the model, every hyperparameter
+            and all other fields that vary.
         column: The field along the columns; by default the test field, or length, with the most values.
 
     Returns:
@@ -167,7 +172,7 @@ def train_test(cells: pd.DataFrame, rows: Sequence[str] | None = None, column: s
     """
     cells, hyperparameters = spread(cells)
     rows, column = axes_of(cells, hyperparameters, rows, column)
-    return _pivot(pool(cells, [*rows, column]).table, rows, column, "accuracy")
+    return pivoted(pool(cells, [*rows, column]).table, rows, column, "accuracy")
 
 
 def shares_of_training(cells: pd.DataFrame, rows: Sequence[str], column: str) -> pd.DataFrame:
@@ -175,17 +180,22 @@ def shares_of_training(cells: pd.DataFrame, rows: Sequence[str], column: str) ->
     cells, _ = spread(cells)
     trained = cells.assign(trained=cells["setting"] == "trained")
     shares = trained.groupby([*rows, column], dropna=False)["trained"].mean().reset_index()
-    return _pivot(shares, rows, column, "trained")
+    return pivoted(shares, rows, column, "trained")
 
 
-def _pivot(table: pd.DataFrame, rows: Sequence[str], column: str, values: str) -> pd.DataFrame:
+def pivoted(table: pd.DataFrame, rows: Sequence[str], column: str, values: str) -> pd.DataFrame:
     """`values` by rows and columns, sorted; numbers within texts sort as numbers."""
     pivot = table.pivot(index=list(rows), columns=column, values=values)
     return pivot.sort_index(key=_natural).sort_index(axis=1, key=_natural)
 
 
 def _natural(labels: pd.Index) -> pd.Index:
-    """The places of labels in their order: what is missing, numbers, texts."""
+    """The places of labels in their order."""
+    return labels.map({label: number for number, label in enumerate(natural_order(labels.unique()))})
+
+
+def natural_order(labels: Iterable) -> list:
+    """Labels in their order: what is missing, numbers, texts. Numbers within texts sort as numbers."""
 
     def place(label: object) -> tuple:
         if isinstance(label, str):
@@ -193,8 +203,7 @@ def _natural(labels: pd.Index) -> pd.Index:
             return 2, [float(part) if at % 2 else part for at, part in enumerate(parts)]
         return (0,) if pd.isna(label) else (1, label)
 
-    places = {label: number for number, label in enumerate(sorted(labels.unique(), key=place))}
-    return labels.map(places)
+    return sorted(labels, key=place)
 
 
 def at_snrs(cells: pd.DataFrame, snrs: tuple[float, float] | None) -> pd.DataFrame:
@@ -208,15 +217,15 @@ def at_snrs(cells: pd.DataFrame, snrs: tuple[float, float] | None) -> pd.DataFra
     return chosen
 
 
-def drop_from_training(cells: pd.DataFrame, by: Sequence[str] | None = None) -> pd.DataFrame:
+def drop_from_training(cells: pd.DataFrame, by: str | Sequence[str] | None = None) -> pd.DataFrame:
     """The drop in accuracy from the training setting to each test setting.
 
     If some of the pooled runs were not tested in their own training setting, they are left out on both sides.
 
     Parameters:
         cells: The table "cells", with the column `setting`.
-        by: Columns; counts are pooled over all others. The default is the model and the settings that vary. If it
-            includes snr_db, both accuracies are those at that SNR.
+        by: A column or several; counts are pooled over all others. The default is the model and the settings that vary.
+            If it includes snr_db, both accuracies are those at that SNR.
 
     Returns:
         A data frame with the columns `by`; n and correct, numbers of instances; accuracy; seeds; training_accuracy;
@@ -228,7 +237,7 @@ def drop_from_training(cells: pd.DataFrame, by: Sequence[str] | None = None) -> 
 
     Source: P1 §V-A; Newcombe 1998, method 10, for one seed, Student's t for several (`amc_core.statistics`).
     """
-    by = ["model", *varied_settings(cells)] if by is None else list(by)
+    by = ["model", *varied_settings(cells)] if by is None else _names(by)
     shared = [name for name in by if name not in (*TEST, "test_length")]
     if not shared:
         raise AmcError(f"by {by!r} is not allowed: name at least one field of the training, such as model")

@@ -11,9 +11,11 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
+from amc_core import Scenario
 from amc_core.limits import upper_bound
 from amc_core.models import MODELS
-from analysis import Results, accuracy_by
+from analysis import Results, accuracy_by, train_test
+from analysis.columns import scenario_columns
 from analysis.figures import COLUMN, PAGE, Wishes, accuracy_over_snr, save, study_figures, train_test_heat_map
 from analysis.figures.confusion import confusion_matrices, snr_ranges
 from analysis.figures.lines import line_panels
@@ -226,3 +228,21 @@ def test_the_limit_is_a_line_above_the_curves_and_rows_below_the_table(results, 
     assert rows.index.tolist() == [("upper bound", "", "awgn")] and list(rows.columns) == [4.0, 8.0]
     of_eight = cells.merge(limits, on=["cell", "snr_db"]).query("test_upsampling == 8 and train_channel == 'awgn'")
     assert rows[8.0].iloc[0] == pytest.approx(of_eight["limit"].mean())
+
+
+def test_limits_are_below_their_own_columns_whatever_the_order_of_these():
+    rows = [
+        {"cell": f"{most} {snr}", "test_upsampling": f"log_uniform(2, {most})", "snr_db": snr, "limit": most / 100}
+        for most in (32, 4)
+        for snr in (0.0, np.nan)
+    ]
+    cells = pd.DataFrame(rows).assign(model="cnn1d", seed=0, test_length=128, test_modulation_set="simple", n=10)
+    cells = pd.concat([cells.assign(hyperparameters=json.dumps({"width": width}), correct=width) for width in (4, 8)])
+    usual = scenario_columns("test", Scenario())
+    cells = cells.assign(**{name: value for name, value in usual.items() if name not in cells})
+    limits, cells = cells[["cell", "snr_db", "limit"]].drop_duplicates(), cells.drop(columns="limit")
+    for column in ("test_upsampling", "snr_db", "width"):
+        bounds = limit_rows(cells, limits, ["model"], column)
+        assert bounds.columns.equals(train_test(cells, ["model"], column).columns)
+    bounds = limit_rows(cells, limits, ["model"], "test_upsampling")
+    assert bounds.iloc[0].to_dict() == {"log_uniform(2, 4)": 0.04, "log_uniform(2, 32)": 0.32}

@@ -55,3 +55,14 @@ def test_several_values_for_one_place_and_unknown_columns_are_refused():
         to_latex(TABLE, "model")
     with pytest.raises(AmcError, match="'modle'"):
         to_latex(TABLE, "modle", "test_upsampling")
+
+
+def test_columns_and_rows_may_mix_numbers_texts_and_what_is_missing():
+    heads = [8.0, "log_uniform(2, 32)", "log_uniform(2, 4)", None]
+    table = pd.DataFrame({"model": "cnn1d", "test_upsampling": heads, "accuracy": [0.1, 0.2, 0.3, 0.4]})
+    told = to_latex(table, "model", "test_upsampling").splitlines()
+    assert told[4] == r"model & -- & 8 & log\_uniform(2, 4) & log\_uniform(2, 32) \\"
+    assert [part.strip("{} ")[8:12] for part in told[6].split("&")[1:]] == ["40.0", "10.0", "30.0", "20.0"]
+    unknown = pd.DataFrame({"snr_db": [float("nan")] * 2, "model": ["cnn1d", "resnet"], "accuracy": [0.1, 0.2]})
+    assert to_latex(unknown, "snr_db", "model").splitlines()[6] == r"-- & \textbf{10.0} & \textbf{20.0} \\"
+    assert r"1D-CNN & 10.0 \\" in to_latex(unknown, "model", "snr_db")

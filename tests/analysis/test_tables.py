@@ -289,6 +289,12 @@ def test_any_two_fields_make_a_pivot():
     assert (turned.to_numpy() == table.to_numpy().T).all()
 
 
+def test_a_single_column_needs_no_list():
+    cells = table_of([{"model": m, "setting": "trained", "seed": s, "correct": 1} for m in ("a", "b") for s in (0, 1)])
+    assert train_test(cells, "model", "seed").equals(train_test(cells, ["model"], "seed"))
+    assert drop_from_training(cells, "model").equals(drop_from_training(cells, ["model"]))
+
+
 def test_labels_of_a_pivot_are_in_the_order_of_their_numbers():
     channels = ["fading 16", "fading 2", "awgn", "fading 1", None, "fading"]
     drawn = ["log_uniform(2, 32)", 10.67, "log_uniform(2, 4)", 8.0]
