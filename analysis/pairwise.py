@@ -39,12 +39,15 @@ def significance(
         p_holm, corrected for all rows; holds, is p_holm below 1 − level?
 
     Raises:
-        AmcError: A column is missing, or several runs of a side have the same seed and test.
+        AmcError: A column is missing, several runs of a side have the same seed and test, or `level` is not between 0
+            and 1.
 
     Source: McNemar's exact test; Bonett and Price 2012; Holm 1979 (`amc_core.statistics`).
     """
     by = [by] if isinstance(by, str) else list(by)
     require_known("column", [of, *by], cells)
+    if not 0 < level < 1:
+        raise AmcError(f"level {level!r} is not allowed: it has to be between 0 and 1, such as 0.95")
     missing = [name for name in PAIRED if name not in cells]
     if missing:
         what = f"significance needs column {missing[0]!r}"

@@ -152,3 +152,10 @@ def test_the_outcomes_in_a_store_give_the_differences_of_its_accuracies(study_fi
     accuracy = counts["correct"] / counts["n"]
     [row] = significance(cells).to_dict("records")
     assert row["difference"] == pytest.approx(accuracy[row["model_1"]] - accuracy[row["model_2"]])
+
+
+def test_a_level_in_percent_is_refused():
+    right = np.ones((3, 5), bool)
+    for level in (95, 0, 1, float("nan")):
+        with pytest.raises(AmcError, match=r"level .* is not allowed: it has to be between 0 and 1"):
+            significance(cells_of(one=[right], other=[right]), level=level)
