@@ -18,6 +18,7 @@ from amc_core.errors import AmcError, require_known
 _ORDER = ("plan", "run", "status", "runs", "results", "compare", "query", "figures", "report", "search")  # then others
 
 _SHIPPED = Path(__file__).parents[1] / "studies"  # as in sweeps.study, which is too slow to import for completion
+SCALE_NAMES = ("smoke", "small", "medium", "paper")
 
 
 class Group(TyperGroup):
@@ -135,7 +136,7 @@ Scale = Annotated[
     typer.Option(
         "--scale",
         help="smoke, small, medium, paper, or a scale of the study. It sets instances, epochs, batches and proposals.",
-        autocompletion=lambda: ["smoke", "small", "paper"],
+        autocompletion=lambda: list(SCALE_NAMES),
     ),
 ]
 Limit = Annotated[

@@ -19,11 +19,12 @@ from amc_core.run import Run
 from analysis import load
 from benchmarks.faults import files
 from sweeps.cli import app
+from sweeps.cli.app import SCALE_NAMES
 from sweeps.cli.show import show_table, words
 from sweeps.engine.trial import compute
 from sweeps.planning import make_plan
 from sweeps.store import Store
-from sweeps.study import load_study
+from sweeps.study import SCALES, load_study
 
 
 @pytest.fixture
@@ -476,3 +477,7 @@ def test_numbers_of_options_are_read_as_those_of_studies(arguments, sentence):
     with pytest.raises(AmcError) as refusal:
         app(arguments)
     assert str(refusal.value).startswith(sentence)
+
+
+def test_the_shell_completes_the_name_of_every_scale():
+    assert SCALE_NAMES == tuple(SCALES)
