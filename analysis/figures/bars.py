@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.figures.style import COLOURS, COLUMN, PAGE, finish, in_order, legend, printed, title_of
+from analysis.figures.style import COLOURS, COLUMN, PAGE, finish, in_order, legend, printed, require_some, title_of
 
 
 @printed
@@ -20,8 +20,10 @@ def bar_groups(
 ) -> Figure:
     """A bar per value of `bars` in each of the `groups`, with whiskers from `value`_low to `value`_high.
 
-    width: of the figure in inches; by default one column of a page, or both if there are many bars.
+    width: of the figure in inches; by default one column of a page, or both if there are many bars. Raises
+    NothingToDraw if the table has no rows.
     """
+    require_some(table)
     names, kinds = in_order(table[groups]), in_order(table[bars])
     usual = COLUMN if len(names) * len(kinds) <= 12 else PAGE
     figure = Figure(figsize=(width or usual, 2.6), layout="constrained")

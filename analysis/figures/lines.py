@@ -23,6 +23,7 @@ from analysis.figures.style import (
     look,
     minus,
     printed,
+    require_some,
     title_of,
 )
 from analysis.pivots import accuracy_by
@@ -42,8 +43,9 @@ def line_panels(
 
     scale: of the x axis: "linear", "log" (base 2), or "symlog" (decades on both sides of zero). width: of the figure in
     inches; by default one column of a page for one panel, else both. If there is only one training setting, a dotted
-    vertical line marks it.
+    vertical line marks it. Raises NothingToDraw if there are no cells.
     """
+    require_some(cells)
     cells = cells.assign(_panel="") if panels is None else cells.rename(columns={panels: "_panel"})
     shown, drawn = in_order(cells["_panel"]), in_order(cells[lines])
     width = width or (COLUMN if len(shown) == 1 else PAGE)
@@ -88,8 +90,8 @@ def draw_limit(axis: Axes, cells: pd.DataFrame, limits: pd.DataFrame, x: str = "
 
 
 def _scaled(axis: Axes, scale: str, values: pd.Series) -> None:
-    if scale == "symlog":
-        sizes = values.abs()[values != 0]
+    sizes = values.abs()[values != 0]
+    if scale == "symlog" and len(sizes):
         axis.set_xscale("symlog", linthresh=sizes.min())
         tens = 10.0 ** np.arange(
             np.floor(np.log10(sizes.min())), np.log10(sizes.max()) + 0.5, 2

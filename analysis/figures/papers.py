@@ -1,6 +1,7 @@
 """The papers' figures in their layout, from the cells of the shipped studies.
 
-Shaded bands and whiskers are 95 % intervals, see `analysis.pivots`.
+Shaded bands and whiskers are 95 % intervals, see `analysis.pivots`. Each raises NothingToDraw as long as a store has
+none of the cells that it shows.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ def _drops(cells: pd.DataFrame, width: float | None = None) -> Figure:
     drops = drop_from_training(cells, ["model", "train_channel", "test_channel"])
     drops = drops[drops["train_channel"] != drops["test_channel"]]
     short = {"awgn": "AWGN", "rayleigh": "Rayleigh", "rician": "Rician"}
-    pairs = drops["train_channel"].map(short) + "\n→ " + drops["test_channel"].map(short)
+    train, test = (
+        drops[f"{side}_channel"].map(lambda channel: short.get(channel, channel)) for side in ("train", "test")
+    )
+    pairs = train + "\n→ " + test
     return bar_groups(drops.assign(pair=pairs), "pair", "model", "drop", "accuracy drop", width)
 
 
@@ -120,7 +124,7 @@ def _realisations(cells: pd.DataFrame, width: float | None = None) -> Figure:
     cells = cells[cells["train_normalisation"] == "power"]
     parts = cells["train_channel"].str.extract(r"(?P<channel>\w+)(?: realisations (?P<number>\d+))?")
     number = parts["number"].astype(float)
-    every = 2 * number.max()  # the place of a realisation for each instance, beside the largest number
+    every = 2 * number.fillna(1).max()  # the place of a realisation for each instance, beside the largest number
     ways = {
         "realisations of training": cells["train_channel"] == cells["test_channel"],
         "channel at large": cells["test_channel"] == parts["channel"],

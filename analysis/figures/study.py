@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pandas as pd
@@ -17,7 +18,7 @@ from analysis.figures.learning import learning_curves
 from analysis.figures.over_snr import KINDS, accuracy_over_snr, by_setting
 from analysis.figures.papers import FIGURES, WITH_LIMIT
 from analysis.figures.pareto import pareto_front
-from analysis.figures.style import titled
+from analysis.figures.style import NothingToDraw, titled
 from analysis.limits import limits_of
 from analysis.pivots import at_snrs
 from analysis.pooling import pool
@@ -62,7 +63,8 @@ def study_figures(results: Results, wishes: Wishes | None = None) -> Iterator[tu
         yield "snr", named(accuracy_over_snr(cells, limits, width), covered)
     if name in FIGURES:
         more = {"limits": limits} if name in WITH_LIMIT else {}
-        yield "published", named(FIGURES[name](cells, width=width, **more), covered)
+        with suppress(NothingToDraw):  # it shows later stages than those that have been run
+            yield "published", named(FIGURES[name](cells, width=width, **more), covered)
     networks = [model for model in epochs["model"].unique() if is_trained_in_epochs(model)]
     if networks and epochs["epoch"].max() > 1:
         yield "published" if name == "p2-fig02" else "learning", named(learning_curves(epochs, width))

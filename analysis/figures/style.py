@@ -13,6 +13,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
@@ -20,6 +21,7 @@ from matplotlib.text import Text
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import FuncFormatter
 
+from amc_core.errors import AmcError
 from amc_core.models import MODELS
 
 COLUMN, PAGE = 3.5, 7.16  # inches: one column, and both
@@ -71,6 +73,16 @@ def printed(draw: Callable[..., Figure]) -> Callable[..., Figure]:
 
 def title_of(value: object) -> str:
     return MODELS[value].title if value in MODELS else CHANNEL_TITLES.get(value, str(value))
+
+
+class NothingToDraw(AmcError):
+    """None of the cells that a figure shows has been computed yet."""
+
+
+def require_some(table: pd.DataFrame) -> None:
+    """Raise NothingToDraw for a table without rows."""
+    if table.empty:
+        raise NothingToDraw("there is nothing to draw: the store has none of the cells that this figure shows")
 
 
 def in_order(values: Iterable) -> list:

@@ -12,6 +12,7 @@ from analysis.figures.learning import learning_curves
 from analysis.figures.over_snr import accuracy_over_snr
 from analysis.figures.papers import FIGURES
 from analysis.figures.pareto import pareto_front
+from analysis.figures.style import NothingToDraw
 from sweeps.study import SHIPPED, load_study
 
 
@@ -76,6 +77,23 @@ def test_lines_keep_their_look_and_their_legend_where_a_panel_lacks_some():
     whole, partly = FIGURES["p1-fig02"](cells), FIGURES["p1-fig02"](some)
     assert sorted(text.get_text() for text in partly.legends[0].texts) == ["1D-CNN", "HOC-SVM", "ResNet"]
     assert partly.axes[0].lines[0].get_color() == whole.axes[0].lines[2].get_color()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_of_a_study_that_is_half_done_is_drawn_or_says_that_there_is_nothing_to_draw(name):
+    cells, drawn = cells_of(name), 0
+    for some in (cells.iloc[:1], cells.iloc[-1:], *(own for _, own in cells.groupby("stage")), cells.iloc[:0]):
+        try:
+            drawn += len(FIGURES[name](some).axes) > 0
+        except NothingToDraw as error:
+            assert "the store has none of the cells" in str(error)
+    assert drawn
+
+
+def test_a_copy_of_a_study_may_have_other_channels():
+    cells = cells_of("p1-fig05").replace({"test_channel": {"rician": "rayleigh_2"}})
+    texts = [text.get_text() for text in FIGURES["p1-fig05"](cells).axes[0].get_xticklabels()]
+    assert "AWGN\n→ rayleigh_2" in texts
 
 
 def test_every_figure_belongs_to_a_shipped_study():
