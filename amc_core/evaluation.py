@@ -29,7 +29,8 @@ class Evaluation:
     int64, how often the largest probability (softmax of the scores) fell in each bin, by `OUTCOMES`. loss: mean of what
     training minimises (`scores_and_losses`), NaN if no instance has a right class. modulations, snrs_db: of the rows
     and of the SNRs, None for an unknown SNR; empty if they are all those of the dataset. A recording that is tested as
-    a whole may have fewer, and not every modulation at every SNR.
+    a whole may have fewer, and not every modulation at every SNR. undefined: instances with a score that is NaN, of
+    which the counts say nothing.
     """
 
     confusion: torch.Tensor
@@ -39,6 +40,7 @@ class Evaluation:
     loss: float
     modulations: tuple[str, ...] = ()
     snrs_db: tuple[float | None, ...] = ()
+    undefined: int = 0
 
     @property
     def accuracy(self) -> float:
@@ -64,7 +66,7 @@ def evaluate(
     confusion = torch.zeros(snrs * rows * len(names), dtype=torch.int64, device=device)
     confidence = torch.zeros(snrs * len(OUTCOMES) * bins, dtype=torch.int64, device=device)
     outcomes, levels = [], []
-    loss = torch.zeros((), device=device)
+    loss, undefined = torch.zeros((), device=device), torch.zeros((), dtype=torch.int64, device=device)
     positions, size = torch.arange(len(instances)), Acceleration.of(device).evaluation_batch
     for block, (x, row, level) in zip(positions.split(size), instances.batches(positions, size), strict=True):
         arguments = (instances.known(block), names) if getattr(model, "knows_setting", False) else ()
@@ -72,6 +74,7 @@ def evaluate(
         with products("float32", device):
             scores, losses = scores_and_losses(model, x, label, arguments=arguments)
         loss += losses.sum()
+        undefined += scores.isnan().any(1).sum()
         recognised = scores.argmax(1)
         outcome = torch.where(label < 0, 2, (recognised != label).long())
         bin_ = _confidence_bin(scores, recognised)
@@ -93,6 +96,7 @@ def evaluate(
         loss.item() / count if count else float("nan"),
         instances.modulations,
         instances.snrs_db,
+        int(undefined),
     )
 
 

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from amc_core.reference import different, in_words
 from amc_core.run import Run
-from amc_core.scenario import Scenario
+from amc_core.scenario import Mixture, Scenario
 from sweeps.planning import Plan, RunPlan
 
 _TRAINING_COST = 3  # a trained instance costs about as much as three classified ones
@@ -227,14 +227,17 @@ def usual_console() -> Console:
 
 def describe(run: Run) -> str:
     """A run in a few words, for the user."""
-    setting, usual = run.dataset.scenario.columns(), Scenario().columns()
-    if setting["recording"]:
-        words = f"recording {setting['recording']}"
-    else:
-        others = [name for name in setting if name in ("upsampling", "rolloff") or setting[name] != usual[name]]
-        words = ", ".join(
-            [different(setting["channel"]), *(in_words(name, setting[name]) for name in others if name != "channel")]
-        )
+    words = setting_in_words(run.dataset.scenario)
     if run.parent:
         words += f", retrain {run.recipe.retrain} of {run.parent.key}"
     return f"{run.model} ({words}), seed {run.seed}, run {run.key}"
+
+
+def setting_in_words(scenario: Scenario | Mixture) -> str:
+    """The channel, samples per symbol, roll-off and all that is not usual of a scenario; or its recording."""
+    setting, usual = scenario.columns(), Scenario().columns()
+    if setting["recording"]:
+        return f"recording {setting['recording']}"
+    others = [name for name in setting if name in ("upsampling", "rolloff") or setting[name] != usual[name]]
+    named = (in_words(name, setting[name]) for name in others if name != "channel")
+    return ", ".join([different(setting["channel"]), *named])

@@ -12,12 +12,15 @@ from datetime import UTC, datetime
 
 import torch
 
+from amc_core.errors import AmcError
 from amc_core.evaluation import Evaluation, evaluate
 from amc_core.instances import Instances
 from amc_core.models.complexity import parameters
+from amc_core.quantities import many
 from amc_core.run import Dataset, Run
 from amc_core.training import finished, new_model, train
 from sweeps.engine.ending import Cut, Left
+from sweeps.engine.progress import setting_in_words
 from sweeps.store import Process, RunFolder, Store
 from sweeps.store.healing import set_aside_results
 from sweeps.store.record import read_process
@@ -158,7 +161,10 @@ def _leave_to_other(folder: RunFolder, seconds: float, stopped: Callable[[], boo
 def _evaluate(
     run: Run, tests: list[Dataset], folder: RunFolder, device: str, stopped: Callable[[], bool]
 ) -> Generator[dict, None, int]:
-    """Evaluate the cells that the run lacks; returns their number."""
+    """Evaluate the cells that the run lacks; returns their number.
+
+    Raises AmcError at the end if scores of some cells are NaN; these cells are not saved.
+    """
     tested = folder.tested()
     missing = [test for test in tests if test.key not in tested]
     if not missing:
@@ -166,13 +172,17 @@ def _evaluate(
     model = new_model(run, device)
     model.load_state_dict(folder.weights())
     unsaved: list[tuple[Dataset, Evaluation]] = []
-    saved, flushed, last_report = 0, time.monotonic(), -math.inf
+    saved, flushed, last_report, complaint = 0, time.monotonic(), -math.inf, ""
     for test in missing:
         result = evaluate(model, Instances(test, "test", device), device, run.dataset.modulations)
-        unsaved.append((test, result))
+        if result.undefined:
+            of = f"{many(result.undefined, 'instance')} of the test {setting_in_words(test.scenario)}"
+            complaint = complaint or f"{run.model} gives nan as a score of {of}: it has to give numbers"
+        else:
+            unsaved.append((test, result))
         now, ends = time.monotonic(), stopped()
         last = ends or test is missing[-1]
-        if last or now - flushed > _FLUSH_SECONDS:
+        if unsaved and (last or now - flushed > _FLUSH_SECONDS):
             folder.save_cells(run, unsaved, now - flushed, this_process(device))
             saved, unsaved, flushed = saved + len(unsaved), [], now
         if last or now - last_report > _PROGRESS_SECONDS:
@@ -181,6 +191,8 @@ def _evaluate(
         if ends and test is not missing[-1]:
             raise Cut(f"stopped after {saved} of {len(missing)} cells, since the launch ends")
     folder.compact()
+    if complaint:
+        raise AmcError(complaint)
     return saved
 
 

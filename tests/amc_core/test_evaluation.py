@@ -39,6 +39,11 @@ def test_single_outcomes_come_by_modulation_sent_and_index():
     assert result.accuracy == 0.5
 
 
+def test_instances_with_a_score_that_is_nan_are_counted():
+    assert evaluated(("QPSK", "BPSK"), "BPSK").undefined == 0
+    assert evaluated(("QPSK", "16QAM"), "BPSK", probability=math.nan).undefined == 20
+
+
 def test_a_modulation_that_was_never_trained_has_counts_and_no_accuracy():
     result = evaluated(("QPSK", "16QAM", "BPSK"), "BPSK")
     assert result.sent.tolist() == [1, -1, 0]

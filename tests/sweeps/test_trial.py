@@ -244,3 +244,19 @@ def test_runs_that_lack_the_same_cells_share_them_and_each_dataset_is_named_once
     assert first.missing is second.missing and len(first.missing) == 3
     assert plan.missing_datasets == {**dict.fromkeys(first.missing, ("test",)), first.run.dataset: PARTS}
     assert first.evaluation_work == sum(test.test_size for test in first.missing)
+
+
+def test_a_cell_with_scores_that_are_nan_is_refused_and_the_others_are_kept(study_file, tmp_path, monkeypatch):
+    study, store = load_study(study_file(models="hoc_svm", train="{}", seeds="[0]")), Store(tmp_path / "store")
+    [run] = study.runs()
+    tests = study.tests(run)
+    others = {test.key for test in tests[1:]}
+    results = iter([5] + [0] * 100)  # instances without a score, of one test after another
+    with monkeypatch.context() as faulty:
+        evaluate = trial.evaluate
+        faulty.setattr(trial, "evaluate", lambda *given: replace(evaluate(*given), undefined=next(results)))
+        with pytest.raises(AmcError, match=r"^hoc_svm gives nan as a score of 5 instances of the test \w+, "):
+            list(compute(run, tests, store))
+    assert others and store.run(run.key).tested() == others
+    list(compute(run, tests, store))
+    assert store.run(run.key).tested() == {test.key for test in tests}
