@@ -1,8 +1,8 @@
 """Draw the pictures of docs/ from the tables committed there: python docs/pictures.py [--to DIRECTORY]
 
 `tables/quickstart.parquet` is what `amc run quickstart` and `amc results quickstart --parquet` gave;
-`findings/small-cells.parquet` has the studies of P1 at the small scale, `findings/beyond-upsampling*.parquet` the study
-of that name, `findings/realisations.parquet` that of open-question-realisations.
+`findings/small-cells.parquet` has the studies of P1 at the small scale, `findings/beyond-…-medium.parquet` the studies
+of these names at medium, `findings/realisations.parquet` that of open-question-realisations.
 """
 
 from __future__ import annotations
@@ -69,8 +69,15 @@ def _transfer() -> Figure:
 def _remedies() -> Figure:
     limits = pd.read_parquet(DOCS / "findings/beyond-upsampling-limits.parquet")
     return titled(
-        FIGURES["beyond-upsampling"](_read("findings/beyond-upsampling.parquet"), limits=limits),
-        "beyond-upsampling: 100 instances × 12 epochs, 20 modulations; 95 % intervals of these networks",
+        FIGURES["beyond-upsampling"](_read("findings/beyond-upsampling-medium.parquet"), limits=limits),
+        "beyond-upsampling: 200 instances × 20 epochs, 20 modulations; 95 % intervals of these networks",
+    )
+
+
+def _randomised() -> Figure:
+    return titled(
+        FIGURES["beyond-randomised"](_read("findings/beyond-randomised-medium.parquet")),
+        "beyond-randomised: 200 instances × 20 epochs, 20 modulations; 95 % intervals of these networks",
     )
 
 
@@ -87,6 +94,7 @@ PICTURES: dict[str, Callable[[], Figure]] = {
     "p1-fig02": _upsampling,
     "p1-fig14": _transfer,
     "beyond-upsampling": _remedies,
+    "beyond-randomised": _randomised,
     "realisations": _realisations,
 }
 
