@@ -32,7 +32,7 @@ def _drops(cells: pd.DataFrame, width: float | None = None) -> Figure:
 def _transfers(cells: pd.DataFrame, width: float | None = None) -> Figure:
     """P1 Fig. 12: the trained model, and the model after retraining one of its parts with few labels."""
     parts = {"head": "last dense layers", "stn_block": "last ResNeXt block of the STN"}
-    share = (100 * cells["label_fraction"] / 3).map("{:.0f} %".format)  # of each of the mixture's three channels
+    share = (100 * cells["label_fraction"] / 3).map("{:.0f} %".format).astype("str")  # of each of three channels
     variant = (cells["retrain"].map(parts) + ", " + share).where(cells["parent"] != "", "without transfer")
     by = ["parent", "retrain", "label_fraction", "test_channel", "variant"]
     table = accuracy_by(cells.assign(variant=variant, parent=cells["parent"] != ""), by)

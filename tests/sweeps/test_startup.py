@@ -93,7 +93,7 @@ def test_bash_completes_commands_options_scales_shipped_studies_and_study_files(
     assert completed("amc run p1-s", tmp_path) == ["p1-stn"]
     assert completed("amc plan p1-fig14 p1-", tmp_path)[-2:] == ["p1-table2", "p1-own.yaml"]
     assert completed("amc results quickstart --sca", tmp_path) == ["--scale"]
-    assert completed("amc report quickstart --scale ", tmp_path) == ["smoke", "small", "paper"]
+    assert completed("amc report quickstart --scale ", tmp_path) == ["smoke", "small", "medium", "paper"]
 
 
 def test_completing_a_study_imports_nothing_that_computes(monkeypatch):
