@@ -93,8 +93,13 @@ class Feed(Searcher):
         self.not_before.pop(run.key, None)
         values, latest = self.values.get(run.key), self.ending.latest(run.key)
         # Tune asks a copy of the trial's function for its resources, which knows only this configuration.
-        limits = {"latest": latest, "avoid": frozenset(self.unfit), "leave": run.key not in self.left}
-        return {"run": run, "values": values} | limits
+        return {
+            "run": run,
+            "values": values,
+            "latest": latest,
+            "avoid": frozenset(self.unfit),
+            "leave": run.key not in self.left,  # the second time, the trial waits for the other process
+        }
 
     def has_work(self) -> bool:
         """Is there anything to compute? Proposals whose runs are in the store are made and reported meanwhile."""

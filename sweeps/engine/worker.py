@@ -72,10 +72,9 @@ def trial(config: dict, launch: Launch) -> None:
     try:
         study = _unpickled(launch.study)
         tests = (study if values is None else study.proposal(dict(values))).tests(run)
+        work = launch.work or partial(compute, stopped=stopped, leave=config["leave"])
         with RunLog(run, store) as log, SignOfLife(run, store) as life:
-            for step in (launch.work or partial(compute, stopped=stopped, leave=config["leave"]))(
-                run, tests, store, device
-            ):
+            for step in work(run, tests, store, device):
                 log.step(step)
                 life.step(step)
                 if not step["done"]:
